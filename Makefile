@@ -1,0 +1,65 @@
+# Two commands: `make demo` runs the whole benchmark on generated phantoms, `make test` checks the project.
+# Both set up .venv first, from requirements.lock. Another interpreter: `make demo PYTHON=python3.12`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Jobs of the workflow call `contrastseg` and `python` by name: let them find those of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test test-long lint format lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       run benchmarks/demo.yaml on generated phantoms (CPU, minutes) and say where the report is"
+	@echo "make test       linters, types and every test of less than half a minute"
+	@echo "make test-long  the long tests"
+	@echo "make lint       linters and types alone"
+	@echo "make format     put Python files and rule files into the project's format"
+	@echo "make lock       remake requirements.lock and environment.yml from what .venv holds"
+	@echo "make clean      remove caches and results/demo; .venv, resources/ and other results stay"
+
+# One pip command for all pins, so that pip settles on one build of torch. The project itself is linked without build
+# isolation: setuptools is among the pins and nothing more has to be fetched.
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "contrastseg needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@echo "Installing the locked packages into .venv: some minutes, once."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@touch $@
+
+.venv/linked: pyproject.toml .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv: .venv/linked
+
+demo: .venv/linked
+	$(BIN)/snakemake --configfile benchmarks/demo.yaml --cores all
+	@echo "The report: $(CURDIR)/results/demo/report.html"
+
+lint: .venv/linked
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --configfile benchmarks/demo.yaml --lint
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long"
+
+test-long: .venv/linked
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+format: .venv/linked
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: .venv/linked
+	$(BIN)/python .ci/lock.py
+
+clean:
+	rm -rf results/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find contrastseg tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +

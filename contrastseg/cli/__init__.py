@@ -1,0 +1,38 @@
+"""The `contrastseg` command. Every rule of the workflow calls it, and so can a person.
+
+Imports that take time stand inside the commands: `--help` is immediate, and a job loads only what it uses.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from contrastseg.cli import data, look, results, runs
+from contrastseg.errors import ContrastsegError
+
+
+class _App(typer.Typer):
+    """A Typer application that says what is wrong instead of showing where in the code it was noticed."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except ContrastsegError as error:
+            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+            sys.exit(1)
+
+
+app = _App(
+    name="contrastseg",
+    help="A reproducible benchmark of contrastive and semi-supervised medical image segmentation.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+for _room in (look, data, runs, results):
+    for _command in _room.COMMANDS:
+        app.command()(_command)

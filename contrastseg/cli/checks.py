@@ -1,0 +1,107 @@
+"""What `contrastseg doctor` looks at."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; only a `fault` keeps runs from running."""
+
+    name: str
+    state: Literal["ok", "note", "fault"]
+    found: str
+
+
+def examine(data_root: Path | None, resources: Path) -> list[Check]:
+    """Everything a run depends on."""
+    return [
+        Check(
+            "Python",
+            "ok" if sys.version_info >= (3, 11) else "fault",
+            f"{platform.python_version()} ({sys.executable})",
+        ),
+        Check("platform", "ok", platform.platform()),
+        _torch(),
+        _torchvision(),
+        _devices(),
+        _snakemake(),
+        _latex(),
+        _disk(resources),
+        *_data(data_root),
+    ]
+
+
+def _torch() -> Check:
+    try:
+        torch = importlib.import_module("torch")
+    except (ImportError, OSError, RuntimeError) as error:
+        return Check("torch", "fault", f"cannot be imported: {error}")
+    cuda = "built for CUDA " + torch.version.cuda if torch.version.cuda else "built for the CPU"
+    return Check("torch", "ok", f"{torch.__version__}, {cuda}")
+
+
+def _torchvision() -> Check:
+    try:
+        importlib.import_module("torchvision")
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        return Check("torchvision", "note", f"unusable ({reason}); nothing here needs it")
+    return Check("torchvision", "ok", f"{version('torchvision')}; nothing here needs it")
+
+
+def _devices() -> Check:
+    try:
+        from contrastseg.training.devices import visible
+
+        devices = visible()
+    except (ImportError, OSError) as error:
+        return Check("devices", "note", f"not known: {error}")
+    if not devices:
+        return Check("devices", "note", "no GPU is visible: runs use the CPU")
+    return Check("devices", "ok", ", ".join(device.uuid for device in devices))
+
+
+def _snakemake() -> Check:
+    try:
+        return Check("snakemake", "ok", version("snakemake"))
+    except PackageNotFoundError:
+        return Check("snakemake", "note", "absent: single commands work, the workflow does not")
+
+
+def _latex() -> Check:
+    program = shutil.which("pdflatex") or shutil.which("tectonic")
+    if program is None:
+        return Check("LaTeX", "note", "absent: .tex tables are written, nothing here compiles them")
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    return Check("LaTeX", "ok", shown.splitlines()[0] if shown else program)
+
+
+def _disk(resources: Path) -> Check:
+    folder = next(path for path in [resources.absolute(), *resources.absolute().parents] if path.is_dir())
+    free = shutil.disk_usage(folder).free / 1e9
+    return Check("disk", "ok" if free > 5 else "note", f"{free:.1f} GB free at {folder}")
+
+
+def _data(data_root: Path | None) -> list[Check]:
+    if data_root is None:
+        return [Check("CONTRASTSEG_DATA", "note", "not set: only generated and downloaded data sets are found")]
+    if not data_root.is_dir():
+        return [Check("CONTRASTSEG_DATA", "note", f"{data_root} is no folder")]
+    from contrastseg.data import registry
+
+    known = {folder: spec.title for spec in registry.specs().values() for folder in spec.folder_names}
+    checks = [Check("CONTRASTSEG_DATA", "ok", str(data_root))]
+    for folder in sorted(path.name for path in data_root.iterdir() if path.is_dir()):
+        title = known.get(folder)
+        checks.append(Check(f"  {folder}", "ok" if title else "note", title or "not a folder any data set answers to"))
+    return checks

@@ -1,0 +1,87 @@
+"""download, prepare, split: from published files to what training reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from contrastseg.cli.shared import DATA_ROOT, RESOURCES, progress, read_config
+
+DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
+ENTRY = typer.Option(None, help="The suite's name for it; its own name where left out.")
+
+
+def download(dataset: str = DATASET, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
+    """Download a data set's published files, checked by sha256; says what to do where an account is needed.
+
+    Example: `contrastseg download acdc`
+    """
+    from contrastseg.data.download import download_dataset
+
+    folder = download_dataset(dataset, data_root, resources, progress=True)
+    typer.echo("generated, nothing to download" if folder is None else str(folder))
+
+
+def prepare(
+    dataset: str = DATASET,
+    entry: str | None = ENTRY,
+    config: str | None = typer.Option(None, help="`options` and `preparation`: YAML or JSON file, or JSON text."),
+    raw: Path | None = typer.Option(None, help="Folder with the published files; found by itself where left out."),
+    output: Path | None = typer.Option(None, help="Folder to write; RESOURCES/prepared/ENTRY where left out."),
+    workers: int = typer.Option(1, min=1, help="Processes."),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """Prepare a data set: one case = image, label and geometry. What is unchanged is kept.
+
+    Example: `contrastseg prepare phantom_lesions --entry lesions --config '{"options": {"cases": 20}}'`
+    """
+    from contrastseg.data import registry
+    from contrastseg.data.download import locate
+    from contrastseg.data.preparation import prepare_dataset
+    from contrastseg.errors import SuiteError, unknown_name
+
+    given = read_config(config)
+    for key in given:
+        if key not in ("options", "preparation"):
+            raise SuiteError(unknown_name("key", key, ["options", "preparation"]))
+    folder = output or resources / "prepared" / (entry or dataset)
+    source = raw or locate(registry.get(dataset), data_root, resources)
+    with progress(f"preparing {entry or dataset}") as update:
+        options, rule = given.get("options"), given.get("preparation")
+        done = prepare_dataset(
+            entry or dataset, dataset, options, rule, source, folder, workers=workers, progress=update
+        )
+    typer.echo(str(done))
+
+
+def split(
+    dataset: str = DATASET,
+    entry: str | None = ENTRY,
+    config: str | None = typer.Option(None, help="`split` settings and `subset`: YAML or JSON file, or JSON text."),
+    prepared: Path | None = typer.Option(None, help="Prepared folder; RESOURCES/prepared/ENTRY where left out."),
+    output: Path | None = typer.Option(None, help="File to write; RESOURCES/splits/ENTRY.json where left out."),
+    resources: Path = RESOURCES,
+) -> None:
+    """Split a prepared data set by patient, with nested labelled subsets in several draws.
+
+    Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
+    """
+    from contrastseg.cli.shared import validated
+    from contrastseg.data.settings import SplitSettings
+    from contrastseg.data.splits import split_dataset
+    from contrastseg.errors import SuiteError, unknown_name
+
+    given = read_config(config)
+    for key in given:
+        if key not in ("split", "subset"):
+            raise SuiteError(unknown_name("key", key, ["split", "subset"]))
+    name = entry or dataset
+    settings = validated(SplitSettings, given.get("split", {}))
+    source = prepared or resources / "prepared" / name
+    target = output or resources / "splits" / f"{name}.json"
+    typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
+
+
+COMMANDS = (download, prepare, split)

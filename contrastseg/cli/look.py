@@ -1,0 +1,124 @@
+"""What there is, what this machine can run, and what a suite comes to: nothing here changes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, read_config
+
+
+def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
+    """List the data sets and where their files are.
+
+    Example: `contrastseg datasets --json`
+    """
+    from contrastseg.data import registry
+    from contrastseg.data.download import locate
+    from contrastseg.errors import DataError
+
+    rows: list[dict[str, Any]] = []
+    for name in registry.names():
+        spec = registry.get(name)
+        try:
+            folder = locate(spec, data_root, resources)
+            where = "generated" if folder is None else str(folder)
+        except DataError as error:
+            where = error.reason
+        described: dict[str, Any] = {"title": spec.title, "modality": spec.modality, "spatial_dims": spec.spatial_dims}
+        described |= {"classes": list(spec.classes), "channels": list(spec.channels), "splits": list(spec.splits)}
+        rows.append({"name": name, **described, "licence": spec.licence, "citation": spec.citation, "data": where})
+    if as_json:
+        return print_json(rows)
+    columns = ["name", "title", "modality", "spatial_dims", "licence", "data"]
+    print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
+
+
+def methods(as_json: bool = JSON) -> None:
+    """List the methods with their provenance, data use and settings.
+
+    Example: `contrastseg methods --json`
+    """
+    from contrastseg.methods import registry
+
+    rows: list[dict[str, Any]] = []
+    for name in registry.names():
+        method = registry.get(name)
+        card = {**vars(method.card), "differs": list(method.card.differs), "options": dict(method.card.options)}
+        stages = [{"name": stage.name, "data": stage.data} for stage in method.stages]
+        settings = {"variants": sorted(method.variants), "settings": dict(method.defaults)}
+        rows.append({"name": name, **card, "stages": stages, "spatial_dims": list(method.spatial_dims), **settings})
+    if as_json:
+        return print_json(rows)
+    table = [
+        [row["name"], row["title"], row["provenance"], str(row["year"]), ", ".join(s["data"] for s in row["stages"])]
+        for row in rows
+    ]
+    print_table("Methods", ["name", "title", "provenance", "year", "data"], table)
+
+
+def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
+    """Say what this machine can run. Fails where training cannot run at all.
+
+    Example: `contrastseg doctor`
+    """
+    from contrastseg.cli.checks import examine
+
+    checks = examine(data_root, resources)
+    if as_json:
+        print_json([vars(check) for check in checks])
+    else:
+        marks = {"ok": "ok", "note": "note", "fault": "FAULT"}
+        print_table("This machine", ["what", "", "found"], [[c.name, marks[c.state], c.found] for c in checks])
+    if any(check.state == "fault" for check in checks):
+        raise typer.Exit(1)
+
+
+def plan(
+    suite: str = typer.Argument(help="Suite file, or its content as JSON."),
+    output: Path | None = typer.Option(None, help="Write the plan as JSON, for `collect` and the report."),
+    skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
+    as_json: bool = JSON,
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """Say what a suite comes to before anything starts: runs, what is left out and why, what is missing, hours, disk.
+
+    Example: `contrastseg plan benchmarks/demo.yaml`
+    """
+    from contrastseg import planning
+    from contrastseg.cli.estimates import estimate
+    from contrastseg.errors import UnavailableDataError
+    from contrastseg.files import write_json
+    from contrastseg.suite import parse_suite
+
+    is_file = not suite.lstrip().startswith("{")
+    asked, options = parse_suite(read_config(suite), suite if is_file else None)
+    missing = planning.missing_data(asked, data_root or options.data_root, resources)
+    skip = skip_unavailable or options.skip_unavailable
+    if output is not None and missing and not skip:
+        raise UnavailableDataError(planning.describe_missing(missing))
+    root = data_root or options.data_root
+    found = planning.expand(asked, missing if skip else {}, root, resources)
+    if output is not None:
+        return write_json(output, found.to_json())
+    expected = estimate(found)
+    if as_json:
+        return print_json({**found.to_json(), "missing": missing, "estimate": expected})
+    table: dict[tuple[str, str, str], int] = {}
+    for run in found.runs:
+        key = (run.dataset, f"{run.method}/{run.variant}", run.labels)
+        table[key] = table.get(key, 0) + 1
+    print_table(asked.name, ["data set", "method", "labels", "runs"], [[*key, str(n)] for key, n in table.items()])
+    left_out = [[item["dataset"], item["method"], item["labels"], item["reason"]] for item in found.skipped]
+    if left_out:
+        print_table("Left out", ["data set", "method", "labels", "reason"], left_out)
+    if missing:
+        typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
+    for name, value in expected.items():
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+COMMANDS = (datasets, methods, doctor, plan)

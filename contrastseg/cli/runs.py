@@ -1,0 +1,152 @@
+"""train, predict, score: one run at a time, in the workflow or by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from contrastseg.cli.shared import JSON, RESOURCES, existing, print_json, print_table, progress, read_config, validated
+
+
+def train(
+    dataset: str = typer.Option(help="Entry: a folder in RESOURCES/prepared."),
+    method: str = typer.Option(help="Method (`contrastseg methods`)."),
+    output: Path = typer.Option(help="The run's folder."),
+    variant: str = typer.Option("default", help="Named setting of the method."),
+    labels: str = typer.Option("r1", help="Label budget: r0.25 (ratio) or n7 (patients)."),
+    draw: int = typer.Option(0, min=0, help="Which order of the training patients gets labels."),
+    fold: int = typer.Option(0, min=0, help="Fold of the split."),
+    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
+    stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
+    initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
+    config: str | None = typer.Option(
+        None, help="`training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
+    ),
+    resources: Path = RESOURCES,
+) -> None:
+    """Train one run. Started again after it was stopped, it goes on where it was.
+
+    Example: `contrastseg train --dataset lesions --method supervised --labels r0.25 --output /tmp/run`
+    """
+    from contrastseg import planning
+    from contrastseg.errors import SuiteError, unknown_name
+    from contrastseg.files import read_json, sha256
+    from contrastseg.fingerprints import stage_fingerprint
+    from contrastseg.methods import registry
+    from contrastseg.training.settings import RunConfig, TrainingSettings
+
+    given = read_config(config)
+    known = ["settings", "spatial_dims", "suite", "training"]
+    for key in given:
+        if key not in known:
+            raise SuiteError(unknown_name("key", key, known))
+    kind = registry.get(method)
+    data, split = planning.prepared_folder(dataset, resources), planning.split_file(dataset, resources)
+    existing(data / "manifest.json", f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
+    existing(split, f"split of {dataset!r}", "run `contrastseg split` first")
+    settings = {**kind.variants.get(variant, {}), **given.get("settings", {})}
+    own = {variant: settings} if settings or variant in kind.variants else {}
+    checkpoints = dict(item.partition("=")[::2] for item in initial)
+    inputs = {"data": planning.data_digest(data), "split": planning.split_digest(split, fold, draw)}
+    axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
+    run = RunConfig(
+        **axes,
+        suite=given.get("suite", "by-hand"),
+        seed=seed,
+        stage=kind.stage(stage).name,
+        spatial_dims=given.get("spatial_dims") or read_json(data / "dataset.json")["spatial_dims"],
+        settings=kind.resolve(variant, variants=own),
+        training=validated(TrainingSettings, given.get("training", {})),
+        data=str(data),
+        split=str(split),
+        initial=checkpoints,
+        inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
+        fingerprint=stage_fingerprint("train", method=method),
+    )
+    from contrastseg.training.run import train as train_run  # last, because it takes seconds: torch
+
+    with progress(f"{method} on {dataset}, {labels}, seed {seed}", run.training.steps) as update:
+        record = train_run(run, output, on_step=update)
+    typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
+
+
+def predict(
+    checkpoint: Path = typer.Option(help="Checkpoint of a run."),
+    output: Path = typer.Option(help="Folder for the label maps."),
+    input: Path | None = typer.Option(None, help="An image, or a folder of images, from outside the benchmark."),
+    prepared: Path | None = typer.Option(None, help="Prepared data set, with --split."),
+    split: Path | None = typer.Option(None, help="Split file."),
+    fold: int = typer.Option(0, min=0, help="Fold of the split."),
+    subset: str = typer.Option("test", help="Part of the split: test, val or train."),
+) -> None:
+    """Write label maps in the images' own geometry and format.
+
+    Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
+    """
+    from contrastseg.errors import SuiteError, unknown_name
+
+    if (input is None) == (prepared is None) or (prepared is None) != (split is None):
+        raise SuiteError("nothing to predict", remedy="give --input, or --prepared together with --split")
+    if subset not in ("train", "val", "test"):
+        raise SuiteError(unknown_name("part", subset, ["train", "val", "test"]))
+    from contrastseg.training.prediction import predict_files, predict_prepared
+
+    with progress("predicting") as update:
+        if prepared is not None and split is not None:
+            from contrastseg.data.splits import Split
+
+            patients = getattr(Split.from_file(split), subset)(fold)
+            index = predict_prepared(checkpoint, prepared, patients, output, on_case=update)
+        else:
+            index = predict_files(checkpoint, str(input), output, on_case=update)
+    typer.echo(str(index))
+
+
+def score(
+    prediction: Path = typer.Option(help="A label map, or a folder of them."),
+    reference: Path = typer.Option(help="A label map, a folder of them, or a prepared data set."),
+    convention: str | None = typer.Option(None, help="Score as a published code did: medpy, monai, transunet, ..."),
+    metric: list[str] = typer.Option([], help="Metric; may be repeated."),
+    classes: str | None = typer.Option(None, help="Names from background on, comma separated, or a dataset.json."),
+    config: str | None = typer.Option(None, help="Evaluation settings: YAML or JSON file, or JSON text."),
+    output: Path | None = typer.Option(None, help="Write the rows as CSV."),
+    as_json: bool = JSON,
+) -> None:
+    """Score predictions against references, per case and class, in the image's own unit.
+
+    Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
+    """
+    from contrastseg.evaluation.scoring import score_file, score_folder, write_scores
+    from contrastseg.evaluation.settings import EvaluationSettings
+    from contrastseg.files import read_json
+
+    given: dict[str, Any] = read_config(config)
+    if convention is not None:
+        given["convention"] = convention
+    if metric:
+        given["metrics"] = metric
+    settings = validated(EvaluationSettings, given)
+    names: list[str] | None = None
+    if classes is not None:
+        names = read_json(classes)["classes"] if classes.endswith(".json") else classes.split(",")
+    tolerance = settings.nsd_tolerance
+    if prediction.is_dir():
+        rows = score_folder(
+            prediction, reference, settings.metrics, settings.convention, classes=names, tolerance=tolerance
+        )
+    else:
+        rows = score_file(
+            prediction, reference, settings.metrics, settings.convention, classes=names, tolerance=tolerance
+        )
+    if output is not None:
+        write_scores(rows, output)
+    if as_json:
+        return print_json(rows.to_dict("records"))
+    if output is None:
+        shown = rows.assign(value=rows["value"].map(lambda value: f"{value:.4f}")).astype(str)
+        print_table(f"Scores ({settings.convention})", list(shown.columns), shown.to_numpy().tolist())
+
+
+COMMANDS = (train, predict, score)

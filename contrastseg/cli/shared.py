@@ -1,0 +1,117 @@
+"""What several commands share: arguments that are a file or its text, output for machines, progress for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from contrastseg.errors import SuiteError
+
+Model = TypeVar("Model")
+
+RESOURCES = typer.Option("resources", "--resources", help="Folder of raw and prepared data and of splits.")
+DATA_ROOT = typer.Option(
+    None, "--data-root", envvar="CONTRASTSEG_DATA", help="Your folder of data sets, one sub-folder each, as published."
+)
+JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
+
+
+def read_config(value: str | None) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file, or in the JSON text itself; empty without one.
+
+    Raises:
+        SuiteError: It is neither.
+    """
+    if value is None:
+        return {}
+    if not value.lstrip().startswith("{"):
+        from contrastseg.suite.reading import read_yaml
+
+        return read_yaml(value)
+    try:
+        found: dict[str, Any] = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise SuiteError(f"--config is neither a file nor JSON: {error}", remedy="quote the JSON") from error
+    return found
+
+
+def validated(model: type[Model], value: dict[str, Any]) -> Model:
+    """`value` as a model of settings.
+
+    Raises:
+        SuiteError: A key is unknown or has no valid value; what there is, is listed.
+    """
+    from pydantic import ValidationError
+
+    from contrastseg.suite.reading import explain
+
+    try:
+        return model(**value)
+    except ValidationError as error:
+        raise SuiteError(explain(error, model)) from error  # type: ignore[arg-type]
+
+
+def print_json(value: Any) -> None:
+    """Print JSON without NaN, which is no JSON: null instead."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value not in (float("inf"), -float("inf")) and value != value else value
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table for people; as wide as it has to be where nobody looks at a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, no_wrap=column == columns[0])
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr. Yields a function that takes (done) or (done, total)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total)
+
+        def update(done: int, whole: int | None = None) -> None:
+            bar.update(task, completed=done, total=total if whole is None else whole)
+
+        yield update
+
+
+def existing(path: Path, what: str, remedy: str) -> Path:
+    """`path`, when it is there.
+
+    Raises:
+        SuiteError: It is not.
+    """
+    if not path.exists():
+        raise SuiteError(f"no {what}", file=path, remedy=remedy)
+    return path

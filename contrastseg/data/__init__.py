@@ -1,0 +1,1 @@
+"""From published files to prepared cases and splits; knows nothing of networks or training."""

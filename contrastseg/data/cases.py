@@ -1,0 +1,175 @@
+"""The prepared store: what every later step reads (see `PreparedDataset` for the folder's layout)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from contrastseg.data.formats import read_image, read_label, write_label
+from contrastseg.data.geometry import Geometry, NativeFormat, Unit
+from contrastseg.data.settings import PreparationSettings
+from contrastseg.errors import DataError
+from contrastseg.files import read_json
+
+__all__ = ["Case", "DatasetJson", "Geometry", "PreparedDataset", "read_image", "read_label", "write_label"]
+
+IGNORE = 255
+"""The label of voxels that neither train nor score."""
+
+
+class DatasetJson(BaseModel):
+    """The card of a prepared data set (``dataset.json``).
+
+    Attributes:
+        entry: The suite's name for the data set with this preparation.
+        dataset: Name of the data set.
+        spatial_dims: Of the stored arrays: 2 for photographs, 3 for volumes.
+        slice_axis: The axis of volumes that 2-D training slices along; None for photographs.
+        classes: Names of the labels 0..K-1; the first is the background.
+        unit: Of distances on the native grid.
+        scale: Stored image values times `scale` are what the intensity rule promises (1/255 for ``uint8``, else 1).
+        preparation: The resolved rule.
+        source: Options of the data set and counts.
+        notes: What a reader of the tables should know about this data.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    entry: str
+    dataset: str
+    title: str
+    modality: str
+    spatial_dims: Literal[2, 3]
+    slice_axis: int | None
+    channels: list[str]
+    classes: list[str]
+    unit: Unit
+    native_format: NativeFormat
+    licence: str
+    citation: str
+    scale: float
+    preparation: PreparationSettings
+    source: dict[str, Any]
+    notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One prepared image.
+
+    Attributes:
+        case: Unique name in the data set.
+        patient: Whom it shows; splits and statistics go by patient.
+        frame: Which of the patient's images, None where there is one.
+        image: (C, *spatial) in its stored type.
+        label: uint8 (*spatial), or None.
+        geometry: The way back to the native grid.
+    """
+
+    case: str
+    patient: str
+    frame: str | None
+    image: np.ndarray
+    label: np.ndarray | None
+    geometry: Geometry
+
+
+class PreparedDataset:
+    """Reads ``dataset.json``, ``cases.csv``, ``cases/<case>/{image.npy,label.npy,geometry.json}`` and ``references/``.
+
+    Args:
+        folder: What `prepare_dataset` wrote.
+
+    Raises:
+        DataError: The folder holds no prepared data set.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        card = self.folder / "dataset.json"
+        if not card.is_file():
+            raise DataError("no prepared data set here", file=card, remedy="run `contrastseg prepare` first")
+        self.info = DatasetJson.model_validate(read_json(card))
+
+    @functools.cached_property
+    def index(self) -> pd.DataFrame:
+        """``cases.csv``: case, patient, frame, labelled (bool), shape, spacing; one row a case, sorted by case."""
+        table = pd.read_csv(self.folder / "cases.csv", dtype=str, keep_default_na=False)
+        return table.assign(labelled=table["labelled"] == "true")
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, dict[str, Any]]:
+        return {row["case"]: {str(key): value for key, value in row.items()} for row in self.index.to_dict("records")}
+
+    @property
+    def cases(self) -> list[str]:
+        """Every case, sorted."""
+        return list(self._rows)
+
+    @property
+    def patients(self) -> list[str]:
+        """Every patient, sorted."""
+        return sorted({row["patient"] for row in self._rows.values()})
+
+    def cases_of(self, patients: Iterable[str]) -> list[str]:
+        """The cases of these patients, in the patients' order.
+
+        Raises:
+            DataError: A patient has no case here.
+        """
+        by_patient: dict[str, list[str]] = {}
+        for case, row in self._rows.items():
+            by_patient.setdefault(row["patient"], []).append(case)
+        wanted = list(patients)
+        if absent := [patient for patient in wanted if patient not in by_patient]:
+            raise DataError(f"patients without a prepared case: {', '.join(absent)}", file=self.folder / "cases.csv")
+        return [case for patient in wanted for case in by_patient[patient]]
+
+    def load(self, case: str, with_label: bool = True, mmap: bool = False) -> Case:
+        """Read one case; `mmap` maps the arrays instead of reading them. The label is None where there is none."""
+        row = self._row(case)
+        folder = self.folder / "cases" / case
+        mode: Literal["r"] | None = "r" if mmap else None
+        label = np.load(folder / "label.npy", mmap_mode=mode) if with_label and row["labelled"] else None
+        image = np.load(folder / "image.npy", mmap_mode=mode)
+        return Case(case, row["patient"], row["frame"] or None, image, label, self.geometry(case))
+
+    def geometry(self, case: str) -> Geometry:
+        """The geometry of one case."""
+        self._row(case)
+        return Geometry.from_json(self.folder / "cases" / case / "geometry.json")
+
+    def patient(self, case: str) -> str:
+        """Whom the case shows."""
+        return str(self._row(case)["patient"])
+
+    def native_name(self, case: str) -> str:
+        """The file name labels of this case have in their native format."""
+        return f"{case}.nii.gz" if self.info.native_format == "nifti" else f"{case}.png"
+
+    def reference_path(self, case: str) -> Path:
+        """Where the case's label lies in native geometry."""
+        self._row(case)
+        return self.folder / "references" / self.native_name(case)
+
+    @property
+    def num_classes(self) -> int:
+        """K, the background included."""
+        return len(self.info.classes)
+
+    @property
+    def in_channels(self) -> int:
+        """C."""
+        return len(self.info.channels)
+
+    def _row(self, case: str) -> dict[str, Any]:
+        if case not in self._rows:
+            raise DataError("no such case in the prepared data", case=case, file=self.folder / "cases.csv")
+        return self._rows[case]

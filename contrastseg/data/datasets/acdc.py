@@ -1,0 +1,232 @@
+"""ACDC: cine MR of the heart, end diastole and end systole, in the official NIfTI and in the community's h5 layout."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from contrastseg.data.faults import Faults
+from contrastseg.data.formats import as_label, read_label, read_nifti, reading
+from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.errors import DataError
+
+_FRAME = re.compile(r"(?P<patient>patient\d{3})_frame(?P<frame>\d{2})(?P<mask>_gt)?\.nii(\.gz)?")
+_VOLUME = re.compile(r"(?P<patient>patient\d{3})_(?P<frame>frame\d{2})\.h5")
+_SLICE = re.compile(r"(?P<patient>patient\d{3})_(?P<frame>frame\d{2})_slice_(?P<number>\d+)\.h5")
+_PHASES = ("ED", "ES")
+_TRAINING_PATIENTS = 100  # 101 to 150 are the challenge's test part
+
+
+class AcdcOptions(DatasetOptions):
+    """Options of ACDC.
+
+    Attributes:
+        layout: Which of the two layouts to read; ``auto`` takes the official one where both lie in the folder.
+        part: The challenge's part; the literature's splits divide the 100 training patients.
+        phases: Which frames; in the h5 layout ED is frame01 and ES frame02.
+    """
+
+    layout: Literal["auto", "nifti", "h5"] = "auto"
+    part: Literal["training", "testing", "all"] = "training"
+    phases: tuple[Literal["ED", "ES"], ...] = ("ED", "ES")
+
+
+def discover(raw: Path | None, options: AcdcOptions, faults: Faults) -> list[RawCase]:
+    """List the cases below `raw`, whichever layout it holds."""
+    if raw is None or not raw.is_dir():
+        raise DataError("ACDC's folder is not there", file=raw, remedy="see `contrastseg download acdc`")
+    found: list[RawCase] = []
+    if options.layout in ("auto", "nifti"):
+        found = _discover_nifti(raw, options, faults)
+    if options.layout == "h5" or (options.layout == "auto" and not found and not faults.found):
+        found = _discover_h5(raw, options, faults)
+    if not found and not faults.found:
+        raise DataError(
+            f"no ACDC case (layout {options.layout}, part {options.part})",
+            file=raw,
+            remedy="the folder should hold patient001/patient001_frame01.nii.gz or data/patient001_frame01.h5",
+        )
+    return found
+
+
+def _wanted(patient: str, options: AcdcOptions) -> bool:
+    part = "training" if int(patient.removeprefix("patient")) <= _TRAINING_PATIENTS else "testing"
+    return options.part in (part, "all")
+
+
+def _discover_nifti(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCase]:
+    images: dict[tuple[str, str], Path] = {}
+    masks: dict[tuple[str, str], Path] = {}
+    for path in sorted(raw.rglob("patient*_frame*.nii*")):
+        match = _FRAME.fullmatch(path.name)
+        if match is None or not _wanted(match["patient"], options):
+            continue
+        files, key = (masks if match["mask"] else images), (match["patient"], match["frame"])
+        if key in files:
+            faults.add(
+                f"the case is there twice, also as {files[key]}",
+                case=match[0].split(".")[0],
+                file=path,
+                remedy="keep one",
+            )
+        files.setdefault(key, path)
+    cases = []
+    for patient in sorted({patient for patient, _ in {*images, *masks}}):
+        frames = sorted({frame for owner, frame in {*images, *masks} if owner == patient})
+        folder = (images.get((patient, frames[0])) or masks[patient, frames[0]]).parent
+        phases: dict[str, str] = {}
+        with faults.collect():
+            phases = _phases(folder / "Info.cfg", patient)
+        for frame in frames:
+            case, key = f"{patient}_frame{frame}", (patient, frame)
+            if key not in masks:
+                faults.add("the image has no mask", case=case, file=images[key], remedy=f"restore {case}_gt.nii.gz")
+            elif key not in images:
+                faults.add("the mask has no image", case=case, file=masks[key], remedy=f"restore {case}.nii.gz")
+            elif phases and frame not in phases:
+                faults.add(
+                    "neither ED nor ES by Info.cfg", case=case, file=images[key], remedy="restore the patient's files"
+                )
+            elif phases and phases[frame] in options.phases:
+                pair = (images[key], masks[key])
+                cases.append(RawCase(case, patient, phases[frame], pair, {"layout": "nifti"}))
+    return cases
+
+
+def _phases(path: Path, patient: str) -> dict[str, str]:
+    """Frame number (two digits) to phase, from a patient's Info.cfg."""
+    with reading(path, patient):
+        text = path.read_text(encoding="utf-8")
+    found = {phase: re.search(rf"^{phase}\s*:\s*(\d+)\s*$", text, re.MULTILINE) for phase in _PHASES}
+    if missing := [phase for phase, match in found.items() if match is None]:
+        raise DataError(
+            f"Info.cfg does not name the frame of {' and '.join(missing)}",
+            case=patient,
+            file=path,
+            remedy="restore the published Info.cfg",
+        )
+    return {f"{int(match[1]):02d}": phase for phase, match in found.items() if match is not None}
+
+
+def _discover_h5(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCase]:
+    phases = {f"frame{number:02d}": phase for number, phase in enumerate(_PHASES, start=1)}
+    files: dict[str, dict[int, Path]] = {}  # number 0 is the whole volume
+    for path in sorted(raw.rglob("patient*.h5")):
+        match = _SLICE.fullmatch(path.name) or _VOLUME.fullmatch(path.name)
+        if match is None or not _wanted(match["patient"], options):
+            continue
+        case, number = f"{match['patient']}_{match['frame']}", int(match.groupdict().get("number") or 0)
+        if match["frame"] not in phases:
+            faults.add("frames of this layout are 01 and 02", case=case, file=path, remedy="restore the published name")
+        elif number in files.setdefault(case, {}):
+            other = files[case][number]
+            faults.add(f"the case is there twice, also as {other}", case=case, file=path, remedy="keep one")
+        elif phases[match["frame"]] in options.phases:
+            files[case][number] = path
+    _check_lists(raw, files, faults)
+    cases = []
+    for case, numbered in sorted(files.items()):
+        patient, frame = case.split("_")
+        slices = [numbered[number] for number in sorted(numbered) if number]
+        if 0 in numbered:
+            cases.append(RawCase(case, patient, frame, (numbered[0],), {"layout": "h5"}))
+        elif slices:
+            gaps = sorted(set(range(1, max(numbered) + 1)) - set(numbered))
+            if gaps:
+                faults.add(
+                    f"slices {gaps} are missing", case=case, file=slices[0].parent, remedy="restore the slice files"
+                )
+            else:
+                cases.append(RawCase(case, patient, frame, tuple(slices), {"layout": "h5"}))
+    return cases
+
+
+def _check_lists(raw: Path, files: dict[str, dict[int, Path]], faults: Faults) -> None:
+    """Slices that the folder's own list names must be there: a gap at a volume's end shows nowhere else."""
+    for path in sorted(raw.glob("*_slices.list")):
+        for line in path.read_text(encoding="utf-8").split():
+            match = _SLICE.fullmatch(f"{line}.h5")
+            if match is None:
+                continue
+            case, number = f"{match['patient']}_{match['frame']}", int(match["number"])
+            present = files.get(case)
+            if present and 0 not in present and number not in present:
+                faults.add(
+                    f"{path.name} names slice {number}, which is missing",
+                    case=case,
+                    file=path,
+                    remedy=f"restore {line}.h5",
+                )
+
+
+def load(raw: RawCase, options: AcdcOptions) -> NativeCase:
+    """Read one frame in either layout."""
+    return _load_nifti(raw) if raw.details["layout"] == "nifti" else _load_h5(raw)
+
+
+def _load_nifti(raw: RawCase) -> NativeCase:
+    image_path, mask_path = raw.files
+    image, spacing, affine = read_nifti(image_path, raw.case)
+    label, _, mask_affine = read_label(mask_path, raw.case)
+    if mask_affine is None or not np.allclose(affine, mask_affine, atol=1e-3):
+        raise DataError(
+            "the affines of image and mask differ", case=raw.case, file=mask_path, remedy="restore the published pair"
+        )
+    return NativeCase(image[None], label, spacing, "mm", affine)
+
+
+def _load_h5(raw: RawCase) -> NativeCase:
+    images, labels = zip(*(_read_h5(path, raw.case) for path in raw.files), strict=True)
+    if len(raw.files) == 1 and images[0].ndim == 3:
+        image, label = images[0], labels[0]
+    else:
+        shapes = {array.shape for array in (*images, *labels)}
+        if len(shapes) != 1:
+            raise DataError(
+                f"slices of different shapes: {sorted(shapes)}",
+                case=raw.case,
+                file=raw.files[0].parent,
+                remedy="restore the slice files",
+            )
+        image, label = np.stack(images), np.stack(labels)
+    note = "community h5 layout: no spacing stored, distances are in voxels"
+    return NativeCase(image[None], as_label(label, raw.case, raw.files[0]), None, "voxel", None, (note,))
+
+
+def _read_h5(path: Path, case: str) -> tuple[np.ndarray, np.ndarray]:
+    import h5py
+
+    with reading(path, case), h5py.File(path) as file:
+        missing = [key for key in ("image", "label") if key not in file]
+        if missing:
+            raise DataError(
+                f"the file has no {' and no '.join(missing)}", case=case, file=path, remedy="restore the published file"
+            )
+        return file["image"][()], file["label"][()]
+
+
+SPEC = DatasetSpec(
+    name="acdc",
+    title="ACDC",
+    modality="cardiac cine MR",
+    spatial_dims=3,
+    classes=("background", "RV", "myocardium", "LV"),
+    channels=("mr",),
+    native_format="nifti",
+    licence="CC BY-NC-SA 4.0",
+    citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation and "
+    "Diagnosis: Is the Problem Solved?, IEEE TMI 37(11), 2018, doi 10.1109/TMI.2018.2837502",
+    discover=discover,
+    load=load,
+    options=AcdcOptions,
+    folder_names=("ACDC", "acdc"),
+    splits=("acdc_70_10_20", "acdc_chaitanya_78_2_20"),
+    registration=(
+        "register at https://humanheart-project.creatis.insa-lyon.fr and accept the terms (CC BY-NC-SA 4.0)",
+        "download the ACDC challenge data and unpack it",
+        "put the folder with patient001, patient002, ... (or training/ and testing/) at $CONTRASTSEG_DATA/ACDC",
+    ),
+)

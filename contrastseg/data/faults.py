@@ -1,0 +1,67 @@
+"""Collects what is wrong with a data set, so that all of it is reported at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from contrastseg.errors import DataError
+
+
+class FaultyCasesError(DataError):
+    """Several faults of one data set.
+
+    Attributes:
+        faults: Each with its own case, file, reason and remedy.
+    """
+
+    def __init__(self, faults: tuple[DataError, ...]) -> None:
+        self.faults = faults
+        listed = "\n".join(f"- {fault}" for fault in faults)
+        super().__init__(f"{len(faults)} faults in the data:\n{listed}")
+
+    def __reduce__(self) -> tuple[type[FaultyCasesError], tuple[tuple[DataError, ...]]]:
+        return type(self), (self.faults,)
+
+
+class Faults:
+    """A growing list of faults."""
+
+    def __init__(self) -> None:
+        self.found: list[DataError] = []
+
+    def add(self, reason: str, *, case: str | None = None, file: Path | None = None, remedy: str | None = None) -> None:
+        """Note a fault."""
+        self.found.append(DataError(reason, case=case, file=file, remedy=remedy))
+
+    @contextlib.contextmanager
+    def collect(self) -> Iterator[None]:
+        """Note a `DataError` that the block raises, and go on."""
+        try:
+            yield
+        except FaultyCasesError as error:
+            self.found.extend(error.faults)
+        except DataError as error:
+            self.found.append(error)
+
+    def raise_any(self) -> None:
+        """Raise the one fault, or all of them as a `FaultyCasesError`; nothing when there are none."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            raise FaultyCasesError(tuple(self.found))
+
+
+@contextlib.contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" of the block into a `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            "no space left on the disk", file=folder, remedy="free some space and run again: finished cases are kept"
+        ) from error

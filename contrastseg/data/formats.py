@@ -1,0 +1,226 @@
+"""Image and label files: NIfTI for volumes; PNG, JPEG and BMP for photographs. Arrays come in array order."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrastseg.data.geometry import Geometry, Unit
+from contrastseg.errors import DataError
+from contrastseg.files import atomic_path
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+# Marks the NIfTI files we write for cases whose spacing nobody knows: their identity affine is a placeholder.
+_NO_SPACING = b"voxel units: spacing unknown"
+
+
+def case_name(path: str | Path) -> str:
+    """The file's name without the suffix of an image format (``a.b.nii.gz`` gives ``a.b``)."""
+    name = Path(path).name
+    for suffix in (*NIFTI_SUFFIXES, *PHOTO_SUFFIXES):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def is_nifti(path: str | Path) -> bool:
+    """Whether the name is a NIfTI file's."""
+    return Path(path).name.lower().endswith(NIFTI_SUFFIXES)
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether the name is that of an image this module reads."""
+    return Path(path).name.lower().endswith((*NIFTI_SUFFIXES, *PHOTO_SUFFIXES))
+
+
+@contextlib.contextmanager
+def reading(path: Path, case: str | None = None) -> Iterator[None]:
+    """Turn whatever a reader raises on a missing, empty, truncated or foreign file into a `DataError` that names it."""
+    if not path.is_file():
+        raise DataError("the file does not exist", case=case, file=path, remedy="restore it from the published data")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty", case=case, file=path, remedy="download or copy it again")
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, SyntaxError, KeyError, RuntimeError, zlib.error, _nifti_error()) as error:
+        raise DataError(
+            f"the file cannot be read, it may be truncated or of another format ({type(error).__name__}: {error})",
+            case=case,
+            file=path,
+            remedy="download or copy it again",
+        ) from error
+
+
+def _nifti_error() -> type[Exception]:
+    from nibabel.filebasedimages import ImageFileError
+
+    return ImageFileError
+
+
+def read_nifti(
+    path: str | Path, case: str | None = None
+) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
+    """Read a NIfTI file.
+
+    Returns:
+        The array with reversed axes ((z, y, x), or (c, z, y, x) of a 4-D file); the spacing in mm in array order from
+        the header's pixdim (what ITK reports too), None in a file we wrote without one; the affine as in the file.
+    """
+    import nibabel
+
+    path = Path(path)
+    with reading(path, case):
+        image: Any = nibabel.load(path)
+        array = np.asanyarray(image.dataobj)
+        zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:3])
+        affine = np.asarray(image.affine, dtype=float)
+        known = bytes(image.header["descrip"].item()).rstrip(b"\0") != _NO_SPACING
+    if array.ndim not in (2, 3, 4):
+        raise DataError(f"a NIfTI file of {array.ndim} dimensions", case=case, file=path, remedy="give 3-D volumes")
+    return array.transpose(), zooms[::-1] if known else None, affine.tolist()
+
+
+def read_photo(path: str | Path, case: str | None = None) -> np.ndarray:
+    """Read a photograph as uint8 (C, Y, X): three channels when it has colour, else one. Transparency is dropped."""
+    from PIL import Image
+
+    path = Path(path)
+    with reading(path, case), Image.open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise DataError(
+                f"an image of mode {image.mode}", case=case, file=path, remedy="convert it to 8 bits a channel"
+            )
+        grey = image.mode in ("1", "L", "LA")
+        array = np.asarray(image.convert("L" if grey else "RGB"))
+    return array[None] if grey else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def read_image(path: str | Path) -> tuple[np.ndarray, Geometry]:
+    """Read an image from outside the benchmark (NIfTI, PNG, JPEG, BMP).
+
+    Returns:
+        The image (C, *spatial) and its geometry, whose prepared shape is the native one.
+
+    Raises:
+        DataError: The file is missing, empty, truncated, or of a format that is not read.
+    """
+    path = Path(path)
+    if is_nifti(path):
+        array, spacing, affine = read_nifti(path)
+        channels = array if array.ndim == 4 else array[None]
+        shape = channels.shape[1:]
+        unit: Unit = "mm" if spacing is not None else "voxel"
+        return channels, Geometry(shape, spacing, unit, affine if spacing else None, "nifti", shape)
+    if not is_image(path):
+        raise DataError("not an image format that is read", file=path, remedy="give NIfTI, PNG, JPEG or BMP files")
+    photo = read_photo(path)
+    return photo, Geometry(photo.shape[1:], None, "pixel", None, "png", photo.shape[1:])
+
+
+def read_label(
+    path: str | Path, case: str | None = None
+) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]] | None]:
+    """Read a label map from NIfTI or PNG.
+
+    Returns:
+        uint8 (*spatial) in array order, the spacing in mm or None where it is unknown, the affine or None.
+
+    Raises:
+        DataError: The file is unreadable, four-dimensional, of several channels or 16 bits, or holds no labels.
+    """
+    path = Path(path)
+    if not is_nifti(path):
+        return _read_photo_label(path, case), None, None
+    array, spacing, affine = read_nifti(path, case)
+    if array.ndim == 4:
+        raise DataError(
+            f"a 4-D label of shape {array.shape[::-1]}",
+            case=case,
+            file=path,
+            remedy="give one label map of the image's 3-D grid",
+        )
+    return as_label(array, case, path), spacing, affine
+
+
+def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
+    """The array as uint8.
+
+    Raises:
+        DataError: A value is no whole number from 0 to 255.
+    """
+    if array.dtype == np.uint8:
+        return array
+    with np.errstate(invalid="ignore"):
+        label = array.astype(np.uint8)
+    if not np.array_equal(label, array):
+        wrong = np.unique(array[label != array])[:5].tolist()
+        raise DataError(
+            f"label values that are no whole numbers from 0 to 255: {wrong}",
+            case=case,
+            file=path,
+            remedy="store class indices, 255 for voxels to ignore",
+        )
+    return label
+
+
+def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
+    from PIL import Image
+
+    with reading(path, case), Image.open(path) as image:
+        if image.mode not in ("1", "L", "P"):
+            raise DataError(
+                f"a mask of mode {image.mode}",
+                case=case,
+                file=path,
+                remedy="store class indices in a greyscale or palette PNG of 8 bits",
+            )
+        return np.asarray(image).astype(np.uint8)
+
+
+def write_label(path: str | Path, label: np.ndarray, geometry: Geometry) -> None:
+    """Write a native label map in the case's native format, atomically; the same input gives the same bytes.
+
+    Args:
+        path: ``.nii.gz``, ``.nii`` or ``.png``; must fit `geometry.native_format`.
+        label: (*native spatial), values 0..255, in array order.
+        geometry: Gives spacing and affine, which are written as they were read.
+
+    Raises:
+        DataError: The label is not on the native grid, or the name does not fit the format.
+    """
+    path = Path(path)
+    if label.shape != geometry.native_shape:
+        raise DataError(f"a label of shape {label.shape} for a native grid of {geometry.native_shape}", file=path)
+    if is_nifti(path) != (geometry.native_format == "nifti"):
+        raise DataError(f"the native format is {geometry.native_format}", file=path, remedy="name the file accordingly")
+    values = np.ascontiguousarray(label, dtype=np.uint8)
+    with atomic_path(path) as temporary:
+        if geometry.native_format == "png":
+            from PIL import Image
+
+            Image.fromarray(values).save(temporary)
+        else:
+            _write_nifti(temporary, values, geometry)
+
+
+def _write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> None:
+    import nibabel
+
+    affine = np.eye(4) if geometry.affine is None else np.asarray(geometry.affine)
+    image = nibabel.Nifti1Image(values.transpose(), affine)
+    image.set_qform(affine, code=1)  # viewers that ignore the sform; shears stay in the sform only
+    image.set_sform(affine, code=1)
+    if geometry.native_spacing is None:
+        image.header["descrip"] = _NO_SPACING
+    else:
+        image.header.set_xyzt_units("mm")
+        image.header.set_zooms(geometry.native_spacing[::-1])
+    nibabel.save(image, path)

@@ -1,0 +1,123 @@
+"""Where a prepared array came from: the native grid, and the way back to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from contrastseg.data.resampling import resample_image, resample_label
+from contrastseg.files import read_json, write_json
+
+NativeFormat = Literal["nifti", "png"]
+Unit = Literal["mm", "voxel", "pixel"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """The native grid of a case and the shape its prepared arrays have. All in array order ((z, y, x) for volumes).
+
+    Attributes:
+        native_shape: Spatial shape of the native arrays.
+        native_spacing: Distance of neighbouring voxel centres per axis in `unit`; None where it is unknown.
+        unit: ``mm``; ``voxel`` or ``pixel`` where the spacing is unknown.
+        affine: The file's own voxel-to-world matrix (4x4, for its (x, y, z) indices); None where there is none.
+        native_format: How labels of this case are stored.
+        shape: Spatial shape of the prepared arrays.
+    """
+
+    native_shape: tuple[int, ...]
+    native_spacing: tuple[float, ...] | None
+    unit: Unit
+    affine: list[list[float]] | None
+    native_format: NativeFormat
+    shape: tuple[int, ...]
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the native grid's diagonal in `unit` (voxels or pixels where the spacing is unknown)."""
+        spacing = self.native_spacing or (1.0,) * len(self.native_shape)
+        return math.hypot(*(size * step for size, step in zip(self.native_shape, spacing, strict=True)))
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Spacing of the prepared grid, which covers the same extent as the native one."""
+        if self.native_spacing is None:
+            return None
+        sizes = zip(self.native_spacing, self.native_shape, self.shape, strict=True)
+        return tuple(step * native / prepared for step, native, prepared in sizes)
+
+    def to_native(self, array: np.ndarray, order: Literal[0, 1]) -> np.ndarray:
+        """Bring a prepared array to the native grid.
+
+        Args:
+            array: (*spatial) or (K, *spatial) on the prepared grid.
+            order: 0 for labels (nearest, type kept), 1 for logits and probabilities (linear, float32).
+
+        Returns:
+            The array on the native grid, with its leading axis if it had one; its very values where shapes are equal.
+
+        Raises:
+            ValueError: The array is not on the prepared grid.
+        """
+        self._check(array)
+        if order == 0:
+            leading = array.shape[: array.ndim - len(self.shape)]
+            return resample_label(array, (*leading, *self.native_shape))
+        if array.ndim == len(self.shape):
+            return resample_image(array, self.native_shape)
+        result = np.empty((array.shape[0], *self.native_shape), dtype=np.float32)
+        for channel, field in enumerate(array):
+            result[channel] = resample_image(field, self.native_shape)
+        return result
+
+    def label_from_logits(self, logits: np.ndarray) -> np.ndarray:
+        """The class with the largest logit on the native grid, class by class: two native volumes of memory, not K.
+
+        Args:
+            logits: (K, *spatial) on the prepared grid; probabilities serve as well.
+
+        Returns:
+            uint8 (*native spatial); the lowest class wins a tie, as in ``argmax``.
+        """
+        self._check(logits)
+        best = resample_image(logits[0], self.native_shape).copy()
+        label = np.zeros(self.native_shape, dtype=np.uint8)
+        for index in range(1, len(logits)):
+            field = resample_image(logits[index], self.native_shape)
+            label[field > best] = index
+            np.maximum(best, field, out=best)
+        return label
+
+    def _check(self, array: np.ndarray) -> None:
+        if array.ndim not in (len(self.shape), len(self.shape) + 1) or array.shape[-len(self.shape) :] != self.shape:
+            raise ValueError(f"array of shape {array.shape} is not on the prepared grid {self.shape}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dictionary of the fields."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Geometry:
+        """The geometry `to_dict` gave."""
+        spacing = fields["native_spacing"]
+        return cls(
+            native_shape=tuple(fields["native_shape"]),
+            native_spacing=None if spacing is None else tuple(spacing),
+            unit=fields["unit"],
+            affine=fields["affine"],
+            native_format=fields["native_format"],
+            shape=tuple(fields["shape"]),
+        )
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the geometry to a JSON file."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Geometry:
+        """Read the geometry from a JSON file."""
+        return cls.from_dict(read_json(path))

@@ -1,0 +1,258 @@
+"""From a published layout to the prepared store, case by case, resumable, the same bytes from the same input."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrastseg.data import cases as store
+from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling
+from contrastseg.data.cases import DatasetJson
+from contrastseg.data.faults import Faults, room_on_disk
+from contrastseg.data.recipe import prepare_outside_image
+from contrastseg.data.settings import PreparationSettings
+from contrastseg.data.specs import DatasetSpec, RawCase
+from contrastseg.errors import DataError
+from contrastseg.files import atomic_path, digest, read_json, sha256, write_if_changed, write_json
+
+__all__ = ["prepare_dataset", "prepare_outside_image"]
+
+SLICE_AXIS = 0
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """One case to prepare; picklable, so that worker processes can take it."""
+
+    spec: DatasetSpec
+    raw: RawCase
+    options: Any
+    settings: PreparationSettings
+    folder: Path
+    made_by: str
+
+
+def prepare_dataset(
+    entry: str,
+    dataset: str | DatasetSpec,
+    options: Mapping[str, Any] | None,
+    preparation: PreparationSettings | Mapping[str, Any] | None,
+    raw: str | Path | None,
+    output_folder: str | Path,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """Prepare a data set.
+
+    A case is kept when its input files, the rule and the code that prepares are unchanged and its files are whole.
+    ``manifest.json`` (hashes of the cases) and the other indices are rewritten only when they change.
+
+    Args:
+        entry: The suite's name for it.
+        dataset: Name or spec of the data set.
+        options: Options of the data set.
+        preparation: The rule; None for the data set's own.
+        raw: Folder in the published layout; None for generated data.
+        output_folder: Where the prepared store goes.
+        workers: Processes.
+        progress: Called with (cases done, cases in all).
+
+    Returns:
+        The path of ``manifest.json``.
+
+    Raises:
+        DataError: Faulty cases, all of them at once; or no space left.
+    """
+    spec = registry.get(dataset) if isinstance(dataset, str) else dataset
+    settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
+    folder, faults = Path(output_folder), Faults()
+    found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
+    rule = digest({"dataset": spec.name, "options": parsed.model_dump(), "preparation": settings.model_dump()})
+    made_by = digest({"rule": rule, "code": _code_digest(spec)})
+    jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in found]
+    with room_on_disk(folder):
+        states = []
+        for done, outcome in enumerate(_run(jobs, workers), start=1):
+            if isinstance(outcome, DataError):
+                faults.found.append(outcome)
+            else:
+                states.append(outcome)
+            if progress is not None:
+                progress(done, len(jobs))
+        units = {state["unit"] for state in states}
+        if len(units) > 1:
+            faults.add(
+                f"cases with different units of length: {sorted(units)}", file=folder, remedy="prepare them apart"
+            )
+        faults.raise_any()
+        _remove_others(folder, spec, {state["case"] for state in states})
+        _write_indices(entry, spec, parsed, settings, folder, states)
+        manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
+        write_if_changed(folder / "manifest.json", _text(manifest))
+    return folder / "manifest.json"
+
+
+def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults) -> list[RawCase]:
+    found: dict[str, RawCase] = {}
+    with faults.collect():
+        for case in spec.discover(raw, options, faults):
+            if case.case in found:
+                file = case.files[0] if case.files else None
+                faults.add("two cases have this name", case=case.case, file=file, remedy="rename or remove one")
+            found[case.case] = case
+    if not found:
+        faults.raise_any()
+        raise DataError(f"no case of {spec.name}", file=raw, remedy="check the folder's layout")
+    return [found[name] for name in sorted(found)]
+
+
+def _run(jobs: Sequence[_Job], workers: int) -> Iterable[dict[str, Any] | DataError]:
+    if workers <= 1:
+        yield from map(_prepare_or_fault, jobs)
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            yield from pool.map(_prepare_or_fault, jobs)
+
+
+def _prepare_or_fault(job: _Job) -> dict[str, Any] | DataError:
+    with room_on_disk(job.folder):
+        try:
+            return _prepare_case(job)
+        except DataError as error:
+            return error
+
+
+def _prepare_case(job: _Job) -> dict[str, Any]:
+    raw, folder = job.raw, job.folder / "cases" / job.raw.case
+    state_file = folder / "state.json"
+    key = digest([job.made_by, raw.case, raw.patient, raw.frame, [_input_hash(path, raw.case) for path in raw.files]])
+    if state_file.is_file():
+        state = read_json(state_file)
+        if state["key"] == key and _output_hash(job, state["labelled"]) == state["output"]:
+            return dict(state)
+    native = job.spec.load(raw, job.options)
+    checks.check_native(job.spec, raw, native)
+    state_file.unlink(missing_ok=True)
+    with recipe.naming(raw):
+        case = recipe.prepare_native(native, job.settings, job.spec.native_format, raw.case, raw.patient, raw.frame)
+    _save(folder / "image.npy", case.image)
+    if case.label is not None and native.label is not None:
+        _save(folder / "label.npy", case.label)
+        formats.write_label(_reference(job), native.label, case.geometry)
+    else:
+        (folder / "label.npy").unlink(missing_ok=True)
+        _reference(job).unlink(missing_ok=True)
+    case.geometry.to_json(folder / "geometry.json")
+    labelled = case.label is not None
+    state = {
+        "key": key,
+        "case": raw.case,
+        "patient": raw.patient,
+        "frame": raw.frame or "",
+        "labelled": labelled,
+        "shape": "x".join(map(str, case.geometry.shape)),
+        "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
+        "unit": native.unit,
+        "notes": list(native.notes),
+        "output": _output_hash(job, labelled),
+    }
+    write_json(state_file, state)
+    return state
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _reference(job: _Job) -> Path:
+    suffix = ".nii.gz" if job.spec.native_format == "nifti" else ".png"
+    return job.folder / "references" / f"{job.raw.case}{suffix}"
+
+
+def _input_hash(path: Path, case: str) -> str:
+    with formats.reading(path, case):
+        return sha256(path)
+
+
+def _output_hash(job: _Job, labelled: bool) -> str | None:
+    """Of everything later steps read of the case; None when a file is missing."""
+    folder = job.folder / "cases" / job.raw.case
+    files = [folder / "image.npy", folder / "geometry.json"]
+    if labelled:
+        files += [folder / "label.npy", _reference(job)]
+    if not all(path.is_file() for path in files):
+        return None
+    return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
+
+
+def _code_digest(spec: DatasetSpec) -> str:
+    """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
+    modules = (store, checks, formats, geometry, intensity, recipe, resampling, inspect.getmodule(spec.load))
+    sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
+    return digest(sorted(sha256(source) for source in sources if source is not None))
+
+
+def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:
+    """Remove what an earlier preparation left of cases that are no longer part of the data set."""
+    for state in folder.glob("cases/*/state.json"):
+        if state.parent.name not in kept:
+            for reference in (folder / "references").glob(f"{state.parent.name}.*"):
+                if formats.case_name(reference) == state.parent.name:
+                    reference.unlink()
+            shutil.rmtree(state.parent)
+
+
+def _write_indices(
+    entry: str,
+    spec: DatasetSpec,
+    options: Any,
+    settings: PreparationSettings,
+    folder: Path,
+    states: list[dict[str, Any]],
+) -> None:
+    columns = ("case", "patient", "frame", "labelled", "shape", "spacing")
+    rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
+    lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
+    write_if_changed(folder / "cases.csv", "\n".join(lines) + "\n")
+    notes = [note for state in states for note in state["notes"]]
+    counted = {note: notes.count(note) for note in notes}
+    info = DatasetJson(
+        entry=entry,
+        dataset=spec.name,
+        title=spec.title,
+        modality=spec.modality,
+        spatial_dims=spec.spatial_dims,
+        slice_axis=SLICE_AXIS if spec.spatial_dims == 3 else None,
+        channels=list(spec.channels),
+        classes=list(spec.classes),
+        unit=states[0]["unit"],
+        native_format=spec.native_format,
+        licence=spec.licence,
+        citation=spec.citation,
+        scale=intensity.stored_scale(settings),
+        preparation=settings,
+        source={
+            "options": options.model_dump(mode="json"),
+            "generated": spec.generated,
+            "cases": len(states),
+            "patients": len({state["patient"] for state in states}),
+        },
+        notes=[f"{note} ({count} of {len(states)} cases)" for note, count in sorted(counted.items())],
+    )
+    write_if_changed(folder / "dataset.json", _text(info.model_dump(mode="json")))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,50 @@
+"""Finds the data sets: the modules of ``contrastseg.data.datasets`` and the entry points ``contrastseg.datasets``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import pkgutil
+
+from contrastseg.data import datasets
+from contrastseg.data.specs import DatasetSpec
+from contrastseg.errors import DataError, unknown_name
+
+ENTRY_POINTS = "contrastseg.datasets"
+
+
+@functools.cache
+def specs() -> dict[str, DatasetSpec]:
+    """Every data set by name. A module shows its `DatasetSpec` as ``SPEC``; an entry point points at one.
+
+    Raises:
+        DataError: Two data sets of one name, or an entry point that is no `DatasetSpec`.
+    """
+    found: dict[str, DatasetSpec] = {}
+    modules = sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))
+    sources = [(name, importlib.import_module(f"{datasets.__name__}.{name}").SPEC) for name in modules]
+    sources += [(point.value, point.load()) for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
+    for source, spec in sources:
+        if not isinstance(spec, DatasetSpec):
+            raise DataError(f"{source} is not a DatasetSpec", remedy=f"point {ENTRY_POINTS} at a DatasetSpec")
+        if spec.name in found:
+            raise DataError(f"two data sets are called {spec.name!r}", remedy=f"rename the one of {source}")
+        found[spec.name] = spec
+    return found
+
+
+def names() -> list[str]:
+    """The names, sorted."""
+    return sorted(specs())
+
+
+def get(name: str) -> DatasetSpec:
+    """The data set of this name.
+
+    Raises:
+        DataError: There is none; lists those there are.
+    """
+    if name not in specs():
+        raise DataError(unknown_name("data set", name, names()))
+    return specs()[name]

@@ -1,0 +1,48 @@
+"""Resampling between grids that share their outer borders (voxel centres at half-integer positions)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+
+def resample_image(array: np.ndarray, shape: Sequence[int], *, antialias: bool = False) -> np.ndarray:
+    """Resample one scalar field linearly.
+
+    Args:
+        array: Field of shape (*spatial), any real type.
+        shape: The wanted spatial shape. Equal shapes return the values unchanged.
+        antialias: Smooth along every axis that shrinks, with sigma = (ratio - 1) / 2 samples as scikit-image does.
+
+    Returns:
+        float32 array of `shape`.
+    """
+    source = np.asarray(array, dtype=np.float32)
+    target = tuple(int(size) for size in shape)
+    if source.shape == target:
+        return source
+    ratios = [old / new for old, new in zip(source.shape, target, strict=True)]
+    if antialias and max(ratios) > 1:
+        source = ndimage.gaussian_filter(source, [max(0.0, (ratio - 1) / 2) for ratio in ratios], mode="nearest")
+    # grid_mode puts the borders of both grids, not the outer voxel centres, on top of each other.
+    factors = [new / old for old, new in zip(source.shape, target, strict=True)]
+    return np.asarray(ndimage.zoom(source, factors, order=1, mode="nearest", grid_mode=True, prefilter=False))
+
+
+def resample_label(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Resample a label map to its nearest voxels: no value arises that was not there.
+
+    Args:
+        array: Labels of shape (*spatial).
+        shape: The wanted spatial shape.
+
+    Returns:
+        Array of `shape` in the type of `array`.
+    """
+    result = np.asarray(array)
+    for axis, (old, new) in enumerate(zip(result.shape, shape, strict=True)):
+        if old != new:
+            result = result.take(((np.arange(new) + 0.5) * old / new).astype(np.intp), axis=axis)
+    return result

@@ -1,0 +1,80 @@
+"""What a suite may say about the preparation and the split of a data set."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PreparationSettings(BaseModel):
+    """How native arrays become what networks see. Lengths in mm, in array order ((z, y, x) for volumes).
+
+    Attributes:
+        intensity: ``zscore`` per case and channel; ``minmax`` to [0, 1]; ``percentile`` clips to `percentiles`, then
+            [0, 1]; ``window`` clips to `window`, then [0, 1]; ``none`` keeps the values; ``uint8`` keeps 8-bit values
+            as such (`DatasetJson.scale` brings them to [0, 1]).
+        window: [low, high]; with another rule than ``window`` the values are clipped before it.
+        percentiles: [low, high] in percent.
+        spacing: Resample to this spacing; None in it keeps an axis as it is.
+        size: Resample to this size: both axes of photographs, the last two of volumes (slice by slice).
+        dtype: How images are stored (``uint8`` and ``none`` decide themselves).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    intensity: Literal["zscore", "minmax", "percentile", "window", "none", "uint8"] = "zscore"
+    window: tuple[float, float] | None = None
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    spacing: tuple[float | None, ...] | None = None
+    size: tuple[int, int] | None = None
+    dtype: Literal["float16", "float32"] = "float16"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.intensity == "window" and self.window is None:
+            raise ValueError("intensity 'window' needs window: [low, high]")
+        for name, pair in (("window", self.window), ("percentiles", self.percentiles)):
+            if pair is not None and pair[0] >= pair[1]:
+                raise ValueError(f"{name}: low must be below high, not {list(pair)}")
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError("size must be positive")
+        if self.spacing is not None and any(step is not None and step <= 0 for step in self.spacing):
+            raise ValueError("spacing must be positive")
+        return self
+
+
+class Fractions(BaseModel):
+    """Shares of the patients; they add up to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: float = Field(0.7, ge=0, le=1)
+    val: float = Field(0.1, ge=0, le=1)
+    test: float = Field(0.2, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError("train, val and test must add up to 1")
+        return self
+
+
+class SplitSettings(BaseModel):
+    """Which patients train, validate and test, and in which orders training patients get their labels.
+
+    Attributes:
+        name: ``random``, or the name of a published split (a file in benchmarks/splits).
+        fractions: Shares of a random split. With several folds the test share is 1 / folds instead.
+        seed: Of the random split and of the random draws.
+        draws: How many orders of the training patients there are; draw 0 is the literature's where it has one.
+        folds: How many folds a random split has; a published one has its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "random"
+    fractions: Fractions = Fractions()
+    seed: int = Field(0, ge=0)
+    draws: int = Field(5, ge=1)
+    folds: int = Field(1, ge=1)

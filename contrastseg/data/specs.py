@@ -1,0 +1,161 @@
+"""What a data set has to say about itself: one `DatasetSpec` per file in ``contrastseg/data/datasets``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contrastseg.data.faults import Faults
+from contrastseg.data.geometry import NativeFormat, Unit
+from contrastseg.data.settings import PreparationSettings, SplitSettings
+from contrastseg.errors import DataError, unknown_name
+
+
+class DatasetOptions(BaseModel):
+    """Base of a data set's options: unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class RawCase:
+    """One case as published, found but not yet read.
+
+    Attributes:
+        case: Unique name, usable as a file name.
+        patient: Whom it shows.
+        frame: Which of the patient's images, None where there is one.
+        files: Every file it is read from; their contents decide whether it is prepared again.
+        details: Whatever `DatasetSpec.load` needs beside the files.
+    """
+
+    case: str
+    patient: str
+    frame: str | None = None
+    files: tuple[Path, ...] = ()
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class NativeCase:
+    """The arrays of one case on its native grid.
+
+    Attributes:
+        image: (C, *spatial), finite.
+        label: uint8 (*spatial), values 0..K-1 or 255; None where nobody labelled it.
+        spacing: In array order; None where it is unknown.
+        unit: ``mm``; ``voxel`` or ``pixel`` where the spacing is unknown.
+        affine: As in the file (4x4), None where there is none.
+        notes: What a reader of the tables should know.
+    """
+
+    image: np.ndarray
+    label: np.ndarray | None
+    spacing: tuple[float, ...] | None
+    unit: Unit
+    affine: list[list[float]] | None = None
+    notes: tuple[str, ...] = ()
+
+
+_DEFAULT_PREPARATION = PreparationSettings()
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """A data set: what it is, how its published layout becomes cases, and its rule of preparation.
+
+    Its functions stand in a module, so that worker processes find them.
+
+    Attributes:
+        name: As suites call it.
+        title: As tables print it.
+        modality: As a sentence would.
+        spatial_dims: Of the native arrays: 2 or 3.
+        classes: Names of the labels 0..K-1, background first.
+        channels: Names of the image's channels.
+        native_format: How labels and predictions are stored.
+        licence: Terms of use.
+        citation: Whom to cite.
+        discover: Lists the cases below the raw folder (None when generated) without reading volumes; what is wrong
+            goes into the `Faults`.
+        load: Reads one case; raises `DataError`.
+        options: Model of the options, with defaults.
+        preparation: The rule unless a suite says otherwise.
+        folder_names: The folders it answers to below the user's data folder; none when it is generated.
+        splits: Published splits: their names, which are those of the files in benchmarks/splits.
+        registration: Steps to get the data where it cannot be downloaded without an account.
+        generated_cases: How many cases the options generate; None for data that is collected.
+    """
+
+    name: str
+    title: str
+    modality: str
+    spatial_dims: Literal[2, 3]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    native_format: NativeFormat
+    licence: str
+    citation: str
+    discover: Callable[[Path | None, Any, Faults], list[RawCase]]
+    load: Callable[[RawCase, Any], NativeCase]
+    options: type[DatasetOptions] = DatasetOptions
+    preparation: PreparationSettings = _DEFAULT_PREPARATION
+    folder_names: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    registration: tuple[str, ...] = ()
+    generated_cases: Callable[[Any], int] | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether it is made here rather than collected."""
+        return self.generated_cases is not None
+
+    def train_patients(
+        self,
+        split: SplitSettings,
+        options: Mapping[str, Any] | None = None,
+        *,
+        raw: Path | None = None,
+        subset: bool = False,
+        splits_folder: Path | None = None,
+    ) -> int | None:
+        """How many training patients the split's first fold has, before anything is prepared.
+
+        Args:
+            split: Settings of the split.
+            options: Options of the data set.
+            raw: The folder with the published files, None while it is not there.
+            subset: Whether a published split may be restricted to the patients present.
+            splits_folder: Where the published splits lie; None for the project's own.
+
+        Returns:
+            The count; None when it depends on files that are not there.
+        """
+        from contrastseg.data import splits
+
+        parsed, patients = self.parse_options(options), None
+        if self.generated or raw is not None:
+            patients = {case.patient for case in self.discover(raw, parsed, Faults())}
+        return splits.train_patients(split, patients, splits_folder or splits.SPLITS_FOLDER, subset=subset)
+
+    def parse_options(self, options: Mapping[str, Any] | DatasetOptions | None) -> Any:
+        """The options as this data set's model.
+
+        Raises:
+            DataError: A name or value the data set does not know, with those it knows.
+        """
+        if isinstance(options, self.options):
+            return options
+        given = dict(options or {})
+        for name in given:
+            if name not in self.options.model_fields:
+                raise DataError(unknown_name(f"option of {self.name}", name, list(self.options.model_fields)))
+        try:
+            return self.options(**given)
+        except ValidationError as error:
+            raise DataError(f"options of {self.name}: {error}") from error

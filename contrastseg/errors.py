@@ -1,0 +1,77 @@
+"""Typed errors: every one names the case, the file, the reason and the remedy, as far as they are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ContrastsegError(Exception):
+    """An error a user can act on.
+
+    Args:
+        reason: What is wrong, in one sentence.
+        case: The case (or patient, run, method) it concerns.
+        file: The file it was found in.
+        remedy: What to do about it.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        case: str | None = None,
+        file: str | Path | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.reason = reason
+        self.case = case
+        self.file = None if file is None else Path(file)
+        self.remedy = remedy
+        super().__init__(reason, case, file, remedy)
+
+    def __str__(self) -> str:
+        parts = [self.reason]
+        if self.case is not None:
+            parts.append(f"case: {self.case}")
+        if self.file is not None:
+            parts.append(f"file: {self.file}")
+        if self.remedy is not None:
+            parts.append(f"remedy: {self.remedy}")
+        return "\n  ".join(parts)
+
+
+class DataError(ContrastsegError):
+    """Input data that cannot be used as it is."""
+
+
+class SplitError(ContrastsegError):
+    """A split that names absent patients, repeats one, or leaves no one to train or test on."""
+
+
+class SuiteError(ContrastsegError):
+    """A suite that asks for something that does not exist or contradicts itself."""
+
+
+class UnavailableDataError(DataError):
+    """A data set that is neither on this machine nor openly downloadable."""
+
+
+class TrainingError(ContrastsegError):
+    """A training run that cannot start or go on."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint that is missing, incomplete, or belongs to another run."""
+
+
+class DeviceError(ContrastsegError):
+    """No device that the run may use."""
+
+
+class ScoringError(ContrastsegError):
+    """A prediction and a reference that cannot be compared."""
+
+
+def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> str:
+    """One sentence that says which name is unknown and which ones there are."""
+    return f"unknown {kind} {name!r}; there are: {', '.join(sorted(known)) or 'none'}"

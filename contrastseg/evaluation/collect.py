@@ -1,0 +1,91 @@
+"""One tidy table of a suite's scores: the only source of every table and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation.scoring import SCORE_COLUMNS
+from contrastseg.files import atomic_path
+
+AXES: dict[str, str] = {
+    "suite": "str",
+    "dataset": "str",
+    "split": "str",
+    "fold": "int64",
+    "method": "str",
+    "variant": "str",
+    "label_ratio": "float64",
+    "labels": "str",
+    "labelled_patients": "int64",
+    "draw": "int64",
+    "seed": "int64",
+    "evaluated_on": "str",
+    "checkpoint": "str",
+}
+"""The axes of a run and their types, in the order of the columns."""
+
+COLUMNS: dict[str, str] = AXES | {name: "float64" if name == "value" else "str" for name in SCORE_COLUMNS}
+"""Every column of `scores.parquet` with its type, in order."""
+
+
+def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]]) -> pd.DataFrame:
+    """Put the scores of many runs into one table.
+
+    Args:
+        runs: For each run its axes (every key of AXES) and its CSV of scores.
+
+    Returns:
+        Rows with the columns and types of COLUMNS, sorted by the axes, each run's rows in the order of its file.
+
+    Raises:
+        ScoringError: An axis or a file or a column is missing, or two runs have the same axes.
+    """
+    parts: dict[tuple[Any, ...], pd.DataFrame] = {}
+    for axes, path in runs:
+        if absent := [name for name in AXES if name not in axes]:
+            raise ScoringError(f"a run without the axes {', '.join(absent)}", file=path, remedy="name every axis")
+        key = tuple(axes[name] for name in AXES)
+        if key in parts:
+            raise ScoringError("two runs with the same axes", file=path, remedy="score each run once")
+        scores = _read(Path(path))
+        parts[key] = scores.assign(**{name: axes[name] for name in AXES})[list(COLUMNS)]
+    if not parts:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    ordered = [parts[key] for key in sorted(parts)]
+    return pd.concat(ordered, ignore_index=True).astype(COLUMNS)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write `scores.parquet` atomically."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read `scores.parquet`, with the columns and types of COLUMNS.
+
+    Raises:
+        ScoringError: It does not exist or lacks a column.
+    """
+    if not Path(path).is_file():
+        raise ScoringError("no table of scores", file=path, remedy="run `contrastseg collect` first")
+    table = pd.read_parquet(path)
+    if absent := [name for name in COLUMNS if name not in table.columns]:
+        raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
+    return table[list(COLUMNS)].astype(COLUMNS)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise ScoringError("a run without scores", file=path, remedy="run `contrastseg score` for it")
+    text = {name: str for name in SCORE_COLUMNS if name != "value"}
+    # Patients and classes may be called "NA" or "nan": only the value may be missing.
+    scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]})
+    if absent := [name for name in SCORE_COLUMNS if name not in scores.columns]:
+        raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
+    return scores

@@ -1,0 +1,57 @@
+"""Overlap counts of two label maps. numpy only: of this room, training's validation Dice rests on this module alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE = 255
+
+
+def confusion(prediction: NDArray, reference: NDArray, num_classes: int, ignore: int | None = IGNORE) -> NDArray:
+    """Count the voxels of every (reference, prediction) pair of classes.
+
+    Args:
+        prediction: Integer labels 0..K-1, any shape.
+        reference: Integer labels 0..K-1, same shape; `ignore` where there is no truth.
+        num_classes: K, background included.
+        ignore: Reference value to leave out; None counts everything.
+
+    Returns:
+        (K, K) int64, rows are the reference, columns the prediction.
+
+    Raises:
+        ValueError: The shapes differ, or a label is outside 0..K-1.
+    """
+    if prediction.shape != reference.shape:
+        raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
+    if ignore is not None:
+        known = reference != ignore
+        if not known.all():
+            prediction, reference = prediction[known], reference[known]
+    for name, labels in (("prediction", prediction), ("reference", reference)):
+        if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+            raise ValueError(f"{name} holds label {int(labels.max())}, outside 0..{num_classes - 1}")
+    pairs = reference.ravel().astype(np.intp) * num_classes + prediction.ravel()
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def overlap(counts: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Intersection, prediction size and reference size per class, each (K,), from a (K, K) confusion matrix."""
+    return np.diagonal(counts), counts.sum(axis=0), counts.sum(axis=1)
+
+
+def dice(counts: NDArray) -> NDArray:
+    """Dice 2|P∩R| / (|P|+|R|) per class, (K,); NaN where both are empty."""
+    intersection, predicted, referenced = overlap(counts)
+    return _ratio(2 * intersection, predicted + referenced)
+
+
+def iou(counts: NDArray) -> NDArray:
+    """Jaccard index |P∩R| / |P∪R| per class, (K,); NaN where both are empty."""
+    intersection, predicted, referenced = overlap(counts)
+    return _ratio(intersection, predicted + referenced - intersection)
+
+
+def _ratio(numerator: NDArray, denominator: NDArray) -> NDArray:
+    return np.where(denominator > 0, numerator / np.maximum(denominator, 1), np.nan)

@@ -1,0 +1,69 @@
+"""What a suite may say about scoring and comparing. Validated at the edge, torch-free."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation.catalogue import DEFAULT_METRICS, resolve_metrics
+from contrastseg.evaluation.conventions import get_convention
+
+FamilyName = Literal["methods_and_ratios", "methods"]
+
+
+class EvaluationSettings(BaseModel):
+    """How predictions are scored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metrics: tuple[str, ...] = Field(DEFAULT_METRICS, min_length=1, description="Metrics to score, by name.")
+    convention: str = Field("default", description="Scoring convention, by name.")
+    nsd_tolerance: float | dict[str, float] = Field(
+        1.0, description="Tolerance of NSD in the image's unit, for all classes or by class name."
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(names)
+
+    @field_validator("convention")
+    @classmethod
+    def _known_convention(cls, name: str) -> str:
+        try:
+            get_convention(name)
+        except ScoringError as error:
+            raise ValueError(error.reason) from error
+        return name
+
+
+class ComparisonSettings(BaseModel):
+    """Which differences are tested, and how strictly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: str = Field(
+        "supervised", description="The method every other is compared with: `method` or `method/variant`."
+    )
+    metrics: tuple[str, ...] = Field(("dice",), min_length=1, description="Metrics that are tested.")
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the corrected tests and of the intervals.")
+    family: FamilyName = Field(
+        "methods_and_ratios",
+        description="The tests Holm corrects together, within one data set, evaluation set, checkpoint and metric: "
+        "all methods at all label budgets, or all methods at one budget.",
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(names)
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        resolve_metrics(names)
+    except ScoringError as error:
+        raise ValueError(error.reason) from error
+    return names

@@ -1,0 +1,143 @@
+"""Summaries of collected scores, the patient being the unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastseg.evaluation.aggregation import GROUP, MEAN, Cell, cells, per_replicate
+from contrastseg.evaluation.catalogue import DERIVED, METRICS, OUTCOMES
+from contrastseg.evaluation.derived import derived_metrics
+from contrastseg.evaluation.intervals import mean_interval
+
+SUMMARY_COLUMNS = (
+    *GROUP[:4],
+    "label_ratio",
+    "labelled_patients",
+    *GROUP[4:],
+    "class",
+    "metric",
+    "unit",
+    "n_patients",
+    "n_seeds",
+    "n_draws",
+    "mean",
+    "low",
+    "high",
+    "interval_kind",
+    "sd_patients",
+    "sd_seeds",
+    "scored",
+    "missed",
+    "invented",
+    "absent",
+    "holes",
+    "holes_named",
+)
+_CELL = [*GROUP, "metric", "class"]
+_ORDER = ["dataset", "evaluated_on", "checkpoint", "label_ratio", "labels", "method", "variant", "metric", "class"]
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("mean", "low", "high", "sd_patients", "sd_seeds"), np.nan),
+    **dict.fromkeys(("n_patients", "n_seeds", "n_draws"), 0),
+    "interval_kind": "none",
+}
+
+
+def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """One row per data set, checkpoint, budget, method, variant, class (and `mean` over classes) and metric.
+
+    `mean`, `low`, `high` are over patients (each the mean of its frames, then classes, then seeds and draws) with the
+    interval `interval_kind` names. `sd_patients` is the spread of the patients' means, `sd_seeds` that of the seeds'
+    means within a draw; both are named because they answer different questions. The counts are of structures (cases
+    times runs; times classes in the rows `mean`), `holes_named` says which predictions are missing. `miou` and
+    `miou_pooled` are added where their ingredients were scored; they are sums over a data set and have no interval.
+
+    Args:
+        scores: The collected table.
+        alpha: One minus the nominal coverage of the intervals.
+
+    Returns:
+        The columns SUMMARY_COLUMNS, sorted by them.
+
+    Raises:
+        ScoringError: One metric of one data set comes in two units.
+    """
+    if scores.empty:
+        return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
+    measured = {key: _describe(cell, alpha) for key, cell in cells(per_replicate(scores), _CELL)}
+    counts = _counts(scores)
+    # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.
+    rows = [
+        dict(zip(_CELL, key, strict=True)) | entry | measured.get(key, _NOTHING)
+        for key, entry in counts.items()
+        if METRICS[key[-2]].kind != "count"
+    ]
+    for labels, part in derived_metrics(scores).groupby(_CELL, sort=True):
+        key = tuple(map(str, labels))
+        entry = counts[(*key[:-2], DERIVED[key[-2]][0], key[-1])]
+        rows.append(dict(zip(_CELL, key, strict=True)) | entry | _describe_runs(part) | {"unit": "1"})
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
+
+
+def _describe(cell: Cell, alpha: float) -> dict[str, Any]:
+    interval = mean_interval(cell.values, alpha)
+    patients = np.nanmean(cell.values, axis=1)
+    return {
+        "n_patients": len(patients),
+        "n_seeds": len(np.unique(cell.seeds)),
+        "n_draws": len(np.unique(cell.draws)),
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "interval_kind": interval.kind,
+        "sd_patients": float(patients.std(ddof=1)) if len(patients) > 1 else np.nan,
+        "sd_seeds": _spread(np.nanmean(cell.values, axis=0), cell.draws),
+    }
+
+
+def _describe_runs(runs: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "n_seeds": runs["seed"].nunique(),
+        "n_draws": runs["draw"].nunique(),
+        "mean": runs["value"].mean(),
+        "low": np.nan,
+        "high": np.nan,
+        "interval_kind": "none",
+        "sd_patients": np.nan,
+        "sd_seeds": _spread(runs["value"].to_numpy(), runs["draw"].to_numpy()),
+    }
+
+
+def _spread(means: NDArray, draws: NDArray) -> float:
+    """Standard deviation over seeds, pooled over draws: whom was labelled must not pass for the luck of the seed."""
+    variances = [means[draws == draw].var(ddof=1) for draw in np.unique(draws) if np.sum(draws == draw) > 1]
+    return float(np.sqrt(np.mean(variances))) if variances else np.nan
+
+
+def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Per cell what is constant in it, how many structures had which outcome, and which predictions are missing."""
+    rows = pd.concat([scores, scores.assign(**{"class": MEAN})], ignore_index=True)
+    rows = rows.astype(dict.fromkeys(_CELL, "category"))
+    grouped = rows.groupby(_CELL, sort=True, observed=True)
+    table = grouped[["label_ratio", "labelled_patients", "unit"]].first()
+    table["n_patients"] = grouped["patient"].nunique()
+    for outcome in OUTCOMES:
+        name = "holes" if outcome == "hole" else outcome
+        table[name] = (rows["outcome"] == outcome).groupby([rows[key] for key in _CELL], observed=True).sum()
+    holes = rows[rows["outcome"] == "hole"]
+    named = holes.assign(name=_hole_name(holes)).groupby(_CELL, observed=True)["name"]
+    names = {key: "; ".join(sorted(set(part))) for key, part in named}
+    table["holes_named"] = [names.get(key, "") for key in table.index]
+    columns = [str(name) for name in table]
+    return {
+        row[: len(_CELL)]: dict(zip(columns, row[len(_CELL) :], strict=True))
+        for row in table.reset_index().itertuples(index=False, name=None)
+    }
+
+
+def _hole_name(rows: pd.DataFrame) -> pd.Series:
+    draw, fold, seed = (rows[axis].astype(str) for axis in ("draw", "fold", "seed"))
+    return rows["case"] + " (draw " + draw + ", fold " + fold + ", seed " + seed + ")"

@@ -1,0 +1,29 @@
+"""What semi-supervised methods share: the consistency term, its ramp, and the moving average of weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def softmax_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Mean squared difference of the two softmax outputs, (B, K, *spatial) each; no gradient to the teacher."""
+    student = torch.softmax(student_logits.float(), dim=1)
+    teacher = torch.softmax(teacher_logits.detach().float(), dim=1)
+    return torch.mean((student - teacher) ** 2)
+
+
+def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:
+    """exp(−5 (1 − min(t/T, 1))²) with T = `share` of all steps (Laine & Aila 2017): from e⁻⁵ to 1."""
+    length = max(1.0, share * steps)
+    return math.exp(-5.0 * (1.0 - min(step / length, 1.0)) ** 2)
+
+
+@torch.no_grad()
+def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
+    """Teacher ← decay · teacher + (1 − decay) · student for parameters; buffers are copied."""
+    torch._foreach_lerp_(list(teacher.parameters()), [p.detach() for p in student.parameters()], 1.0 - decay)
+    for old, new in zip(teacher.buffers(), student.buffers(), strict=True):
+        old.copy_(new)

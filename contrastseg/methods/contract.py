@@ -1,0 +1,214 @@
+"""What a method is: metadata that anybody can read without torch, and a small class that trains with it.
+
+A method's file imports torch and its losses inside `build` and the steps, never at the top: planning, scoring and the
+report read `card`, `stages` and `applies_to` of every method, and must not wait for torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from contrastseg.errors import SuiteError, unknown_name
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Provenance = Literal["official", "published", "reconstructed"]
+Source = Literal["labelled", "unlabelled"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a method comes from, and how sure that is.
+
+    Attributes:
+        title: The method's full name.
+        paper: Citation in one line.
+        year: Year of the paper.
+        doi: DOI or arXiv number; empty when there is none.
+        provenance: *official* follows released code, *published* the text, *reconstructed* where neither says enough.
+        summary: What it does, in a sentence or two.
+        differs: What this implementation does otherwise than its source, and why.
+        options: Every setting that is our choice rather than the source's, with the reason for its default.
+    """
+
+    title: str
+    paper: str
+    year: int
+    doi: str
+    provenance: Provenance
+    summary: str
+    differs: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at a batch that a stage asks for; `training` builds it.
+
+    Attributes:
+        source: Which samples it shows. The labels of unlabelled samples are never read.
+        geometry: Views of one source with the same geometry name share their crop and warp, others have their own;
+            coordinates come with each, so that correspondences between them are exact.
+        noise: Standard deviation of Gaussian noise added last, clipped at twice that; each view draws its own.
+    """
+
+    source: Source
+    geometry: str = "a"
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """Weights a stage takes over: `modules` of an earlier stage's checkpoint, into modules of the same name."""
+
+    stage: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training stage: the views it looks at (by name) and the weights it starts from.
+
+    Attributes:
+        name: `train` for the last stage; anything else is a pre-training stage.
+        views: View per name; the names are the keys of the batch that `training_step` receives.
+        takes: Weights of earlier stages.
+        training: Overrides of the suite's training settings for this stage.
+    """
+
+    name: str
+    views: Mapping[str, View]
+    takes: tuple[Takeover, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Literal["labelled", "unlabelled", "both"]:
+        """Which data the stage uses, as its views say."""
+        sources = {view.source for view in self.views.values()}
+        if len(sources) == 2:
+            return "both"
+        return "labelled" if "labelled" in sources else "unlabelled"
+
+
+@dataclass
+class Sample:
+    """What one view of a batch holds.
+
+    Attributes:
+        image: (B, C, *spatial), float.
+        label: (B, *spatial), int64, 255 = ignore; None for unlabelled views.
+        coordinates: (B, *spatial, spatial_dims), where each pixel was taken from, in pixels of its case.
+        unit: (B,) index of the case or slice each sample was taken from.
+    """
+
+    image: Tensor
+    label: Tensor | None
+    coordinates: Tensor
+    unit: Tensor
+
+
+Batch = Mapping[str, Sample]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is built for.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        in_channels: Channels of the image.
+        num_classes: Classes including background.
+        steps: Length of this stage, for ramps.
+        stage: The stage's name.
+        build_network: Makes a freshly initialised network; every call draws anew.
+    """
+
+    spatial_dims: int
+    in_channels: int
+    num_classes: int
+    steps: int
+    stage: str
+    build_network: Callable[[], Any]
+
+
+class Method:
+    """Base of all methods. Subclasses fill the class attributes and the two or three functions they need."""
+
+    name: ClassVar[str]
+    card: ClassVar[Card]
+    stages: ClassVar[tuple[Stage, ...]]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
+    spatial_dims: ClassVar[tuple[int, ...]] = (2, 3)
+    memory_mb: ClassVar[int] = 4000
+
+    def __init__(self, task: Task, settings: Mapping[str, Any]) -> None:
+        self.task = task
+        self.settings = settings
+        self.modules: Any = None
+
+    @classmethod
+    def resolve(
+        cls,
+        variant: str = "default",
+        overrides: Mapping[str, Any] | None = None,
+        variants: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """The settings of a variant: defaults, then the variant's (the suite's first), then the overrides.
+
+        Raises:
+            SuiteError: The variant or a setting is unknown; the message lists the known ones.
+        """
+        known = {**cls.variants, **(variants or {})}
+        if variant not in known:
+            raise SuiteError(unknown_name(f"variant of {cls.name}", variant, list(known)))
+        settings = {**cls.defaults, **known[variant], **(overrides or {})}
+        for name in settings:
+            if name not in cls.defaults:
+                raise SuiteError(unknown_name(f"setting of {cls.name}", name, list(cls.defaults)))
+        return settings
+
+    @classmethod
+    def applies_to(cls, spatial_dims: int, labelled_fraction: float) -> str | None:
+        """None when the method can run, otherwise the reason why not.
+
+        Args:
+            spatial_dims: 2 or 3.
+            labelled_fraction: Labelled share of the training patients.
+        """
+        if spatial_dims not in cls.spatial_dims:
+            return f"{cls.name} is not defined in {spatial_dims}D"
+        if labelled_fraction >= 1 and any(stage.name == "train" and stage.data == "both" for stage in cls.stages):
+            return f"{cls.name} needs unlabelled patients, and all are labelled"
+        return None
+
+    @classmethod
+    def stage(cls, name: str) -> Stage:
+        """The stage of this name.
+
+        Raises:
+            SuiteError: There is none; the message lists the known ones.
+        """
+        for stage in cls.stages:
+            if stage.name == name:
+                return stage
+        raise SuiteError(unknown_name(f"stage of {cls.name}", name, [stage.name for stage in cls.stages]))
+
+    def build(self) -> Mapping[str, nn.Module]:
+        """Every module that has state, by name. All of it is in the checkpoint; what has gradients is optimised."""
+        return {"network": self.task.build_network()}
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Named loss terms of this batch, weighted; their sum is minimised."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Called after the optimiser's step, for moving averages and queues."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (B, K, *spatial) for images (B, C, *spatial)."""
+        logits: Tensor = self.modules["network"](images)
+        return logits

@@ -1,0 +1,83 @@
+"""Mean teacher: the student agrees with a moving average of itself on unlabelled images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class MeanTeacher(Method):
+    """Student trained by the labels and by consistency with its exponential moving average."""
+
+    name = "mean_teacher"
+    card = Card(
+        title="Mean Teacher",
+        paper="Tarvainen and Valpola, Mean teachers are better role models, NeurIPS 2017",
+        year=2017,
+        doi="arXiv:1703.01780",
+        provenance="published",
+        summary="Consistency (MSE of softmax) between a student and its moving average, each under its own noise.",
+        options={
+            "consistency_weight": "0.1, the value of the medical literature's common code base",
+            "ramp_share": "weight rises over the first 40 % of the steps, as in every semi-supervised method here",
+            "decay": "0.99, reached from 1 − 1/(t+1), so that early weights are forgotten",
+            "predict_with": "student, as in the common code base; teacher is the other choice",
+        },
+    )
+    stages = (
+        Stage(
+            "train",
+            {
+                "labelled": View("labelled"),
+                "student": View("unlabelled", noise=0.1),
+                "teacher": View("unlabelled", noise=0.1),
+            },
+        ),
+    )
+    defaults = {"consistency_weight": 0.1, "ramp_share": 0.4, "decay": 0.99, "predict_with": "student"}
+    memory_mb = 6000
+
+    def build(self) -> Mapping[str, nn.Module]:
+        """The student and its average, which starts as a copy and gets no gradient."""
+        network = self.task.build_network()
+        return {"network": network, "teacher": copy.deepcopy(network).requires_grad_(False)}
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Segmentation loss on the labelled half, consistency on the other; one pass of the student for both."""
+        import torch
+
+        from contrastseg.losses.consistency import sigmoid_rampup, softmax_mse_loss
+        from contrastseg.losses.segmentation import dice_ce_loss
+
+        labelled, student, teacher = batch["labelled"], batch["student"], batch["teacher"]
+        assert labelled.label is not None
+        logits = self.modules["network"](torch.cat([labelled.image, student.image]))
+        supervised, unsupervised = logits.split([len(labelled.image), len(student.image)])
+        with torch.no_grad():
+            target = self.modules["teacher"](teacher.image)
+        weight = self.settings["consistency_weight"] * sigmoid_rampup(
+            step, self.task.steps, self.settings["ramp_share"]
+        )
+        return {
+            "segmentation": dice_ce_loss(supervised, labelled.label),
+            "consistency": weight * softmax_mse_loss(unsupervised, target),
+        }
+
+    def after_step(self, step: int) -> None:
+        """Move the average."""
+        from contrastseg.losses.consistency import update_average
+
+        decay = min(self.settings["decay"], 1 - 1 / (step + 1))
+        update_average(self.modules["teacher"], self.modules["network"], decay)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits of the student, or of its average where the settings say so."""
+        name = "teacher" if self.settings["predict_with"] == "teacher" else "network"
+        logits: Tensor = self.modules[name](images)
+        return logits

@@ -1,0 +1,34 @@
+"""The lower bound of every comparison, and at 100 % of the labels the upper one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Supervised(Method):
+    """½ (cross-entropy + soft Dice) on the labelled cases."""
+
+    name = "supervised"
+    card = Card(
+        title="Supervised",
+        paper="Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015",
+        year=2015,
+        doi="10.1007/978-3-319-24574-4_28",
+        provenance="published",
+        summary="Trains the network on the labelled cases alone with half cross-entropy, half soft Dice.",
+        differs=("The loss and the network are this benchmark's common ones, the same for every method.",),
+    )
+    stages = (Stage("train", {"labelled": View("labelled")}),)
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The segmentation loss."""
+        from contrastseg.losses.segmentation import dice_ce_loss
+
+        sample = batch["labelled"]
+        assert sample.label is not None
+        return {"segmentation": dice_ce_loss(self.modules["network"](sample.image), sample.label)}

@@ -1,0 +1,63 @@
+"""The contract of networks: named feature maps with their strides and widths, and blocks attached to them by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from contrastseg.errors import SuiteError, unknown_name
+
+
+class FeatureNetwork(nn.Module):
+    """Base of the networks.
+
+    Subclasses set `strides` and `channels` (by feature name, in order of computation) and implement `features` and
+    `classify`; they pass every feature map through `attached(name, map)` before anything else reads it.
+
+    Attributes:
+        strides: Per feature map, the stride along each axis relative to the input.
+        channels: Per feature map, its width.
+    """
+
+    strides: dict[str, tuple[int, ...]]
+    channels: dict[str, int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attachments = nn.ModuleDict()
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature maps by name, each (B, channels[name], *spatial / strides[name])."""
+        raise NotImplementedError
+
+    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, K, *spatial) from the maps of `features`."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K, *spatial) for images (B, C, *spatial)."""
+        return self.classify(self.features(images))
+
+    def attach(self, name: str, block: nn.Module) -> None:
+        """Let `block` transform the feature map `name` wherever it is used. One block per map.
+
+        Raises:
+            SuiteError: There is no such feature map; the message lists the known ones.
+        """
+        if name not in self.channels:
+            raise SuiteError(unknown_name("feature map", name, list(self.channels)))
+        self.attachments[name] = block
+
+    def attached(self, name: str, feature: Tensor) -> Tensor:
+        """The feature map after the block attached to it, or as it is."""
+        if name in self.attachments:
+            result: Tensor = self.attachments[name](feature)
+            return result
+        return feature
+
+    @property
+    def divisor(self) -> tuple[int, ...]:
+        """What each axis of the input must be divisible by: the least common multiple of the strides."""
+        return tuple(math.lcm(*axis) for axis in zip(*self.strides.values(), strict=True))

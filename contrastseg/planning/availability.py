@@ -1,0 +1,69 @@
+"""Which data is here, which can be downloaded, and how many patients it has, before anything is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from contrastseg.data import registry as datasets
+from contrastseg.data.download import download_folder, locate, published_files
+from contrastseg.data.faults import Faults
+from contrastseg.data.splits import train_patients
+from contrastseg.errors import DataError, UnavailableDataError
+from contrastseg.files import read_json
+from contrastseg.planning.content import RESOURCES, prepared_folder, split_file
+from contrastseg.suite import DatasetEntry, Options, Suite
+
+
+def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, str]:
+    """Entries whose data is neither prepared, nor here, nor openly downloadable, each with the steps to get it."""
+    missing = {}
+    for entry in suite.datasets:
+        if prepared_folder(entry.name, resources).joinpath("manifest.json").is_file():
+            continue
+        try:
+            locate(entry.dataset, data_root, resources)
+        except UnavailableDataError as error:
+            missing[entry.name] = str(error)
+        except DataError as error:
+            if not published_files(entry.dataset):
+                missing[entry.name] = str(error)
+    return missing
+
+
+def describe_missing(missing: Mapping[str, str]) -> str:
+    """One message for all data that is not here."""
+    listed = "\n".join(f"{name}: {steps}" for name, steps in missing.items())
+    return (
+        f"{len(missing)} data sets are not on this machine; nothing was started.\n{listed}\n"
+        "Name the folder that holds them in CONTRASTSEG_DATA, or run the rest with --config skip_unavailable=true"
+    )
+
+
+def needs_download(dataset: str, data_root: Path | None = None, resources: Path = RESOURCES) -> bool:
+    """Whether a data set is to be (or was) downloaded, rather than generated or found in the user's folder."""
+    try:
+        return locate(dataset, data_root, resources) == download_folder(datasets.get(dataset), resources)
+    except UnavailableDataError:
+        return False
+    except DataError:
+        return True
+
+
+def training_patients(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> int | None:
+    """How many training patients an entry has; None while nobody knows (before a download)."""
+    spec = datasets.get(entry.dataset)
+    try:
+        raw = locate(spec, data_root, resources)
+        patients = {case.patient for case in spec.discover(raw, spec.parse_options(entry.options), Faults())}
+    except DataError:
+        if split_file(entry.name, resources).is_file():
+            return len(read_json(split_file(entry.name, resources))["folds"][0]["train"])
+        return train_patients(entry.split, None, subset=bool(entry.subset))
+    return train_patients(entry.split, patients, subset=bool(entry.subset))
+
+
+def data_root(options: Options, environment: Mapping[str, str]) -> Path | None:
+    """The user's folder of data sets: what the options say, else CONTRASTSEG_DATA."""
+    named = options.data_root or environment.get("CONTRASTSEG_DATA")
+    return Path(named).expanduser().resolve() if named else None

@@ -1,0 +1,62 @@
+"""Where prepared data and splits lie, and what in them a run depends on."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from contrastseg.errors import SplitError
+from contrastseg.files import digest, read_json, sha256
+
+RESOURCES = Path("resources")
+
+
+def prepared_folder(entry: str, resources: Path = RESOURCES) -> Path:
+    """Where an entry's prepared data lies."""
+    return resources / "prepared" / entry
+
+
+def split_file(entry: str, resources: Path = RESOURCES) -> Path:
+    """Where an entry's split lies."""
+    return resources / "splits" / f"{entry}.json"
+
+
+def data_digest(folder: Path) -> str:
+    """Content of prepared data; empty before it is prepared."""
+    manifest = folder / "manifest.json"
+    return _content(manifest, _stamp(manifest)) if manifest.is_file() else ""
+
+
+def split_digest(file: Path, fold: int, draw: int | None = None) -> str:
+    """Who trains and validates in a fold, in the order of a draw, or without one who is tested; empty before the split.
+
+    Other folds and draws of the same file do not count: adding a draw to a suite retrains nothing.
+    """
+    return _split_part(file, _stamp(file), fold, draw) if file.is_file() else ""
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@cache
+def _content(path: Path, stamp: tuple[int, int]) -> str:
+    return sha256(path)[:16]
+
+
+@cache
+def _split(path: Path, stamp: tuple[int, int]) -> Any:
+    return read_json(path)
+
+
+@cache
+def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None) -> str:
+    split = _split(path, stamp)
+    if fold >= len(split["folds"]):
+        raise SplitError(f"fold {fold} does not exist; there are {len(split['folds'])}", file=path)
+    part = split["folds"][fold]
+    if draw is None:
+        return digest(part["test"])
+    return digest([part["train"], part["val"], split["orders"][str(fold)][str(draw)]])

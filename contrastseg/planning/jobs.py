@@ -1,0 +1,166 @@
+"""What the workflow's rules ask about a job: its settings, its inputs by content, and what it needs of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from contrastseg.evaluation.predictions import missing_predictions
+from contrastseg.methods import registry as methods
+from contrastseg.planning.availability import needs_download
+from contrastseg.planning.content import data_digest, prepared_folder, split_digest, split_file
+from contrastseg.planning.runs import Run, replicate_rank, spatial_dims
+from contrastseg.report.settings import FigureSettings, TableSettings
+from contrastseg.suite import Suite
+
+
+class Wildcards(Protocol):
+    """The wildcards of a job, as text."""
+
+    def __getattr__(self, name: str) -> str: ...
+
+
+class Jobs:
+    """Answers about the jobs of one suite; the methods take a job's wildcards, as Snakemake's functions do."""
+
+    def __init__(self, suite: Suite, data_root: Path | None) -> None:
+        self.suite = suite
+        self.data_root = data_root
+
+    @cached_property
+    def _settings(self) -> Any:
+        return cache(lambda dataset, method, variant: run_config(self.suite, dataset, method, variant))
+
+    def run(self, wildcards: Wildcards) -> Run:
+        """The run a job belongs to. Pre-training that uses no labels serves every budget, and says r1."""
+        labels = getattr(wildcards, "labels", "") or getattr(wildcards, "budget", "").rstrip("/") or "r1"
+        place = wildcards.suite, wildcards.dataset, wildcards.method, wildcards.variant, labels
+        return Run(*place, int(wildcards.draw), int(wildcards.fold), int(wildcards.seed))
+
+    def labels(self, wildcards: Wildcards) -> str:
+        """The label budget of a job."""
+        return self.run(wildcards).labels
+
+    def config(self, wildcards: Wildcards) -> str:
+        """The resolved configuration of a run, as the argument of `--config`."""
+        return to_argument(self._settings(wildcards.dataset, wildcards.method, wildcards.variant))
+
+    def content(self, wildcards: Wildcards) -> str:
+        """What training depends on of its data: the content, not the time it was written."""
+        split = split_digest(split_file(wildcards.dataset), int(wildcards.fold), int(wildcards.draw))
+        return f"{data_digest(prepared_folder(wildcards.dataset))} {split}"
+
+    def test_content(self, wildcards: Wildcards) -> str:
+        """What prediction depends on of the data it looks at."""
+        split = split_digest(split_file(wildcards.evaluated_on), self.test_fold(wildcards))
+        return f"{self.references(wildcards)} {split}"
+
+    def test_fold(self, wildcards: Wildcards) -> int:
+        """Another data set than the one trained on has its test patients in its first fold."""
+        return int(wildcards.fold) if wildcards.evaluated_on == wildcards.dataset else 0
+
+    def references(self, wildcards: Wildcards) -> str:
+        """What scoring depends on beside the predictions."""
+        return data_digest(prepared_folder(wildcards.evaluated_on))
+
+    def missing(self, wildcards: Wildcards) -> list[str]:
+        """Cases whose prediction was deleted: scored again, they become holes."""
+        return missing_predictions(self.run(wildcards).predictions(wildcards.evaluated_on, wildcards.checkpoint))
+
+    def earlier_checkpoints(self, wildcards: Wildcards) -> list[Path]:
+        """The checkpoints of earlier stages that a stage starts from."""
+        return list(self._earlier(wildcards).values())
+
+    def earlier_options(self, wildcards: Wildcards) -> str:
+        """The same, as options of `contrastseg train`."""
+        return " ".join(f"--initial {stage}={path}" for stage, path in self._earlier(wildcards).items())
+
+    def _earlier(self, wildcards: Wildcards) -> dict[str, Path]:
+        return initial_checkpoints(self.run(wildcards), getattr(wildcards, "stage", "train"))
+
+    def dataset(self, wildcards: Wildcards) -> str:
+        """The data set behind an entry."""
+        return self.suite.entry(wildcards.dataset).dataset
+
+    def raw(self, wildcards: Wildcards) -> list[str]:
+        """What `prepare` waits for: nothing where the data is generated or already here."""
+        name = self.dataset(wildcards)
+        return [f"resources/raw/{name}/checksums.json"] if needs_download(name, self.data_root) else []
+
+    def preparation(self, wildcards: Wildcards) -> str:
+        """What `prepare` is a function of."""
+        entry = self.suite.entry(wildcards.dataset)
+        return to_argument({"options": entry.options, "preparation": entry.preparation})
+
+    def split(self, wildcards: Wildcards) -> str:
+        """What `split` is a function of: at least as many draws as the suite runs."""
+        entry = self.suite.entry(wildcards.dataset)
+        draws = max(entry.split.draws, max(self.suite.draws) + 1)
+        split = entry.split.model_dump(mode="json") | {"draws": draws}
+        return to_argument({"split": split, "subset": bool(entry.subset)})
+
+    def table(self, wildcards: Wildcards) -> str:
+        """The settings of one table."""
+        return _drawing(self.suite.tables, wildcards.table)
+
+    def figure(self, wildcards: Wildcards) -> str:
+        """The settings of one figure."""
+        return _drawing(self.suite.figures, wildcards.figure)
+
+    def memory_mb(self, wildcards: Wildcards) -> int:
+        """Memory, as the method says."""
+        return methods.get(wildcards.method).memory_mb
+
+    def threads(self, wildcards: Wildcards) -> int:
+        """CPU threads. Two runs with one thread each beat one run with two."""
+        return int(self._training(wildcards)["threads"])
+
+    def gpus(self, wildcards: Wildcards) -> int:
+        """One slot of the resource `gpu`, none where the suite asks for the CPU."""
+        return 0 if self._training(wildcards)["accelerator"] == "cpu" else 1
+
+    def priority(self, wildcards: Wildcards) -> int:
+        """One seed of everything, then the next."""
+        return -replicate_rank(self.suite, int(wildcards.draw), int(wildcards.fold), int(wildcards.seed))
+
+    def _training(self, wildcards: Wildcards) -> dict[str, Any]:
+        settings: dict[str, Any] = self._settings(wildcards.dataset, wildcards.method, wildcards.variant)["training"]
+        return settings
+
+
+def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[str, Any]:
+    """What a run is a function of, beside its axes, its data and its code."""
+    entry, item = suite.entry(dataset), suite.method(method)
+    return {
+        "suite": suite.name,
+        "spatial_dims": spatial_dims(entry),
+        "settings": item.resolve(variant),
+        "training": suite.training_of(entry, item).model_dump(mode="json"),
+    }
+
+
+def initial_checkpoints(run: Run, stage: str) -> dict[str, Path]:
+    """The checkpoint of every earlier stage that a stage takes weights over from, by that stage's name."""
+    taken = methods.get(run.method).stage(stage).takes
+    return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in taken}
+
+
+def job_environment(base: Path, root: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment of jobs: this interpreter as `python`, this checkout's code, the user's data."""
+    paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": base}
+    found = {name: os.pathsep.join(filter(None, [str(path), environment.get(name)])) for name, path in paths.items()}
+    return found | ({"CONTRASTSEG_DATA": str(root)} if root else {})
+
+
+def _drawing(drawings: Sequence[TableSettings] | Sequence[FigureSettings], name: str) -> str:
+    return to_argument(next(item.model_dump(mode="json") for item in drawings if item.name == name))
+
+
+def to_argument(value: Any) -> str:
+    """A value as one command line argument."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,180 @@
+"""From a suite to its runs: every combination of the axes that applies, and a reason for every one that does not."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contrastseg.data import registry as datasets
+from contrastseg.data.splits import labelled_count
+from contrastseg.errors import SplitError, SuiteError
+from contrastseg.methods import registry as methods
+from contrastseg.planning.availability import training_patients
+from contrastseg.planning.content import RESOURCES
+from contrastseg.suite import DatasetEntry, MethodEntry, Suite
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run of a suite, by its axes."""
+
+    suite: str
+    dataset: str
+    method: str
+    variant: str
+    labels: str
+    draw: int
+    fold: int
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it lives, relative to the working directory."""
+        return self._variant_folder / self.labels / self._replicate
+
+    def stage_folder(self, stage: str) -> Path:
+        """Where a stage of it lives; a pre-training stage that uses no labels serves every budget."""
+        if stage == "train":
+            return self.folder
+        uses_labels = methods.get(self.method).stage(stage).data != "unlabelled"
+        return self._variant_folder / f"pretrain-{stage}" / (self.labels if uses_labels else "") / self._replicate
+
+    @property
+    def _variant_folder(self) -> Path:
+        return RESULTS / self.suite / "runs" / self.dataset / self.method / self.variant
+
+    @property
+    def _replicate(self) -> str:
+        return f"draw{self.draw}-fold{self.fold}-seed{self.seed}"
+
+    def predictions(self, evaluated_on: str, checkpoint: str) -> Path:
+        """The folder of its predictions."""
+        return self.folder / "predictions" / evaluated_on / checkpoint
+
+    def scores(self, evaluated_on: str, checkpoint: str) -> Path:
+        """The file of its scores."""
+        return self.folder / "scores" / evaluated_on / f"{checkpoint}.csv"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite comes to.
+
+    Attributes:
+        suite: The suite, as validated.
+        runs: All training runs, one seed of everything first.
+        skipped: Combinations left out: {dataset, method, labels, reason}.
+        unavailable: Entries whose data is not here, with the steps to get it.
+    """
+
+    suite: Suite
+    runs: tuple[Run, ...]
+    skipped: tuple[dict[str, str], ...]
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+    def evaluations(self) -> Iterator[tuple[Run, str, str]]:
+        """Run, entry it is evaluated on, checkpoint: one file of scores each."""
+        for run in self.runs:
+            for other in self.suite.entry(run.dataset).evaluate_on:
+                if other not in self.unavailable:
+                    for checkpoint in self.suite.checkpoints:
+                        yield run, other, checkpoint
+
+    def _inside(self, run: Run) -> str:
+        return str(run.folder.relative_to(RESULTS / self.suite.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `collect` and the report need to know of it."""
+        return {
+            "suite": self.suite.model_dump(mode="json", exclude={"tables", "figures"}),
+            "runs": [{**asdict(run), "folder": self._inside(run)} for run in self.runs],
+            "evaluations": [
+                {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
+                for run, other, checkpoint in self.evaluations()
+            ],
+            "skipped": list(self.skipped),
+            "unavailable": self.unavailable,
+        }
+
+
+def expand(
+    suite: Suite,
+    unavailable: Mapping[str, str] | None = None,
+    data_root: Path | None = None,
+    resources: Path = RESOURCES,
+) -> Plan:
+    """All runs of a suite, without those that do not apply or cannot run.
+
+    Args:
+        suite: What to compare.
+        unavailable: Entries to leave out, with the reason (see `missing_data`).
+        data_root: The user's folder of data sets; how many patients there are decides which budgets are the same.
+        resources: The project's resources folder.
+
+    Raises:
+        SuiteError: A budget asks for more patients than there are, or no run is left.
+    """
+    unavailable = dict(unavailable or {})
+    runs: list[Run] = []
+    skipped: list[dict[str, str]] = []
+    for entry in suite.datasets:
+        patients = None if entry.name in unavailable else training_patients(entry, data_root, resources)
+        for method, (labels, reason) in _cells(suite, entry, patients):
+            if entry.name in unavailable:
+                reason = f"{entry.name} is not on this machine"
+            if reason:
+                skipped.append({"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason})
+                continue
+            replicates = itertools.product(method.variants, suite.draws, suite.folds, suite.seeds)
+            runs += [Run(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
+    if not runs:
+        reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
+        raise SuiteError(f"nothing of suite {suite.name} can run: {reasons}")
+    runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
+    return Plan(suite, tuple(runs), tuple(skipped), unavailable)
+
+
+def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
+    """0 for the first seed of the first draw and fold, then 1, ...: lower ones run first.
+
+    So every cell of a table has a number before any has two.
+    """
+    position = (suite.seeds.index(seed) * len(suite.draws) + suite.draws.index(draw)) * len(suite.folds)
+    return position + suite.folds.index(fold)
+
+
+def _cells(
+    suite: Suite, entry: DatasetEntry, patients: int | None
+) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
+    """Method and label budget, with the reason why they do not come together on this entry, or None."""
+    if not entry.evaluate_on:
+        return
+    dims = spatial_dims(entry)
+    for method in suite.methods:
+        first: dict[int, str] = {}
+        for labels in suite.labels:
+            fraction = float(labels[1:]) if labels[0] == "r" else 0.0
+            reason = None
+            if patients is not None:
+                count = _count(entry, labels, patients)
+                fraction = count / patients
+                if first.setdefault(count, labels) != labels:
+                    reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
+            yield method, (labels, reason or methods.get(method.name).applies_to(dims, fraction))
+
+
+def _count(entry: DatasetEntry, labels: str, patients: int) -> int:
+    try:
+        return labelled_count(labels, patients)
+    except SplitError as error:
+        raise SuiteError(error.reason, case=f"{entry.name}, labels {labels}", remedy=error.remedy) from error
+
+
+def spatial_dims(entry: DatasetEntry) -> int:
+    """What networks see of an entry: 2 or 3."""
+    return entry.spatial_dims or datasets.get(entry.dataset).spatial_dims

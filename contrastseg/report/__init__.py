@@ -1,0 +1,1 @@
+"""Tables, figures and the page that hold what a suite found, and where every number comes from."""

@@ -1,0 +1,167 @@
+"""How methods, metrics, budgets and numbers are written, the same in every table, figure and on the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contrastseg.evaluation import catalogue
+
+PROVENANCE = {
+    "official": ("O", "official: follows the authors' released code"),
+    "published": ("P", "published: follows the text of the paper"),
+    "reconstructed": ("R", "reconstructed: the text does not say enough, gaps were filled"),
+}
+UNKNOWN_PROVENANCE = ("?", "no card: provenance unknown")
+
+_DECIMALS = {"distance": 2, "volume": 2, "count": 0}
+
+VERDICTS = {
+    "better": "better",
+    "worse": "worse",
+    "n.s.": "no difference found",
+    "n too small": "n too small",
+    "no pairs": "no pairs",
+    "reference": "reference",
+}
+
+
+@dataclass(frozen=True)
+class MethodLabel:
+    """A method (and its variant) with its provenance mark; never printed without it."""
+
+    method: str
+    variant: str
+    mark: str
+    meaning: str
+
+    @property
+    def name(self) -> str:
+        """The method, with the variant in brackets when it is not the default one."""
+        return self.method if self.variant in ("default", "") else f"{self.method} ({self.variant})"
+
+    @property
+    def plain(self) -> str:
+        """Name and mark for plain text, such as "pdcr [P]"."""
+        return f"{self.name} [{self.mark}]"
+
+
+def provenances(cards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Method name -> provenance, from the runs' `run.json`."""
+    found: dict[str, str] = {}
+    for run in cards:
+        provenance = (run.get("card") or {}).get("provenance")
+        if provenance:
+            found.setdefault(str(run["method"]), str(provenance))
+    return found
+
+
+def method_label(method: str, variant: str, provenance: Mapping[str, str]) -> MethodLabel:
+    """The label of one method and variant."""
+    mark, meaning = PROVENANCE.get(provenance.get(method, ""), UNKNOWN_PROVENANCE)
+    return MethodLabel(method, variant, mark, meaning)
+
+
+def metric_title(metric: str, unit: str = "1", arrow: bool = True) -> str:
+    """Such as "HD95 [mm] ↓": title, unit where there is one, and the better direction."""
+    title = catalogue.title(metric) if _known(metric) else metric
+    text = title if unit in ("1", "", "nan") else f"{title} [{unit}]"
+    better = higher_is_better(metric)
+    return text if not arrow or better is None else f"{text} {'↑' if better else '↓'}"
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Whether a larger value is better; None for a metric the catalogue does not know."""
+    return catalogue.direction(metric) == "higher" if _known(metric) else None
+
+
+def decimals(metric: str, chosen: Mapping[str, int] | None = None) -> int:
+    """Decimals of a metric."""
+    if chosen and metric in chosen:
+        return chosen[metric]
+    return _DECIMALS.get(catalogue.METRICS[metric].kind, 3) if metric in catalogue.METRICS else 3
+
+
+def metric_order(present: Iterable[str]) -> list[str]:
+    """Metrics in the catalogue's order, unknown ones last."""
+    return in_order(present, [*catalogue.METRICS, *catalogue.DERIVED])
+
+
+def _known(metric: str) -> bool:
+    return metric in catalogue.METRICS or metric in catalogue.DERIVED
+
+
+def number(value: float | None, places: int) -> str:
+    """A number with fixed decimals and a true minus sign; an en dash when there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:.{places}f}"
+    return text.replace("-", "−") if float(text) != 0 else text.removeprefix("-")
+
+
+def interval(low: float, high: float, places: int) -> str:
+    """Such as "[0.71, 0.80]", empty when not claimed."""
+    return "" if math.isnan(low) or math.isnan(high) else f"[{number(low, places)}, {number(high, places)}]"
+
+
+def p_value(value: float | None) -> str:
+    """A p value with two significant digits above 0.001."""
+    if value is None or math.isnan(value):
+        return "–"
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.9995 else "1"
+
+
+def budget_order(labels: str) -> tuple[int, float]:
+    """Sort key: counts (`n3`) before ratios (`r0.1`), small before large."""
+    try:
+        return (0 if labels.startswith("n") else 1, float(labels[1:]))
+    except ValueError:
+        return (2, 0.0)
+
+
+def budget_title(labels: str, patients: int | None = None) -> str:
+    """Such as "10 % labels (7 patients)" for `r0.1` and "7 labelled patients" for `n7`."""
+    kind, value = budget_order(labels)
+    if kind == 0:
+        return f"{value:g} labelled patient{'' if value == 1 else 's'}"
+    if kind == 1:
+        people = "" if patients is None else f" ({patients} patient{'' if patients == 1 else 's'})"
+        return f"{100 * value:g} % labelled{people}"
+    return labels
+
+
+def budget_short(labels: str) -> str:
+    """Such as "10 %" for `r0.1` and "7" for `n7`: for a column that says it holds labels."""
+    kind, value = budget_order(labels)
+    return f"{100 * value:g} %" if kind == 1 else f"{value:g}" if kind == 0 else labels
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Method and variant of a reference written `method` or `method/variant`."""
+    method, _, variant = reference.partition("/")
+    return method, variant or "default"
+
+
+def labelled_counts(cards: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+    """(entry, labels) -> number of labelled patients, where all runs of that budget agree."""
+    seen: dict[tuple[str, str], set[int]] = {}
+    for run in cards:
+        if run.get("labelled_count") is not None:
+            seen.setdefault((str(run["dataset"]), str(run["labels"])), set()).add(int(run["labelled_count"]))
+    return {key: counts.pop() for key, counts in seen.items() if len(counts) == 1}
+
+
+def in_order(present: Iterable[str], preferred: Sequence[str]) -> list[str]:
+    """The names present: first those preferred, in that order, then the others by name."""
+    names = set(present)
+    first = [name for name in dict.fromkeys(preferred) if name in names]
+    return first + sorted(names - set(first))
+
+
+def plural(count: int, word: str) -> str:
+    """Such as "1 patient" and "3 patients"."""
+    return f"{count} {word}{'' if count == 1 else 's'}"

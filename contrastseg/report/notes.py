@@ -1,0 +1,164 @@
+"""What stands under every table: patients, seeds, split, subset, holes, what did not apply, and what the marks mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from contrastseg.report.naming import (
+    PROVENANCE,
+    UNKNOWN_PROVENANCE,
+    budget_title,
+    p_value,
+    plural,
+    split_reference,
+)
+from contrastseg.report.table_model import Block, Material, Place, records
+
+HOLES_NAMED = 6  # more than these are counted; the CSV and the page name them all
+
+
+def skip_reason(skipped: Iterable[Mapping[str, Any]], dataset: str, method: str, labels: str) -> str | None:
+    """Why a method was not run on a data set at a budget; None when it should have been."""
+    for item in skipped:
+        if (item["dataset"], item["method"], item["labels"]) == (dataset, method, labels):
+            return str(item["reason"])
+    return None
+
+
+def hole_names(value: Any) -> list[str]:
+    """The holes of one row of the summary, which keeps them as a list or joined by semicolons."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return []
+    parts = value.split(";") if isinstance(value, str) else [str(item) for item in value]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The notes of one data set's block.
+
+    Args:
+        material: What the table is made from.
+        key: Data set, what it is evaluated on, checkpoint.
+        part: The block's rows of the summary.
+        pairs: The methods and variants of the block.
+    """
+    dataset = key[0]
+    lines = [_sample(part, material.facts.level), _split(material, dataset)]
+    named = holes(part, material)
+    absent = missing_cells(material, key, part, pairs)
+    if named or absent:
+        shown = named[:HOLES_NAMED]
+        more = [f"and {len(named) - len(shown)} more, named in the CSV"] if len(named) > len(shown) else []
+        lines.append(f"missing: {'; '.join([*absent, *shown, *more])}. Cells with holes are not ranked.")
+    reasons: dict[str, list[str]] = {}
+    for item in material.skipped:
+        if item["dataset"] == dataset:
+            where = f"{item['method']} at {budget_title(str(item['labels']))}"
+            reasons.setdefault(str(item["reason"]), []).append(where)
+    lines += [f"Does not apply: {', '.join(where)}: {reason}." for reason, where in reasons.items()]
+    return [line for line in lines if line]
+
+
+def holes(part: pd.DataFrame, material: Material) -> list[str]:
+    """Every missing prediction in these rows, named once, with its method and budget."""
+    found: dict[str, None] = {}
+    for row in records(part):
+        for name in hole_names(getattr(row, "holes_named", None)):
+            found.setdefault(f"{material.label(str(row.method), str(row.variant)).name} {row.labels}: {name}")
+    return list(found)
+
+
+def missing_cells(material: Material, key: Place, part: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Method and budget of the cells that should hold scores and hold none."""
+    present = {
+        (str(row.method), str(row.variant), str(row.labels))
+        for row in records(part)
+        if not math.isnan(row.mean) or row.holes == 0
+    }
+    return [
+        f"{material.label(*pair).name} at {budget_title(labels)}"
+        for labels in dict.fromkeys(part["labels"].astype(str))
+        for pair in pairs
+        if (*pair, labels) not in present and skip_reason(material.skipped, key[0], pair[0], labels) is None
+    ]
+
+
+def table_notes(material: Material, kind: str, blocks: Sequence[Block]) -> list[str]:
+    """The notes under the whole table: how to read the numbers and the marks."""
+    marks = {row.label.mark for block in blocks for row in block.rows}
+    legend = [f"[{mark}] {meaning}" for mark, meaning in (*PROVENANCE.values(), UNKNOWN_PROVENANCE) if mark in marks]
+    policy = (
+        f"Scored on the native grid, convention {material.facts.convention}; the unit of statistics is the patient."
+    )
+    if kind == "comparison":
+        tests = (
+            "Two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected in their family; zeros are "
+            "dropped and counted; HL is the Hodges–Lehmann shift. Smallest p is the smallest corrected p that this "
+            "comparison could reach; where it is above the level the verdict is “n too small”, not a finding."
+        )
+        return [tests, policy, *legend]
+    reading = "Best bold, second underlined, by the printed number."
+    if kind == "main":
+        reading += " miss / inv / holes: structures missed and invented, predictions missing."
+    stars = _stars_note(material) if kind == "main" else None
+    return [line for line in (reading, stars, policy, *legend) if line]
+
+
+def comparison_notes(material: Material, rows: pd.DataFrame) -> list[str]:
+    """The notes of one block of comparisons."""
+    reference = str(rows["reference"].iloc[0])
+    first = rows.iloc[0]
+    sizes = sorted({int(size) for size in rows["family_size"]})
+    family = f"{'family' if len(sizes) == 1 else 'families'} of {' and '.join(map(str, sizes))} tests"
+    lines = [f"Reference: {material.label(*split_reference(reference)).plain}; {family}."]
+    if rows["hl_low"].isna().any():
+        lines.append("No Hodges–Lehmann interval is claimed below n = 6.")
+    split = _split(material, str(first["dataset"]))
+    return [*lines, split] if split else lines
+
+
+def _sample(part: pd.DataFrame, level: str) -> str:
+    def span(column: str, word: str) -> str:
+        values = part[column].dropna()
+        if not len(values):
+            return ""
+        low, high = int(values.min()), int(values.max())
+        return plural(low, word) if low == high else f"{low}–{high} {word}s"
+
+    parts = [span("n_patients", "patient"), span("n_seeds", "seed"), span("n_draws", "draw")]
+    kinds = ", ".join(str(kind) for kind in dict.fromkeys(part["interval_kind"].dropna()) if str(kind))
+    text = ", ".join(value for value in parts if value)
+    return f"{text}; {level} intervals: {kinds}." if kinds else f"{text}."
+
+
+def _split(material: Material, dataset: str) -> str:
+    entry = material.facts.entry(dataset)
+    subset = entry.subset_note()
+    split = f"Split {entry.split_name} ({entry.split_hash})." if entry.split_hash else ""
+    return " ".join(text for text in (f"Subset: {subset}." if subset else "", split) if text)
+
+
+def _stars_note(material: Material) -> str | None:
+    frame = material.comparisons
+    if not len(frame):
+        return None
+    tested = frame[frame["verdict"] != "reference"]
+    if not len(tested):
+        return None
+    reference = ", ".join(
+        material.label(*split_reference(name)).name for name in dict.fromkeys(tested["reference"].astype(str))
+    )
+    level = f"p < {material.facts.alpha:g}"
+    text = f"* better, † worse than {reference} at a corrected {level} (paired Wilcoxon per patient, Holm)."
+    small = tested[tested["verdict"] == "n too small"]
+    if len(small):
+        least = p_value(float(small["p_smallest"].min()))
+        text += (
+            f" {len(small)} of {plural(len(tested), 'comparison')} could not earn a mark: n too small "
+            f"(smallest reachable p {least})."
+        )
+    return text

@@ -1,0 +1,106 @@
+"""Three sentences on what was found, generated from the statistics; none says more than they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from contrastseg.report.naming import (
+    budget_order,
+    budget_title,
+    decimals,
+    higher_is_better,
+    interval,
+    metric_title,
+    number,
+    p_value,
+    plural,
+    split_reference,
+)
+from contrastseg.report.table_model import Material, records
+
+SHOWN = 3  # data sets and findings written out; the tables hold the others
+
+
+def overview_sentences(material: Material) -> list[str]:
+    """The highest mean, what the tests found, and what the numbers rest on."""
+    return [_highest(material), _tested(material), _rests_on(material)]
+
+
+def _highest(material: Material) -> str:
+    """The method with the highest mean at the smallest budget of each data set; means, not a test, and it says so."""
+    means = material.summary[material.summary["class"] == "mean"] if len(material.summary) else material.summary
+    if not len(means):
+        return "There are no scores yet."
+    metric = material.metrics(["dice"])[0]
+    better = higher_is_better(metric)
+    parts = []
+    for key, part in material.places(means[means["metric"] == metric]):
+        smallest = min(set(part["labels"].astype(str)), key=budget_order)
+        rows = part[(part["labels"] == smallest) & part["mean"].notna()]
+        complete = rows[(rows["holes"] == 0) & (rows["n_patients"] == rows["n_patients"].max())]
+        if len(complete) < 2:
+            continue
+        row = next(records(complete.sort_values("mean", ascending=better is False, kind="stable")))
+        places = decimals(metric)
+        budget = budget_title(smallest, material.labelled(key[0], smallest))
+        name = material.label(str(row.method), str(row.variant)).plain
+        text = f"on {material.block_title(*key)} with {budget} it is that of {name}, "
+        text += f"{number(row.mean, places)} {interval(row.low, row.high, places)}".strip()
+        parts.append(f"{text} over {plural(int(row.n_patients), 'patient')}")
+    if not parts:
+        return "No two methods have complete scores, so none is ranked."
+    more = f"; {plural(len(parts) - SHOWN, 'data set')} more in the table" if len(parts) > SHOWN else ""
+    which = "lowest" if better is False else "highest"
+    title = metric_title(metric, arrow=False)
+    return f"The {which} mean {title}, which by itself is no test: {'; '.join(parts[:SHOWN])}{more}."
+
+
+def _tested(material: Material) -> str:
+    frame = material.comparisons
+    tests = frame[~frame["verdict"].isin(["reference", "no pairs"])] if len(frame) else frame
+    if not len(tests):
+        return "No method was tested against a reference."
+    found = {verdict: tests[tests["verdict"] == verdict] for verdict in ("better", "worse", "n.s.", "n too small")}
+    reference = material.label(*split_reference(str(tests["reference"].iloc[0]))).plain
+    metrics = ", ".join(metric_title(str(name), arrow=False) for name in dict.fromkeys(tests["metric"]))
+    text = (
+        f"Of {plural(len(tests), 'paired test')} of {metrics} against {reference}, corrected for their number, "
+        f"{len(found['better'])} found a method better{_where(material, found['better'])}, "
+        f"{len(found['worse'])} worse{_where(material, found['worse'])}, and {len(found['n.s.'])} found no difference"
+    )
+    text += ", which does not show that there is none" if len(found["n.s."]) else ""
+    small = found["n too small"]
+    if not len(small):
+        return f"{text}."
+    least = p_value(float(small["p_smallest"].min()))
+    return f"{text}; {len(small)} had too few patients to find any (smallest reachable p {least})."
+
+
+def _where(material: Material, rows: pd.DataFrame) -> str:
+    places = [
+        f"{material.label(str(row.method), str(row.variant)).plain} at {budget_title(str(row.labels))} on {key[0]}"
+        for key, part in material.places(rows)
+        for row in records(part)
+    ]
+    shown: Sequence[str] = places[:SHOWN] + ([f"{len(places) - SHOWN} more"] if len(places) > SHOWN else [])
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _rests_on(material: Material) -> str:
+    frame = material.summary
+    if not len(frame):
+        return "Nothing was scored."
+    means = frame[frame["class"] == "mean"]
+    metric = material.metrics(["dice"])[0]
+    rows = means[means["metric"] == metric]
+    missed, invented, holes = (int(rows[name].sum()) for name in ("missed", "invented", "holes"))
+    seeds, draws = (int(rows[name].max()) for name in ("n_seeds", "n_draws"))
+    subsets = [note for entry in material.facts.entries.values() if (note := entry.subset_note())]
+    missing = f"{plural(holes, 'score')} missing and named below" if holes else "no prediction is missing"
+    text = (
+        f"The numbers rest on {plural(len(material.cards), 'run')} ({plural(seeds, 'seed')}, {plural(draws, 'draw')} "
+        f"of labelled patients); {plural(missed, 'structure')} missed and {invented} invented, {missing}"
+    )
+    return f"{text}; of the published data {'; '.join(subsets)}." if subsets else f"{text}."

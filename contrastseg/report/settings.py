@@ -1,0 +1,63 @@
+"""What a suite may ask of its tables and figures. Torch-free; unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="File name without suffix")
+
+
+class TableSettings(BaseModel):
+    """One table, written as CSV, Markdown and LaTeX under its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Name
+    kind: Literal["main", "classes", "comparison"] = "main"
+    caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
+    metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
+    datasets: list[str] | None = Field(None, description="Only these entries of the suite")
+    methods: list[str] | None = Field(None, description="Only these methods, in this order")
+    labels: list[str] | None = Field(None, description="Only these label budgets, in this order")
+    checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
+    decimals: dict[str, int] = Field(default_factory=dict, description="Decimals per metric")
+    intervals: bool = Field(True, description="Print [low, high] behind every mean")
+
+
+class FigureSettings(BaseModel):
+    """One figure, written as SVG and PNG under its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Name
+    kind: Literal["label_ratio", "box", "learning_curves", "overlays"]
+    caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
+    metric: str = Field("dice", description="What is drawn (label_ratio, box) or what ranks the cases (overlays)")
+    columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
+    datasets: list[str] | None = Field(None, description="Only these entries of the suite")
+    methods: list[str] | None = Field(None, description="Only these methods")
+    labels: list[str] | None = Field(None, description="Only these label budgets; overlays take the first")
+    checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
+    width: float = Field(7.2, gt=1, le=30, description="Width in inches")
+    dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
+
+
+def default_tables() -> list[TableSettings]:
+    """The tables of a suite that names none."""
+    return [
+        TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
+        TableSettings(name="comparison", kind="comparison"),
+        TableSettings(name="classes", kind="classes", metrics=["dice"]),
+    ]
+
+
+def default_figures() -> list[FigureSettings]:
+    """The figures of a suite that names none."""
+    return [
+        FigureSettings(name="label_ratio", kind="label_ratio"),
+        FigureSettings(name="box", kind="box"),
+        FigureSettings(name="learning_curves", kind="learning_curves"),
+        FigureSettings(name="overlays", kind="overlays"),
+    ]

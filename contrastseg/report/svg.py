@@ -1,0 +1,31 @@
+"""A figure's SVG made to stand inside a page: ids of its own, ink and paper from the page's theme."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from contrastseg.report.figure_style import INK, PAPER
+
+_NOISE = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+_SIZE = re.compile(r'(<svg\b[^>]*?) (?:width|height)="[^"]*"')
+
+
+def inline_svg(path: Path, name: str, description: str) -> Markup:
+    """The SVG as markup for a page.
+
+    Args:
+        path: A file that `make_figures` wrote; its text is drawn as outlines, so nothing of it is read as markup.
+        name: Prefix of its ids, unique on the page.
+        description: What it shows, for those who do not see it.
+    """
+    text = _NOISE.sub("", path.read_text(encoding="utf-8")).strip()
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    text = text.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+    for _ in range(2):
+        text = _SIZE.sub(r"\1", text, count=1)
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1))

@@ -1,0 +1,163 @@
+"""A table before it has a format: blocks of rows of cells, with the notes that belong under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from contrastseg.report.facts import Facts
+from contrastseg.report.naming import MethodLabel, in_order, labelled_counts, method_label, metric_order, provenances
+from contrastseg.report.settings import TableSettings
+
+PLACE = ("dataset", "evaluated_on", "checkpoint")
+Place = tuple[str, str, str]
+Emphasis = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, what stands smaller behind it, and the value it sorts by."""
+
+    text: str
+    small: str = ""
+    star: str = ""
+    emphasis: Emphasis = ""
+    sort: float | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; neighbours of the same group share a heading above."""
+
+    title: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's cells."""
+
+    label: MethodLabel
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One data set's part of a table, with columns and notes of its own."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def groups(self) -> list[tuple[str, int]]:
+        """The headings above the columns with the number of columns each spans; empty when there are none."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans if any(group for group, _ in spans) else []
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written; `tidy` is what the CSV holds, unrounded."""
+
+    name: str
+    kind: str
+    caption: str
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...]
+    tidy: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything tables and figures are made from, with the look-ups they share."""
+
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    cards: Sequence[Mapping[str, Any]]
+    infos: Sequence[Mapping[str, Any]]
+    skipped: Sequence[Mapping[str, Any]]
+    facts: Facts
+
+    def label(self, method: str, variant: str) -> MethodLabel:
+        """The label of a method with its provenance mark."""
+        return method_label(method, variant, provenances(self.cards))
+
+    def dataset_title(self, entry: str) -> str:
+        """The title of an entry's data set; the entry's own name when it is not known."""
+        for info in self.infos:
+            if info.get("entry") == entry:
+                title = str(info.get("title") or entry)
+                return title if title == entry else f"{title} ({entry})"
+        return entry
+
+    def labelled(self, entry: str, labels: str) -> int | None:
+        """Number of labelled patients of a budget."""
+        return labelled_counts(self.cards).get((entry, labels))
+
+    def metrics(self, chosen: Sequence[str] | None = None) -> list[str]:
+        """The metrics to print: those chosen that were scored, else all that were."""
+        present = metric_order(self.summary["metric"].astype(str)) if len(self.summary) else []
+        return [metric for metric in chosen or () if metric in present] or present
+
+    def method_order(self, methods: Sequence[str]) -> list[str]:
+        """These methods in the suite's order."""
+        return in_order(methods, self.facts.methods)
+
+    def chosen(self, settings: TableSettings) -> Material:
+        """The part of the material that a table's settings ask for."""
+        wanted = {
+            "dataset": settings.datasets,
+            "method": settings.methods,
+            "labels": settings.labels,
+            "checkpoint": settings.checkpoints,
+        }
+        return replace(
+            self,
+            summary=keep(self.summary, wanted),
+            comparisons=keep(self.comparisons, wanted),
+            skipped=[
+                item
+                for item in self.skipped
+                if all(names is None or key == "checkpoint" or item[key] in names for key, names in wanted.items())
+            ],
+        )
+
+    def places(self, frame: pd.DataFrame) -> list[tuple[Place, pd.DataFrame]]:
+        """The rows by (data set, evaluated on, checkpoint), data sets in the suite's order."""
+        if not len(frame):
+            return []
+        parts = [((str(a), str(b), str(c)), part) for (a, b, c), part in frame.groupby(list(PLACE), sort=True)]
+        order = in_order([key[0] for key, _ in parts], self.facts.datasets)
+        return sorted(parts, key=lambda item: order.index(item[0][0]))
+
+    def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:
+        """Such as "ACDC (acdc_2d) · evaluated on PH2 (ph2) · checkpoint best_val"."""
+        parts = [self.dataset_title(dataset)]
+        if evaluated_on != dataset:
+            parts.append(f"evaluated on {self.dataset_title(evaluated_on)}")
+        if checkpoint != "last":
+            parts.append(f"checkpoint {checkpoint}")
+        return " · ".join(parts)
+
+
+def records(frame: pd.DataFrame) -> Iterator[Any]:
+    """The rows as named tuples (typed as anything: the columns are the contract, not the type checker's to know)."""
+    return iter(frame.itertuples())
+
+
+def keep(frame: pd.DataFrame, wanted: Mapping[str, Sequence[str] | None]) -> pd.DataFrame:
+    """The rows whose columns hold one of the wanted values (None: any)."""
+    for column, values in wanted.items():
+        if values is not None and column in frame:
+            frame = frame[frame[column].isin(list(values))]
+    return frame

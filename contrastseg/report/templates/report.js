@@ -1,0 +1,86 @@
+"use strict";
+(() => {
+  const said = document.getElementById("said");
+
+  // Sorting: by data-sort where a cell has one, else by text; cells without a value stay last both ways.
+  const value = (row, column, numeric) => {
+    const cell = row.cells[column];
+    if (!numeric) return cell.textContent.trim();
+    return "sort" in cell.dataset ? Number(cell.dataset.sort) : null;
+  };
+  const sort = (table, column, head) => {
+    const body = table.tBodies[0];
+    const rows = [...body.rows];
+    const numeric = rows.some((row) => "sort" in row.cells[column].dataset);
+    // First click: largest number first, or A to Z; the next one turns it round.
+    const before = head.getAttribute("aria-sort");
+    const sign = before ? (before === "descending" ? 1 : -1) : numeric ? -1 : 1;
+    rows.sort((a, b) => {
+      const x = value(a, column, numeric);
+      const y = value(b, column, numeric);
+      if (x === null || y === null) return (x === null) - (y === null);
+      return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+    });
+    body.append(...rows);
+    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
+    said.textContent = `Sorted by ${head.textContent.trim()}, ${head.getAttribute("aria-sort")}.`;
+  };
+  document.querySelectorAll("table.sortable").forEach((table) => {
+    if (table.tBodies[0].rows.length < 2) return;
+    [...table.tHead.rows[table.tHead.rows.length - 1].cells].forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(table, column, head));
+      head.append(button);
+    });
+  });
+
+  // Filters: every word must occur in the row.
+  document.querySelectorAll(".filter").forEach((label) => {
+    label.hidden = false;
+    const rows = [...label.closest(".table-set").querySelectorAll("tbody tr")];
+    label.querySelector("input").addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of rows) {
+        const scope = label.dataset.whole === undefined ? row.cells[0] : row;
+        row.hidden = !words.every((word) => scope.textContent.toLowerCase().includes(word));
+      }
+      said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown.`;
+    });
+  });
+
+  // Theme: the system's unless chosen; a page opened from a file may not be allowed to remember.
+  const root = document.documentElement;
+  const themes = ["system", "light", "dark"];
+  const button = document.getElementById("theme");
+  let theme = "system";
+  try { theme = localStorage.getItem("theme") || theme; } catch { /* not remembered */ }
+  const show = () => {
+    if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
+    button.textContent = `Theme: ${theme}`;
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+    try { localStorage.setItem("theme", theme); } catch { /* not remembered */ }
+    show();
+  });
+  show();
+
+  // The contents show where the reader is.
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new Set();
+  const mark = () => {
+    const current = [...links.keys()].find((id) => seen.has(id));
+    links.forEach((link, id) => (id === current ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+  };
+  if ("IntersectionObserver" in window) {
+    const observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
+      mark();
+    }, { rootMargin: "-5% 0px -60% 0px" });
+    document.querySelectorAll("main section").forEach((section) => observer.observe(section));
+  }
+})();

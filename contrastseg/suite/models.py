@@ -1,0 +1,323 @@
+"""What a suite asks for: data sets x methods x label budgets x draws x folds x seeds, and the tables wanted of it.
+
+The models compose those of the rooms, so a key means the same in a suite as it does in the room that obeys it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from contrastseg.data.settings import PreparationSettings, SplitSettings
+from contrastseg.errors import ContrastsegError, DataError, SuiteError, unknown_name
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
+from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
+from contrastseg.suite.reading import explain, read_yaml
+from contrastseg.training.settings import TrainingSettings
+
+# Names become folders, wildcards and columns: no separators, no leading dot or dash.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+_BUDGET = re.compile(r"r(0\.\d+|1(\.0+)?)|n[1-9]\d*")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetEntry(_Strict):
+    """A data set with its preparation, its split and what it is evaluated on, under one name.
+
+    Attributes:
+        name: The entry's name, in paths and tables.
+        dataset: The data set; the entry's name where it is left out.
+        spatial_dims: What the networks see: 2 trains on slices of volumes; the data set's own where left out.
+        options: Options of the data set.
+        preparation: Replaces the data set's own rule, key by key.
+        split: Which patients train, validate and test.
+        evaluate_on: Entries whose test patients its models predict; itself where left out. With an empty list nothing
+            is trained on it: it is there for others to be evaluated on.
+        subset: What is missing of the data set here, for every table to say.
+        training: Overrides of the suite's training settings on this entry.
+    """
+
+    name: Name
+    dataset: Name
+    spatial_dims: Literal[2, 3] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    preparation: dict[str, Any] = Field(default_factory=dict)
+    split: SplitSettings = SplitSettings()
+    evaluate_on: list[Name]
+    subset: str | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_each_other(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping) and "name" in value:
+            value = {"dataset": value["name"], "evaluate_on": [value["name"]], **value}
+        return value
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, name: str) -> str:
+        from contrastseg.data import registry
+
+        return _known("data set", name, registry.names())
+
+    @model_validator(mode="after")
+    def _known_options_and_split(self) -> Self:
+        from contrastseg.data import registry
+
+        spec = registry.get(self.dataset)
+        try:
+            spec.parse_options(self.options)
+        except DataError as error:
+            raise ValueError(error.reason) from error
+        _known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
+        return self
+
+    @field_validator("preparation")
+    @classmethod
+    def _valid_preparation(cls, value: dict[str, Any]) -> dict[str, Any]:
+        PreparationSettings.model_validate(value)
+        return value
+
+
+class MethodEntry(_Strict):
+    """A method with the variants wanted of it.
+
+    Attributes:
+        name: The method.
+        variants: Settings by the variant's name; the method's own variants are known by name (`{rf: {}}`).
+        settings: Settings of all its variants.
+        training: Overrides of the suite's training settings for this method; strongest of all.
+    """
+
+    name: Name
+    variants: dict[Name, dict[str, Any]] = Field({"default": {}}, min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and isinstance(value.get("variants"), list):
+            return {**value, "variants": {name: {} for name in value["variants"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _known_method(self) -> Self:
+        from contrastseg.methods import registry
+
+        _known("method", self.name, registry.names())
+        for variant in self.variants:
+            try:
+                self.resolve(variant)
+            except SuiteError as error:
+                raise ValueError(error.reason) from error
+        return self
+
+    def resolve(self, variant: str) -> dict[str, Any]:
+        """All settings of one variant.
+
+        Raises:
+            SuiteError: The variant or a setting is unknown; the message lists the known ones.
+        """
+        from contrastseg.methods import registry
+
+        method = registry.get(self.name)
+        # `{rf: {}}` asks for the method's own variant of that name, it does not empty it.
+        own = {name: value for name, value in self.variants.items() if value}
+        return method.resolve(variant, self.settings, own)
+
+
+def _as_label(value: Any) -> Any:
+    """`1` and `0.25` are what people write first; say what is meant instead of guessing."""
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} is ambiguous: write r{value} for a ratio or n{value} for a number of patients")
+    return value
+
+
+Label = Annotated[str, BeforeValidator(_as_label)]
+
+
+class Suite(_Strict):
+    """One comparison."""
+
+    name: Name
+    title: str = ""
+    description: str = ""
+    datasets: list[DatasetEntry] = Field(min_length=1)
+    methods: list[MethodEntry] = Field(min_length=1)
+    labels: list[Label] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
+    draws: Axis = [0]
+    folds: Axis = [0]
+    seeds: Axis = [0]
+    training: TrainingSettings = TrainingSettings()
+    checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
+    evaluation: EvaluationSettings = EvaluationSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+    tables: list[TableSettings] = Field(default_factory=default_tables)
+    figures: list[FigureSettings] = Field(default_factory=default_figures)
+    custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
+
+    @field_validator("labels")
+    @classmethod
+    def _budgets(cls, labels: list[str]) -> list[str]:
+        for label in labels:
+            if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
+                raise ValueError(f"{label!r} is no label budget: write r0.25 for a ratio or n7 for 7 patients")
+        _distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
+        return labels
+
+    @field_validator("datasets", "methods", "tables", "figures")
+    @classmethod
+    def _distinct_names(cls, items: list[Any]) -> list[Any]:
+        _distinct("name", [item.name for item in items])
+        return items
+
+    @field_validator("draws", "folds", "seeds", "checkpoints")
+    @classmethod
+    def _distinct_values(cls, values: list[Any]) -> list[Any]:
+        _distinct("value", values)
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        entries = [entry.name for entry in self.datasets]
+        for entry in self.datasets:
+            for other in entry.evaluate_on:
+                _known(f"entry to evaluate {entry.name} on,", other, entries)
+            _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
+            if entry.split.name == "random" and max(self.folds) >= entry.split.folds:
+                raise ValueError(
+                    f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
+                )
+            for method in self.methods:
+                settings = self.training_of(entry, method)
+                if "best_val" in self.checkpoints and not settings.validate_every:
+                    raise ValueError("checkpoint best_val needs training.validate_every > 0")
+        reference, _, variant = self.comparison.reference.partition("/")
+        _known("reference of the comparison,", reference, [method.name for method in self.methods])
+        if variant:
+            _known("variant of the reference", variant, list(self.method(reference).variants))
+        drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
+        for drawing in drawings:
+            where = f"{drawing.name}:"
+            for kind, wanted, there in (
+                ("entry", drawing.datasets, entries),
+                ("method", drawing.methods, [method.name for method in self.methods]),
+                ("label budget", drawing.labels, self.labels),
+                ("checkpoint", drawing.checkpoints, list(self.checkpoints)),
+            ):
+                for name in wanted or ():
+                    _known(f"{kind} in {where}", name, there)
+        return self
+
+    def entry(self, name: str) -> DatasetEntry:
+        """The entry of this name."""
+        return next(entry for entry in self.datasets if entry.name == name)
+
+    def method(self, name: str) -> MethodEntry:
+        """The method of this name."""
+        return next(method for method in self.methods if method.name == name)
+
+    def training_of(self, entry: DatasetEntry, method: MethodEntry) -> TrainingSettings:
+        """Training settings of a run: the suite's, then the entry's, then those of the method's entry.
+
+        A stage's own (`Stage.training`) are put on top by `training` when it runs the stage.
+
+        Raises:
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
+        """
+        merged = self.training.model_dump()
+        settings = self.training
+        for where, override in (
+            (f"datasets, {entry.name}, training", entry.training),
+            (f"methods, {method.name}, training", method.training),
+        ):
+            if override:
+                merged = merge(merged, override)
+                try:
+                    settings = TrainingSettings.model_validate(merged)
+                except ValidationError as error:
+                    raise SuiteError(f"{where}: {explain(error, TrainingSettings)}") from error
+        return settings
+
+
+class Options(_Strict):
+    """What a person says beside the suite: `--config skip_unavailable=true`."""
+
+    skip_unavailable: bool = Field(False, description="run what can run; the tables show the hole")
+    data_root: Path | None = Field(None, description="folder with one sub-folder per data set, as published")
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
+    merged = dict(base)
+    for key, value in override.items():
+        old = merged.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
+            value = merge(old, value)
+        merged[key] = value
+    return merged
+
+
+def parse_suite(config: Mapping[str, Any], source: str | Path | None = None) -> tuple[Suite, Options]:
+    """A suite and the options beside it, from Snakemake's config.
+
+    Args:
+        config: The content of a suite file, with keys of `Options` among it.
+        source: The file, for messages that name the line.
+
+    Raises:
+        SuiteError: It asks for something that does not exist or contradicts itself; every fault is listed.
+    """
+    options = {key: value for key, value in config.items() if key in Options.model_fields}
+    wanted = {key: value for key, value in config.items() if key not in options}
+    try:
+        return Suite.model_validate(wanted), Options.model_validate(options)
+    except ValidationError as error:
+        raise SuiteError(explain(error, Suite, source), file=source, remedy="correct the suite") from error
+    except ContrastsegError as error:
+        raise SuiteError(error.reason, file=source, remedy=error.remedy or "correct the suite") from error
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Read and validate a suite file.
+
+    Raises:
+        SuiteError: It is no YAML, or asks for something that does not exist.
+    """
+    return parse_suite(read_yaml(path), path)[0]
+
+
+def json_schema() -> str:
+    """The JSON schema of a suite file."""
+    return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _known(kind: str, name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        raise ValueError(unknown_name(kind, name, list(known)))
+    return name
+
+
+def _distinct(kind: str, values: Sequence[Any]) -> None:
+    for value in values:
+        if list(values).count(value) > 1:
+            raise ValueError(f"{kind} {value!r} stands there twice")

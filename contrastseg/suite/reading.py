@@ -1,0 +1,110 @@
+"""Says what is wrong with a suite: where (line and key), what, and what there is instead."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from contrastseg.errors import SuiteError, unknown_name
+
+Location = Sequence[int | str]
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        SuiteError: There is no such file, it is no YAML, holds no mapping, or names a key twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise SuiteError("no such suite", file=path, remedy=f"there are: {', '.join(suites) or 'none'}")
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SuiteError(f"this is no YAML: {error}", file=path) from error
+    if not isinstance(value, dict):
+        raise SuiteError("a suite is a mapping with a name, datasets and methods", file=path)
+    if twice := _repeated_key(node):
+        raise SuiteError(twice, file=path, remedy="YAML would silently keep the last one only")
+    return value
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: str | Path | None = None) -> str:
+    """Every fault in one line each, such as ``line 12, training.stepz: unknown key; there are: ...``."""
+    node = None
+    if source is not None and Path(source).is_file():
+        node = yaml.compose(Path(source).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    lines = []
+    for fault in error.errors():
+        location = fault["loc"]
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = unknown_name("key", str(location[-1]), _fields(model, location[:-1]))
+        elif fault["type"] == "missing":
+            message = "is missing"
+        elif fault["type"] == "string_pattern_mismatch":
+            message = f"{fault['input']!r} must start with a letter or digit and hold only these, '_', '.' and '-'"
+        where = [f"line {line}"] if (line := _line(node, location)) else []
+        where += [".".join(map(str, location))] if location else []
+        lines.append(f"{', '.join(where)}: {message}" if where else message)
+    return "\n  ".join(lines)
+
+
+def _fields(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys there are at a place of a model."""
+    found: Any = model
+    for part in location:
+        if isinstance(found, type) and issubclass(found, BaseModel) and part in found.model_fields:
+            found = _model_in(found.model_fields[str(part)].annotation)
+    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model inside `list[Model]`, `Model | None` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _line(node: yaml.Node | None, location: Location) -> int | None:
+    """The line (from 1) of a place in a YAML document, or of the nearest one around it."""
+    if node is None or not location:
+        return None
+    line = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _repeated_key(node: yaml.Node | None) -> str | None:
+    """Says which key stands twice in one mapping, if any does."""
+    if isinstance(node, yaml.SequenceNode):
+        return next((found for item in node.value if (found := _repeated_key(item))), None)
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    seen: Mapping[str, int] = {}
+    for key, value in node.value:
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            return f"line {line}: key {key.value!r} stands there twice (first in line {seen[key.value]})"
+        seen = {**seen, key.value: key.start_mark.line + 1}
+        if found := _repeated_key(value):
+            return found
+    return None

@@ -1,0 +1,95 @@
+"""From a run's configuration to a method with its modules, the same for training and for prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from contrastseg.errors import CheckpointError
+from contrastseg.methods import registry
+from contrastseg.methods.contract import Method, Task
+from contrastseg.networks.registry import build
+from contrastseg.training import checkpoints
+from contrastseg.training.seeds import stream_seed
+from contrastseg.training.settings import RunConfig, TrainingSettings
+
+
+def stage_training(config: RunConfig) -> TrainingSettings:
+    """The training settings of the run's stage: the suite's, then the stage's own."""
+    overrides = registry.get(config.method).stage(config.stage).training
+    merged = {**config.training.model_dump(), **overrides}
+    return TrainingSettings.model_validate(merged)
+
+
+def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Method:
+    """The method with freshly initialised modules; initialisation depends on (seed, stage) alone."""
+    training = stage_training(config)
+
+    def build_network() -> nn.Module:
+        return build(
+            training.network, spatial_dims=config.spatial_dims, in_channels=in_channels, num_classes=num_classes
+        )
+
+    task = Task(config.spatial_dims, in_channels, num_classes, training.steps, config.stage, build_network)
+    method = registry.get(config.method)(task, config.settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(config.seed, "initialisation", config.stage))
+        method.modules = nn.ModuleDict(method.build())
+    return method
+
+
+def take_over(method: Method, config: RunConfig) -> dict[str, str]:
+    """Load what the stage takes over from earlier stages.
+
+    Returns:
+        Per module taken over, the checkpoint it came from.
+
+    Raises:
+        CheckpointError: No checkpoint is given for a stage, or it lacks a module or has other shapes.
+    """
+    taken = {}
+    for takeover in type(method).stage(config.stage).takes:
+        path = config.initial.get(takeover.stage)
+        if path is None:
+            raise CheckpointError(
+                f"stage {config.stage} of {config.method} starts from {takeover.stage}, and no checkpoint is given",
+                remedy=f"pass --initial {takeover.stage}=CHECKPOINT",
+            )
+        state = checkpoints.load(path)["modules"]
+        for name in takeover.modules:
+            load_module(method.modules.get_submodule(name), name, state, path)
+            taken[name] = path
+    return taken
+
+
+def load_module(module: nn.Module, name: str, state: Mapping[str, Any], path: str) -> None:
+    """Load the part of a checkpoint's state that belongs to the module `name`, all of it or nothing.
+
+    Raises:
+        CheckpointError: A tensor is missing, left over, or of another shape.
+    """
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights of {name} do not fit: {' '.join(str(error).split())[:300]}",
+            file=path,
+            remedy="use the same network settings in both stages",
+        ) from error
+
+
+def restore(method: Method, state: Mapping[str, Any], path: str) -> None:
+    """Load a checkpoint's modules into a method built from the same configuration."""
+    try:
+        method.modules.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint does not fit its method: {' '.join(str(error).split())[:300]}",
+            file=path,
+            remedy="the method's code changed since; train again",
+        ) from error

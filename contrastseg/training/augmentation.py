@@ -1,0 +1,139 @@
+"""Batched augmentation on the device: parameters are drawn on the CPU, one `warp` moves image, label and coordinates.
+
+All positions are in pixels of the unit (case or slice) a sample is taken from, in array order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contrastseg.training.settings import AugmentationSettings
+
+_COARSE = 4  # control points per axis of the elastic warp
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How patches look at their units.
+
+    Attributes:
+        matrix: (B, d, d), patch offset (pixels from the patch's centre) to unit offset.
+        elastic: (B, d, 4, …) displacement in pixels at coarse control points, or None.
+    """
+
+    matrix: Tensor
+    elastic: Tensor | None
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Per sample (B,): added constant, contrast factor, exponent, and standard deviation of noise."""
+
+    brightness: Tensor
+    contrast: Tensor
+    gamma: Tensor
+    noise: Tensor
+
+
+def _uniform(random: torch.Generator, batch: int, low: float, high: float) -> Tensor:
+    return torch.rand(batch, generator=random) * (high - low) + low
+
+
+def draw_warp(random: torch.Generator, batch: int, spatial_dims: int, settings: AugmentationSettings) -> Warp:
+    """Rotation and scaling in the plane (and about the slice axis in 3D), mirroring, and a smooth warp."""
+    angle = torch.deg2rad(_uniform(random, batch, -settings.rotation_degrees, settings.rotation_degrees))
+    # A larger picture looks at a smaller part of the unit, hence the inverse.
+    zoom = torch.exp(_uniform(random, batch, math.log(settings.scale[0]), math.log(settings.scale[1]))).reciprocal()
+    flips = torch.ones(batch, 2)
+    mirrored = torch.rand(batch, 2, generator=random) < 0.5
+    for axis in settings.flip_axes:
+        flips[:, axis] = torch.where(mirrored[:, axis], -1.0, 1.0)
+    cosine, sine = angle.cos() * zoom, angle.sin() * zoom
+    rows = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(batch, 2, 2)
+    matrix = torch.eye(spatial_dims).repeat(batch, 1, 1)
+    matrix[:, -2:, -2:] = rows * flips[:, None, :]
+    elastic = None
+    if settings.elastic > 0:
+        shape = (batch, spatial_dims) + (_COARSE,) * spatial_dims
+        elastic = (torch.rand(shape, generator=random) * 2 - 1) * settings.elastic
+        elastic[:, : spatial_dims - 2] = 0
+    return Warp(matrix, elastic)
+
+
+def identity_warp(batch: int, spatial_dims: int) -> Warp:
+    """The warp that copies."""
+    return Warp(torch.eye(spatial_dims).repeat(batch, 1, 1), None)
+
+
+def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSettings) -> Intensity:
+    """Brightness, contrast, gamma and noise strength of each sample."""
+    return Intensity(
+        torch.randn(batch, generator=random) * settings.brightness,
+        _uniform(random, batch, *settings.contrast),
+        _uniform(random, batch, *settings.gamma),
+        _uniform(random, batch, 0.0, settings.noise),
+    )
+
+
+def block_shape(warp: Warp, patch: Sequence[int]) -> tuple[int, ...]:
+    """Extents of the block of a unit that holds every pixel the warped patches look at, and its neighbours."""
+    half = torch.tensor([(n - 1) / 2 for n in patch])
+    reach = (warp.matrix.abs() @ half).amax(0)
+    if warp.elastic is not None:
+        reach = reach + warp.elastic.abs().amax()
+    return tuple(int(2 * math.ceil(float(r) + 1) + 2) for r in reach)
+
+
+def source_offsets(warp: Warp, patch: Sequence[int], device: torch.device) -> Tensor:
+    """(B, *patch, d): where each pixel of the patch looks, in unit pixels from the patch's centre."""
+    axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in patch]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    offsets = torch.einsum("bij,...j->b...i", warp.matrix.to(device), grid)
+    if warp.elastic is not None:
+        mode = "bilinear" if len(patch) == 2 else "trilinear"
+        field = F.interpolate(warp.elastic.to(device), size=list(patch), mode=mode, align_corners=True)
+        offsets = offsets + field.movedim(1, -1)
+    return offsets
+
+
+def sample(block: Tensor, positions: Tensor, nearest: bool = False) -> Tensor:
+    """Values of a block (B, C, *block) at positions (B, *patch, d) in its pixels; its border continues outwards."""
+    extent = torch.tensor(block.shape[2:], device=block.device, dtype=torch.float32)
+    # grid_sample wants the last axis first, and −1…1 from the first pixel's centre to the last one's.
+    normalised = (positions * (2 / (extent - 1).clamp(min=1)) - 1).flip(-1)
+    mode = "nearest" if nearest else "bilinear"
+    return F.grid_sample(block, normalised, mode=mode, padding_mode="border", align_corners=True)
+
+
+def change_intensity(images: Tensor, change: Intensity, random: torch.Generator) -> Tensor:
+    """Gamma on the sample's own range, contrast about its mean, brightness, noise. (B, C, *patch) in and out.
+
+    `random` lives on the images' device: noise fields are the only numbers not drawn on the CPU.
+    """
+    shape = (-1,) + (1,) * (images.ndim - 1)
+
+    def per_sample(values: Tensor) -> Tensor:
+        return values.to(images.device).reshape(shape)
+
+    axes = list(range(1, images.ndim))
+    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
+    span = (high - low).clamp(min=1e-6)
+    images = ((images - low) / span).clamp(min=1e-6) ** per_sample(change.gamma) * span + low
+    mean = images.mean(axes, keepdim=True)
+    images = (images - mean) * per_sample(change.contrast) + mean + per_sample(change.brightness)
+    if bool((change.noise > 0).any()):
+        noise = torch.empty_like(images).normal_(generator=random)
+        images = images + noise * per_sample(change.noise)
+    return images
+
+
+def add_clipped_noise(images: Tensor, strength: float, random: torch.Generator) -> Tensor:
+    """Add clip(strength · N(0, 1), ±2 · strength)."""
+    noise = torch.empty_like(images).normal_(generator=random)
+    return images + (noise * strength).clamp(-2 * strength, 2 * strength)

@@ -1,0 +1,186 @@
+"""The training loop, explicit and the same for every method and stage."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from contrastseg.errors import TrainingError
+from contrastseg.files import digest
+from contrastseg.methods.contract import Batch, Method
+from contrastseg.training import checkpoints
+from contrastseg.training.batches import Batches
+from contrastseg.training.logs import Log
+from contrastseg.training.seeds import stream_seed
+from contrastseg.training.settings import OptimiserSettings, TrainingSettings
+
+
+class _Step(nn.Module):
+    """A method's modules and its step as one module, which is what Fabric wraps."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.all = method.modules
+        self._method = [method]  # in a list, so that it is not taken for a submodule
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        return self._method[0].training_step(batch, step)
+
+
+@dataclass
+class Progress:
+    """How far a run is; all of it is in the resumable checkpoint.
+
+    Attributes:
+        step: Steps done.
+        seconds: Time in steps, validation and checkpoints not counted.
+        best: Best validation Dice so far; NaN before the first.
+        best_step: Where it was reached.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = math.nan
+    best_step: int = 0
+
+
+def build_optimiser(parameters: Sequence[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
+    """The optimiser the settings name."""
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            settings.learning_rate,
+            settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.momentum > 0,
+        )
+    return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
+    """The learning rate of step t of T: a linear rise over the warm-up, then (1 − t/T)^0.9, a cosine, or constant."""
+    warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+    done = step / steps
+    decay = {"poly": (1 - done) ** 0.9, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}
+    return settings.learning_rate * warmup * decay[settings.schedule]
+
+
+def fit(
+    method: Method,
+    batches: Batches,
+    training: TrainingSettings,
+    fabric: Fabric,
+    folder: Path,
+    *,
+    seed: int,
+    identity: dict[str, Any],
+    header: dict[str, Any],
+    validate: Callable[[], float] | None = None,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> tuple[Progress, Log]:
+    """Train to the last step, from the newest checkpoint of the same run if there is one.
+
+    Args:
+        method: With its modules built.
+        batches: The batch of every step.
+        training: Settings of this stage.
+        fabric: Device and precision.
+        folder: The run's folder.
+        seed: The run's seed; torch's global generators are seeded from it before every step.
+        identity: What makes two runs the same run.
+        header: What every checkpoint carries beside the weights.
+        validate: Mean validation Dice of the present weights; None where the split has no validation cases.
+        on_step: Called with the number of steps done, for a progress bar.
+
+    Returns:
+        How the run went, and its log (not yet closed).
+
+    Raises:
+        TrainingError: The loss is not finite; nothing is saved after that.
+    """
+    saved = folder / "checkpoints"
+    parameters = [p for p in method.modules.parameters() if p.requires_grad]
+    optimiser = build_optimiser(parameters, training.optimiser)
+    progress, rows = Progress(), []
+    resumed = checkpoints.load_resumable(saved, identity)
+    if resumed is not None:
+        method.modules.load_state_dict(resumed["modules"])
+        progress, rows = Progress(**resumed["progress"]), resumed["log"]
+    module, optimiser = fabric.setup(_Step(method), optimiser)
+    if resumed is not None:
+        optimiser.load_state_dict(resumed["optimiser"])
+    log = Log(folder, rows)
+
+    def content() -> dict[str, Any]:
+        return {**header, "modules": method.modules.state_dict(), "step": progress.step}
+
+    on_step(progress.step)
+    method.modules.train()
+    started = time.perf_counter()
+    for step in range(progress.step, training.steps):
+        rate = learning_rate(step, training.steps, training.optimiser)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(stream_seed(seed, "step", step, fabric.global_rank))
+        batch = batches(step)
+        terms = module(batch, step)
+        loss = torch.stack(list(terms.values())).sum()
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        if training.optimiser.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, training.optimiser.clip_norm)
+        optimiser.step()
+        method.after_step(step)
+        progress.step = done = step + 1
+        last = done == training.steps
+        at_checkpoint = last or done % training.checkpoint_every == 0
+        if done % training.log_every == 0 or at_checkpoint:
+            values = {name: float(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            _check_finite(values, done, batch, batches)
+            progress.seconds += time.perf_counter() - started
+            log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
+            started = time.perf_counter()
+        if validate is not None and (last or done % training.validate_every == 0):
+            progress.seconds += time.perf_counter() - started
+            method.modules.eval()
+            score = validate()
+            method.modules.train()
+            log.rows[-1]["val_dice"] = score
+            if not progress.best >= score:
+                progress.best, progress.best_step = score, done
+                checkpoints.save(saved / "best_val.ckpt", content())
+            started = time.perf_counter()
+        if at_checkpoint and not last:
+            progress.seconds += time.perf_counter() - started
+            resumable = {"identity": digest(identity), "optimiser": optimiser.state_dict(), "log": log.rows}
+            checkpoints.save_resumable(saved, {**content(), **resumable, "progress": vars(progress)})
+            log.write()
+            started = time.perf_counter()
+        on_step(done)
+    checkpoints.save(saved / "last.ckpt", content())
+    return progress, log
+
+
+def _check_finite(values: dict[str, float], step: int, batch: Batch, batches: Batches) -> None:
+    """Stop at a loss that is no number, with the step, the terms and the cases it was computed from."""
+    if math.isfinite(values["loss"]):
+        return
+    cases = {
+        batches.sources[view.source].storage.units[int(unit)].case
+        for name, view in batches.views.items()
+        for unit in batch[name].unit
+    }
+    terms = ", ".join(f"{name} = {value}" for name, value in values.items())
+    raise TrainingError(
+        f"the loss is not finite at step {step}: {terms}",
+        case=", ".join(sorted(cases)),
+        remedy="lower optimiser.learning_rate or the term's weight; the last good checkpoint is kept",
+    )

@@ -1,0 +1,148 @@
+"""Predictions on disk, in the geometry and format of the files they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
+from contrastseg.data.preparation import prepare_outside_image
+from contrastseg.errors import DataError
+from contrastseg.files import sha256, write_json
+from contrastseg.methods.contract import Method
+from contrastseg.training import checkpoints, devices
+from contrastseg.training.assembly import build_method, restore, stage_training
+from contrastseg.training.inference import case_logits
+from contrastseg.training.settings import RunConfig
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+class Predictor:
+    """A trained method, ready to label images.
+
+    Args:
+        checkpoint: A checkpoint of `train`. It carries all that is needed: configuration, classes, preparation.
+        accelerator: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged, or does not fit its method.
+    """
+
+    def __init__(self, checkpoint: str | Path, accelerator: str | None = None) -> None:
+        content = checkpoints.load(checkpoint)
+        self.checkpoint = Path(checkpoint)
+        self.config = RunConfig.model_validate(content["config"])
+        self.info = DatasetJson.model_validate(content["dataset"])
+        self.training = stage_training(self.config)
+        torch.set_num_threads(self.training.threads)
+        self.method: Method = build_method(self.config, len(self.info.channels), len(self.info.classes))
+        restore(self.method, content["modules"], str(checkpoint))
+        self._claim = devices.claim(accelerator or self.training.accelerator)
+        # Not through Fabric: one device and no gradients need nothing of it, and its import takes seconds.
+        self.device = torch.device(self._claim.accelerator)
+        self.method.modules.to(self.device).eval()
+
+    def write(self, case: Case, folder: Path) -> str:
+        """Label one case and write the file into `folder`; returns its name."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = case_logits(
+                self.method.predict,
+                case.image,
+                self.info.scale,
+                self.config.spatial_dims,
+                self.training.patch_size,
+                self.device,
+                self.training.overlap,
+                self.training.batch_size,
+            )
+        suffix = ".nii.gz" if case.geometry.native_format == "nifti" else ".png"
+        write_label(folder / f"{case.case}{suffix}", case.geometry.label_from_logits(logits), case.geometry)
+        return f"{case.case}{suffix}"
+
+    def write_index(self, folder: Path, files: dict[str, str]) -> None:
+        """Write `predictions.json`: which file belongs to which case, and which weights made them."""
+        record = {"checkpoint": self.checkpoint.name, "checkpoint_sha256": sha256(self.checkpoint), "cases": files}
+        write_json(folder / "predictions.json", record)
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._claim.release()
+
+
+def predict_prepared(
+    checkpoint: str | Path,
+    prepared: str | Path,
+    patients: Sequence[str],
+    output: str | Path,
+    *,
+    accelerator: str | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Predict every case of these patients of a prepared data set.
+
+    Args:
+        checkpoint: The weights.
+        prepared: Folder of the prepared data set the cases are in.
+        patients: Whose cases.
+        output: Folder of the label files and of `predictions.json`, which is written last.
+        accelerator: Overrides the run's own.
+        on_case: Called with the number of cases done and their total.
+
+    Raises:
+        DataError: The data set has other channels or classes than the run was trained with.
+    """
+    predictor = Predictor(checkpoint, accelerator)
+    try:
+        dataset, folder = PreparedDataset(prepared), Path(output)
+        for what in ("channels", "classes"):
+            ours, theirs = getattr(predictor.info, what), getattr(dataset.info, what)
+            if ours != theirs:
+                raise DataError(
+                    f"the run was trained with {what} {ours}, this data set has {theirs}",
+                    file=dataset.folder,
+                    remedy="evaluate on a data set with the same channels and classes",
+                )
+        names = dataset.cases_of(list(patients))
+        files = {}
+        for done, name in enumerate(names, start=1):
+            files[name] = predictor.write(dataset.load(name, with_label=False), folder)
+            on_case(done, len(names))
+        predictor.write_index(folder, files)
+        return folder / "predictions.json"
+    finally:
+        predictor.close()
+
+
+def predict_files(
+    checkpoint: str | Path,
+    source: str | Path,
+    output: str | Path,
+    *,
+    accelerator: str | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Predict an image file, or every image of a folder, from outside the benchmark; prepared as the training data was.
+
+    Raises:
+        DataError: There is no image, or one cannot be read.
+    """
+    source, folder = Path(source), Path(output)
+    images = (
+        [source] if source.is_file() else sorted(p for p in source.glob("*") if p.name.lower().endswith(IMAGE_SUFFIXES))
+    )
+    if not images:
+        raise DataError("no image here", file=source, remedy=f"give a file or a folder of {', '.join(IMAGE_SUFFIXES)}")
+    predictor = Predictor(checkpoint, accelerator)
+    try:
+        files = {}
+        for done, path in enumerate(images, start=1):
+            case = prepare_outside_image(path, predictor.info)
+            files[case.case] = predictor.write(case, folder)
+            on_case(done, len(images))
+        predictor.write_index(folder, files)
+        return folder / "predictions.json"
+    finally:
+        predictor.close()

@@ -1,0 +1,73 @@
+"""What a run leaves behind beside its weights: where it ran, with what, and how long it took."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import contrastseg
+
+_PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-image")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the result depends on."""
+    found = {"contrastseg": contrastseg.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def git_commit() -> str:
+    """The commit of the source tree, `-dirty` when it has changes; empty outside a repository."""
+    root = Path(contrastseg.__file__).parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return ""
+    return described.stdout.strip() if described.returncode == 0 else ""
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The machine and the device of the run."""
+    found: dict[str, Any] = {
+        "device": "cpu",
+        "cpu": _processor(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {"device": properties.name, "device_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
+    return found
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory held at once: allocated on the GPU, or resident in the process on the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,181 @@
+"""One run from its configuration: data, method, device, loop, and the record of it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.splits import Split
+from contrastseg.errors import TrainingError
+from contrastseg.files import sha256, write_json
+from contrastseg.methods import registry
+from contrastseg.methods.contract import View
+from contrastseg.training import checkpoints, devices, records
+from contrastseg.training.assembly import build_method, stage_training, take_over
+from contrastseg.training.batches import Batches, Source
+from contrastseg.training.loop import fit
+from contrastseg.training.settings import RunConfig, TrainingSettings
+from contrastseg.training.storage import Storage
+from contrastseg.training.validation import validation_dice
+
+
+def train(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    on_step: Callable[[int], None] = lambda step: None,
+    claim: devices.Claim | None = None,
+) -> dict[str, Any]:
+    """Train one run (a method's stage) and write checkpoints, log and record into `output`; resumes by itself.
+
+    Args:
+        config: What to train, resolved.
+        output: The run's folder. `checkpoints/last.ckpt`, `log.csv`, `tensorboard/` and `run.json` come to lie there,
+            `checkpoints/best_val.ckpt` too where the split has validation patients and `validate_every` is set.
+        on_step: Called with the number of steps done.
+        claim: A device already taken; one is claimed if unset.
+
+    Returns:
+        The content of `run.json`.
+
+    Raises:
+        ContrastsegError: A kind of it that says what is wrong and what to do.
+    """
+    output = Path(output)
+    training = stage_training(config)
+    torch.set_num_threads(training.threads)
+    started = datetime.now(UTC)
+    clock = time.perf_counter()
+    claim = claim or devices.claim(training.accelerator)
+    try:
+        fabric = _fabric(claim, training)
+        dataset = PreparedDataset(config.data)
+        split = Split.from_file(config.split)
+        labelled = split.labelled(config.labels, config.draw, config.fold)
+        method = build_method(config, dataset.in_channels, dataset.num_classes)
+        taken = take_over(method, config)
+        stage = registry.get(config.method).stage(config.stage)
+        pools = _pools(split, config, labelled)
+        views = dict(stage.views)
+        batches = _batches(dataset, views, pools, config, training, fabric)
+        validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
+        header = {"config": config.model_dump(mode="json"), "dataset": dataset.info.model_dump(mode="json")}
+        validate = partial(validation_dice, method, dataset, validation, training, fabric) if validation else None
+        progress, log = fit(
+            method,
+            batches,
+            training,
+            fabric,
+            output,
+            seed=config.seed,
+            identity=config.identity,
+            header=header,
+            validate=validate,
+            on_step=on_step,
+        )
+        log.close()
+        record = {
+            **config.model_dump(mode="json", exclude={"training", "data", "split", "initial"}),
+            "training": training.model_dump(mode="json"),
+            "card": _card(config.method),
+            "labelled_patients": labelled,
+            "labelled_count": len(labelled),
+            "label_ratio": len(labelled) / len(split.train(config.fold)),
+            "unlabelled_count": len(pools["unlabelled"]),
+            "training_patients": len(split.train(config.fold)),
+            "split_name": split.name,
+            "split_hash": split.hash,
+            "taken_over": {name: sha256(path) for name, path in taken.items()},
+            "steps": progress.step,
+            "best_val_dice": None if not validation else progress.best,
+            "best_val_step": None if not validation else progress.best_step,
+            "parameters": sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
+            "precision": _precision(claim, training),
+            "residency": batches.sources[next(iter(batches.sources))].storage.residency,
+            "versions": records.versions(),
+            "git_commit": records.git_commit(),
+            "hardware": records.hardware(fabric.device),
+            "device_uuid": None if claim.device is None else claim.device.uuid,
+            "started": started.isoformat(timespec="milliseconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "wall_s": round(time.perf_counter() - clock, 3),
+            "seconds_per_step": progress.seconds / progress.step,
+            "peak_memory_bytes": records.peak_memory_bytes(fabric.device),
+        }
+        write_json(output / "run.json", record)
+        checkpoints.discard_resumable(output / "checkpoints")
+        return record
+    finally:
+        claim.release()
+
+
+def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
+    if training.precision != "auto":
+        return training.precision
+    return "bf16-mixed" if claim.accelerator == "cuda" else "32-true"
+
+
+def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric:
+    return Fabric(accelerator=claim.accelerator, devices=1, precision=_precision(claim, training))  # type: ignore[arg-type]
+
+
+def _pools(split: Split, config: RunConfig, labelled: list[str]) -> dict[str, list[str]]:
+    """Patients by source. A pre-training stage that uses no labels sees every training patient."""
+    patients = split.train(config.fold)
+    stage = registry.get(config.method).stage(config.stage)
+    if stage.data == "unlabelled":
+        return {"labelled": [], "unlabelled": patients}
+    return {"labelled": labelled, "unlabelled": [patient for patient in patients if patient not in set(labelled)]}
+
+
+def _batches(
+    dataset: PreparedDataset,
+    views: dict[str, View],
+    pools: dict[str, list[str]],
+    config: RunConfig,
+    training: TrainingSettings,
+    fabric: Fabric,
+) -> Batches:
+    sources: dict[str, Source] = {}
+    for name in sorted({view.source for view in views.values()}):
+        if not pools[name]:
+            raise TrainingError(
+                f"{config.method} needs {name} patients, and {config.labels} leaves none",
+                remedy="choose another label budget, or leave this method out of it",
+            )
+        storage = Storage(
+            dataset,
+            pools[name],
+            with_labels=name == "labelled",
+            spatial_dims=config.spatial_dims,
+            device=fabric.device,
+            residency=training.residency,
+        )
+        size = training.batch_size
+        if name == "unlabelled" and training.unlabelled_batch_size is not None:
+            size = training.unlabelled_batch_size
+        sources[name] = Source(
+            name,
+            storage,
+            size,
+            training.patch_size,
+            config.seed,
+            training.augmentation,
+            training.foreground_fraction,
+            fabric.global_rank,
+            fabric.world_size,
+        )
+    return Batches(sources, views)
+
+
+def _card(name: str) -> dict[str, Any]:
+    card = registry.get(name).card
+    return {**vars(card), "differs": list(card.differs), "options": dict(card.options)}

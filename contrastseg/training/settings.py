@@ -1,0 +1,96 @@
+"""What a suite may say about training. Torch-free: planning reads it, and so does `contrastseg plan`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OptimiserSettings(_Strict):
+    """The optimiser and its learning rate over time (a pure function of the step)."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    warmup_steps: int = Field(0, ge=0)
+    clip_norm: float | None = Field(12.0, gt=0, description="gradient norm above which gradients are scaled down")
+
+
+class AugmentationSettings(_Strict):
+    """Ranges the batched augmentation draws from; 0 or an empty list switches a part off.
+
+    Rotation is about the slice axis in 3D, so that anisotropic volumes keep their slices.
+    """
+
+    flip_axes: list[int] = Field([0, 1], description="in-plane axes that may be mirrored: 0 = rows, 1 = columns")
+    rotation_degrees: float = Field(15.0, ge=0, le=180)
+    scale: tuple[float, float] = (0.85, 1.2)
+    shift: float = Field(
+        0.1, ge=0, le=0.5, description="share of the patch by which it may move beyond a case it covers"
+    )
+    elastic: float = Field(0.0, ge=0, description="largest displacement of the smooth warp, in pixels")
+    brightness: float = Field(0.1, ge=0, description="standard deviation of the added constant, in image units")
+    contrast: tuple[float, float] = (0.8, 1.25)
+    gamma: tuple[float, float] = (0.8, 1.25)
+    noise: float = Field(0.05, ge=0, description="largest standard deviation of added Gaussian noise")
+
+
+class TrainingSettings(_Strict):
+    """One budget for every method of a comparison: network, steps, batch, optimiser, augmentation, precision."""
+
+    network: dict[str, Any] = Field(default_factory=lambda: {"name": "unet"})
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(8, ge=1, description="labelled samples per step")
+    unlabelled_batch_size: int | None = Field(
+        None, ge=1, description="unlabelled samples; as many as labelled if unset"
+    )
+    patch_size: list[int] = Field([96, 96], min_length=2, max_length=3)
+    foreground_fraction: float = Field(0.33, ge=0, le=1, description="share of labelled crops centred on a structure")
+    optimiser: OptimiserSettings = OptimiserSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    residency: Literal["auto", "device", "host", "mapped"] = "auto"
+    threads: int = Field(1, ge=1, description="CPU threads of one run")
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_every: int = Field(200, ge=1)
+    validate_every: int = Field(0, ge=0, description="0: no validation, and no best_val checkpoint")
+    log_every: int = Field(10, ge=1)
+    overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
+
+
+class RunConfig(_Strict):
+    """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
+
+    `data` and `split` are folders and files of this machine; they are left out of the digest that decides whether a
+    checkpoint belongs to this run, the content hashes in `inputs` stand for them.
+    """
+
+    suite: str = "by-hand"
+    dataset: str = Field(description="the suite's entry")
+    spatial_dims: Literal[2, 3]
+    method: str
+    variant: str = "default"
+    settings: dict[str, Any] = Field(default_factory=dict, description="the method's settings, resolved")
+    labels: str = Field("r1", description="r<ratio> or n<patients>")
+    draw: int = Field(0, ge=0)
+    fold: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    stage: str = "train"
+    training: TrainingSettings = TrainingSettings()
+    data: str = Field(description="folder of the prepared data set")
+    split: str = Field(description="split file")
+    initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
+    inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of data, split and earlier stages")
+    fingerprint: str = Field("", description="fingerprint of the code that trains")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same run."""
+        return self.model_dump(mode="json", exclude={"data", "split", "initial"})

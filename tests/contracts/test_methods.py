@@ -1,0 +1,194 @@
+"""What every method there is or will be must do. A method that is added is tested here without a line being written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.splits import Split
+from contrastseg.errors import SuiteError
+from contrastseg.methods import registry
+from contrastseg.training import checkpoints
+from contrastseg.training.assembly import build_method
+from contrastseg.training.prediction import predict_prepared
+from contrastseg.training.run import train
+
+METHODS = registry.names()
+CASES = [(name, dims) for name in METHODS for dims in registry.get(name).spatial_dims]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    modules: dict[str, torch.Tensor] = checkpoints.load(folder / "checkpoints" / "last.ckpt")["modules"]
+    return modules
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Killed(Exception):
+    """Stands for the signal that ends a run."""
+
+
+def kill_at(step: int) -> Any:
+    def on_step(done: int) -> None:
+        if done == step:
+            raise Killed
+
+    return on_step
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_metadata_is_complete_and_read_without_torch(name: str) -> None:
+    code = (
+        "import sys, json; from contrastseg.methods import registry;"
+        f"m = registry.get({name!r}); m.resolve(); m.applies_to(2, 0.5); json.dumps(list(m.variants));"
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+    method = registry.get(name)
+    card = method.card
+    assert card.title
+    assert card.paper
+    assert card.summary
+    assert card.provenance in ("official", "published", "reconstructed")
+    assert card.provenance != "reconstructed" or card.options, "a reconstructed method names its choices"
+    assert set(card.options) <= set(method.defaults), "every choice is a setting"
+    assert method.stages[-1].name == "train"
+    assert len({stage.name for stage in method.stages}) == len(method.stages)
+    assert "default" in method.variants
+    for variant in method.variants:
+        method.resolve(variant)
+    json.dumps(dict(method.defaults))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_unknown_variants_and_settings_list_the_known_ones(name: str) -> None:
+    method = registry.get(name)
+    with pytest.raises(SuiteError, match="default"):
+        method.resolve("no_such_variant")
+    with pytest.raises(SuiteError, match="no_such_setting"):
+        method.resolve("default", {"no_such_setting": 1})
+    with pytest.raises(SuiteError, match="train"):
+        method.stage("no_such_stage")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_applies_to_gives_a_reason_where_it_does_not(name: str) -> None:
+    method = registry.get(name)
+    assert method.applies_to(method.spatial_dims[0], 0.1) is None
+    at_all = method.applies_to(method.spatial_dims[0], 1.0)
+    if method.stages[-1].data == "both":
+        assert at_all is not None
+        assert "labelled" in at_all
+    else:
+        assert at_all is None
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
+    name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
+) -> None:
+    phantom = phantoms[dims]
+    config = phantom.config(name)
+    whole = train(config, tmp_path / "whole")
+    assert whole["steps"] == 6
+    with pytest.raises(Killed):
+        train(config, tmp_path / "killed", on_step=kill_at(5))
+    assert not (tmp_path / "killed" / "run.json").exists()
+    train(config, tmp_path / "killed")
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3", "4", "5", "6"]
+    train(phantom.config(name, seed=1), tmp_path / "other")
+    assert not equal(weights(tmp_path / "whole"), weights(tmp_path / "other"))
+
+    patients = Split.from_file(phantom.split).test()
+    predict_prepared(tmp_path / "whole" / "checkpoints" / "last.ckpt", phantom.data, patients, tmp_path / "predictions")
+    from contrastseg.data.cases import read_label
+
+    dataset = PreparedDataset(phantom.data)
+    for case in dataset.cases_of(patients):
+        label, _, _ = read_label(tmp_path / "predictions" / dataset.native_name(case))
+        assert label.shape == dataset.geometry(case).native_shape
+        assert label.max() < dataset.num_classes
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_loss_is_finite_and_falls(name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path) -> None:
+    still = {
+        "flip_axes": [],
+        "rotation_degrees": 0,
+        "scale": [1, 1],
+        "shift": 0,
+        "brightness": 0,
+        "contrast": [1, 1],
+        "gamma": [1, 1],
+        "noise": 0,
+    }
+    training = {
+        "steps": 20,
+        "augmentation": still,
+        "optimiser": {"learning_rate": 5e-3, "schedule": "constant"},
+        "checkpoint_every": 20,
+        "batch_size": 4,
+        "foreground_fraction": 1,
+    }
+    train(phantoms[dims].config(name, labels="n1", training=training), tmp_path)
+    table = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
+    assert np.isfinite(table["loss"]).all()
+    assert table["loss"][-5:].mean() < table["loss"][:5].mean()
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_labels_outside_the_subset_are_never_read(
+    name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
+) -> None:
+    phantom = phantoms[dims]
+    config = phantom.config(name)
+    train(config, tmp_path / "with")
+    data = tmp_path / "data"
+    shutil.copytree(phantom.data, data)
+    dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
+    for case in set(dataset.cases) - set(dataset.cases_of(split.labelled("n2"))):
+        (data / "cases" / case / "label.npy").unlink()
+        dataset.reference_path(case).unlink()
+    train(config.model_copy(update={"data": str(data)}), tmp_path / "without")
+    assert equal(weights(tmp_path / "with"), weights(tmp_path / "without"))
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_exactly_the_declared_data_is_used(name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path) -> None:
+    """Changing unlabelled images changes the weights if, and only if, the method says that it uses them."""
+    phantom = phantoms[dims]
+    config = phantom.config(name)
+    train(config, tmp_path / "before")
+    data = tmp_path / "data"
+    shutil.copytree(phantom.data, data)
+    dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
+    unlabelled = [patient for patient in split.train() if patient not in split.labelled("n2")]
+    for case in dataset.cases_of(unlabelled):
+        path = data / "cases" / case / "image.npy"
+        np.save(path, np.load(path)[..., ::-1])
+    train(config.model_copy(update={"data": str(data)}), tmp_path / "after")
+    uses = any(stage.data != "labelled" for stage in registry.get(name).stages)
+    assert equal(weights(tmp_path / "before"), weights(tmp_path / "after")) != uses
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
+def test_every_weight_of_the_network_starts_alike(name: str, dims: int, phantoms: dict[int, Any]) -> None:
+    """Every method of a comparison gets the same initial network; what it adds is its own."""
+    reference = build_method(phantoms[dims].config("supervised"), 1, 3).modules["network"].state_dict()
+    network = build_method(phantoms[dims].config(name), 1, 3).modules["network"].state_dict()
+    for key, value in reference.items():
+        assert torch.equal(network[key], value), key

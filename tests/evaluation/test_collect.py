@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation.collect import AXES, COLUMNS, collect, read_table, write_table
+from contrastseg.evaluation.scoring import SCORE_COLUMNS, write_scores
+
+
+def run(path: Path, *values: float) -> Path:
+    rows = [("NA", f"c{i}", "RV", "dice", value, "1", "scored") for i, value in enumerate(values)]
+    write_scores(pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), path)
+    return path
+
+
+def test_columns_types_and_order_are_fixed(tmp_path: Path, axes: dict[str, Any]) -> None:
+    first, second = run(tmp_path / "1.csv", 0.1 + 0.2), run(tmp_path / "2.csv", np.nan)
+    runs = [(axes | {"seed": 1}, second), (axes, first)]
+    table = collect(runs)
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == COLUMNS
+    assert table["seed"].tolist() == [0, 1]
+    assert table["value"].tolist() == pytest.approx([0.1 + 0.2, np.nan], abs=0, nan_ok=True)
+    assert table["patient"].tolist() == ["NA", "NA"]
+    write_table(table, tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "scores.parquet"), table)
+    again = (tmp_path / "scores.parquet").read_bytes()
+    write_table(collect(reversed(runs)), tmp_path / "scores.parquet")
+    assert (tmp_path / "scores.parquet").read_bytes() == again
+
+
+def test_no_runs_give_an_empty_table() -> None:
+    assert {name: str(kind) for name, kind in collect([]).dtypes.items()} == COLUMNS
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_every_axis_is_required(tmp_path: Path, axes: dict[str, Any], axis: str) -> None:
+    del axes[axis]
+    with pytest.raises(ScoringError, match=axis):
+        collect([(axes, run(tmp_path / "1.csv", 1))])
+
+
+def test_what_cannot_be_collected_is_an_error(tmp_path: Path, axes: dict[str, Any]) -> None:
+    file = run(tmp_path / "1.csv", 1)
+    with pytest.raises(ScoringError, match="two runs with the same axes"):
+        collect([(axes, file), (axes, file)])
+    with pytest.raises(ScoringError, match="without scores"):
+        collect([(axes, tmp_path / "2.csv")])
+    file.write_text("case,value\nx,1\n")
+    with pytest.raises(ScoringError, match="patient, class"):
+        collect([(axes, file)])
+    with pytest.raises(ScoringError, match="collect"):
+        read_table(tmp_path / "scores.parquet")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
+
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation import surfaces
+from contrastseg.evaluation.catalogue import METRICS, resolve_metrics, unit_of
+from contrastseg.evaluation.metrics import image_diagonal, score_case
+
+DISTANCES = ("hd", "hd95", "hd95_pooled", "assd", "asd", "nsd")
+EVERYTHING = tuple(METRICS)
+SPACINGS = st.sampled_from([(1.0, 1.0, 1.0), (10.0, 1.5, 1.25), (0.5, 0.5, 3.0)])
+
+
+@st.composite
+def masks(draw: st.DrawFn, shape: tuple[int, ...]) -> NDArray:
+    """Blobs, thin sheets, lines, single voxels and dust, anywhere, the image's border included."""
+    if draw(st.booleans()):
+        return draw(arrays(bool, shape, elements=st.booleans()))
+    mask = np.zeros(shape, bool)
+    for _ in range(draw(st.integers(1, 3))):
+        box = []
+        for size in shape:
+            start = draw(st.integers(0, size - 1))
+            box.append(slice(start, draw(st.integers(start + 1, size))))
+        mask[tuple(box)] = True
+    return mask
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[NDArray, NDArray, tuple[float, ...]]:
+    """Two masks that are not empty, in 2D or 3D, with a spacing."""
+    shape = draw(st.sampled_from([(3, 7, 9), (6, 6, 1), (9, 11), (1, 8)]))
+    first, second = draw(masks(shape)), draw(masks(shape))
+    if draw(st.booleans()):
+        second = second & first  # nested
+    assume(first.any() and second.any())
+    return first, second, draw(SPACINGS)[: len(shape)]
+
+
+def score(
+    prediction: NDArray, reference: NDArray, spacing: tuple[float, ...] | None, *metrics: str
+) -> dict[str, float]:
+    return score_case(prediction, reference, spacing, 2, metrics, tolerance=1.6)[0].values
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs())
+def test_equal_to_monai(pair: tuple[NDArray, NDArray, tuple[float, ...]]) -> None:
+    torch = pytest.importorskip("torch")
+    monai = pytest.importorskip("monai.metrics")
+    first, second, spacing = pair
+    y_pred, y = (torch.from_numpy(mask)[None, None].float() for mask in (first, second))
+    ours = score(first, second, spacing, "dice", "iou", *DISTANCES)
+    same = {"include_background": True, "spacing": spacing}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = {
+            "dice": monai.compute_dice(y_pred, y),
+            "iou": monai.compute_iou(y_pred, y),
+            "hd": monai.compute_hausdorff_distance(y_pred, y, **same),
+            "hd95": monai.compute_hausdorff_distance(y_pred, y, percentile=95, **same),
+            "assd": monai.compute_average_surface_distance(y_pred, y, symmetric=True, **same),
+            "asd": monai.compute_average_surface_distance(y_pred, y, **same),
+            "nsd": monai.compute_surface_dice(y_pred, y, class_thresholds=[1.6], **same),
+        }
+    for name, value in theirs.items():
+        assert ours[name] == pytest.approx(float(value), abs=1e-4), name
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs())
+def test_equal_to_medpy(pair: tuple[NDArray, NDArray, tuple[float, ...]]) -> None:
+    binary = pytest.importorskip("medpy.metric.binary")
+    first, second, spacing = pair
+    ours = score(first, second, spacing, *EVERYTHING)
+    for name, theirs in {"dice": "dc", "iou": "jc", "precision": "precision", "recall": "recall"}.items():
+        assert ours[name] == pytest.approx(getattr(binary, theirs)(first, second), abs=1e-4), name
+    for name, theirs in {"hd": "hd", "hd95_pooled": "hd95", "assd": "assd", "asd": "asd"}.items():
+        assert ours[name] == pytest.approx(getattr(binary, theirs)(first, second, voxelspacing=spacing), abs=1e-4), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks((4, 5, 6)))
+def test_border_is_what_erosion_takes_away(mask: NDArray) -> None:
+    assert np.array_equal(surfaces.border(mask), mask ^ binary_erosion(mask))
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs())
+def test_tree_and_transform_give_the_same_distances(pair: tuple[NDArray, NDArray, tuple[float, ...]]) -> None:
+    first, second, spacing = pair
+    found = []
+    for cost in (0.0, math.inf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(surfaces, "_EDT_PER_VOXEL", cost)
+            both = surfaces.surface_distances(first, second, np.array(spacing))
+        found.append(np.concatenate([np.sort(both.to_reference), np.sort(both.to_prediction)]))
+    assert found[0] == pytest.approx(found[1], abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs())
+def test_distances_are_symmetric_and_ordered(pair: tuple[NDArray, NDArray, tuple[float, ...]]) -> None:
+    first, second, spacing = pair
+    there = score(first, second, spacing, *DISTANCES, "dice", "iou")
+    back = score(second, first, spacing, *DISTANCES, "dice", "iou")
+    for name in there.keys() - {"asd"}:
+        assert there[name] == pytest.approx(back[name])
+    assert there["hd95_pooled"] <= there["hd"] + 1e-9
+    assert there["hd95"] <= there["hd"] <= image_diagonal(first.shape, spacing)
+    assert there["iou"] == pytest.approx(there["dice"] / (2 - there["dice"]))
+
+
+def test_two_voxels_by_hand() -> None:
+    first, second = np.zeros((5, 5, 5), np.uint8), np.zeros((5, 5, 5), np.uint8)
+    first[0, 0, 0] = second[2, 3, 0] = 1
+    found = score(first, second, (10.0, 1.0, 1.0), *EVERYTHING)
+    distance = math.hypot(20, 3)
+    for name in ("hd", "hd95", "hd95_pooled", "assd", "asd"):
+        assert found[name] == pytest.approx(distance), name
+    assert (found["dice"], found["nsd"], found["precision"], found["volume_error_ml"]) == (0, 0, 0, 0)
+
+
+def test_the_two_definitions_of_hd95_differ() -> None:
+    reference = np.zeros((1, 101), np.uint8)
+    reference[0, :] = 1
+    prediction = np.zeros_like(reference)
+    prediction[0, 0] = 1
+    found = score(prediction, reference, (1.0, 1.0), "hd95", "hd95_pooled")
+    # Directed: all 101 reference voxels are 0..100 away; pooled: one more zero.
+    assert found["hd95"] == pytest.approx(95.0)
+    assert found["hd95_pooled"] == pytest.approx(np.percentile([0.0, *range(101)], 95))
+
+
+def test_volume_error_is_in_millilitres_where_the_spacing_is_known() -> None:
+    prediction, reference = np.zeros((10, 10, 10), np.uint8), np.ones((10, 10, 10), np.uint8)
+    prediction[:5] = 1
+    assert score(prediction, reference, (10.0, 2.0, 1.0), "volume_error_ml")["volume_error_ml"] == pytest.approx(10.0)
+    assert score(prediction, reference, None, "volume_error_ml")["volume_error_ml"] == 500
+    assert unit_of("volume_error_ml", "mm", 3) == "ml"
+    assert unit_of("volume_error_ml", "voxel", 3) == "voxel"
+    assert unit_of("volume_error_ml", "pixel", 2) == "pixel"
+
+
+@pytest.mark.parametrize("unit", ["mm", "voxel", "pixel"])
+def test_distances_carry_the_unit_of_the_spacing(unit: str) -> None:
+    assert unit_of("hd95", unit, 3) == unit
+    assert unit_of("dice", unit, 3) == "1"
+
+
+def test_every_class_is_scored_by_itself() -> None:
+    rng = np.random.default_rng(3)
+    prediction, reference = (rng.integers(0, 4, (6, 8, 8)).astype(np.uint8) for _ in range(2))
+    together = score_case(prediction, reference, (3.0, 1.0, 1.0), 5, EVERYTHING)
+    assert [scores.label for scores in together] == [1, 2, 3, 4]
+    assert together[3].outcome == "absent"
+    for scores in together[:3]:
+        alone = score(prediction == scores.label, reference == scores.label, (3.0, 1.0, 1.0), *EVERYTHING)
+        tolerant = score_case(prediction, reference, (3.0, 1.0, 1.0), 5, EVERYTHING, tolerance=1.6)[scores.label - 1]
+        assert tolerant.values == pytest.approx(alone)
+
+
+def test_tolerance_may_differ_by_class() -> None:
+    prediction, reference = np.zeros((1, 20), np.uint8), np.zeros((1, 20), np.uint8)
+    prediction[0, 0], reference[0, 2] = 1, 1
+    prediction[0, 10], reference[0, 12] = 2, 2
+    found = score_case(prediction, reference, None, 3, ["nsd"], tolerance={1: 1.0, 2: 2.0})
+    assert [scores.values["nsd"] for scores in found] == [0.0, 1.0]
+
+
+def test_ignored_voxels_are_background_for_both() -> None:
+    reference = np.array([[0, 1, 1, 255, 255]], np.uint8)
+    found = score(np.array([[0, 1, 1, 1, 1]], np.uint8), reference, None, "dice", "hd", "precision")
+    assert found == {"dice": 1.0, "hd": 0.0, "precision": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "outcome", "expected"),
+    [
+        (0, 1, "missed", {"dice": 0.0, "nsd": 0.0, "recall": 0.0, "precision": math.nan, "volume_error_ml": 0.12}),
+        (1, 0, "invented", {"dice": 0.0, "nsd": 0.0, "recall": math.nan, "precision": 0.0, "volume_error_ml": 0.12}),
+        (0, 0, "absent", dict.fromkeys(["dice", "nsd", "recall", "precision", "volume_error_ml", "hd95"], math.nan)),
+    ],
+)
+def test_outcomes_of_the_default_policy(
+    prediction: int, reference: int, outcome: str, expected: dict[str, float]
+) -> None:
+    shape, spacing = (3, 4, 1), (10.0, 1.0, 1.0)
+    parts = np.full(shape, prediction, np.uint8), np.full(shape, reference, np.uint8)
+    (found,) = score_case(*parts, spacing, 2, EVERYTHING)
+    assert found.outcome == outcome
+    for name, value in expected.items():
+        assert found.values[name] == pytest.approx(value, nan_ok=True), name
+    if outcome != "absent":
+        for name in ("hd", "hd95", "hd95_pooled", "assd"):
+            assert found.values[name] == pytest.approx(math.hypot(30, 4, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs())
+def test_finding_nothing_is_never_better_than_finding_something(
+    pair: tuple[NDArray, NDArray, tuple[float, ...]],
+) -> None:
+    found, reference, spacing = pair
+    names = ("dice", "iou", "nsd", "hd", "hd95", "hd95_pooled", "assd")
+    some, none = score(found, reference, spacing, *names), score(np.zeros_like(found), reference, spacing, *names)
+    for name in names:
+        if METRICS[name].direction == "higher":
+            assert none[name] <= some[name]
+        else:
+            assert none[name] >= some[name]
+
+
+def test_unknown_names_are_listed() -> None:
+    with pytest.raises(ScoringError, match=r"unknown metric 'dise'; there are: .*dice"):
+        resolve_metrics(["dise"])
+    assert resolve_metrics(["miou", "miou_pooled", "iou"]) == ("iou", "intersection", "union")
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 2\) and reference \(2, 3\)"):
+        score_case(np.zeros((2, 2), int), np.zeros((2, 3), int), None, 2)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
+
+
+def test_defaults_are_the_policy() -> None:
+    assert EvaluationSettings().convention == "default"
+    assert EvaluationSettings().metrics == ("dice", "iou", "hd95", "hd95_pooled", "assd")
+    assert (ComparisonSettings().reference, ComparisonSettings().alpha) == ("supervised", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metrics": ["dise"]}, "unknown metric 'dise'; there are: .*dice"),
+        ({"convention": "best"}, "unknown convention 'best'; there are: .*transunet"),
+        ({"metrics": []}, "at least 1 item"),
+        ({"colour": 1}, "Extra inputs"),
+    ],
+)
+def test_wrong_settings_say_what_there_is(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        EvaluationSettings.model_validate(fields)
+
+
+@pytest.mark.parametrize("fields", [{"alpha": 0}, {"alpha": 1}, {"family": "all"}, {"metrics": ["x"]}])
+def test_wrong_comparisons_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ComparisonSettings.model_validate(fields)
+
+
+def test_nothing_here_imports_torch_and_planning_imports_next_to_nothing() -> None:
+    modules = ["collect", "conventions", "derived", "metrics", "published", "scoring", "settings", "statistics"]
+    code = "import sys\nimport contrastseg.evaluation.predictions\n"
+    code += "assert not {'numpy', 'pandas', 'scipy', 'pydantic'} & set(sys.modules), 'predictions'\n"
+    code += "import contrastseg.evaluation.overlap\n"
+    code += "assert not {'pandas', 'scipy', 'torch'} & set(sys.modules), 'overlap'\n"
+    code += "\n".join(f"import contrastseg.evaluation.{module}" for module in modules)
+    code += "\nassert not {'torch', 'monai', 'medpy', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

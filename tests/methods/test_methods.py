@@ -1,0 +1,157 @@
+"""What single methods promise beyond the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from contrastseg.errors import CheckpointError, SuiteError
+from contrastseg.methods import registry
+from contrastseg.methods.contract import Method, Sample, Stage, Takeover, Task, View
+from contrastseg.networks.registry import build
+from contrastseg.training import assembly
+
+
+def make(name: str, dims: int = 2, variant: str = "default", levels: int = 5, **settings: Any) -> Method:
+    def network() -> nn.Module:
+        return build({"channels": [4] * levels}, spatial_dims=dims, in_channels=1, num_classes=3)
+
+    method_class = registry.get(name)
+    method = method_class(Task(dims, 1, 3, 100, "train", network), method_class.resolve(variant, settings))
+    torch.manual_seed(0)
+    method.modules = nn.ModuleDict(method.build())
+    return method
+
+
+def sample(dims: int = 2, batch: int = 2) -> Sample:
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch, *[32] * dims)
+    label = torch.zeros(shape, dtype=torch.int64)
+    label[:, 8:20] = 1
+    label[:, 20:, :16] = 2
+    image = torch.randn(batch, 1, *[32] * dims, generator=generator) + label.unsqueeze(1)
+    return Sample(image, label, torch.zeros(*shape, dims), torch.arange(batch))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("variant", ["default", "rf", "swapped_sign"])
+def test_pdcr_adds_three_terms_that_reach_encoder_and_decoder(dims: int, variant: str) -> None:
+    method = make("pdcr", dims, variant)
+    terms = method.training_step({"labelled": sample(dims)}, 0)
+    assert list(terms) == ["segmentation", "pdcr_encoder", "pdcr_decoder", "pdcr_cross"]
+    for name in ("pdcr_encoder", "pdcr_decoder", "pdcr_cross"):
+        assert torch.isfinite(terms[name])
+    network = method.modules["network"]
+    gradient = torch.autograd.grad(terms["pdcr_encoder"], network.encoder[0][0].weight, retain_graph=True)[0]
+    assert float(gradient.abs().sum()) > 0
+    gradient = torch.autograd.grad(terms["pdcr_decoder"], network.up[2].weight, retain_graph=True)[0]
+    assert float(gradient.abs().sum()) > 0
+    gradient = torch.autograd.grad(terms["pdcr_cross"], method.modules["fine_adapter"][0].weight)[0]
+    assert float(gradient.abs().sum()) > 0
+
+
+def test_pdcr_without_weights_is_supervised() -> None:
+    free = make("pdcr", encoder_weight=0.0, decoder_weight=0.0, cross_weight=0.0)
+    plain = make("supervised")
+    ours = sum(free.training_step({"labelled": sample()}, 0).values())
+    theirs = sum(plain.training_step({"labelled": sample()}, 0).values())
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_pdcr_names_the_strides_there_are() -> None:
+    with pytest.raises(SuiteError, match="stride 8"):
+        make("pdcr", levels=3)
+    with pytest.raises(SuiteError, match="hierarchical"):
+        make("pdcr", patches="round").training_step({"labelled": sample()}, 0)
+
+
+def test_receptive_fields_have_the_released_sizes() -> None:
+    method = make("pdcr", 3, "rf")
+    assert method._sizes((4, 4, 4)) == [(23, 23, 23)]  # type: ignore[attr-defined]
+    assert method._sizes((8, 8, 8)) == [(47, 47, 47)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("dims", "expected"),
+    [
+        (2, [f"encoder{level}" for level in range(5)] + ["decoder1", "decoder0"]),
+        (3, ["decoder3", "decoder2", "decoder1", "decoder0"]),
+    ],
+)
+def test_uafr_sits_where_the_paper_puts_it(dims: int, expected: list[str]) -> None:
+    for name in ("uafr", "pdcr_uafr"):
+        assert list(make(name, dims).modules["network"].attachments) == expected
+    chosen = make("uafr", dims, encoder_sites=1, decoder_sites=0)
+    assert list(chosen.modules["network"].attachments) == ["encoder4"]
+
+
+def test_teacher_is_the_average_of_the_student_and_gets_no_gradient() -> None:
+    method = make("mean_teacher")
+    student, teacher = method.modules["network"], method.modules["teacher"]
+    assert not any(p.requires_grad for p in teacher.parameters())
+    before = teacher.head.weight.clone()
+    with torch.no_grad():
+        student.head.weight.add_(1.0)
+    method.after_step(1)
+    torch.testing.assert_close(teacher.head.weight, 0.5 * before + 0.5 * student.head.weight)
+    method.after_step(10_000)
+    expected = 0.99 * (0.5 * before + 0.5 * student.head.weight) + 0.01 * student.head.weight
+    torch.testing.assert_close(teacher.head.weight, expected)
+
+
+def test_consistency_weight_follows_the_ramp_and_prediction_the_setting() -> None:
+    method = make("mean_teacher")
+    batch = {"labelled": sample(), "student": sample(), "teacher": sample()}
+    batch["teacher"].image = batch["teacher"].image + 1
+    early, late = (float(method.training_step(batch, step)["consistency"].detach()) for step in (0, 90))
+    assert early == pytest.approx(late * 0.006737947, rel=1e-4)
+    with torch.no_grad():
+        method.modules["teacher"].head.bias.add_(1.0)
+    assert torch.equal(method.predict(batch["labelled"].image), method.modules["network"](batch["labelled"].image))
+    other = make("mean_teacher", predict_with="teacher")
+    assert torch.equal(other.predict(batch["labelled"].image), other.modules["teacher"](batch["labelled"].image))
+
+
+class TwoStages(Method):
+    """Hands an encoder from one stage to the next."""
+
+    name = "two_stages"
+    card = registry.get("supervised").card
+    stages = (
+        Stage("warm", {"images": View("unlabelled")}),
+        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("warm", ("network.encoder",)),)),
+    )
+
+
+def test_weights_taken_over_are_the_saved_ones_and_not_the_initial_ones(
+    phantoms: dict[int, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contrastseg.training import checkpoints
+
+    config = phantoms[2].config("supervised").model_copy(update={"method": "two_stages"})
+    monkeypatch.setattr(registry, "get", lambda name: TwoStages)
+    first = assembly.build_method(config.model_copy(update={"stage": "warm"}), 3, 2)
+    with torch.no_grad():
+        for parameter in first.modules.parameters():
+            parameter.add_(0.5)
+    path = tmp_path / "warm.ckpt"
+    checkpoints.save(path, {"modules": first.modules.state_dict(), "config": {}})
+    second = assembly.build_method(config, 3, 2)
+    initial = {name: value.clone() for name, value in second.modules.state_dict().items()}
+    with pytest.raises(CheckpointError, match="--initial"):
+        assembly.take_over(second, config)
+    taken = assembly.take_over(second, config.model_copy(update={"initial": {"warm": str(path)}}))
+    assert list(taken) == ["network.encoder"]
+    for name, value in second.modules.state_dict().items():
+        if name.startswith("network.encoder"):
+            assert torch.equal(value, first.modules.state_dict()[name])
+            assert not torch.equal(value, initial[name])
+        else:
+            assert torch.equal(value, initial[name])
+    other = phantoms[2].config("supervised", training={"network": {"channels": [6, 8]}})
+    narrow = assembly.build_method(other.model_copy(update={"method": "two_stages"}), 3, 2)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        assembly.take_over(narrow, other.model_copy(update={"method": "two_stages", "initial": {"warm": str(path)}}))

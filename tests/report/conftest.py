@@ -1,0 +1,274 @@
+"""An invented comparison for the report's tests: two data sets, four methods, two budgets, with a hole and a skip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contrastseg.evaluation.collect import COLUMNS
+from contrastseg.evaluation.statistics import compare, summarise
+from contrastseg.report.facts import Facts, gather_facts
+from contrastseg.report.figures import make_figures
+from contrastseg.report.overlays import RANKS, Overlay
+from contrastseg.report.page import make_report
+from contrastseg.report.runs import run_key
+from contrastseg.report.settings import FigureSettings, default_figures, default_tables
+from contrastseg.report.table_model import Material
+
+CLASSES = {"organs": ["liver", "spleen", "kidney"], "lesions": ["lesion"]}
+UNITS = {"organs": "mm", "lesions": "pixel"}
+PATIENTS = {"organs": 12, "lesions": 8}
+PROVENANCE = {"supervised": "published", "mean_teacher": "official", "pdcr": "reconstructed", "uafr": "published"}
+LEVEL = {"supervised": 0.0, "mean_teacher": 0.03, "pdcr": 0.09, "uafr": 0.05}
+BUDGETS = {"r0.1": (0.1, 2), "r0.5": (0.5, 10)}
+HOLE = ("organs", "uafr", "r0.5", 0, "organs-p03")
+
+
+@dataclass
+class World:
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    cards: list[dict[str, Any]]
+    infos: list[dict[str, Any]]
+    skipped: list[dict[str, str]]
+    facts: Facts
+    logs: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def material(self) -> Material:
+        return Material(self.summary, self.comparisons, self.cards, self.infos, self.skipped, self.facts)
+
+    def rename(self, old: str, new: str) -> World:
+        """The same world with a method called otherwise."""
+        frames = [frame.replace({"method": {old: new}}) for frame in (self.scores, self.summary, self.comparisons)]
+        cards = [card | {"method": new} if card["method"] == old else card for card in self.cards]
+        methods = tuple(new if name == old else name for name in self.facts.methods)
+        return replace(
+            self,
+            scores=frames[0],
+            summary=frames[1],
+            comparisons=frames[2],
+            infos=list(self.infos),
+            skipped=list(self.skipped),
+            cards=cards,
+            facts=replace(self.facts, methods=methods),
+        )
+
+
+def rows_of_run(rng: np.random.Generator, dataset: str, method: str, labels: str, seed: int) -> list[dict[str, Any]]:
+    ratio, count = BUDGETS[labels]
+    axes = {
+        "suite": "made_up",
+        "dataset": dataset,
+        "split": "random",
+        "fold": 0,
+        "method": method,
+        "variant": "rf" if method == "uafr" else "default",
+        "label_ratio": ratio,
+        "labels": labels,
+        "labelled_patients": count,
+        "draw": 0,
+        "seed": seed,
+        "evaluated_on": dataset,
+        "checkpoint": "last",
+    }
+    rows = []
+    for number in range(PATIENTS[dataset]):
+        patient = f"{dataset}-p{number:02d}"
+        for place, name in enumerate(CLASSES[dataset]):
+            base = 0.62 + 0.12 * (ratio > 0.2) + LEVEL[method] - 0.05 * place
+            dice = float(np.clip(base + 0.01 * (number % 5) + rng.normal(0, 0.02), 0, 1))
+            outcome = "scored"
+            if method == "supervised" and number == 1 and place == 2:
+                dice, outcome = 0.0, "missed"
+            for metric, unit, value in (("dice", "1", dice), ("hd95", UNITS[dataset], 30 * (1 - dice))):
+                if (dataset, method, labels, seed, patient) == HOLE:
+                    outcome, value = "hole", np.nan
+                rows.append(
+                    axes
+                    | {"patient": patient, "case": patient, "class": name, "metric": metric}
+                    | {"value": value, "unit": unit, "outcome": outcome}
+                )
+    return rows
+
+
+def card_of(method: str, dataset: str, labels: str, seed: int) -> dict[str, Any]:
+    return {
+        "suite": "made_up",
+        "dataset": dataset,
+        "method": method,
+        "variant": "rf" if method == "uafr" else "default",
+        "labels": labels,
+        "labelled_count": BUDGETS[labels][1],
+        "label_ratio": BUDGETS[labels][0],
+        "draw": 0,
+        "fold": 0,
+        "seed": seed,
+        "fingerprint": "0123456789abcdef",
+        "split_hash": "5a17",
+        "versions": {"torch": "2.13.0", "numpy": "2.2.0"},
+        "git_commit": "1234567890abcdef1234",
+        "hardware": {"device": "cpu", "cpu": "An invented CPU", "cpu_count": 2},
+        "precision": "32-true",
+        "wall_s": 61.25 + seed,
+        "seconds_per_step": 0.051,
+        "peak_memory_bytes": 512 * 2**20,
+        "parameters": 123456,
+        "steps": 1200,
+        "card": {
+            "title": method.replace("_", " ").title(),
+            "paper": "Somebody et al., A paper that does not exist, 2020",
+            "doi": "10.0000/none",
+            "year": 2020,
+            "provenance": PROVENANCE[method],
+            "summary": "An invented method for the tests of the report.",
+            "differs": ["The network is the benchmark's."],
+            "options": {"ema": "0.99, as in the text"},
+        },
+    }
+
+
+def log_of(rng: np.random.Generator, method: str) -> pd.DataFrame:
+    steps = np.arange(10, 1201, 10)
+    loss = 1.2 * np.exp(-steps / (300 + 900 * LEVEL[method])) + 0.2 + rng.normal(0, 0.03, len(steps))
+    dice = np.where(steps % 100 == 0, 0.8 - 0.6 * np.exp(-steps / 250) + LEVEL[method], np.nan)
+    return pd.DataFrame({"step": steps, "seconds": steps * 0.05, "loss": loss, "val_dice": dice})
+
+
+def build(methods: tuple[str, ...] = tuple(PROVENANCE)) -> World:
+    """The whole invented comparison, summarised and compared by the project's own statistics."""
+    rng = np.random.default_rng(7)
+    rows: list[dict[str, Any]] = []
+    cards = []
+    logs = {}
+    for dataset in CLASSES:
+        for method in methods:
+            for labels in BUDGETS:
+                if (dataset, method, labels) == ("lesions", "pdcr", "r0.5"):
+                    continue
+                for seed in (0, 1):
+                    rows += rows_of_run(rng, dataset, method, labels, seed)
+                    card = card_of(method, dataset, labels, seed)
+                    cards.append(card)
+                    logs[run_key(card)] = log_of(rng, method)
+    scores = pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
+    infos = [
+        {
+            "entry": name,
+            "dataset": f"phantom_{name}",
+            "title": f"Invented {name}",
+            "modality": "none",
+            "spatial_dims": 3 if name == "organs" else 2,
+            "classes": ["background", *CLASSES[name]],
+            "channels": ["grey"],
+            "unit": UNITS[name],
+            "licence": "CC0",
+            "citation": "Nobody, 2020",
+            "preparation": {"intensity": "zscore", "window": None},
+            "source": {"cases": 20},
+            "notes": ["Invented for the tests."],
+        }
+        for name in CLASSES
+    ]
+    suite = {
+        "name": "made_up",
+        "title": "An invented comparison",
+        "description": "Nothing here was measured.",
+        "datasets": [{"name": "organs", "subset": "the patients that are present"}, {"name": "lesions"}],
+        "methods": [{"name": name} for name in methods],
+        "evaluation": {"convention": "default"},
+        "comparison": {"reference": "supervised"},
+    }
+    fold = {"train": [f"t{i}" for i in range(14)], "val": [], "test": [f"p{i}" for i in range(12)]}
+    splits = [
+        {"entry": "organs", "name": "list", "source": "a list", "hash": "5a17c0de", "folds": [fold]}
+        | {"complete_counts": {"train": 70, "val": 10, "test": 20}, "subset": True},
+        {"entry": "lesions", "name": "random", "source": None, "hash": "beef", "folds": [fold]}
+        | {"complete_counts": None, "subset": False},
+    ]
+    skipped = [
+        {"dataset": "lesions", "method": "pdcr", "labels": "r0.5", "reason": "no unlabelled patients are left"},
+    ]
+    return World(scores, summarise(scores), compare(scores), cards, infos, skipped, gather_facts(suite, splits), logs)
+
+
+def pictures() -> list[Overlay]:
+    """Two discs per image, predicted less and less wrongly."""
+    y, x = np.mgrid[:48, :64]
+    reference = ((y - 24) ** 2 + (x - 20) ** 2 < 120).astype(np.uint8)
+    reference[(y - 30) ** 2 + (x - 45) ** 2 < 40] = 2
+    image = (0.3 + 0.3 * (reference > 0) + 0.02 * ((x + y) % 5)).astype(np.float32)
+    return [
+        Overlay(
+            dataset="organs",
+            evaluated_on="organs",
+            checkpoint="last",
+            labels="r0.1",
+            method=method,
+            variant="default",
+            rank=rank,
+            case=f"organs-p{place}",
+            patient=f"organs-p{place}",
+            score=0.5 + 0.1 * place,
+            image=image,
+            reference=reference,
+            prediction=np.roll(reference, 6 - 2 * place, axis=1),
+            place="slice 3 of 9",
+        )
+        for method in ("supervised", "pdcr")
+        for place, rank in enumerate(RANKS)
+    ]
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return build()
+
+
+@pytest.fixture(scope="session")
+def figure_settings() -> list[FigureSettings]:
+    """The default figures, small: what they show does not depend on their resolution."""
+    return [one.model_copy(update={"dpi": 50}) for one in default_figures()]
+
+
+@pytest.fixture(scope="session")
+def drawn(world: World, figure_settings: list[FigureSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the default figures."""
+    folder = tmp_path_factory.mktemp("figures")
+    make_figures(
+        world.scores,
+        world.summary,
+        world.cards,
+        world.logs,
+        {"overlays": pictures()},
+        figure_settings,
+        folder,
+        world.infos,
+        world.facts,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report(
+    world: World, drawn: Path, figure_settings: list[FigureSettings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The page of the invented comparison."""
+    return make_report(
+        world.summary,
+        world.comparisons,
+        world.cards,
+        world.infos,
+        world.skipped,
+        default_tables(),
+        figure_settings,
+        drawn,
+        world.facts,
+        tmp_path_factory.mktemp("page") / "report.html",
+    )

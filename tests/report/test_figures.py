@@ -1,0 +1,120 @@
+"""Figures: reproducible, with one style per method, and pictures of the cases they claim to show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from contrastseg.report.figure_overlays import cropped
+from contrastseg.report.figure_style import method_styles
+from contrastseg.report.figures import make_figures
+from contrastseg.report.overlays import Overlay, pick_cases
+from contrastseg.report.runs import parse_run_key, run_key
+from contrastseg.report.settings import FigureSettings
+
+NAMES = ("label_ratio", "box", "learning_curves", "overlays")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_show_something(drawn, name):
+    pixels = np.asarray(Image.open(drawn / f"{name}.png").convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+    svg = (drawn / f"{name}.svg").read_text()
+    assert svg.count("<path") > 20
+    assert "<dc:date>" not in svg
+
+
+def test_the_same_input_gives_the_same_bytes(world, drawn, tmp_path):
+    settings = [FigureSettings(name="label_ratio", kind="label_ratio", dpi=50)]
+    make_figures(world.scores, world.summary, world.cards, {}, {}, settings, tmp_path, world.infos, world.facts)
+    for suffix in ("svg", "png"):
+        assert (tmp_path / f"label_ratio.{suffix}").read_bytes() == (drawn / f"label_ratio.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
+    settings = [FigureSettings(name="none", kind=kind, dpi=50)]
+    make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, settings, tmp_path)
+    assert (tmp_path / "none.svg").stat().st_size > 1000
+
+
+def test_a_dollar_in_a_name_is_no_formula(world, tmp_path):
+    named = world.rename("pdcr", r"a$\frac$_b")
+    settings = [FigureSettings(name="f", kind="label_ratio", dpi=50)]
+    make_figures(named.scores, named.summary, named.cards, {}, {}, settings, tmp_path, named.infos, named.facts)
+    assert (tmp_path / "f.png").is_file()
+
+
+def test_a_method_looks_the_same_in_every_figure():
+    order = ("supervised", "a", "b", "c")
+    every = method_styles([(name, "default") for name in order], order, "supervised")
+    few = method_styles([("c", "default")], order, "supervised")
+    assert few["c", "default"] == every["c", "default"]
+    looks = {(style.colour, style.marker) for style in every.values()}
+    assert len(looks) == len(order)
+    assert len({style.marker for style in every.values()}) == len(order), "a grey print must tell them apart"
+
+
+def test_many_methods_never_share_colour_and_marker():
+    names = [f"m{number:02d}" for number in range(30)]
+    styles = method_styles([(name, "default") for name in names], names)
+    assert len({(style.colour, style.marker) for style in styles.values()}) == len(names)
+
+
+def test_variants_keep_their_methods_colour():
+    styles = method_styles([("a", "default"), ("a", "rf")], ("a",))
+    assert styles["a", "default"].colour == styles["a", "rf"].colour
+    assert (styles["a", "default"].filled, styles["a", "rf"].filled) == (True, False)
+    assert styles["a", "default"].line != styles["a", "rf"].line
+
+
+def test_worst_median_and_best_case_of_the_first_run(world):
+    picked = pick_cases(world.scores)
+    rows = world.scores[
+        (world.scores["dataset"] == "organs")
+        & (world.scores["method"] == "pdcr")
+        & (world.scores["labels"] == "r0.1")
+        & (world.scores["seed"] == 0)
+        & (world.scores["metric"] == "dice")
+    ]
+    means = rows.groupby("case")["value"].mean().sort_values()
+    mine = picked[(picked["dataset"] == "organs") & (picked["method"] == "pdcr")].set_index("rank")
+    assert set(mine["seed"]) == {0}
+    assert mine.loc["worst", "case"] == means.index[0]
+    assert mine.loc["median", "case"] == means.index[5]
+    assert mine.loc["best", "case"] == means.index[-1]
+    assert pick_cases(world.scores, labels=["r0.5"])["labels"].unique().tolist() == ["r0.5"]
+
+
+def test_a_crop_holds_all_that_was_predicted():
+    reference, prediction = np.zeros((80, 100), np.uint8), np.zeros((80, 100), np.uint8)
+    reference[30:40, 30:40] = 1
+    prediction[32:42, 30:40] = 1
+    prediction[70, 95] = 1
+    axes = dict.fromkeys(
+        ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "case", "patient"), "x"
+    )
+    one = Overlay(**axes, rank="best", score=1.0, image=reference / 1.0, reference=reference, prediction=prediction)
+    part = cropped(one)
+    assert part.prediction.sum() == prediction.sum()
+    assert part.reference.sum() == reference.sum()
+    assert part.image.shape == part.reference.shape == part.prediction.shape
+    near = Overlay(**axes, rank="best", score=1.0, image=reference / 1.0, reference=reference, prediction=reference)
+    assert max(cropped(near).image.shape) < 40
+
+
+def test_run_keys_come_apart_again(world):
+    axes = parse_run_key(run_key(world.cards[0]))
+    assert axes == {name: world.cards[0][name] for name in axes}
+    with pytest.raises(ValueError, match="is no run"):
+        parse_run_key("organs/pdcr/seed0")
+
+
+def test_learning_curves_stand_logs_without_validation(world, tmp_path):
+    logs = {key: log.drop(columns="val_dice") for key, log in list(world.logs.items())[:4]}
+    logs |= {key: pd.DataFrame({"step": [], "loss": []}) for key in list(world.logs)[4:6]}
+    settings = [FigureSettings(name="curves", kind="learning_curves", dpi=50)]
+    make_figures(world.scores, world.summary, world.cards, logs, {}, settings, tmp_path, world.infos, world.facts)
+    assert (tmp_path / "curves.png").is_file()

@@ -1,0 +1,53 @@
+"""The README's method is one: it meets the contract as it is printed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def method(tmp_path):
+    (source,) = re.findall(r"^```python\n(\"\"\".*?)^```$", README, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "entropy.py"
+    file.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("readme_entropy", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Entropy
+
+
+def test_the_printed_method_trains_with_both_sources(method):
+    import torch
+
+    from contrastseg.methods.contract import Sample, Task
+
+    task = Task(2, 3, 4, 10, "train", lambda: torch.nn.Conv2d(3, 4, 1))
+    built = method(task, method.resolve())
+    built.modules = built.build()
+    image = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    label = torch.zeros(2, 8, 8, dtype=torch.int64)
+    nowhere = torch.zeros(2, 8, 8, 2)
+    batch = {
+        "labelled": Sample(image, label, nowhere, torch.arange(2)),
+        "unlabelled": Sample(image, None, nowhere, torch.arange(2)),
+    }
+    assert set(batch) == set(method.stage("train").views)
+    terms = built.training_step(batch, 0)
+    sum(terms.values()).backward()
+    assert set(terms) == {"segmentation", "entropy"}
+    assert 0 < terms["entropy"] <= 0.1 * torch.log(torch.tensor(4.0))
+    assert method.applies_to(2, 1.0) is not None
+
+
+def test_the_printed_rule_is_like_those_in_use():
+    (printed,) = re.findall(r"^```python\n(use rule.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    rules = Path(__file__).resolve().parent.parent / "workflow" / "rules" / "methods"
+    in_use = (rules / "supervised.smk").read_text(encoding="utf-8")
+    code = [line for line in in_use.splitlines() if line and not line.startswith(("#", '"""'))]
+    assert "\n".join(code) == printed.strip().replace("entropy", "supervised")

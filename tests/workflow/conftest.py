@@ -1,0 +1,131 @@
+"""The workflow on a copy of the repository: edits are made there, runs happen in a folder beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("contrastseg", "workflow", "profiles", "benchmarks", "Snakefile", "environment.yml")
+SUITE = {
+    "name": "tiny",
+    "datasets": [
+        {"name": "lesions", "dataset": "phantom_lesions", "options": {"cases": 10, "size": [32, 40]}},
+        {"name": "organs", "dataset": "phantom_organs", "spatial_dims": 2, "options": {"cases": 8, "size": [32, 32]}},
+    ],
+    "methods": ["supervised", "mean_teacher"],
+    "labels": ["r0.4"],
+    "training": {
+        "steps": 3,
+        "batch_size": 2,
+        "patch_size": [32, 32],
+        "network": {"name": "unet", "channels": [4, 8], "convolutions": 1},
+    },
+    "evaluation": {"metrics": ["dice"]},
+    "tables": [{"name": "main", "kind": "main", "caption": "As it was."}],
+    "figures": [{"name": "box", "kind": "box"}],
+}
+
+
+@dataclass
+class Workspace:
+    """A copy of the code and a folder to work in."""
+
+    code: Path
+    work: Path
+
+    @property
+    def results(self) -> Path:
+        return self.work / "results" / "tiny"
+
+    def snakemake(self, *arguments: str, cores: str = "2", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the copy; its output comes with errors and all."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
+        variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        variables.pop("CONTRASTSEG_DATA", None)
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=self.work,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def write_suite(self, **changes: object) -> Path:
+        path = self.work / f"{changes.get('name', 'tiny')}.yaml"
+        path.write_text(yaml.safe_dump({**SUITE, **changes}))
+        return path
+
+    def suite(self) -> dict:
+        """The suite as it stands."""
+        return yaml.safe_load((self.work / "tiny.yaml").read_text())
+
+    def run(self, *arguments: str, suite: str = "tiny", **environment: str) -> str:
+        """Run a suite for real."""
+        done = self.snakemake("--configfile", f"{suite}.yaml", *arguments, **environment)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self, *arguments: str, suite: str = "tiny") -> dict[str, int]:
+        """Jobs that would run, by rule."""
+        return jobs(self.run("--dry-run", *arguments, suite=suite))
+
+    @contextlib.contextmanager
+    def edited(self, file: str, old: str, new: str) -> Iterator[None]:
+        """The copy with one edit in it."""
+        path = self.code / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file} has no {old!r} any more: choose another edit"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(text, encoding="utf-8")
+
+
+def jobs(output: str) -> dict[str, int]:
+    """The table of jobs in Snakemake's output; empty when there is nothing to do."""
+    _, _, table = output.partition("Job stats:")
+    found = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    found.pop("total", None)
+    found.pop("all", None)
+    return found
+
+
+def copy_of_the_repository(folder: Path) -> Workspace:
+    space = Workspace(folder / "code", folder / "work")
+    space.work.mkdir(parents=True)
+    space.code.mkdir()
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, space.code / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, space.code / part)
+    space.write_suite()
+    return space
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy in which nothing was run."""
+    return copy_of_the_repository(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy in which the tiny suite was run once, from raw data to report."""
+    space = copy_of_the_repository(tmp_path_factory.mktemp("finished"))
+    space.run()
+    return space

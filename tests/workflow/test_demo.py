@@ -1,0 +1,85 @@
+"""The demonstration shows something: it is not noise, and a second run of it does nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contrastseg.data.cases import PreparedDataset, read_label
+from contrastseg.data.splits import Split
+from contrastseg.evaluation.metrics import score_case
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def snakemake(folder: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--cores", "all"]
+    command += ["--configfile", "benchmarks/demo.yaml", *options]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("contrastseg", "workflow", "profiles", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    snakemake(folder)
+    return folder
+
+
+def mean_shape_dice(folder: Path, entry: str) -> float:
+    """Mean Dice of predicting, for every test case, the most frequent training label of each pixel."""
+    dataset = PreparedDataset(folder / "resources" / "prepared" / entry)
+    split = Split.from_file(folder / "resources" / "splits" / f"{entry}.json")
+    labels = [dataset.load(case).label for case in dataset.cases_of(split.train())]
+    depth = max(label.shape[0] for label in labels if label is not None)
+    votes = np.zeros((dataset.num_classes, depth, *labels[0].shape[1:]))  # type: ignore[union-attr]
+    planar = dataset.info.spatial_dims == 2
+    for label in labels:
+        assert label is not None
+        rows = label if planar else _stretched(label, depth)
+        for value in range(dataset.num_classes):
+            votes[value] += rows == value
+    # Foreground wherever it is more likely than not to be some structure, then the likeliest one.
+    shape = np.where(votes[0] <= votes.sum(0) / 2, votes[1:].argmax(0) + 1, 0).astype(np.uint8)
+    classes = range(1, dataset.num_classes)
+    scores = []
+    for case in dataset.cases_of(split.test()):
+        reference, spacing, _ = read_label(dataset.reference_path(case))
+        geometry = dataset.geometry(case)
+        guess = geometry.to_native(shape if planar else _stretched(shape, geometry.shape[0]), 0)
+        rows = score_case(guess, reference, spacing, list(classes), ("dice",))
+        scores.append(np.nanmean([row.values["dice"] for row in rows]))
+    return float(np.mean(scores))
+
+
+def _stretched(label: np.ndarray, depth: int) -> np.ndarray:
+    """The volume with its slices repeated or dropped to a depth."""
+    return label[np.linspace(0, len(label) - 1, depth).round().astype(int)]
+
+
+@pytest.mark.long
+def test_a_second_run_does_nothing(demo: Path) -> None:
+    assert "Nothing to be done" in snakemake(demo)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("entry", ["lesions", "organs"])
+def test_supervised_learns_and_labels_help_by_more_than_a_seed(demo: Path, entry: str) -> None:
+    scores = pd.read_parquet(demo / "results" / "demo" / "scores.parquet")
+    chosen = scores[(scores.dataset == entry) & (scores.method == "supervised") & (scores.metric == "dice")]
+    means = chosen.groupby(["labels", "seed"])["value"].mean().unstack("seed")
+    low, high = means.loc["r0.1"], means.loc["r1"]
+    spread = max(low.max() - low.min(), high.max() - high.min())
+    assert high.mean() - mean_shape_dice(demo, entry) >= 0.2
+    assert high.mean() - low.mean() > spread

@@ -1,0 +1,124 @@
+"""What Snakemake says before any job starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_lint_and_format():
+    lint = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert lint.returncode == 0, lint.stderr
+    check = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
+    form = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert form.returncode == 0, form.stderr
+
+
+def test_the_snakefile_reads_like_a_table_of_contents():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 40
+    assert len((ROOT / "workflow" / "rules" / "common.smk").read_text().splitlines()) <= 150
+
+
+def test_every_method_of_the_package_has_its_rule_file():
+    from contrastseg.methods import registry
+
+    rules = {path.stem for path in (ROOT / "workflow" / "rules" / "methods").glob("*.smk")}
+    package = {name for name in registry.names() if registry.module_of(name).startswith("contrastseg.methods.")}
+    assert rules == package
+
+
+@pytest.mark.parametrize("profile", sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")))
+def test_profiles_name_options_that_exist(profile):
+    from snakemake.cli import get_argument_parser
+
+    known = {option.lstrip("-") for action in get_argument_parser()._actions for option in action.option_strings}
+    options = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+    assert set(options) <= known
+
+
+def test_the_plain_command_finds_its_profile_and_its_suite(fresh):
+    done = fresh.snakemake("--resources", "gpu=4", "--dry-run", cores="all")
+    assert done.returncode == 0, done.stdout
+    assert "profiles/default" in done.stdout
+    assert "results/demo/report.html" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methodz": []}, ["line ", "methodz", "there are", "methods"]),
+        ({"methods": ["supervisd"]}, ["supervisd", "mean_teacher", "pdcr"]),
+    ],
+)
+def test_a_wrong_suite_is_an_error_before_any_job_and_lists_what_there_is(fresh, changes, words):
+    fresh.write_suite(name="wrong", **changes)
+    done = fresh.snakemake("--configfile", "wrong.yaml")
+    assert done.returncode != 0
+    assert not [word for word in words if word not in done.stdout], done.stdout
+    assert "Traceback" not in done.stdout
+    assert "Job stats" not in done.stdout
+
+
+def test_missing_data_is_listed_and_can_be_skipped(fresh):
+    fresh.write_suite(name="absent", datasets=["phantom_lesions", "acdc"])
+    done = fresh.snakemake("--configfile", "absent.yaml", "--dry-run")
+    assert done.returncode != 0
+    assert "acdc" in done.stdout
+    assert "(1)" in done.stdout, "the steps to get it"
+    assert "skip_unavailable" in done.stdout
+    done = fresh.snakemake("--configfile", "absent.yaml", "--dry-run", "--config", "skip_unavailable=true")
+    assert done.returncode == 0, done.stdout
+    assert "runs/acdc" not in done.stdout
+
+
+def test_a_method_without_a_rule_says_which_file_is_missing(fresh):
+    rule = fresh.code / "workflow" / "rules" / "methods" / "mean_teacher.smk"
+    text = rule.read_text()
+    rule.unlink()
+    try:
+        done = fresh.snakemake("--configfile", "tiny.yaml", "--dry-run")
+    finally:
+        rule.write_text(text)
+    assert done.returncode != 0
+    assert "workflow/rules/methods/mean_teacher.smk" in done.stdout
+
+
+def test_pre_training_serves_every_budget_unless_it_uses_labels(fresh):
+    (fresh.code / "contrastseg" / "methods" / "staged.py").write_text(STAGED)
+    (fresh.code / "workflow" / "rules" / "methods" / "staged.smk").write_text(
+        'use rule train as train_staged with:\n    wildcard_constraints:\n        method="staged",\n'
+    )
+    fresh.write_suite(name="staged", methods=["supervised", "staged"], labels=["r0.4", "r0.6"])
+    done = fresh.snakemake("--configfile", "staged.yaml", "--dry-run")
+    assert done.returncode == 0, done.stdout
+    (fresh.code / "contrastseg" / "methods" / "staged.py").unlink()
+    (fresh.code / "workflow" / "rules" / "methods" / "staged.smk").unlink()
+    assert "staged/default/pretrain-look/draw0-fold0-seed0/run.json" in done.stdout
+    assert "staged/default/pretrain-read/r0.4/draw0-fold0-seed0/run.json" in done.stdout
+    assert done.stdout.count("\nrule pretrain:") + done.stdout.count("\nlocalrule pretrain:") == 2 * (1 + 2)
+
+
+STAGED = '''"""A method with two stages before training, one without labels."""
+
+from contrastseg.methods.contract import Stage, Takeover, View
+from contrastseg.methods.supervised import Supervised
+
+
+class Staged(Supervised):
+    """Looks, reads, trains."""
+
+    name = "staged"
+    stages = (
+        Stage("look", {"labelled": View("unlabelled")}),
+        Stage("read", {"labelled": View("labelled")}, takes=(Takeover("look", ("network",)),)),
+        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("read", ("network",)),)),
+    )
+'''

@@ -1,0 +1,153 @@
+"""Reruns follow content: what an edit changes runs again, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "report"}
+
+
+def run_cards(results: Path) -> dict[str, dict]:
+    """Every run's record by its place."""
+    return {str(path.relative_to(results)): json.loads(path.read_text()) for path in results.glob("runs/**/run.json")}
+
+
+def test_a_finished_suite_has_its_report_and_nothing_left_to_do(finished):
+    assert (finished.results / "report.html").is_file()
+    assert finished.planned() == {}
+    for card in run_cards(finished.results).values():
+        assert card["fingerprint"]
+        assert set(card["inputs"]) == {"data", "split"}
+
+
+def test_comments_docstrings_and_captions_of_the_workflow_run_nothing(finished):
+    with (
+        finished.edited("workflow/rules/train.smk", "# The generic rules", "# The general rules"),
+        finished.edited("workflow/report/table.rst", "Table", "The table"),
+        finished.edited("contrastseg/methods/mean_teacher.py", '"""The student and', '"""A student and'),
+        finished.edited("contrastseg/training/loop.py", "import math\n", "import math  # a remark\n"),
+        finished.edited("contrastseg/files.py", "indent=2", "indent=4"),
+    ):
+        assert finished.planned() == {}
+
+
+def test_the_text_of_a_rule_runs_nothing(finished):
+    with finished.edited("workflow/rules/train.smk", "python -m contrastseg train", "python  -m contrastseg train"):
+        assert finished.planned() == {}
+
+
+def test_an_edit_of_a_method_retrains_that_method_alone(finished):
+    with finished.edited("contrastseg/methods/mean_teacher.py", "step + 1", "step + 2"):
+        planned = finished.planned()
+    assert planned.pop("train_mean_teacher") == planned.pop("predict") == planned.pop("score") == 2
+    assert set(planned) == AFTER_SCORES
+
+
+def test_an_edit_of_the_loop_retrains_all(finished):
+    with finished.edited("contrastseg/training/loop.py", "import math\n", "import math\n\nEDITED = True\n"):
+        planned = finished.planned()
+    assert planned["train_supervised"] == planned["train_mean_teacher"] == 2
+    assert planned["predict"] == planned["score"] == 4
+
+
+def test_an_edit_of_a_metric_rescores_and_trains_nothing(finished):
+    with finished.edited(
+        "contrastseg/evaluation/metrics.py", "import numpy as np\n", "import numpy as np\n\nEDITED = 1\n"
+    ):
+        planned = finished.planned()
+    assert planned.pop("score") == 4
+    assert set(planned) == AFTER_SCORES
+
+
+def test_an_edit_of_a_figure_draws_and_scores_nothing(finished):
+    with finished.edited(
+        "contrastseg/report/figure_scores.py", "import pandas as pd\n", "import pandas as pd\n\nEDITED = 1\n"
+    ):
+        planned = finished.planned()
+    assert set(planned) == {"plot", "report"}
+
+
+def test_the_caption_of_a_table_redraws_that_table(finished):
+    tables = [{"name": "main", "kind": "main", "caption": "As it is now."}]
+    finished.write_suite(tables=tables)
+    try:
+        assert finished.planned() == {"tabulate": 1, "report": 1}
+    finally:
+        finished.write_suite()
+
+
+def test_another_seed_leaves_the_finished_runs_alone(finished):
+    finished.write_suite(seeds=[0, 1], draws=[0], labels=["r0.4", "r0.9"])
+    try:
+        planned = finished.planned()
+    finally:
+        finished.write_suite()
+    assert planned["train_supervised"] == 2 * (2 * 2 - 1)
+
+
+def test_preparing_the_same_data_again_trains_nothing(finished):
+    before = run_cards(finished.results)
+    output = finished.run("--forcerun", "prepare")
+    assert "rule prepare" in output
+    assert "rule train_" not in output
+    assert "rule predict" not in output
+    assert run_cards(finished.results) == before
+    assert finished.planned() == {}
+
+
+def test_other_data_retrains_its_runs_in_the_same_invocation(finished):
+    before = run_cards(finished.results)
+    entries = finished.suite()["datasets"]
+    entries[0]["options"]["seed"] = 1
+    finished.write_suite(datasets=entries)
+    finished.run()
+    after = run_cards(finished.results)
+    changed = {place for place in before if before[place] != after[place]}
+    assert changed == {place for place in before if "/lesions/" in place}
+    assert finished.planned() == {}
+
+
+def test_a_deleted_prediction_is_a_hole_with_a_name(finished):
+    folder = next(finished.results.glob("runs/organs/supervised/**/predictions/organs/last"))
+    index = json.loads((folder / "predictions.json").read_text())
+    case, file = next(iter(index["cases"].items()))
+    (folder / file).unlink()
+    planned = finished.planned()
+    assert planned.pop("score") == 1
+    assert set(planned) == AFTER_SCORES
+    finished.run()
+    scores = pd.read_parquet(finished.results / "scores.parquet")
+    assert set(scores.loc[scores["outcome"] == "hole", "case"]) == {case}
+    assert case in (finished.results / "tables" / "main.md").read_text()
+    assert case in (finished.results / "report.html").read_text()
+    assert finished.planned() == {}
+
+
+METHOD = '''"""A method from outside: supervised training under another name."""
+
+from contrastseg.methods.supervised import Supervised
+
+
+class Dropped(Supervised):
+    """Dropped in."""
+
+    name = "dropped"
+'''
+RULE = """use rule train as train_dropped with:
+    wildcard_constraints:
+        method="dropped",
+"""
+
+
+def test_a_method_dropped_in_as_two_files_appears_in_the_tables(finished):
+    (finished.code / "contrastseg" / "methods" / "dropped.py").write_text(METHOD)
+    (finished.code / "workflow" / "rules" / "methods" / "dropped.smk").write_text(RULE)
+    finished.write_suite(datasets=finished.suite()["datasets"], methods=["supervised", "mean_teacher", "dropped"])
+    output = finished.run()
+    assert "rule train_dropped" in output
+    assert "rule train_supervised" not in output, "the others stay as they are"
+    for file in ("tables/main.md", "tables/main.tex", "tables/main.csv", "report.html"):
+        assert "dropped" in (finished.results / file).read_text(), file

@@ -1,0 +1,133 @@
+# Helper functions only: what the suite expects of the rules. What can be asked without Snakemake is answered by
+# contrastseg.planning and contrastseg.fingerprints.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+sys.path.insert(0, str(BASE))
+
+from contrastseg import planning
+from contrastseg.errors import ContrastsegError
+from contrastseg.files import digest
+from contrastseg.fingerprints import stage_fingerprint
+from contrastseg.suite import parse_suite
+from contrastseg.suite.reading import read_yaml
+
+# The suite of the plain command, `snakemake --cores all --resources gpu=4`.
+DEFAULT_SUITE = BASE / "benchmarks" / "demo.yaml"
+# For `--software-deployment-method conda`; the same set as the lock.
+ENVIRONMENT = str(BASE / "environment.yml")
+
+
+def stop(error):
+    """End planning with the error's text alone."""
+    raise WorkflowError(str(error))
+
+
+def read_suite():
+    """The suite in the configuration, or the default one with the options of the command line."""
+    files = [Path(file) for file in workflow.overwrite_configfiles]
+    try:
+        if "datasets" in config or files:
+            return parse_suite(config, files[0] if len(files) == 1 else None)
+        return parse_suite({**read_yaml(DEFAULT_SUITE), **config}, DEFAULT_SUITE)
+    except ContrastsegError as error:
+        stop(error)
+
+
+def make_plan():
+    """All runs. Data that is not here is an error that lists all of it, or left out where the user says so."""
+    try:
+        missing = planning.missing_data(SUITE, DATA_ROOT)
+        if missing and not OPTIONS.skip_unavailable:
+            stop(planning.describe_missing(missing))
+        return planning.expand(SUITE, missing, DATA_ROOT)
+    except ContrastsegError as error:
+        stop(error)
+
+
+SUITE, OPTIONS = read_suite()
+DATA_ROOT = planning.data_root(OPTIONS, os.environ)
+PLAN = make_plan()
+JOBS = planning.Jobs(SUITE, DATA_ROOT)
+RESULTS = planning.RESULTS / SUITE.name
+VARIANT = "results/{suite}/runs/{dataset}/{method}/{variant}"
+RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"
+PRETRAINED = (
+    f"{VARIANT}/pretrain-{{stage}}/{{budget}}draw{{draw}}-fold{{fold}}-seed{{seed}}"
+)
+
+# Jobs run this interpreter and this code, activated or not, installed or not.
+os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
+
+
+wildcard_constraints:
+    suite=SUITE.name.replace(".", r"\."),
+    dataset=r"[^/]+",
+    evaluated_on=r"[^/]+",
+    method=r"[^/]+",
+    variant=r"[^/]+",
+    labels=r"[rn][0-9.]+",
+    budget=r"([rn][0-9.]+/)?",
+    stage=r"[^/]+",
+    draw=r"\d+",
+    fold=r"\d+",
+    seed=r"\d+",
+    checkpoint="last|best_val",
+
+
+def discover_method_rules():
+    """One file per method, then what the suite brings along."""
+    custom = [Path(file).resolve() for file in SUITE.custom_rules]
+    return sorted(BASE.glob("workflow/rules/methods/*.smk")) + custom
+
+
+def check_every_method_has_a_rule():
+    """Say which file is missing, instead of a missing input three steps further on."""
+    names = {known.name for known in workflow.rules}
+    for method in SUITE.methods:
+        if f"train_{method.name}" not in names:
+            stop(
+                f"nothing trains {method.name!r}\n  remedy: write workflow/rules/methods/{method.name}.smk,"
+                f" or a file in the suite's custom_rules, with train_{method.name} in it"
+            )
+
+
+def train_fingerprint(wildcards):
+    return stage_fingerprint("train", method=wildcards.method)
+
+
+def predict_fingerprint(wildcards):
+    return stage_fingerprint("predict", method=wildcards.method)
+
+
+def prepare_fingerprint(wildcards):
+    return stage_fingerprint("prepare", dataset=JOBS.dataset(wildcards))
+
+
+def drawn(folder, items, *suffixes):
+    """The files of tables or figures."""
+    return [
+        RESULTS / folder / f"{item.name}.{suffix}"
+        for item in items
+        for suffix in suffixes
+    ]
+
+
+def splits():
+    return [
+        planning.split_file(entry.name)
+        for entry in SUITE.datasets
+        if entry.name not in PLAN.unavailable
+    ]
+
+
+def tables():
+    return drawn("tables", SUITE.tables, "csv", "md", "tex")
+
+
+def figures():
+    return drawn("figures", SUITE.figures, "svg", "png")

@@ -1,0 +1,57 @@
+# predict → score: of every run, on every data set it is evaluated on, with every checkpoint. Both wait for the splits,
+# so that neither looks at what is about to be made again from other data.
+
+
+rule predict:
+    input:
+        checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
+        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
+        split=ancient("resources/splits/{evaluated_on}.json"),
+        trained=ancient("resources/splits/{dataset}.json"),
+    output:
+        index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
+    log:
+        f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    threads: JOBS.threads
+    resources:
+        gpu=JOBS.gpus,
+        mem_mb=JOBS.memory_mb,
+        runtime=240,
+    params:
+        fingerprint=predict_fingerprint,
+        content=JOBS.test_content,
+        fold=JOBS.test_fold,
+    shell:
+        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg predict"
+        " --checkpoint {input.checkpoint} --prepared $(dirname {input.data}) --split {input.split} --fold {params.fold}"
+        " --subset test --output $(dirname {output.index}) > {log} 2>&1"
+
+
+# What is scored is what lies on disk: a prediction that was deleted becomes a hole with a name.
+rule score:
+    input:
+        index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
+        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
+        split=ancient("resources/splits/{evaluated_on}.json"),
+        trained=ancient("resources/splits/{dataset}.json"),
+    output:
+        scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
+    log:
+        f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        fingerprint=stage_fingerprint("score"),
+        config=planning.to_argument(SUITE.evaluation.model_dump(mode="json")),
+        content=JOBS.references,
+        missing=JOBS.missing,
+    shell:
+        "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
+        " --reference $(dirname {input.data}) --config {params.config:q} --output {output.scores} > {log} 2>&1"

@@ -1,0 +1,3 @@
+use rule train as train_mean_teacher with:
+    wildcard_constraints:
+        method="mean_teacher",

@@ -1,0 +1,3 @@
+use rule train as train_supervised with:
+    wildcard_constraints:
+        method="supervised",

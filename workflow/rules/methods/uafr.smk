@@ -1,0 +1,3 @@
+use rule train as train_uafr with:
+    wildcard_constraints:
+        method="uafr",

@@ -1,0 +1,163 @@
+# plan → collect → compare → tabulate → plot → report. Everything from here on takes seconds and no GPU.
+
+
+rule plan:
+    output:
+        plan=RESULTS / "plan.json",
+    log:
+        RESULTS / "logs" / "plan.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        suite=planning.to_argument(
+            SUITE.model_dump(mode="json", exclude={"tables", "figures"})
+        ),
+        content=digest(PLAN.to_json()),
+        options="--skip-unavailable" if OPTIONS.skip_unavailable else "",
+    shell:
+        "python -m contrastseg plan {params.suite:q} {params.options} --output {output.plan} > {log} 2>&1"
+
+
+rule collect:
+    input:
+        plan=RESULTS / "plan.json",
+        runs=[run.folder / "run.json" for run in PLAN.runs],
+        scores=[
+            run.scores(other, checkpoint)
+            for run, other, checkpoint in PLAN.evaluations()
+        ],
+        # Only to wait: whether runs have to be made again is known once the content of their data is.
+        splits=[ancient(file) for file in splits()],
+    output:
+        scores=RESULTS / "scores.parquet",
+        cards=RESULTS / "cards.json",
+    log:
+        RESULTS / "logs" / "collect.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("collect"),
+    shell:
+        "python -m contrastseg collect --results $(dirname {output.scores}) > {log} 2>&1"
+
+
+rule compare:
+    input:
+        RESULTS / "scores.parquet",
+    output:
+        comparisons=report(
+            RESULTS / "comparisons.csv",
+            caption="../report/comparisons.rst",
+            category="Comparisons",
+        ),
+        summary=report(
+            RESULTS / "summary.csv",
+            caption="../report/summary.rst",
+            category="Comparisons",
+        ),
+    log:
+        RESULTS / "logs" / "compare.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("compare"),
+        config=planning.to_argument(SUITE.comparison.model_dump(mode="json")),
+    shell:
+        "python -m contrastseg compare --results $(dirname {output.summary}) --config {params.config:q} > {log} 2>&1"
+
+
+rule tabulate:
+    input:
+        RESULTS / "plan.json",
+        RESULTS / "cards.json",
+        RESULTS / "summary.csv",
+        RESULTS / "comparisons.csv",
+    output:
+        csv=report(
+            RESULTS / "tables" / "{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+        ),
+        markdown=RESULTS / "tables" / "{table}.md",
+        latex=RESULTS / "tables" / "{table}.tex",
+    log:
+        RESULTS / "logs" / "tabulate-{table}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("tabulate"),
+        config=JOBS.table,
+    shell:
+        "python -m contrastseg tabulate --results $(dirname $(dirname {output.csv})) --config {params.config:q}"
+        " > {log} 2>&1"
+
+
+rule plot:
+    input:
+        RESULTS / "plan.json",
+        RESULTS / "cards.json",
+        RESULTS / "scores.parquet",
+        RESULTS / "summary.csv",
+    output:
+        svg=report(
+            RESULTS / "figures" / "{figure}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
+        png=RESULTS / "figures" / "{figure}.png",
+    log:
+        RESULTS / "logs" / "plot-{figure}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("plot"),
+        config=JOBS.figure,
+    shell:
+        "python -m contrastseg plot --results $(dirname $(dirname {output.svg})) --config {params.config:q} > {log} 2>&1"
+
+
+rule report:
+    input:
+        RESULTS / "plan.json",
+        RESULTS / "cards.json",
+        RESULTS / "scores.parquet",
+        RESULTS / "summary.csv",
+        RESULTS / "comparisons.csv",
+        figures(),
+    output:
+        page=report(
+            RESULTS / "report.html", caption="../report/page.rst", category="Report"
+        ),
+    log:
+        RESULTS / "logs" / "report.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("report"),
+        config=planning.to_argument(
+            {
+                "tables": [t.model_dump() for t in SUITE.tables],
+                "figures": [f.model_dump() for f in SUITE.figures],
+            }
+        ),
+    shell:
+        "python -m contrastseg report --results $(dirname {output.page}) --config {params.config:q} > {log} 2>&1"

@@ -1,0 +1,72 @@
+# The generic rules of training. A method's own file in methods/ takes `train` over under its name.
+
+
+rule pretrain:
+    input:
+        data=ancient("resources/prepared/{dataset}/manifest.json"),
+        split=ancient("resources/splits/{dataset}.json"),
+        initial=JOBS.earlier_checkpoints,
+    output:
+        run=f"{PRETRAINED}/run.json",
+        checkpoint=f"{PRETRAINED}/checkpoints/last.ckpt",
+        history=f"{PRETRAINED}/log.csv",
+    log:
+        f"{PRETRAINED}/stdout.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    threads: JOBS.threads
+    resources:
+        gpu=JOBS.gpus,
+        mem_mb=JOBS.memory_mb,
+        runtime=1440,
+    params:
+        fingerprint=train_fingerprint,
+        config=JOBS.config,
+        content=JOBS.content,
+        labels=JOBS.labels,
+        initial=JOBS.earlier_options,
+    shell:
+        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
+        " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
+        " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
+        " {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
+
+
+# `method` matches nothing here: only a method's own rule makes its runs, or there would be two for each.
+# What a killed run resumes from is no output: Snakemake removes the outputs of a run before it starts it again.
+rule train:
+    input:
+        data=ancient("resources/prepared/{dataset}/manifest.json"),
+        split=ancient("resources/splits/{dataset}.json"),
+        initial=JOBS.earlier_checkpoints,
+    output:
+        run=f"{RUN}/run.json",
+        checkpoints=expand(
+            f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
+            checkpoint=SUITE.checkpoints,
+            allow_missing=True,
+        ),
+        history=f"{RUN}/log.csv",
+    log:
+        f"{RUN}/stdout.log",
+    wildcard_constraints:
+        method="(?!)",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    threads: JOBS.threads
+    resources:
+        gpu=JOBS.gpus,
+        mem_mb=JOBS.memory_mb,
+        runtime=1440,
+    params:
+        fingerprint=train_fingerprint,
+        config=JOBS.config,
+        content=JOBS.content,
+        initial=JOBS.earlier_options,
+    shell:
+        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
+        " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
+        " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
