@@ -117,9 +117,15 @@ def copy_of_the_repository(folder: Path) -> Workspace:
     return space
 
 
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A copy of one's own, to run anything in."""
+    return copy_of_the_repository(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy in which nothing was run."""
+    """A copy in which nothing was run; for plans only."""
     return copy_of_the_repository(tmp_path_factory.mktemp("fresh"))
 
 
