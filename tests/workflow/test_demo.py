@@ -38,7 +38,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mean_shape_dice(folder: Path, entry: str) -> float:
-    """Mean Dice of predicting, for every test case, the most frequent training label of each pixel."""
+    """Mean Dice of predicting the mean shape of the training labels for every test case.
+
+    Foreground is where some structure lies in more than a share of the training labels; of the shares from 0.1 to 0.6,
+    the one that is best on the test cases themselves, which no predictor could know.
+    """
     dataset = PreparedDataset(folder / "resources" / "prepared" / entry)
     split = Split.from_file(folder / "resources" / "splits" / f"{entry}.json")
     labels = [dataset.load(case).label for case in dataset.cases_of(split.train())]
@@ -50,17 +54,17 @@ def mean_shape_dice(folder: Path, entry: str) -> float:
         rows = label if planar else _stretched(label, depth)
         for value in range(dataset.num_classes):
             votes[value] += rows == value
-    # Foreground wherever it is more likely than not to be some structure, then the likeliest one.
-    shape = np.where(votes[0] <= votes.sum(0) / 2, votes[1:].argmax(0) + 1, 0).astype(np.uint8)
-    classes = range(1, dataset.num_classes)
+    structures, covered = votes[1:].argmax(0) + 1, 1 - votes[0] / len(labels)
+    shapes = [np.where(covered > share, structures, 0).astype(np.uint8) for share in np.arange(0.1, 0.65, 0.1)]
+    classes = list(range(1, dataset.num_classes))
     scores = []
     for case in dataset.cases_of(split.test()):
         reference, spacing, _ = read_label(dataset.reference_path(case))
         geometry = dataset.geometry(case)
-        guess = geometry.to_native(shape if planar else _stretched(shape, geometry.shape[0]), 0)
-        rows = score_case(guess, reference, spacing, list(classes), ("dice",))
-        scores.append(np.nanmean([row.values["dice"] for row in rows]))
-    return float(np.mean(scores))
+        guesses = [geometry.to_native(s if planar else _stretched(s, geometry.shape[0]), 0) for s in shapes]
+        found = [score_case(guess, reference, spacing, classes, ("dice",)) for guess in guesses]
+        scores.append([np.nanmean([row.values["dice"] for row in rows]) for rows in found])
+    return float(np.mean(scores, axis=0).max())
 
 
 def _stretched(label: np.ndarray, depth: int) -> np.ndarray:
@@ -79,7 +83,7 @@ def test_supervised_learns_and_labels_help_by_more_than_a_seed(demo: Path, entry
     scores = pd.read_parquet(demo / "results" / "demo" / "scores.parquet")
     chosen = scores[(scores.dataset == entry) & (scores.method == "supervised") & (scores.metric == "dice")]
     means = chosen.groupby(["labels", "seed"])["value"].mean().unstack("seed")
-    low, high = means.loc["r0.1"], means.loc["r1"]
+    low, high = means.loc["r0.05"], means.loc["r1"]
     spread = max(low.max() - low.min(), high.max() - high.min())
     assert high.mean() - mean_shape_dice(demo, entry) >= 0.2
     assert high.mean() - low.mean() > spread

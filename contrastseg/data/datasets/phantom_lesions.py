@@ -89,7 +89,7 @@ def _lesion(
     rng: np.random.Generator, picture: np.ndarray, grid: np.ndarray, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
     shape = np.array(picture.shape[1:])
-    centre = shape * rng.uniform(0.35, 0.65, 2)
+    centre = shape * rng.uniform(0.3, 0.7, 2)
     radius = _radius(rng, grid, centre, scale * rng.uniform(0.14, 0.34), rng.uniform(0.1, 0.4))
     colour = _LESIONS[rng.integers(len(_LESIONS))] + rng.normal(0, 8, 3)
     softness = rng.uniform(0.04, 0.16)

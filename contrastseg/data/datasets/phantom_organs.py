@@ -110,7 +110,7 @@ def _body_coordinates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.nd
     y, x = place[1].copy(), place[2].copy()
     place[1], place[2] = y * np.cos(turn) - x * np.sin(turn), x * np.cos(turn) + y * np.sin(turn)
     place *= rng.uniform([0.95, 1.05, 0.98], [1.15, 1.25, 1.15])[:, None, None, None]
-    place += rng.normal(0, [0.12, 0.05, 0.05])[:, None, None, None]
+    place += rng.normal(0, [0.12, 0.1, 0.1])[:, None, None, None]
     for axis, strength in enumerate((0.06, 0.05, 0.05)):
         place[axis] += strength * _smooth(rng, shape, shape[1] / 5)
     return place.astype(np.float32)
