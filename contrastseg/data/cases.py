@@ -100,7 +100,10 @@ class PreparedDataset:
 
     @functools.cached_property
     def index(self) -> pd.DataFrame:
-        """``cases.csv``: case, patient, frame, labelled (bool), shape, spacing; one row a case, sorted by case."""
+        """``cases.csv``: one row a case, sorted by case.
+
+        Columns: case, patient, frame, part, stratum, labelled (bool), shape, spacing; empty where there is none.
+        """
         table = pd.read_csv(self.folder / "cases.csv", dtype=str, keep_default_na=False)
         return table.assign(labelled=table["labelled"] == "true")
 

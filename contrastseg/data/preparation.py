@@ -136,7 +136,8 @@ def _prepare_or_fault(job: _Job) -> dict[str, Any] | DataError:
 def _prepare_case(job: _Job) -> dict[str, Any]:
     raw, folder = job.raw, job.folder / "cases" / job.raw.case
     state_file = folder / "state.json"
-    key = digest([job.made_by, raw.case, raw.patient, raw.frame, [_input_hash(path, raw.case) for path in raw.files]])
+    named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum]
+    key = digest([job.made_by, *named, [_input_hash(path, raw.case) for path in raw.files]])
     if state_file.is_file():
         state = read_json(state_file)
         if state["key"] == key and _output_hash(job, state["labelled"]) == state["output"]:
@@ -160,6 +161,8 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "case": raw.case,
         "patient": raw.patient,
         "frame": raw.frame or "",
+        "part": raw.part or "",
+        "stratum": raw.stratum,
         "labelled": labelled,
         "shape": "x".join(map(str, case.geometry.shape)),
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
@@ -222,7 +225,7 @@ def _write_indices(
     folder: Path,
     states: list[dict[str, Any]],
 ) -> None:
-    columns = ("case", "patient", "frame", "labelled", "shape", "spacing")
+    columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing")
     rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
     lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
     write_if_changed(folder / "cases.csv", "\n".join(lines) + "\n")

@@ -15,6 +15,8 @@ from contrastseg.data.geometry import NativeFormat, Unit
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import DataError, unknown_name
 
+Part = Literal["train", "val", "test"]
+
 
 class DatasetOptions(BaseModel):
     """Base of a data set's options: unknown names are errors."""
@@ -32,6 +34,8 @@ class RawCase:
         frame: Which of the patient's images, None where there is one.
         files: Every file it is read from; their contents decide whether it is prepared again.
         details: Whatever `DatasetSpec.load` needs beside the files.
+        part: Where the publisher put the patient; what the split ``official`` goes by.
+        stratum: What random splits keep in proportion (a diagnosis, positive or negative); empty where nothing is.
     """
 
     case: str
@@ -39,6 +43,8 @@ class RawCase:
     frame: str | None = None
     files: tuple[Path, ...] = ()
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    part: Part | None = None
+    stratum: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +69,7 @@ class NativeCase:
 
 
 _DEFAULT_PREPARATION = PreparationSettings()
+_DEFAULT_SPLIT = SplitSettings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +94,11 @@ class DatasetSpec:
         options: Model of the options, with defaults.
         preparation: The rule unless a suite says otherwise.
         folder_names: The folders it answers to below the user's data folder; none when it is generated.
-        splits: Published splits: their names, which are those of the files in benchmarks/splits.
+        split: How its patients are split unless a suite says otherwise.
+        splits: Published splits: the names of files in benchmarks/splits, and ``official`` where its cases carry
+            their `RawCase.part`.
         registration: Steps to get the data where it cannot be downloaded without an account.
+        traps: What has misled users of this data, one sentence each; printed on its card.
         generated_cases: How many cases the options generate; None for data that is collected.
     """
 
@@ -106,8 +116,10 @@ class DatasetSpec:
     options: type[DatasetOptions] = DatasetOptions
     preparation: PreparationSettings = _DEFAULT_PREPARATION
     folder_names: tuple[str, ...] = ()
+    split: SplitSettings = _DEFAULT_SPLIT
     splits: tuple[str, ...] = ()
     registration: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
     generated_cases: Callable[[Any], int] | None = None
 
     @property

@@ -216,7 +216,7 @@ def test_faults_of_finding_and_of_reading_are_reported_together(acdc_nifti: Path
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no ACDC case") as caught:
+    with pytest.raises(DataError, match="no case is here") as caught:
         prepare(tmp_path)
     assert "patient001_frame01" in str(caught.value.remedy)
     with pytest.raises(DataError, match="not there"):

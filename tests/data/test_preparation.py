@@ -89,7 +89,9 @@ def test_the_store_reads_back_what_was_prepared(raw: Path) -> None:
     assert np.array_equal(case.label, natives["p1_b"].label)
     assert case.image.astype(float).mean() == pytest.approx(0, abs=1e-3)
     assert case.image.astype(float).std() == pytest.approx(1, abs=1e-3)
-    assert list(prepared.index.columns) == ["case", "patient", "frame", "labelled", "shape", "spacing"]
+    assert list(prepared.index.columns) == [
+        *("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing")
+    ]
     assert prepared.index.loc[0, "shape"] == "4x12x10"
     assert prepared.index.loc[0, "spacing"] == "5.0x1.5x1.5"
     assert isinstance(prepared.load("p1_b", mmap=True).image, np.memmap)

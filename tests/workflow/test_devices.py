@@ -9,7 +9,9 @@ def test_four_runs_at_once_hold_four_devices(workspace):
     training = {"steps": 250, "batch_size": 2, "patch_size": [32, 32], "log_every": 250}
     training["network"] = {"name": "unet", "channels": [4, 8], "convolutions": 1}
     entries = [{"name": "lesions", "dataset": "phantom_lesions", "options": {"cases": 10, "size": [32, 40]}}]
-    workspace.write_suite(name="devices", datasets=entries, methods=["supervised"], seeds=[0, 1, 2, 3], training=training)
+    workspace.write_suite(
+        name="devices", datasets=entries, methods=["supervised"], seeds=[0, 1, 2, 3], training=training
+    )
     runs = [
         f"results/devices/runs/lesions/supervised/default/r0.4/draw0-fold0-seed{seed}/run.json" for seed in range(4)
     ]

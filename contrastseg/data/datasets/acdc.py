@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import as_label, read_label, read_nifti, reading
+from contrastseg.data.formats import as_label, reading
+from contrastseg.data.layouts import read_volume, require_cases, require_folder
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
@@ -36,19 +37,13 @@ class AcdcOptions(DatasetOptions):
 
 def discover(raw: Path | None, options: AcdcOptions, faults: Faults) -> list[RawCase]:
     """List the cases below `raw`, whichever layout it holds."""
-    if raw is None or not raw.is_dir():
-        raise DataError("ACDC's folder is not there", file=raw, remedy="see `contrastseg download acdc`")
+    raw = require_folder(raw, "acdc")
     found: list[RawCase] = []
     if options.layout in ("auto", "nifti"):
         found = _discover_nifti(raw, options, faults)
     if options.layout == "h5" or (options.layout == "auto" and not found and not faults.found):
         found = _discover_h5(raw, options, faults)
-    if not found and not faults.found:
-        raise DataError(
-            f"no ACDC case (layout {options.layout}, part {options.part})",
-            file=raw,
-            remedy="the folder should hold patient001/patient001_frame01.nii.gz or data/patient001_frame01.h5",
-        )
+    require_cases(found, faults, raw, "patient001/patient001_frame01.nii.gz or data/patient001_frame01.h5")
     return found
 
 
@@ -164,18 +159,9 @@ def _check_lists(raw: Path, files: dict[str, dict[int, Path]], faults: Faults) -
 
 def load(raw: RawCase, options: AcdcOptions) -> NativeCase:
     """Read one frame in either layout."""
-    return _load_nifti(raw) if raw.details["layout"] == "nifti" else _load_h5(raw)
-
-
-def _load_nifti(raw: RawCase) -> NativeCase:
-    image_path, mask_path = raw.files
-    image, spacing, affine = read_nifti(image_path, raw.case)
-    label, _, mask_affine = read_label(mask_path, raw.case)
-    if mask_affine is None or not np.allclose(affine, mask_affine, atol=1e-3):
-        raise DataError(
-            "the affines of image and mask differ", case=raw.case, file=mask_path, remedy="restore the published pair"
-        )
-    return NativeCase(image[None], label, spacing, "mm", affine)
+    if raw.details["layout"] == "nifti":
+        return read_volume(raw.files[:1], raw.files[1], raw.case)
+    return _load_h5(raw)
 
 
 def _load_h5(raw: RawCase) -> NativeCase:
