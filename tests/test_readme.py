@@ -25,24 +25,24 @@ def method(tmp_path):
 def test_the_printed_method_trains_with_both_sources(method):
     import torch
 
-    from contrastseg.methods.contract import Sample, Task
+    from contrastseg.methods.contract import Circumstances, Sample, Task
 
     task = Task(2, 3, 4, 10, "train", lambda: torch.nn.Conv2d(3, 4, 1))
     built = method(task, method.resolve())
     built.modules = built.build()
     image = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     label = torch.zeros(2, 8, 8, dtype=torch.int64)
-    nowhere = torch.zeros(2, 8, 8, 2)
+    nowhere, where = torch.zeros(2, 8, 8, 2), (torch.arange(2), torch.arange(2), torch.full((2,), 0.5))
     batch = {
-        "labelled": Sample(image, label, nowhere, torch.arange(2)),
-        "unlabelled": Sample(image, None, nowhere, torch.arange(2)),
+        "labelled": Sample(image, label, nowhere, *where),
+        "unlabelled": Sample(image, None, nowhere, *where),
     }
     assert set(batch) == set(method.stage("train").views)
     terms = built.training_step(batch, 0)
     sum(terms.values()).backward()
     assert set(terms) == {"segmentation", "entropy"}
     assert 0 < terms["entropy"] <= 0.1 * torch.log(torch.tensor(4.0))
-    assert method.applies_to(2, 1.0) is not None
+    assert method.applies_to(Circumstances(2, 1.0, True, 2)) is not None
 
 
 def test_the_printed_rule_is_like_those_in_use():

@@ -22,7 +22,7 @@ def train(
     stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
     initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
     config: str | None = typer.Option(
-        None, help="`training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
+        None, help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
     ),
     resources: Path = RESOURCES,
 ) -> None:
@@ -38,7 +38,7 @@ def train(
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
     given = read_config(config)
-    known = ["settings", "spatial_dims", "suite", "training"]
+    known = ["settings", "spatial_dims", "stage_training", "suite", "training"]
     for key in given:
         if key not in known:
             raise SuiteError(unknown_name("key", key, known))
@@ -59,15 +59,17 @@ def train(
         spatial_dims=given.get("spatial_dims") or read_json(data / "dataset.json")["spatial_dims"],
         settings=kind.resolve(variant, variants=own),
         training=validated(TrainingSettings, given.get("training", {})),
+        stage_training=given.get("stage_training", {}),
         data=str(data),
         split=str(split),
         initial=checkpoints,
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
     )
-    from contrastseg.training.run import train as train_run  # last, because it takes seconds: torch
+    from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
+    from contrastseg.training.run import train as train_run
 
-    with progress(f"{method} on {dataset}, {labels}, seed {seed}", run.training.steps) as update:
+    with progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:
         record = train_run(run, output, on_step=update)
     typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
 

@@ -53,16 +53,21 @@ class View:
         geometry: Views of one source with the same geometry name share their crop and warp, others have their own;
             coordinates come with each, so that correspondences between them are exact.
         noise: Standard deviation of Gaussian noise added last, clipped at twice that; each view draws its own.
+        superpixels: Whether it comes with the prepared super-pixel map, warped as the image is.
     """
 
     source: Source
     geometry: str = "a"
     noise: float = 0.0
+    superpixels: bool = False
 
 
 @dataclass(frozen=True)
 class Takeover:
-    """Weights a stage takes over: `modules` of an earlier stage's checkpoint, into modules of the same name."""
+    """Weights a stage takes over: `modules` of an earlier stage's checkpoint, into modules of the same name.
+
+    Parts of modules have dotted names: every network keeps its encoder in `network.encoder`.
+    """
 
     stage: str
     modules: tuple[str, ...]
@@ -76,7 +81,8 @@ class Stage:
         name: `train` for the last stage; anything else is a pre-training stage.
         views: View per name; the names are the keys of the batch that `training_step` receives.
         takes: Weights of earlier stages.
-        training: Overrides of the suite's training settings for this stage.
+        training: Overrides of the suite's training settings for this stage, key by key; the suite's own settings of
+            the stage (`stages:` of a method's entry) are stronger.
     """
 
     name: str
@@ -102,15 +108,38 @@ class Sample:
         label: (B, *spatial), int64, 255 = ignore; None for unlabelled views.
         coordinates: (B, *spatial, spatial_dims), where each pixel was taken from, in pixels of its case.
         unit: (B,) index of the case or slice each sample was taken from.
+        case: (B,) index of the case, shared by all slices of a volume.
+        position: (B,) where a slice lies in its volume, from 0 (first) to 1 (last); 0.5 for whole cases.
+        superpixels: (B, *spatial), int64, 0 = no region; None unless the view asks for it.
     """
 
     image: Tensor
     label: Tensor | None
     coordinates: Tensor
     unit: Tensor
+    case: Tensor
+    position: Tensor
+    superpixels: Tensor | None = None
 
 
 Batch = Mapping[str, Sample]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a method would have to work with, as far as planning knows.
+
+    Attributes:
+        spatial_dims: 2 or 3, of what networks see.
+        labelled_fraction: Labelled share of the training patients.
+        volumes: Whether the images are volumes, or slices of such.
+        num_classes: Classes including background.
+    """
+
+    spatial_dims: int
+    labelled_fraction: float
+    volumes: bool
+    num_classes: int
 
 
 @dataclass(frozen=True)
@@ -172,16 +201,11 @@ class Method:
         return settings
 
     @classmethod
-    def applies_to(cls, spatial_dims: int, labelled_fraction: float) -> str | None:
-        """None when the method can run, otherwise the reason why not.
-
-        Args:
-            spatial_dims: 2 or 3.
-            labelled_fraction: Labelled share of the training patients.
-        """
-        if spatial_dims not in cls.spatial_dims:
-            return f"{cls.name} is not defined in {spatial_dims}D"
-        if labelled_fraction >= 1 and any(stage.name == "train" and stage.data == "both" for stage in cls.stages):
+    def applies_to(cls, here: Circumstances) -> str | None:
+        """None when the method can run, otherwise the reason why not."""
+        if here.spatial_dims not in cls.spatial_dims:
+            return f"{cls.name} is not defined in {here.spatial_dims}D"
+        if here.labelled_fraction >= 1 and any(stage.name == "train" and stage.data == "both" for stage in cls.stages):
             return f"{cls.name} needs unlabelled patients, and all are labelled"
         return None
 

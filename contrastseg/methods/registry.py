@@ -1,4 +1,7 @@
-"""Finds methods: every module of this package with a `Method` in it, and the entry points of others."""
+"""Finds methods: every module of this package with a `Method` in it, and the entry points of others.
+
+Modules whose name begins with an underscore hold what several methods share.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def _sources() -> dict[str, str | EntryPoint]:
     found: dict[str, str | EntryPoint] = {
         module.name: f"{package.__name__}.{module.name}"
         for module in pkgutil.iter_modules(package.__path__)
-        if module.name not in _NOT_METHODS
+        if module.name not in _NOT_METHODS and not module.name.startswith("_")
     }
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name in found:

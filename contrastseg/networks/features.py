@@ -19,10 +19,12 @@ class FeatureNetwork(nn.Module):
     Attributes:
         strides: Per feature map, the stride along each axis relative to the input.
         channels: Per feature map, its width.
+        encoder: Everything the encoder's maps are computed with (attached blocks aside); what pre-training hands on.
     """
 
     strides: dict[str, tuple[int, ...]]
     channels: dict[str, int]
+    encoder: nn.Module
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,6 +26,8 @@ _NORM: dict[str, dict[int, type[nn.Module]]] = {
 class UNet(FeatureNetwork):
     """Encoder `encoder0`…`encoderL`, decoder `decoderL-1`…`decoder0`; strides multiply from level to level."""
 
+    encoder: nn.ModuleList
+
     def __init__(
         self,
         spatial_dims: int,

@@ -48,7 +48,9 @@ class Jobs:
 
     def config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a run, as the argument of `--config`."""
-        return to_argument(self._settings(wildcards.dataset, wildcards.method, wildcards.variant))
+        settings = self._settings(wildcards.dataset, wildcards.method, wildcards.variant)
+        own = self.suite.method(wildcards.method).stages.get(getattr(wildcards, "stage", "train"), {})
+        return to_argument(settings | ({"stage_training": own} if own else {}))
 
     def content(self, wildcards: Wildcards) -> str:
         """What training depends on of its data: the content, not the time it was written."""

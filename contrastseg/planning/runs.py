@@ -12,6 +12,7 @@ from contrastseg.data import registry as datasets
 from contrastseg.data.splits import labelled_count
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
+from contrastseg.methods.contract import Circumstances
 from contrastseg.planning.availability import training_patients
 from contrastseg.planning.content import RESOURCES
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
@@ -154,7 +155,7 @@ def _cells(
     """Method and label budget, with the reason why they do not come together on this entry, or None."""
     if not entry.evaluate_on:
         return
-    dims = spatial_dims(entry)
+    dims, spec = spatial_dims(entry), datasets.get(entry.dataset)
     for method in suite.methods:
         first: dict[int, str] = {}
         for labels in suite.labels:
@@ -165,7 +166,8 @@ def _cells(
                 fraction = count / patients
                 if first.setdefault(count, labels) != labels:
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
-            yield method, (labels, reason or methods.get(method.name).applies_to(dims, fraction))
+            here = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes))
+            yield method, (labels, reason or methods.get(method.name).applies_to(here))
 
 
 def _count(entry: DatasetEntry, labels: str, patients: int) -> int:

@@ -18,7 +18,7 @@ from contrastseg.errors import ContrastsegError, DataError, SuiteError, unknown_
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 from contrastseg.suite.reading import explain, read_yaml
-from contrastseg.training.settings import TrainingSettings
+from contrastseg.training.settings import TrainingSettings, merge
 
 # Names become folders, wildcards and columns: no separators, no leading dot or dash.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
@@ -98,13 +98,15 @@ class MethodEntry(_Strict):
         name: The method.
         variants: Settings by the variant's name; the method's own variants are known by name (`{rf: {}}`).
         settings: Settings of all its variants.
-        training: Overrides of the suite's training settings for this method; strongest of all.
+        training: Overrides of the suite's training settings for this method, in all its stages.
+        stages: Overrides for single stages by name (`{pretrain: {steps: 5000}}`); strongest of all.
     """
 
     name: Name
     variants: dict[Name, dict[str, Any]] = Field({"default": {}}, min_length=1)
     settings: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    stages: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -120,6 +122,8 @@ class MethodEntry(_Strict):
         from contrastseg.methods import registry
 
         _known("method", self.name, registry.names())
+        for stage in self.stages:
+            _known(f"stage of {self.name}", stage, [known.name for known in registry.get(self.name).stages])
         for variant in self.variants:
             try:
                 self.resolve(variant)
@@ -260,21 +264,6 @@ class Options(_Strict):
 
     skip_unavailable: bool = Field(False, description="run what can run; the tables show the hole")
     data_root: Path | None = Field(None, description="folder with one sub-folder per data set, as published")
-
-
-def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
-    merged = dict(base)
-    for key, value in override.items():
-        old = merged.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(old, Mapping)
-            and value.get("name", old.get("name")) == old.get("name")
-        ):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
 
 
 def parse_suite(config: Mapping[str, Any], source: str | Path | None = None) -> tuple[Suite, Options]:

@@ -14,13 +14,13 @@ from contrastseg.methods.contract import Method, Task
 from contrastseg.networks.registry import build
 from contrastseg.training import checkpoints
 from contrastseg.training.seeds import stream_seed
-from contrastseg.training.settings import RunConfig, TrainingSettings
+from contrastseg.training.settings import RunConfig, TrainingSettings, merge
 
 
 def stage_training(config: RunConfig) -> TrainingSettings:
-    """The training settings of the run's stage: the suite's, then the stage's own."""
-    overrides = registry.get(config.method).stage(config.stage).training
-    merged = {**config.training.model_dump(), **overrides}
+    """The training settings of the run's stage: the suite's, then the method's for it, then the suite's for it."""
+    own = registry.get(config.method).stage(config.stage).training
+    merged = merge(merge(config.training.model_dump(), own), config.stage_training)
     return TrainingSettings.model_validate(merged)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -114,7 +115,10 @@ class Source:
             noise = generator(self.seed, step, self.rank, self.name, geometry, "noise", device=device)
             image = augmentation.change_intensity(image, change, noise)
         coordinates = offsets + centres.to(device).reshape(broadcast)
-        return Sample(image, label, coordinates, torch.tensor(units))
+        where = [self.storage.units[unit] for unit in units]
+        case = torch.tensor([unit.number for unit in where])
+        position = torch.tensor([unit.position for unit in where])
+        return Sample(image, label, coordinates, torch.tensor(units), case, position)
 
 
 class Batches:
@@ -143,6 +147,6 @@ class Batches:
                     source.seed, step, source.rank, view.source, view.geometry, "view", name, device=device
                 )
                 image = augmentation.add_clipped_noise(sample.image, view.noise, noise)
-                sample = Sample(image, sample.label, sample.coordinates, sample.unit)
+                sample = replace(sample, image=image)
             batch[name] = sample
         return batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -84,6 +85,9 @@ class RunConfig(_Strict):
     seed: int = Field(0, ge=0)
     stage: str = "train"
     training: TrainingSettings = TrainingSettings()
+    stage_training: dict[str, Any] = Field(
+        default_factory=dict, description="the suite's own settings of this stage, stronger than the method's"
+    )
     data: str = Field(description="folder of the prepared data set")
     split: str = Field(description="split file")
     initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
@@ -94,3 +98,18 @@ class RunConfig(_Strict):
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
         return self.model_dump(mode="json", exclude={"data", "split", "initial"})
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
+    merged = dict(base)
+    for key, value in override.items():
+        old = merged.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
+            value = merge(old, value)
+        merged[key] = value
+    return merged

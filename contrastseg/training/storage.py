@@ -23,10 +23,19 @@ _POINTS_PER_CLASS = 500
 
 @dataclass(frozen=True)
 class Unit:
-    """Where a unit lies: its case, and its slice index when units are slices."""
+    """Where a unit lies.
+
+    Attributes:
+        case: Its case.
+        plane: Its slice index when units are slices.
+        number: Index of the case among those stored.
+        position: Of a slice in its volume, 0 to 1; 0.5 for whole cases.
+    """
 
     case: str
     plane: int | None
+    number: int
+    position: float
 
 
 class Storage:
@@ -73,8 +82,11 @@ class Storage:
                 if case.label is None:
                     raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
                 self.labels[name] = self._place(case.label)
-            planes = range(case.image.shape[1]) if slices else (None,)
-            self.units += [Unit(name, plane) for plane in planes]
+            number, depth = len(self.images) - 1, case.image.shape[1]
+            if slices:
+                self.units += [Unit(name, plane, number, plane / max(1, depth - 1)) for plane in range(depth)]
+            else:
+                self.units.append(Unit(name, None, number, 0.5))
 
     def _choose(self, size: int) -> Residency:
         if self.device.type == "cpu":

@@ -17,10 +17,12 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.splits import Split
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
+from contrastseg.methods.contract import Circumstances
 from contrastseg.training import checkpoints
 from contrastseg.training.assembly import build_method
 from contrastseg.training.prediction import predict_prepared
 from contrastseg.training.run import train
+from contrastseg.training.settings import RunConfig
 
 METHODS = registry.names()
 CASES = [(name, dims) for name in METHODS for dims in registry.get(name).spatial_dims]
@@ -33,6 +35,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def stages(config: RunConfig, folder: Path) -> RunConfig:
+    """Train the stages before the last one; the last one's configuration, with their checkpoints."""
+    initial: dict[str, str] = {}
+    for stage in registry.get(config.method).stages[:-1]:
+        taken = {item.stage: initial[item.stage] for item in stage.takes}
+        train(config.model_copy(update={"stage": stage.name, "initial": taken}), folder / stage.name)
+        initial[stage.name] = str(folder / stage.name / "checkpoints" / "last.ckpt")
+    last = {item.stage: initial[item.stage] for item in registry.get(config.method).stages[-1].takes}
+    return config.model_copy(update={"initial": last})
 
 
 class Killed(Exception):
@@ -50,8 +63,9 @@ def kill_at(step: int) -> Any:
 @pytest.mark.parametrize("name", METHODS)
 def test_metadata_is_complete_and_read_without_torch(name: str) -> None:
     code = (
-        "import sys, json; from contrastseg.methods import registry;"
-        f"m = registry.get({name!r}); m.resolve(); m.applies_to(2, 0.5); json.dumps(list(m.variants));"
+        "import sys, json; from contrastseg.methods import registry; from contrastseg.methods.contract import *;"
+        f"m = registry.get({name!r}); m.resolve(); m.applies_to(Circumstances(2, 0.5, True, 2));"
+        "json.dumps(list(m.variants));"
         "print('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -86,8 +100,8 @@ def test_unknown_variants_and_settings_list_the_known_ones(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_applies_to_gives_a_reason_where_it_does_not(name: str) -> None:
     method = registry.get(name)
-    assert method.applies_to(method.spatial_dims[0], 0.1) is None
-    at_all = method.applies_to(method.spatial_dims[0], 1.0)
+    assert method.applies_to(Circumstances(method.spatial_dims[0], 0.1, True, 3)) is None
+    at_all = method.applies_to(Circumstances(method.spatial_dims[0], 1.0, True, 3))
     if method.stages[-1].data == "both":
         assert at_all is not None
         assert "labelled" in at_all
@@ -100,7 +114,7 @@ def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
     name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
 ) -> None:
     phantom = phantoms[dims]
-    config = phantom.config(name)
+    config = stages(phantom.config(name), tmp_path)
     whole = train(config, tmp_path / "whole")
     assert whole["steps"] == 6
     with pytest.raises(Killed):
@@ -110,7 +124,7 @@ def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
     rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3", "4", "5", "6"]
-    train(phantom.config(name, seed=1), tmp_path / "other")
+    train(config.model_copy(update={"seed": 1}), tmp_path / "other")
     assert not equal(weights(tmp_path / "whole"), weights(tmp_path / "other"))
 
     patients = Split.from_file(phantom.split).test()
@@ -144,10 +158,12 @@ def test_loss_is_finite_and_falls(name: str, dims: int, phantoms: dict[int, Any]
         "batch_size": 4,
         "foreground_fraction": 1,
     }
-    train(phantoms[dims].config(name, labels="n1", training=training), tmp_path)
-    table = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
-    assert np.isfinite(table["loss"]).all()
-    assert table["loss"][-5:].mean() < table["loss"][:5].mean()
+    config = stages(phantoms[dims].config(name, labels="n1", training=training), tmp_path)
+    train(config, tmp_path / "train")
+    for stage in registry.get(name).stages:
+        table = np.genfromtxt(tmp_path / stage.name / "log.csv", delimiter=",", names=True)
+        assert np.isfinite(table["loss"]).all(), stage.name
+        assert table["loss"][-5:].mean() < table["loss"][:5].mean(), stage.name
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
@@ -156,14 +172,15 @@ def test_labels_outside_the_subset_are_never_read(
 ) -> None:
     phantom = phantoms[dims]
     config = phantom.config(name)
-    train(config, tmp_path / "with")
+    train(stages(config, tmp_path), tmp_path / "with")
     data = tmp_path / "data"
     shutil.copytree(phantom.data, data)
     dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
     for case in set(dataset.cases) - set(dataset.cases_of(split.labelled("n2"))):
         (data / "cases" / case / "label.npy").unlink()
         dataset.reference_path(case).unlink()
-    train(config.model_copy(update={"data": str(data)}), tmp_path / "without")
+    config = stages(config.model_copy(update={"data": str(data)}), tmp_path / "again")
+    train(config, tmp_path / "without")
     assert equal(weights(tmp_path / "with"), weights(tmp_path / "without"))
 
 
@@ -172,7 +189,7 @@ def test_exactly_the_declared_data_is_used(name: str, dims: int, phantoms: dict[
     """Changing unlabelled images changes the weights if, and only if, the method says that it uses them."""
     phantom = phantoms[dims]
     config = phantom.config(name)
-    train(config, tmp_path / "before")
+    train(stages(config, tmp_path), tmp_path / "before")
     data = tmp_path / "data"
     shutil.copytree(phantom.data, data)
     dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
@@ -180,7 +197,7 @@ def test_exactly_the_declared_data_is_used(name: str, dims: int, phantoms: dict[
     for case in dataset.cases_of(unlabelled):
         path = data / "cases" / case / "image.npy"
         np.save(path, np.load(path)[..., ::-1])
-    train(config.model_copy(update={"data": str(data)}), tmp_path / "after")
+    train(stages(config.model_copy(update={"data": str(data)}), tmp_path / "again"), tmp_path / "after")
     uses = any(stage.data != "labelled" for stage in registry.get(name).stages)
     assert equal(weights(tmp_path / "before"), weights(tmp_path / "after")) != uses
 

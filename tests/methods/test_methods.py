@@ -33,7 +33,8 @@ def sample(dims: int = 2, batch: int = 2) -> Sample:
     label[:, 8:20] = 1
     label[:, 20:, :16] = 2
     image = torch.randn(batch, 1, *[32] * dims, generator=generator) + label.unsqueeze(1)
-    return Sample(image, label, torch.zeros(*shape, dims), torch.arange(batch))
+    which = torch.arange(batch)
+    return Sample(image, label, torch.zeros(*shape, dims), which, which, torch.linspace(0, 1, batch))
 
 
 @pytest.mark.parametrize("dims", [2, 3])
