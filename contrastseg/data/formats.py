@@ -50,7 +50,7 @@ def reading(path: Path, case: str | None = None) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, SyntaxError, KeyError, RuntimeError, zlib.error, _nifti_error()) as error:
+    except _unreadable() as error:
         raise DataError(
             f"the file cannot be read, it may be truncated or of another format ({type(error).__name__}: {error})",
             case=case,
@@ -59,10 +59,12 @@ def reading(path: Path, case: str | None = None) -> Iterator[None]:
         ) from error
 
 
-def _nifti_error() -> type[Exception]:
+def _unreadable() -> tuple[type[Exception], ...]:
     from nibabel.filebasedimages import ImageFileError
+    from PIL.Image import DecompressionBombError
 
-    return ImageFileError
+    general = (OSError, EOFError, ValueError, SyntaxError, KeyError, RuntimeError, zlib.error)
+    return (*general, ImageFileError, DecompressionBombError)
 
 
 def read_nifti(

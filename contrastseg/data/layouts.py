@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import as_label, read_nifti, reading
-from contrastseg.data.specs import NativeCase
+from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, read_nifti, read_photo, reading
+from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
 THRESHOLD = 127
@@ -41,6 +43,79 @@ def pairs(images: Mapping[str, Path], masks: Mapping[str, Path], faults: Faults)
     for case in sorted(masks.keys() - images.keys()):
         faults.add("the mask has no image", case=case, file=masks[case], remedy="restore the published image")
     return {case: (images[case], masks[case]) for case in sorted(images.keys() & masks.keys())}
+
+
+def below(raw: Path, *folders: str) -> list[Path]:
+    """Files in folders of these names, at whatever depth archives were unpacked; hidden files are no data.
+
+    Args:
+        raw: The folder with the published files.
+        folders: ``name``, or ``outer/name`` where the name alone would say too little.
+    """
+    found = []
+    for path in sorted(raw.rglob("*")):
+        inside = path.relative_to(raw)
+        listed = any(f"/{folder}/" in f"/{inside.parent.as_posix()}/" for folder in folders)
+        if listed and not any(name.startswith(".") for name in inside.parts) and path.is_file():
+            found.append(path)
+    return found
+
+
+def photos(
+    paths: Iterable[Path], pattern: re.Pattern[str], faults: Faults, skip: re.Pattern[str] | None = None
+) -> dict[str, Path]:
+    """Photographs by case.
+
+    Args:
+        paths: Candidates, in any order; files that are no photographs are left out.
+        pattern: Of their names; its group ``case`` is the case.
+        faults: Takes second files of a case, and photographs of other names.
+        skip: Of the names of photographs that are known to be of another kind.
+    """
+
+    def name(path: Path) -> str | None:
+        if match := pattern.fullmatch(path.name):
+            return match["case"]
+        if path.suffix.lower() in PHOTO_SUFFIXES and not (skip and skip.fullmatch(path.name)):
+            faults.add("the name is none of this data set's", file=path, remedy="restore the published name")
+        return None
+
+    return by_case(paths, name, faults)
+
+
+def photos_in_parts(
+    raw: Path,
+    parts: Mapping[Part, tuple[Sequence[str], Sequence[str]]],
+    image: re.Pattern[str],
+    mask: re.Pattern[str],
+    faults: Faults,
+    skip: re.Pattern[str] | None = None,
+) -> list[RawCase]:
+    """Cases of photographs with a mask, each a patient of its own, that the publisher put into parts.
+
+    Args:
+        raw: The folder with the published files.
+        parts: Per part the names of the folders of images and of masks, as `below` takes them.
+        image: Of an image's name; its group ``case`` is the case.
+        mask: Likewise of a mask's name.
+        faults: Takes what is wrong; a case in two parts, too.
+        skip: Of the names of other photographs beside the images.
+    """
+    found: dict[str, RawCase] = {}
+    for part, (image_folders, mask_folders) in parts.items():
+        images = photos(below(raw, *image_folders), image, faults, skip)
+        masks = photos(below(raw, *mask_folders), mask, faults)
+        for case, files in pairs(images, masks, faults).items():
+            if case in found:
+                both = f"{found[case].part} and {part}"
+                faults.add(
+                    f"the case is there twice, in the parts {both}, also as {found[case].files[0]}",
+                    case=case,
+                    file=files[0],
+                    remedy="keep it in the part it was published in",
+                )
+            found.setdefault(case, RawCase(case, case, None, files, part=part))
+    return list(found.values())
 
 
 def require_folder(raw: Path | None, name: str) -> Path:
@@ -77,23 +152,45 @@ def read_binary_mask(path: Path, case: str) -> tuple[np.ndarray, tuple[str, ...]
     from PIL import Image
 
     with reading(path, case), Image.open(path) as image:
-        if image.mode not in ("1", "L", "P", "LA"):
-            array = np.asarray(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
-            if array is None or np.ptp(array.astype(int), axis=2).max() > 0:
-                raise DataError(
-                    f"a mask of mode {image.mode}",
-                    case=case,
-                    file=path,
-                    remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
-                )
-            grey = array[..., 0]
+        if image.mode in ("P", "RGB", "RGBA"):
+            red, green, blue = image.convert("RGB").split()
+            coloured = red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes()
+            grey = None if coloured else red
         else:
-            grey = np.asarray(image.convert("L"))
-    values = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
-    if values.max() <= 1:
-        return grey.astype(np.uint8), ()
-    notes = () if set(values.tolist()) <= {0, 255} else (f"greys in the mask, thresholded at {THRESHOLD}",)
-    return (grey > THRESHOLD).astype(np.uint8), notes
+            grey = image.convert("L") if image.mode in ("1", "L", "LA") else None
+        if grey is None:
+            raise DataError(
+                f"a mask of mode {image.mode}",
+                case=case,
+                file=path,
+                remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
+            )
+    values = {value for value, count in enumerate(grey.histogram()) if count}
+    if values <= {0, 1}:
+        return np.array(grey), ()
+    notes = () if values <= {0, 255} else (f"greys in the mask, thresholded at {THRESHOLD}",)
+    return (np.asarray(grey) > THRESHOLD).astype(np.uint8), notes
+
+
+def read_photo_rgb(path: Path, case: str) -> np.ndarray:
+    """Read a photograph as uint8 (3, Y, X), a greyscale one too. Raises `DataError` like `read_photo`."""
+    photo = read_photo(path, case)
+    return photo if len(photo) == 3 else np.repeat(photo, 3, axis=0)
+
+
+def read_photo_grey(path: Path, case: str) -> np.ndarray:
+    """Read a photograph as uint8 (1, Y, X); of colours the luminance. Raises `DataError` like `read_photo`."""
+    from PIL import Image
+
+    photo = read_photo(path, case)
+    return photo if len(photo) == 1 else np.array(Image.fromarray(photo.transpose(1, 2, 0)).convert("L"))[None]
+
+
+def load_photo(raw: RawCase, options: Any) -> NativeCase:
+    """Read a photograph in colours and the mask of its one structure: the case's two files."""
+    image, mask = raw.files
+    label, notes = read_binary_mask(mask, raw.case)
+    return NativeCase(read_photo_rgb(image, raw.case), label, None, "pixel", None, notes)
 
 
 def read_volume(

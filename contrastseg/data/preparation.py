@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import cases as store
-from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling
+from contrastseg.data import checks, formats, geometry, intensity, layouts, recipe, registry, resampling
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
 from contrastseg.data.recipe import prepare_outside_image
@@ -202,7 +202,8 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 
 def _code_digest(spec: DatasetSpec) -> str:
     """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
-    modules = (store, checks, formats, geometry, intensity, recipe, resampling, inspect.getmodule(spec.load))
+    loader = inspect.getmodule(spec.load)
+    modules = (store, checks, formats, geometry, intensity, layouts, recipe, resampling, loader)
     sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
     return digest(sorted(sha256(source) for source in sources if source is not None))
 
