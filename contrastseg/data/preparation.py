@@ -74,11 +74,12 @@ def prepare_dataset(
     Raises:
         DataError: Faulty cases, all of them at once; or no space left.
     """
-    spec = registry.get(dataset) if isinstance(dataset, str) else dataset
+    spec = registry.get(dataset, options) if isinstance(dataset, str) else dataset
     settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
     folder, faults = Path(output_folder), Faults()
     found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
-    rule = digest({"dataset": spec.name, "options": parsed.model_dump(), "preparation": settings.model_dump()})
+    facts = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
+    rule = digest({**facts, "options": parsed.model_dump(), "preparation": settings.model_dump()})
     made_by = digest({"rule": rule, "code": _code_digest(spec)})
     jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in found]
     with room_on_disk(folder):
@@ -202,9 +203,12 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 
 def _code_digest(spec: DatasetSpec) -> str:
     """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
-    modules = (store, checks, formats, geometry, intensity, recipe, resampling, inspect.getmodule(spec.load))
+    loader = inspect.getmodule(spec.load)
+    parts = {inspect.getmodule(value) for value in vars(loader).values()} if loader is not None else set()
+    used = {module for module in parts if module is not None and module.__name__.startswith(f"{__package__}.")}
+    modules = {store, checks, formats, geometry, intensity, recipe, resampling, *used, loader}
     sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
-    return digest(sorted(sha256(source) for source in sources if source is not None))
+    return digest(sorted({sha256(source) for source in sources if source is not None}))
 
 
 def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:
