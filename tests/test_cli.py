@@ -17,7 +17,19 @@ from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["datasets", "methods", "doctor", "plan", "download", "prepare", "split", "train", "predict", "score"]
+COMMANDS = [
+    "datasets",
+    "methods",
+    "check",
+    "doctor",
+    "plan",
+    "download",
+    "prepare",
+    "split",
+    "train",
+    "predict",
+    "score",
+]
 COMMANDS += ["collect", "compare", "tabulate", "plot", "report"]
 TRAINING = {
     "steps": 2,
