@@ -130,7 +130,8 @@ def _sample(part: pd.DataFrame, level: str) -> str:
         return plural(low, word) if low == high else f"{low}–{high} {word}s"
 
     parts = [span("n_patients", "patient"), span("n_seeds", "seed"), span("n_draws", "draw")]
-    kinds = ", ".join(str(kind) for kind in dict.fromkeys(part["interval_kind"].dropna()) if str(kind))
+    named = dict.fromkeys(part["interval_kind"].dropna().astype(str))
+    kinds = ", ".join(kind for kind in named if kind not in ("", "none"))
     text = ", ".join(value for value in parts if value)
     return f"{text}; {level} intervals: {kinds}." if kinds else f"{text}."
 
