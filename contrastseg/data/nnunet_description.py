@@ -55,6 +55,13 @@ def read_description(folder: Path) -> Description:
         DataError: It is missing, is no JSON, or asks for what is not supported; all faults at once.
     """
     path = folder / DESCRIPTION
+    if not path.is_file():
+        raise DataError(
+            "there is no dataset.json",
+            file=path,
+            remedy='write one: {"channel_names": {"0": "T1"}, "labels": {"background": 0, "organ": 1}, '
+            '"numTraining": 20, "file_ending": ".nii.gz"}',
+        )
     with reading(path):
         value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, Mapping):

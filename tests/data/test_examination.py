@@ -159,6 +159,7 @@ def test_the_command(sound: Path) -> None:
     assert done.exit_code == 0
     assert "12 cases of 12 patients" in done.stdout
     assert "no faults" in done.stdout
+    assert "spacing: [z, y, x]" in done.stdout
     save_photo(sound / "imagesTr" / "stray.png", np.zeros((4, 4)))
     (sound / "labelsTr" / "scan1.nii.gz").unlink()
     done = CliRunner().invoke(app, ["check", str(sound)])
