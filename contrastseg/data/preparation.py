@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import cases as store
-from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling
+from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling, superpixels
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
 from contrastseg.data.recipe import prepare_outside_image
@@ -155,6 +155,10 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
     else:
         (folder / "label.npy").unlink(missing_ok=True)
         _reference(job).unlink(missing_ok=True)
+    if job.settings.superpixels is not None:
+        _save(folder / "superpixels.npy", superpixels.superpixel_map(case.image, job.settings.superpixels))
+    else:
+        (folder / "superpixels.npy").unlink(missing_ok=True)
     case.geometry.to_json(folder / "geometry.json")
     labelled = case.label is not None
     state = {
@@ -196,6 +200,8 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
     files = [folder / "image.npy", folder / "geometry.json"]
     if labelled:
         files += [folder / "label.npy", _reference(job)]
+    if job.settings.superpixels is not None:
+        files.append(folder / "superpixels.npy")
     if not all(path.is_file() for path in files):
         return None
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
@@ -206,7 +212,7 @@ def _code_digest(spec: DatasetSpec) -> str:
     loader = inspect.getmodule(spec.load)
     parts = {inspect.getmodule(value) for value in vars(loader).values()} if loader is not None else set()
     used = {module for module in parts if module is not None and module.__name__.startswith(f"{__package__}.")}
-    modules = {store, checks, formats, geometry, intensity, recipe, resampling, *used, loader}
+    modules = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels, *used, loader}
     sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
     return digest(sorted({sha256(source) for source in sources if source is not None}))
 
