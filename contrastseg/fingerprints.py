@@ -62,7 +62,7 @@ def stage_fingerprint(stage: str, *, method: str | None = None, dataset: str | N
         elif root.endswith("{dataset}"):
             from contrastseg.data import registry as datasets
 
-            modules.append(datasets.get(str(dataset)).discover.__module__)
+            modules.append(datasets.module_of(str(dataset)))
         else:
             modules.append(root)
     return code_fingerprint(tuple(modules))

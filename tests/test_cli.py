@@ -17,8 +17,8 @@ from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["datasets", "methods", "doctor", "plan", "download", "prepare", "split", "train", "predict", "score"]
-COMMANDS += ["collect", "compare", "tabulate", "plot", "report"]
+COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "train", "predict"]
+COMMANDS += ["score", "collect", "compare", "tabulate", "plot", "report"]
 TRAINING = {
     "steps": 2,
     "batch_size": 2,

@@ -47,7 +47,7 @@ def prepare(
         if key not in ("options", "preparation"):
             raise SuiteError(unknown_name("key", key, ["options", "preparation"]))
     folder = output or resources / "prepared" / (entry or dataset)
-    source = raw or locate(registry.get(dataset), data_root, resources)
+    source = raw or locate(registry.get(dataset, given.get("options")), data_root, resources)
     with progress(f"preparing {entry or dataset}") as update:
         options, rule = given.get("options"), given.get("preparation")
         done = prepare_dataset(

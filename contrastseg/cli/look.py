@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, read_config
+from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
 
 
 def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
@@ -57,6 +57,48 @@ def methods(as_json: bool = JSON) -> None:
         for row in rows
     ]
     print_table("Methods", ["name", "title", "provenance", "year", "data"], table)
+
+
+def check(
+    path: Path = typer.Argument(help="Folder of a data set, as published or in nnU-Net's layout."),
+    dataset: str | None = typer.Option(None, help="Whose layout it has; found by the folder where left out."),
+    config: str | None = typer.Option(None, help="`options` of the data set: YAML or JSON file, or JSON text."),
+    as_json: bool = JSON,
+) -> None:
+    """Report everything that is wrong or odd with a folder of data, at once. Fails where there are faults.
+
+    Example: `contrastseg check path/to/Dataset001_Mine`
+    """
+    from contrastseg.data.examination import examine_dataset
+    from contrastseg.errors import SuiteError, unknown_name
+
+    given = read_config(config)
+    for key in given:
+        if key != "options":
+            raise SuiteError(unknown_name("key", key, ["options"]))
+    with progress(f"reading {path}") as update:
+        found = examine_dataset(path, dataset, given.get("options"), update)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(f"{path}, read as {found.dataset}: {found.cases} cases of {found.patients} patients can be read")
+        if found.faults:
+            columns = ["case", "file", "reason", "remedy"]
+            rows = [[str(getattr(fault, column) or "") for column in columns] for fault in found.faults]
+            print_table(f"{len(found.faults)} faults: to be mended before it can be prepared", columns, rows)
+        else:
+            typer.echo("no faults")
+        if found.observations:
+            seen = [[item.kind, item.text, _some(item.cases)] for item in found.observations]
+            print_table("Worth knowing", ["what", "found", "cases"], seen)
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def _some(cases: tuple[str, ...], shown: int = 5) -> str:
+    """The first cases, and how many more there are (`--json` has them all)."""
+    more = len(cases) - shown
+    return ", ".join(cases[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
@@ -121,4 +163,4 @@ def plan(
         typer.echo(f"{name.replace('_', ' ')}: {value}")
 
 
-COMMANDS = (datasets, methods, doctor, plan)
+COMMANDS = (datasets, methods, check, doctor, plan)

@@ -80,7 +80,8 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, no_wrap=column == columns[0])
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
+    # Without markup: brackets in a cell are brackets.
+    Console(width=None if sys.stdout.isatty() else 240, markup=False).print(table)
 
 
 @contextmanager

@@ -71,6 +71,7 @@ class Case:
         image: (C, *spatial) in its stored type.
         label: uint8 (*spatial), or None.
         geometry: The way back to the native grid.
+        superpixels: int32 (*spatial), ids from 1 on, no id in two slices; None where none are prepared or asked for.
     """
 
     case: str
@@ -79,10 +80,12 @@ class Case:
     image: np.ndarray
     label: np.ndarray | None
     geometry: Geometry
+    superpixels: np.ndarray | None = None
 
 
 class PreparedDataset:
-    """Reads ``dataset.json``, ``cases.csv``, ``cases/<case>/{image.npy,label.npy,geometry.json}`` and ``references/``.
+    """Reads ``dataset.json``, ``cases.csv``, ``cases/<case>/{image,label,superpixels}.npy`` with ``geometry.json``, and
+    ``references/``.
 
     Args:
         folder: What `prepare_dataset` wrote.
@@ -135,14 +138,27 @@ class PreparedDataset:
             raise DataError(f"patients without a prepared case: {', '.join(absent)}", file=self.folder / "cases.csv")
         return [case for patient in wanted for case in by_patient[patient]]
 
-    def load(self, case: str, with_label: bool = True, mmap: bool = False) -> Case:
-        """Read one case; `mmap` maps the arrays instead of reading them. The label is None where there is none."""
+    def load(self, case: str, with_label: bool = True, mmap: bool = False, *, with_superpixels: bool = False) -> Case:
+        """Read one case; `mmap` maps the arrays instead of reading them. The label is None where there is none.
+
+        Raises:
+            DataError: There is no such case, or super-pixels are asked for and not prepared.
+        """
         row = self._row(case)
         folder = self.folder / "cases" / case
         mode: Literal["r"] | None = "r" if mmap else None
         label = np.load(folder / "label.npy", mmap_mode=mode) if with_label and row["labelled"] else None
         image = np.load(folder / "image.npy", mmap_mode=mode)
-        return Case(case, row["patient"], row["frame"] or None, image, label, self.geometry(case))
+        superpixels = None
+        if with_superpixels:
+            if self.info.preparation.superpixels is None:
+                raise DataError(
+                    f"{self.info.entry} is prepared without super-pixels",
+                    file=self.folder / "dataset.json",
+                    remedy="ask for them in the suite, `preparation: {superpixels: {}}`, and prepare again",
+                )
+            superpixels = np.load(folder / "superpixels.npy", mmap_mode=mode)
+        return Case(case, row["patient"], row["frame"] or None, image, label, self.geometry(case), superpixels)
 
     def geometry(self, case: str) -> Geometry:
         """The geometry of one case."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
+from contrastseg.data.faults import Faults
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
@@ -14,51 +13,52 @@ def check_native(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> None:
     """Check dimensions, shapes, finiteness, label values and spacing.
 
     Raises:
-        DataError: What does not hold, with the case, its first file and the remedy.
+        DataError: The first thing that does not hold, with the case, its file and the remedy.
     """
+    if found := native_faults(spec, raw, native):
+        raise found[0]
+
+
+def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[DataError]:
+    """Everything that does not hold of a native case, the image's faults first."""
+    faults = Faults()
     file = raw.files[0] if raw.files else None
 
-    def fail(reason: str, remedy: str) -> DataError:
-        return DataError(reason, case=raw.case, file=file, remedy=remedy)
+    def fault(reason: str, remedy: str) -> None:
+        faults.add(reason, case=raw.case, file=file, remedy=remedy)
 
     if native.image.ndim != spec.spatial_dims + 1 or len(native.image) != len(spec.channels):
-        raise fail(
+        fault(
             f"image of shape {native.image.shape} for {len(spec.channels)} channels of {spec.spatial_dims} dimensions",
             "check that the file is of this data set",
         )
     if native.image.size == 0:
-        raise fail(f"an image without voxels, shape {native.image.shape}", "download or copy it again")
+        fault(f"an image without voxels, shape {native.image.shape}", "download or copy it again")
     finite = np.isfinite(native.image)
     if not finite.all():
-        raise fail(
-            f"{finite.size - int(finite.sum())} image voxels are NaN or infinite", "repair or leave out the case"
-        )
+        fault(f"{finite.size - int(finite.sum())} image voxels are NaN or infinite", "repair or leave out the case")
     if native.spacing is not None and not all(np.isfinite(step) and step > 0 for step in native.spacing):
-        raise fail(f"spacing {native.spacing} is not positive", "repair the header")
+        fault(f"spacing {native.spacing} is not positive", "repair the header")
     if native.label is not None:
-        _check_label(spec, native.label, native.image.shape[1:], fail_file=_label_file(raw), case=raw.case)
+        _check_label(spec, raw, native.label, native.image.shape[1:], faults)
+    return faults.found
 
 
-def _label_file(raw: RawCase) -> Path | None:
-    return raw.files[-1] if raw.files else None
-
-
-def _check_label(
-    spec: DatasetSpec, label: np.ndarray, shape: tuple[int, ...], *, fail_file: Path | None, case: str
-) -> None:
+def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tuple[int, ...], faults: Faults) -> None:
+    file = raw.files[-1] if raw.files else None
     if label.shape != shape:
-        raise DataError(
+        faults.add(
             f"the image has shape {shape}, its label {label.shape}",
-            case=case,
-            file=fail_file,
+            case=raw.case,
+            file=file,
             remedy="restore the published pair of files",
         )
     values = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
     if wrong := [value for value in values if value >= len(spec.classes) and value != 255]:
         known = ", ".join(f"{value} {name}" for value, name in enumerate(spec.classes))
-        raise DataError(
+        faults.add(
             f"label values {wrong} are outside the declared set ({known}; 255 ignore)",
-            case=case,
-            file=fail_file,
+            case=raw.case,
+            file=file,
             remedy="map the labels to the declared set",
         )

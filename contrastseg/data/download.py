@@ -62,8 +62,8 @@ def locate(dataset: str | DatasetSpec, data_root: str | Path | None, resources: 
         DataError: It is in neither place and can be downloaded.
     """
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset
-    if spec.generated:
-        return None
+    if spec.generated or spec.folder is not None:
+        return spec.folder
     if data_root is not None:
         for folder in (Path(data_root) / name for name in spec.folder_names):
             if folder.is_dir():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import cases as store
-from contrastseg.data import checks, formats, geometry, intensity, layouts, recipe, registry, resampling
+from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling, superpixels
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
 from contrastseg.data.recipe import prepare_outside_image
@@ -74,11 +74,12 @@ def prepare_dataset(
     Raises:
         DataError: Faulty cases, all of them at once; or no space left.
     """
-    spec = registry.get(dataset) if isinstance(dataset, str) else dataset
+    spec = registry.get(dataset, options) if isinstance(dataset, str) else dataset
     settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
     folder, faults = Path(output_folder), Faults()
     found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
-    rule = digest({"dataset": spec.name, "options": parsed.model_dump(), "preparation": settings.model_dump()})
+    facts = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
+    rule = digest({**facts, "options": parsed.model_dump(), "preparation": settings.model_dump()})
     made_by = digest({"rule": rule, "code": _code_digest(spec)})
     jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in found]
     with room_on_disk(folder):
@@ -154,6 +155,10 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
     else:
         (folder / "label.npy").unlink(missing_ok=True)
         _reference(job).unlink(missing_ok=True)
+    if job.settings.superpixels is not None:
+        _save(folder / "superpixels.npy", superpixels.superpixel_map(case.image, job.settings.superpixels))
+    else:
+        (folder / "superpixels.npy").unlink(missing_ok=True)
     case.geometry.to_json(folder / "geometry.json")
     labelled = case.label is not None
     state = {
@@ -195,6 +200,8 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
     files = [folder / "image.npy", folder / "geometry.json"]
     if labelled:
         files += [folder / "label.npy", _reference(job)]
+    if job.settings.superpixels is not None:
+        files.append(folder / "superpixels.npy")
     if not all(path.is_file() for path in files):
         return None
     return hashlib.sha256("".join(sha256(path) for path in files).encode()).hexdigest()
@@ -203,9 +210,11 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 def _code_digest(spec: DatasetSpec) -> str:
     """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
     loader = inspect.getmodule(spec.load)
-    modules = (store, checks, formats, geometry, intensity, layouts, recipe, resampling, loader)
+    parts = {inspect.getmodule(value) for value in vars(loader).values()} if loader is not None else set()
+    used = {module for module in parts if module is not None and module.__name__.startswith(f"{__package__}.")}
+    modules = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels, *used, loader}
     sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
-    return digest(sorted(sha256(source) for source in sources if source is not None))
+    return digest(sorted({sha256(source) for source in sources if source is not None}))
 
 
 def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:

@@ -6,9 +6,11 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
-from contrastseg.data import datasets
-from contrastseg.data.specs import DatasetSpec
+from contrastseg.data import datasets, nnunet
+from contrastseg.data.specs import DatasetOptions, DatasetSpec
 from contrastseg.errors import DataError, unknown_name
 
 ENTRY_POINTS = "contrastseg.datasets"
@@ -39,12 +41,33 @@ def names() -> list[str]:
     return sorted(specs())
 
 
-def get(name: str) -> DatasetSpec:
-    """The data set of this name.
+def get(name: str, options: Mapping[str, Any] | DatasetOptions | None = None) -> DatasetSpec:
+    """The data set of this name; ``nnunet`` is the one in the folder that its options name.
+
+    Raises:
+        UnavailableDataError: The folder is not there.
+        DataError: There is no such data set (lists those there are), or what the folder says of itself is wrong.
+    """
+    check(name)
+    return nnunet.spec_of(options) if name == nnunet.NAME else specs()[name]
+
+
+def check(name: str) -> str:
+    """`name`, when there is such a data set.
 
     Raises:
         DataError: There is none; lists those there are.
     """
-    if name not in specs():
-        raise DataError(unknown_name("data set", name, names()))
-    return specs()[name]
+    known = [*names(), nnunet.NAME]
+    if name not in known:
+        raise DataError(unknown_name("data set", name, known))
+    return name
+
+
+def module_of(name: str) -> str:
+    """The module that reads the data set, as a dotted name: what its preparation depends on.
+
+    Raises:
+        DataError: There is no such data set.
+    """
+    return nnunet.__name__ if check(name) == nnunet.NAME else specs()[name].discover.__module__

@@ -7,18 +7,36 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+class SuperpixelSettings(BaseModel):
+    """Felzenszwalb's super-pixels, on images scaled to 0..255.
+
+    Attributes:
+        scale: Larger values give larger regions.
+        sigma: Of the Gaussian that smooths the image first, in pixels.
+        min_size: Smaller regions join a neighbour, in pixels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: float = Field(100.0, gt=0)
+    sigma: float = Field(0.8, ge=0)
+    min_size: int = Field(50, ge=1)
+
+
 class PreparationSettings(BaseModel):
     """How native arrays become what networks see. Lengths in mm, in array order ((z, y, x) for volumes).
 
     Attributes:
-        intensity: ``zscore`` per case and channel; ``minmax`` to [0, 1]; ``percentile`` clips to `percentiles`, then
-            [0, 1]; ``window`` clips to `window`, then [0, 1]; ``none`` keeps the values; ``uint8`` keeps 8-bit values
-            as such (`DatasetJson.scale` brings them to [0, 1]).
+        intensity: ``zscore`` per case and channel, by mean and deviation of the whole image (of CT too, where nnU-Net
+            takes the foreground of the training cases); ``minmax`` to [0, 1]; ``percentile`` clips to `percentiles`,
+            then [0, 1]; ``window`` clips to `window`, then [0, 1]; ``none`` keeps the values; ``uint8`` keeps 8-bit
+            values as such (`DatasetJson.scale` brings them to [0, 1]).
         window: [low, high]; with another rule than ``window`` the values are clipped before it.
         percentiles: [low, high] in percent.
         spacing: Resample to this spacing; None in it keeps an axis as it is.
         size: Resample to this size: both axes of photographs, the last two of volumes (slice by slice).
         dtype: How images are stored (``uint8`` and ``none`` decide themselves).
+        superpixels: Store a super-pixel map beside each image; none where it is left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +47,7 @@ class PreparationSettings(BaseModel):
     spacing: tuple[float | None, ...] | None = None
     size: tuple[int, int] | None = None
     dtype: Literal["float16", "float32"] = "float16"
+    superpixels: SuperpixelSettings | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -94,6 +94,7 @@ class DatasetSpec:
         options: Model of the options, with defaults.
         preparation: The rule unless a suite says otherwise.
         folder_names: The folders it answers to below the user's data folder; none when it is generated.
+        folder: Where it lies, when its options say so; None when it is looked for.
         split: How its patients are split unless a suite says otherwise.
         splits: Published splits: the names of files in benchmarks/splits, and ``official`` where its cases carry
             their `RawCase.part`.
@@ -116,6 +117,7 @@ class DatasetSpec:
     options: type[DatasetOptions] = DatasetOptions
     preparation: PreparationSettings = _DEFAULT_PREPARATION
     folder_names: tuple[str, ...] = ()
+    folder: Path | None = None
     split: SplitSettings = _DEFAULT_SPLIT
     splits: tuple[str, ...] = ()
     registration: tuple[str, ...] = ()
@@ -161,13 +163,22 @@ class DatasetSpec:
         Raises:
             DataError: A name or value the data set does not know, with those it knows.
         """
-        if isinstance(options, self.options):
-            return options
-        given = dict(options or {})
-        for name in given:
-            if name not in self.options.model_fields:
-                raise DataError(unknown_name(f"option of {self.name}", name, list(self.options.model_fields)))
-        try:
-            return self.options(**given)
-        except ValidationError as error:
-            raise DataError(f"options of {self.name}: {error}") from error
+        return parse_options(self.name, self.options, options)
+
+
+def parse_options(dataset: str, model: type[DatasetOptions], options: Mapping[str, Any] | DatasetOptions | None) -> Any:
+    """The options as a data set's model.
+
+    Raises:
+        DataError: A name or value the data set does not know, with those it knows.
+    """
+    if isinstance(options, model):
+        return options
+    given = dict(options or {})
+    for name in given:
+        if name not in model.model_fields:
+            raise DataError(unknown_name(f"option of {dataset}", name, list(model.model_fields)))
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise DataError(f"options of {dataset}: {error}") from error

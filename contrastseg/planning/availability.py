@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastseg.data import registry as datasets
 from contrastseg.data.download import download_folder, locate, published_files
 from contrastseg.data.faults import Faults
+from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.splits import train_patients
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
@@ -19,10 +19,10 @@ def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = 
     """Entries whose data is neither prepared, nor here, nor openly downloadable, each with the steps to get it."""
     missing = {}
     for entry in suite.datasets:
-        if prepared_folder(entry.name, resources).joinpath("manifest.json").is_file():
-            continue
         try:
-            locate(entry.dataset, data_root, resources)
+            spec = entry.spec  # a folder in nnU-Net's layout is needed even when it is prepared: it says what it holds
+            if not prepared_folder(entry.name, resources).joinpath("manifest.json").is_file():
+                locate(spec, data_root, resources)
         except UnavailableDataError as error:
             missing[entry.name] = str(error)
         except DataError as error:
@@ -40,10 +40,10 @@ def describe_missing(missing: Mapping[str, str]) -> str:
     )
 
 
-def needs_download(dataset: str, data_root: Path | None = None, resources: Path = RESOURCES) -> bool:
+def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: Path = RESOURCES) -> bool:
     """Whether a data set is to be (or was) downloaded, rather than generated or found in the user's folder."""
     try:
-        return locate(dataset, data_root, resources) == download_folder(datasets.get(dataset), resources)
+        return locate(spec, data_root, resources) == download_folder(spec, resources)
     except UnavailableDataError:
         return False
     except DataError:
@@ -52,7 +52,7 @@ def needs_download(dataset: str, data_root: Path | None = None, resources: Path 
 
 def training_patients(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> int | None:
     """How many training patients an entry has; None while nobody knows (before a download)."""
-    spec = datasets.get(entry.dataset)
+    spec = entry.spec
     try:
         raw = locate(spec, data_root, resources)
         patients = {case.patient for case in spec.discover(raw, spec.parse_options(entry.options), Faults())}

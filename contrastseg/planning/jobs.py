@@ -91,8 +91,8 @@ class Jobs:
 
     def raw(self, wildcards: Wildcards) -> list[str]:
         """What `prepare` waits for: nothing where the data is generated or already here."""
-        name = self.dataset(wildcards)
-        return [f"resources/raw/{name}/checksums.json"] if needs_download(name, self.data_root) else []
+        spec = self.suite.entry(wildcards.dataset).spec
+        return [f"resources/raw/{spec.name}/checksums.json"] if needs_download(spec, self.data_root) else []
 
     def preparation(self, wildcards: Wildcards) -> str:
         """What `prepare` is a function of."""

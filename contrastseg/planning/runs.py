@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contrastseg.data import registry as datasets
 from contrastseg.data.splits import labelled_count
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
@@ -124,10 +123,11 @@ def expand(
     runs: list[Run] = []
     skipped: list[dict[str, str]] = []
     for entry in suite.datasets:
-        patients = None if entry.name in unavailable else training_patients(entry, data_root, resources)
-        for method, (labels, reason) in _cells(suite, entry, patients):
-            if entry.name in unavailable:
-                reason = f"{entry.name} is not on this machine"
+        if entry.name in unavailable:
+            cells = _unavailable_cells(suite, entry)
+        else:
+            cells = _cells(suite, entry, training_patients(entry, data_root, resources))
+        for method, (labels, reason) in cells:
             if reason:
                 skipped.append({"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason})
                 continue
@@ -149,13 +149,19 @@ def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
     return position + suite.folds.index(fold)
 
 
+def _unavailable_cells(suite: Suite, entry: DatasetEntry) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
+    """Every method and label budget of an entry that is not here; nothing is known of it but its name."""
+    for method, labels in itertools.product(suite.methods, suite.labels if entry.evaluate_on else ()):
+        yield method, (labels, f"{entry.name} is not on this machine")
+
+
 def _cells(
     suite: Suite, entry: DatasetEntry, patients: int | None
 ) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
     """Method and label budget, with the reason why they do not come together on this entry, or None."""
     if not entry.evaluate_on:
         return
-    dims, spec = spatial_dims(entry), datasets.get(entry.dataset)
+    dims, spec = spatial_dims(entry), entry.spec
     for method in suite.methods:
         first: dict[int, str] = {}
         for labels in suite.labels:
@@ -179,4 +185,4 @@ def _count(entry: DatasetEntry, labels: str, patients: int) -> int:
 
 def spatial_dims(entry: DatasetEntry) -> int:
     """What networks see of an entry: 2 or 3."""
-    return entry.spatial_dims or datasets.get(entry.dataset).spatial_dims
+    return entry.spatial_dims or entry.spec.spatial_dims

@@ -9,16 +9,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contrastseg.data.settings import PreparationSettings, SplitSettings
-from contrastseg.errors import ContrastsegError, DataError, SuiteError, unknown_name
+from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError, unknown_name
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 from contrastseg.suite.reading import explain, read_yaml
 from contrastseg.training.settings import TrainingSettings, merge
+
+if TYPE_CHECKING:
+    from contrastseg.data.specs import DatasetSpec
 
 # Names become folders, wildcards and columns: no separators, no leading dot or dash.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
@@ -36,6 +39,8 @@ class DatasetEntry(_Strict):
     Attributes:
         name: The entry's name, in paths and tables.
         dataset: The data set; the entry's name where it is left out.
+        nnunet: A folder in nnU-Net's layout, relative to the working directory: short for `dataset: nnunet` with its
+            option `path`.
         spatial_dims: What the networks see: 2 trains on slices of volumes; the data set's own where left out.
         options: Options of the data set.
         preparation: Replaces the data set's own rule, key by key.
@@ -48,6 +53,7 @@ class DatasetEntry(_Strict):
 
     name: Name
     dataset: Name
+    nnunet: str | None = Field(None, exclude=True)
     spatial_dims: Literal[2, 3] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     preparation: dict[str, Any] = Field(default_factory=dict)
@@ -61,6 +67,10 @@ class DatasetEntry(_Strict):
     def _named_after_each_other(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = {"name": value}
+        if isinstance(value, Mapping) and value.get("nnunet") is not None:
+            given = value.get("options") or {}
+            options = {"path": value["nnunet"], **given} if isinstance(given, Mapping) else given
+            value = {"dataset": "nnunet", **value, "options": options}
         if isinstance(value, Mapping) and "name" in value:
             value = {"dataset": value["name"], "evaluate_on": [value["name"]], **value}
         return value
@@ -70,19 +80,38 @@ class DatasetEntry(_Strict):
     def _known_dataset(cls, name: str) -> str:
         from contrastseg.data import registry
 
-        return _known("data set", name, registry.names())
+        try:
+            return registry.check(name)
+        except DataError as error:
+            raise ValueError(error.reason) from error
 
     @model_validator(mode="after")
     def _known_options_and_split(self) -> Self:
-        from contrastseg.data import registry
-
-        spec = registry.get(self.dataset)
+        if self.nnunet is not None and (self.dataset, self.options["path"]) != ("nnunet", self.nnunet):
+            raise ValueError(
+                f"nnunet: {self.nnunet} says which data set it is: leave out `dataset` and the option `path`"
+            )
         try:
+            spec = self.spec
             spec.parse_options(self.options)
+        except UnavailableDataError:  # what is not on this machine, the plan lists
+            return self
         except DataError as error:
-            raise ValueError(error.reason) from error
+            raise ValueError(str(error)) from error
         _known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
         return self
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The data set.
+
+        Raises:
+            UnavailableDataError: Its options name a folder that is not on this machine.
+            DataError: What that folder says of itself is wrong.
+        """
+        from contrastseg.data import registry
+
+        return registry.get(self.dataset, self.options)
 
     @field_validator("preparation")
     @classmethod

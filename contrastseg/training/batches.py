@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -106,10 +107,13 @@ class Source:
         broadcast = (len(units),) + (1,) * dims + (dims,)
         inside = offsets + (centres - starts).to(device).reshape(broadcast)
         image = augmentation.sample(self.storage.blocks(units, starts, shape), inside)
-        label = None
-        if self.storage.labels:
-            block = self.storage.blocks(units, starts, shape, labels=True)
-            label = augmentation.sample(block, inside, nearest=True)[:, 0].long()
+
+        def whole_numbers(layer: Literal["label", "superpixels"]) -> Tensor:
+            block = self.storage.blocks(units, starts, shape, layer)
+            return augmentation.sample(block, inside, nearest=True)[:, 0].long()
+
+        label = whole_numbers("label") if self.storage.labels else None
+        superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
         if augment:
             change = augmentation.draw_intensity(random, len(units), self.settings)
             noise = generator(self.seed, step, self.rank, self.name, geometry, "noise", device=device)
@@ -118,7 +122,7 @@ class Source:
         where = [self.storage.units[unit] for unit in units]
         case = torch.tensor([unit.number for unit in where])
         position = torch.tensor([unit.position for unit in where])
-        return Sample(image, label, coordinates, torch.tensor(units), case, position)
+        return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels)
 
 
 class Batches:
@@ -140,6 +144,8 @@ class Batches:
         batch = {}
         for name, view in self.views.items():
             sample = shared[view.source, view.geometry]
+            if not view.superpixels:
+                sample = replace(sample, superpixels=None)
             if view.noise > 0:
                 source = self.sources[view.source]
                 device = sample.image.device

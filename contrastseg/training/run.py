@@ -158,6 +158,7 @@ def _batches(
             spatial_dims=config.spatial_dims,
             device=fabric.device,
             residency=training.residency,
+            with_superpixels=any(view.superpixels for view in views.values() if view.source == name),
         )
         size = training.batch_size
         if name == "unlabelled" and training.unlabelled_batch_size is not None:

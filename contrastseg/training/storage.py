@@ -17,6 +17,7 @@ from torch import Tensor
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import TrainingError
 
+Layer = Literal["image", "label", "superpixels"]
 Residency = Literal["device", "host", "mapped"]
 _POINTS_PER_CLASS = 500
 
@@ -48,6 +49,7 @@ class Storage:
         spatial_dims: 2 takes the slices of volumes apart.
         device: Where samples are wanted.
         residency: Where the data is kept; `auto` takes the device when everything fits into half of its free memory.
+        with_superpixels: Whether their super-pixel maps are wanted too.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Storage:
         spatial_dims: int,
         device: torch.device,
         residency: Literal["auto", "device", "host", "mapped"] = "auto",
+        with_superpixels: bool = False,
     ) -> None:
         names = dataset.cases_of(list(patients))
         if not names:
@@ -72,9 +75,11 @@ class Storage:
         self.scale = dataset.info.scale
         self.images: dict[str, Tensor] = {}
         self.labels: dict[str, Tensor] = {}
+        self.superpixels: dict[str, Tensor] = {}
         self.units: list[Unit] = []
-        mapped = {name: dataset.load(name, with_label=with_labels, mmap=True) for name in names}
-        size = sum(case.image.nbytes + (0 if case.label is None else case.label.nbytes) for case in mapped.values())
+        mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in names}
+        layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
+        size = sum(layer.nbytes for layer in layers if layer is not None)
         self.residency: Residency = self._choose(size) if residency == "auto" else residency
         for name, case in mapped.items():
             self.images[name] = self._place(case.image)
@@ -82,6 +87,8 @@ class Storage:
                 if case.label is None:
                     raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
                 self.labels[name] = self._place(case.label)
+            if case.superpixels is not None:
+                self.superpixels[name] = self._place(case.superpixels)
             number, depth = len(self.images) - 1, case.image.shape[1]
             if slices:
                 self.units += [Unit(name, plane, number, plane / max(1, depth - 1)) for plane in range(depth)]
@@ -111,30 +118,34 @@ class Storage:
         shape = self.images[where.case].shape[1:]
         return tuple(shape if where.plane is None else shape[1:])
 
-    def _whole(self, unit: int, labels: bool) -> Tensor:
-        """(C, *spatial) image, or (1, *spatial) label."""
+    def _whole(self, unit: int, layer: Layer) -> Tensor:
+        """(C, *spatial) image, or (1, *spatial) of another layer."""
         where = self.units[unit]
-        whole = self.labels[where.case][None] if labels else self.images[where.case]
+        if layer == "image":
+            whole = self.images[where.case]
+        else:
+            whole = (self.labels if layer == "label" else self.superpixels)[where.case][None]
         return whole if where.plane is None else whole[:, where.plane]
 
-    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], labels: bool = False) -> Tensor:
+    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], layer: Layer = "image") -> Tensor:
         """(B, C, *shape) parts of units on the device, from `starts` (B, d); beyond a unit its border continues.
 
-        Images come as float32, labels (C = 1) likewise, since that is what the warp samples.
+        Images come as float32, other layers (C = 1) likewise, since that is what the warp samples; it holds whole
+        numbers up to 2^24 exactly.
         """
         parts = []
         for unit, start in zip(units, starts.tolist(), strict=True):
-            part = self._whole(unit, labels)
+            part = self._whole(unit, layer)
             for axis, (first, length) in enumerate(zip(start, shape, strict=True), start=1):
                 index = torch.arange(first, first + length, device=part.device).clamp_(0, part.shape[axis] - 1)
                 part = part.index_select(axis, index)
             parts.append(part)
         stacked = torch.stack(parts).to(self.device, non_blocking=True)
-        return stacked.float() if labels else stacked.float() * self.scale
+        return stacked.float() * self.scale if layer == "image" else stacked.float()
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
-        label = self._whole(unit, labels=True)[0].cpu().numpy()
+        label = self._whole(unit, "label")[0].cpu().numpy()
         found = []
         for value in np.unique(label):
             if value not in (0, 255):

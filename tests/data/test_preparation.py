@@ -183,11 +183,12 @@ def test_cases_without_a_label(raw: Path) -> None:
     assert prepared.index["labelled"].tolist() == [True, True, False]
 
 
-def test_several_workers_write_the_same_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dataset", ["phantom_lesions", "phantom_organs"])
+def test_several_workers_write_the_same_store(tmp_path: Path, dataset: str) -> None:
     calls = []
     for workers in (1, 2):
         prepare_dataset(
-            "x", "phantom_lesions", {"cases": 3, "size": [24, 32]}, None, None, tmp_path / str(workers),
+            "x", dataset, {"cases": 3, "size": [24, 32]}, None, None, tmp_path / str(workers),
             workers=workers, progress=lambda done, total: calls.append((done, total)),
         )  # fmt: skip
     assert contents(tmp_path / "1") == contents(tmp_path / "2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,3 +56,15 @@ def test_what_other_packages_may_not_do(points: list[Any], target: Any) -> None:
     points.append(target)
     with pytest.raises(DataError, match=r"elsewhere:SPEC|are called 'acdc'"):
         registry.names()
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_spec_travels_to_worker_processes(name: str) -> None:
+    assert pickle.loads(pickle.dumps(registry.get(name))) == registry.get(name)
+
+
+def test_the_module_of_a_data_set_and_of_a_folder() -> None:
+    assert registry.module_of("acdc") == "contrastseg.data.datasets.acdc"
+    assert registry.module_of("nnunet") == "contrastseg.data.nnunet"
+    with pytest.raises(DataError, match="nnunet, phantom_lesions"):
+        registry.module_of("acdcc")

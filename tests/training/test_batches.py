@@ -96,7 +96,7 @@ def test_without_augmentation_samples_are_copies_at_their_coordinates(
     reader = source(data, patch=patch, settings=AugmentationSettings(shift=0))
     sample = reader(1, "a", augment=False)
     for index, unit in enumerate(reader.units(1)):
-        whole = data._whole(unit, labels=False).float() * data.scale
+        whole = data._whole(unit, "image").float() * data.scale
         where = sample.coordinates[index]
         extent = torch.tensor(whole.shape[1:])
         exact = torch.minimum(where.clamp(min=0), extent - 1.0)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.miniatures._nnunet import make_photos
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -77,6 +79,15 @@ def test_missing_data_is_listed_and_can_be_skipped(fresh):
     done = fresh.snakemake("--configfile", "absent.yaml", "--dry-run", "--config", "skip_unavailable=true")
     assert done.returncode == 0, done.stdout
     assert "runs/acdc" not in done.stdout
+
+
+def test_own_data_needs_no_download_and_no_code(fresh):
+    make_photos(fresh.work / "raw" / "Dataset001_Moles", cases=10)
+    fresh.write_suite(name="own", datasets=[{"name": "moles", "nnunet": "raw/Dataset001_Moles"}])
+    planned = fresh.planned(suite="own")
+    assert "download" not in planned
+    assert (planned["prepare"], planned["split"]) == (1, 1)
+    assert planned["predict"] == planned["score"] == 2
 
 
 def test_a_method_without_a_rule_says_which_file_is_missing(fresh):

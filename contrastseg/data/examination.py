@@ -1,0 +1,155 @@
+"""Everything there is to say about a folder of data before anybody trains on it: all faults, and what is odd.
+
+A fault keeps the data from being prepared. An observation does not: it is what a careful colleague would mention.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contrastseg.data import nnunet, observations, registry
+from contrastseg.data.checks import native_faults
+from contrastseg.data.faults import Faults
+from contrastseg.data.observations import CaseFacts, Observation
+from contrastseg.data.recipe import naming
+from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
+from contrastseg.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """What was found in a folder.
+
+    Attributes:
+        dataset: The data set its layout was read as.
+        folder: The folder.
+        cases: How many cases could be read.
+        patients: How many patients these show.
+        faults: What keeps it from being prepared, each with case, file, reason and remedy as far as they are known.
+        observations: What is no fault but worth knowing.
+    """
+
+    dataset: str
+    folder: Path
+    cases: int
+    patients: int
+    faults: tuple[DataError, ...]
+    observations: tuple[Observation, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON-able values."""
+        faults = [
+            {
+                "case": fault.case,
+                "file": None if fault.file is None else str(fault.file),
+                "reason": fault.reason,
+                "remedy": fault.remedy,
+            }
+            for fault in self.faults
+        ]
+        seen = [dataclasses.asdict(item) for item in self.observations]
+        counts = {"cases": self.cases, "patients": self.patients}
+        return {
+            "dataset": self.dataset,
+            "folder": str(self.folder),
+            **counts,
+            "faults": faults,
+            "observations": seen,
+        }
+
+
+def dataset_of(folder: Path) -> str:
+    """The data set whose layout a folder is expected to have: by its name, else nnU-Net's layout.
+
+    Raises:
+        DataError: Neither says anything.
+    """
+    for name in registry.names():
+        if folder.resolve().name in registry.get(name).folder_names:
+            return name
+    if (folder / nnunet.DESCRIPTION).is_file() or (folder / "imagesTr").is_dir():
+        return nnunet.NAME
+    raise DataError(
+        "neither a data set's folder by its name nor nnU-Net's layout (dataset.json, imagesTr, labelsTr)",
+        file=folder,
+        remedy="name the data set with --dataset",
+    )
+
+
+def examine_dataset(
+    folder: str | Path,
+    dataset: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Examination:
+    """Discover and load every case of a folder; nothing is written.
+
+    Args:
+        folder: The folder with the published files, or in nnU-Net's layout.
+        dataset: Whose layout it has; found by the folder where it is None.
+        options: Options of the data set.
+        progress: Called with (cases done, cases in all).
+
+    Raises:
+        DataError: There is no such folder or data set, or nobody can say which it is.
+    """
+    raw = Path(folder)
+    if not raw.is_dir():
+        raise DataError("there is no such folder", file=raw, remedy="name the folder that holds the data set")
+    name = registry.check(dataset) if dataset is not None else dataset_of(raw)
+    faults, facts, seen = Faults(), [], []
+    with faults.collect():
+        given = {"path": str(raw), **(options or {})} if name == nnunet.NAME else options
+        spec = registry.get(name, given)
+        parsed = spec.parse_options(given)
+        found: list[RawCase] = []
+        with faults.collect():
+            found = spec.discover(raw, parsed, faults)
+        for done, case in enumerate(found, start=1):
+            with faults.collect():
+                facts.append(_facts(spec, case, parsed, faults))
+            if progress is not None:
+                progress(done, len(found))
+        seen = observations.observe(spec, facts)
+    return Examination(
+        dataset=name,
+        folder=raw,
+        cases=len(facts),
+        patients=len({fact.patient for fact in facts}),
+        faults=tuple(sorted(faults.found, key=lambda fault: (fault.case or "", str(fault.file or "")))),
+        observations=tuple(seen),
+    )
+
+
+def _facts(spec: DatasetSpec, raw: RawCase, options: Any, faults: Faults) -> CaseFacts:
+    with naming(raw):
+        native = spec.load(raw, options)
+    faults.found.extend(native_faults(spec, raw, native))
+    return facts_of(raw, native)
+
+
+def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
+    """What the observations need to know of a case; its arrays need not be kept."""
+    values = None if native.label is None else np.bincount(native.label.ravel(), minlength=256)
+    hashed = hashlib.sha256(repr((native.image.shape, native.image.dtype.str)).encode())
+    hashed.update(np.ascontiguousarray(native.image).data)
+    finite = [channel[np.isfinite(channel)] for channel in native.image]
+    return CaseFacts(
+        case=raw.case,
+        patient=raw.patient,
+        shape=native.image.shape[1:],
+        spacing=native.spacing,
+        affine=native.affine,
+        ranges=tuple((float(part.min()), float(part.max())) if part.size else (0.0, 0.0) for part in finite),
+        image_hash=hashed.hexdigest(),
+        labels=None if values is None else tuple(np.flatnonzero(values).tolist()),
+        notes=native.notes,
+    )

@@ -1,0 +1,156 @@
+"""What nnU-Net's ``dataset.json`` says, in both versions of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contrastseg.data.faults import Faults
+from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
+from contrastseg.errors import DataError
+
+DESCRIPTION = "dataset.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """A ``dataset.json``.
+
+    Attributes:
+        title: Its name, or the folder's without nnU-Net's number.
+        channels: Names of the channels, each once.
+        normalisations: The same as written: nnU-Net reads a rule of intensity from them.
+        classes: Names of the labels 0..K-1; the first is called background whatever it was called.
+        ignore: The value of voxels that neither train nor score; None where there is none.
+        ending: Of all files.
+        cases: How many there should be in ``imagesTr``; None where it does not say.
+        licence: As written.
+        citation: As written.
+    """
+
+    title: str
+    channels: tuple[str, ...]
+    normalisations: tuple[str, ...]
+    classes: tuple[str, ...]
+    ignore: int | None
+    ending: str
+    cases: int | None
+    licence: str
+    citation: str
+
+    @property
+    def values(self) -> dict[int, int]:
+        """Published label values to ours: the ignore label becomes 255."""
+        kept = {value: value for value in range(len(self.classes))}
+        return kept if self.ignore is None else {**kept, self.ignore: 255}
+
+
+def read_description(folder: Path) -> Description:
+    """Read ``dataset.json``.
+
+    Raises:
+        DataError: It is missing, is no JSON, or asks for what is not supported; all faults at once.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise DataError(
+            "there is no dataset.json",
+            file=path,
+            remedy='write one: {"channel_names": {"0": "T1"}, "labels": {"background": 0, "organ": 1}, '
+            '"numTraining": 20, "file_ending": ".nii.gz"}',
+        )
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, Mapping):
+        raise DataError("this is no description of a data set", file=path, remedy="write a JSON object")
+    faults = Faults()
+    if value.get("dataset") is not None:
+        faults.add(
+            "files named under `dataset` are not read", file=path, remedy="lay the files in imagesTr and labelsTr"
+        )
+    written: tuple[str, ...] = ()
+    with faults.collect():
+        written = _channels(value.get("channel_names", value.get("modality")), path)
+    names: dict[int, str] = {}
+    with faults.collect():
+        names = _labels(value.get("labels"), path)
+    ending = str(value.get("file_ending", ".nii.gz"))
+    if ending not in (*NIFTI_SUFFIXES, *PHOTO_SUFFIXES):
+        known = ", ".join((*NIFTI_SUFFIXES, *PHOTO_SUFFIXES))
+        faults.add(f"files that end in {ending!r}", file=path, remedy=f"convert them to one of {known}")
+    count = value.get("numTraining")
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
+        faults.add(f"numTraining is {count!r}", file=path, remedy="write how many cases imagesTr holds")
+    faults.raise_any()
+    ignore = next((number for number, name in names.items() if name == "ignore"), None)
+    classes = tuple(name for number, name in names.items() if number != ignore)
+    title = value.get("name") or folder.resolve().name.partition("_")[2] or folder.resolve().name
+    return Description(
+        title=str(title),
+        channels=_each_once(written),
+        normalisations=written,
+        classes=("background", *classes[1:]),
+        ignore=ignore,
+        ending=ending,
+        cases=count,
+        licence=str(value.get("licence") or value.get("license") or "not stated in dataset.json"),
+        citation=str(value.get("reference") or "not stated in dataset.json"),
+    )
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) == len(names):
+        return names
+    return tuple(f"{name} {number}" for number, name in enumerate(names))
+
+
+def _channels(value: Any, path: Path) -> tuple[str, ...]:
+    """The names in the order of their numbers; ``modality`` in version 1."""
+    names = {str(key): str(name) for key, name in value.items()} if isinstance(value, Mapping) else {}
+    if not names or set(names) != {str(number) for number in range(len(names))}:
+        raise DataError(
+            "channel_names does not name the channels 0, 1, ...",
+            file=path,
+            remedy='write {"0": "T1", "1": "T2"}: one name for every file of a case',
+        )
+    return tuple(names[str(number)] for number in range(len(names)))
+
+
+def _labels(value: Any, path: Path) -> dict[int, str]:
+    """Names by value, sorted: ``{name: value}`` in version 2, ``{value: name}`` in version 1."""
+    if not isinstance(value, Mapping) or not value:
+        raise DataError("labels are missing", file=path, remedy='write {"background": 0, "organ": 1}')
+    if all(isinstance(name, str) for name in value.values()):
+        pairs = [(str(name), key) for key, name in value.items()]
+    else:
+        pairs = [(str(name), number) for name, number in value.items()]
+    if regions := [name for name, number in pairs if isinstance(number, list | tuple)]:
+        raise DataError(
+            f"labels given as regions are not supported: {', '.join(regions)}",
+            file=path,
+            remedy="give every value a name of its own",
+        )
+    names: dict[int, str] = {}
+    for name, number in pairs:
+        if isinstance(number, bool) or not str(number).isdigit():
+            raise DataError(f"the label of {name} is {number!r}", file=path, remedy="write a whole number from 0 on")
+        if int(number) in names:
+            raise DataError(
+                f"{name} and {names[int(number)]} have the label {number}", file=path, remedy="give each its own"
+            )
+        names[int(number)] = name
+    names = dict(sorted(names.items()))
+    if list(names) != list(range(len(names))) or len(names) > 255 or len(set(names.values())) < len(names):
+        raise DataError(
+            f"labels {list(names)} ({', '.join(names.values())}) are not 0, 1, 2, ... with a name each",
+            file=path,
+            remedy="number the classes without a gap from the background's 0, as nnU-Net asks for",
+        )
+    if "ignore" in list(names.values())[:-1]:
+        raise DataError("ignore is not the highest label", file=path, remedy="number it last, as nnU-Net asks for")
+    if len([name for name in names.values() if name != "ignore"]) < 2:
+        raise DataError("there is no class beside the background", file=path, remedy="name what is to be segmented")
+    return names
