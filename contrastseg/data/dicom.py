@@ -91,12 +91,19 @@ def _read(path: Path, index: int, case: str | None) -> _Slice:
     return _Slice(
         path=path,
         index=index,
-        pixels=pixels[0],
+        pixels=_narrow(pixels[0]),
         origin=np.array(image.GetOrigin()),
         directions=np.reshape(image.GetDirection(), (3, 3)),
         spacing=image.GetSpacing(),
         series=image.GetMetaData(_SERIES).strip("\0 ") if image.HasMetaDataKey(_SERIES) else "",
     )
+
+
+def _narrow(pixels: np.ndarray) -> np.ndarray:
+    """The same values in 16 bits where they fit: rescaling gives 32, too many for a whole scan."""
+    limits = np.iinfo(np.int16)
+    fits = pixels.dtype.kind in "iu" and pixels.min() >= limits.min and pixels.max() <= limits.max
+    return pixels.astype(np.int16) if fits else pixels
 
 
 def _same_grid(first: _Slice, other: _Slice, case: str | None, one_series: bool) -> None:

@@ -234,13 +234,17 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
         DataError: A value is not among the published ones.
     """
     known = {0: 0, **values}
-    present, inverse = np.unique(label, return_inverse=True)
-    if wrong := [value for value in present.tolist() if value not in known]:
+    mapped, covered = np.zeros(label.shape, dtype=np.uint8), np.zeros(label.shape, dtype=bool)
+    for value, ours in known.items():
+        here = label == value
+        mapped[here] = ours
+        covered |= here
+    if not covered.all():
         raise DataError(
-            f"label values {wrong} are none of the published ones: {', '.join(map(str, sorted(known)))}",
+            f"label values {np.unique(label[~covered])[:5].tolist()} are none of the published ones: "
+            f"{', '.join(map(str, sorted(known)))}",
             case=case,
             file=path,
             remedy="restore the published label",
         )
-    table = np.array([known[value] for value in present.tolist()], dtype=np.uint8)
-    return table[inverse].reshape(label.shape)
+    return mapped
