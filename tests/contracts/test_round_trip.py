@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from contrastseg.data import registry
-from contrastseg.data.cases import PreparedDataset, read_label
+from contrastseg.data.cases import IGNORE, PreparedDataset, read_label, write_label
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.evaluation.metrics import score_case
 from contrastseg.evaluation.scoring import score_folder
@@ -45,12 +45,14 @@ def test_a_reference_is_a_perfect_prediction(name: str, tmp_path: Path) -> None:
         if spacing is not None:
             assert spacing == pytest.approx(geometry.native_spacing)
             assert np.allclose(affine, geometry.affine, atol=1e-3)
-        for scores in score_case(reference, reference, spacing, prepared.num_classes, ("dice", "hd95")):
+        prediction = np.where(reference == IGNORE, 0, reference)
+        write_label(tmp_path / "predictions" / prepared.native_name(case), prediction, geometry)
+        for scores in score_case(prediction, reference, spacing, prepared.num_classes, ("dice", "hd95")):
             present = bool((reference == scores.label).any())
             assert scores.outcome == ("scored" if present else "absent")
             if present:
                 assert scores.values == {"dice": 1, "hd95": 0}
-    rows = score_folder(prepared.folder / "references", prepared, ("dice", "hd95"), cases=labelled(prepared))
+    rows = score_folder(tmp_path / "predictions", prepared, ("dice", "hd95"), cases=labelled(prepared))
     scored = rows[rows["outcome"] == "scored"]
     assert set(scored["class"]) == set(prepared.info.classes[1:])
     assert (scored["value"] == np.where(scored["metric"] == "dice", 1.0, 0.0)).all()
