@@ -266,6 +266,19 @@ def test_a_member_that_holds_more_or_less_than_it_says(here: Path, monkeypatch: 
         refuse(archive, "than the archive says")
 
 
+def test_bytes_are_counted_while_they_are_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, read = zipped(here / "a.zip", FILES), []
+
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            read.append(size)
+            assert len(read) < 5, "a stream without end was not left"
+            return bytes(1 << 20)
+
+    monkeypatch.setattr(archives, "_of_zip", lambda *member: Endless())
+    refuse(archive, "holds more than the archive says")
+
+
 def test_an_archive_that_does_not_fit_on_the_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zipped(here / "a.zip", FILES)
     usage = namedtuple("usage", "total used free")
