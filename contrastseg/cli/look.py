@@ -11,29 +11,37 @@ from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print
 
 
 def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
-    """List the data sets and where their files are.
+    """List the data sets and where their files are, with the steps to those that need an account.
 
     Example: `contrastseg datasets --json`
     """
     from contrastseg.data import registry
-    from contrastseg.data.download import locate
+    from contrastseg.data.download import locate, registration_steps
     from contrastseg.errors import DataError
 
     rows: list[dict[str, Any]] = []
-    for name in registry.names():
-        spec = registry.get(name)
+    wanted: list[dict[str, Any]] = []
+    for spec in map(registry.get, registry.names()):
+        row: dict[str, Any] = {"name": spec.name, "title": spec.title, "modality": spec.modality}
+        row |= {"spatial_dims": spec.spatial_dims, "classes": list(spec.classes), "channels": list(spec.channels)}
+        row |= {"splits": list(spec.splits), "licence": spec.licence, "citation": spec.citation}
+        row["access"] = "generated" if spec.generated else "registration" if spec.registration else "open"
+        row["registration"] = list(registration_steps(spec))
         try:
             folder = locate(spec, data_root, resources)
-            where = "generated" if folder is None else str(folder)
+            row["data"] = "generated" if folder is None else str(folder)
         except DataError as error:
-            where = error.reason
-        described: dict[str, Any] = {"title": spec.title, "modality": spec.modality, "spatial_dims": spec.spatial_dims}
-        described |= {"classes": list(spec.classes), "channels": list(spec.channels), "splits": list(spec.splits)}
-        rows.append({"name": name, **described, "licence": spec.licence, "citation": spec.citation, "data": where})
+            row["data"] = error.reason
+            wanted += [row] if spec.registration else []
+        rows.append(row)
     if as_json:
         return print_json(rows)
-    columns = ["name", "title", "modality", "spatial_dims", "licence", "data"]
+    columns = ["name", "title", "modality", "spatial_dims", "access", "licence", "data"]
     print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
+    for row in wanted:
+        typer.echo(f"\n{row['name']} needs a registration:")
+        for number, step in enumerate(row["registration"], start=1):
+            typer.echo(f"  {number}. {step}")
 
 
 def methods(as_json: bool = JSON) -> None:
