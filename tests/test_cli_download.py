@@ -92,4 +92,4 @@ def test_the_list_tells_the_steps_of_a_registration(site: Site, tmp_path: Path) 
     access = {name: listed[name]["access"] for name in ("acdc", "set_one", "phantom_organs")}
     assert access == {"acdc": "registration", "set_one": "open", "phantom_organs": "generated"}
     (tmp_path / "data" / "ACDC").mkdir(parents=True)
-    assert "needs a registration" not in call("datasets", "--data-root", tmp_path / "data").stdout
+    assert "acdc needs a registration" not in call("datasets", "--data-root", tmp_path / "data").stdout
