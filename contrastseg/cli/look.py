@@ -10,26 +10,22 @@ import typer
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
 
 
-def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
+def datasets(
+    as_json: bool = JSON,
+    markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/datasets.md."),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
     """List the data sets and where their files are.
 
     Example: `contrastseg datasets --json`
     """
     from contrastseg.data import registry
-    from contrastseg.data.download import locate
-    from contrastseg.errors import DataError
+    from contrastseg.data.card import card, page
 
-    rows: list[dict[str, Any]] = []
-    for name in registry.names():
-        spec = registry.get(name)
-        try:
-            folder = locate(spec, data_root, resources)
-            where = "generated" if folder is None else str(folder)
-        except DataError as error:
-            where = error.reason
-        described: dict[str, Any] = {"title": spec.title, "modality": spec.modality, "spatial_dims": spec.spatial_dims}
-        described |= {"classes": list(spec.classes), "channels": list(spec.channels), "splits": list(spec.splits)}
-        rows.append({"name": name, **described, "licence": spec.licence, "citation": spec.citation, "data": where})
+    if markdown:
+        return typer.echo(page(), nl=False)
+    rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
     if as_json:
         return print_json(rows)
     columns = ["name", "title", "modality", "spatial_dims", "licence", "data"]
