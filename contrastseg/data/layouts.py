@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import as_label, read_nifti, reading
-from contrastseg.data.specs import NativeCase
+from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, read_nifti, read_photo, reading
+from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
 THRESHOLD = 127
@@ -41,6 +43,121 @@ def pairs(images: Mapping[str, Path], masks: Mapping[str, Path], faults: Faults)
     for case in sorted(masks.keys() - images.keys()):
         faults.add("the mask has no image", case=case, file=masks[case], remedy="restore the published image")
     return {case: (images[case], masks[case]) for case in sorted(images.keys() & masks.keys())}
+
+
+def below(raw: Path, *folders: str) -> list[Path]:
+    """Files in folders of these names, at whatever depth archives were unpacked; hidden files are no data.
+
+    Args:
+        raw: The folder with the published files.
+        folders: ``name``, or ``outer/name`` where the name alone would say too little.
+    """
+    found = []
+    for path in sorted(raw.rglob("*")):
+        inside = path.relative_to(raw)
+        listed = any(f"/{folder}/" in f"/{inside.parent.as_posix()}/" for folder in folders)
+        if listed and not any(name.startswith(".") for name in inside.parts) and path.is_file():
+            found.append(path)
+    return found
+
+
+def photos(
+    paths: Iterable[Path], pattern: re.Pattern[str], faults: Faults, skip: re.Pattern[str] | None = None
+) -> dict[str, Path]:
+    """Photographs by case.
+
+    Args:
+        paths: Candidates, in any order; files that are no photographs are left out.
+        pattern: Of their names; its group ``case`` is the case.
+        faults: Takes second files of a case, and photographs of other names.
+        skip: Of the names of photographs that are known to be of another kind.
+    """
+
+    def name(path: Path) -> str | None:
+        if match := pattern.fullmatch(path.name):
+            return match["case"]
+        if path.suffix.lower() in PHOTO_SUFFIXES and not (skip and skip.fullmatch(path.name)):
+            faults.add("the name is none of this data set's", file=path, remedy="restore the published name")
+        return None
+
+    return by_case(paths, name, faults)
+
+
+def photos_in_parts(
+    raw: Path,
+    parts: Mapping[Part, tuple[Sequence[str], Sequence[str]]],
+    image: re.Pattern[str],
+    mask: re.Pattern[str],
+    faults: Faults,
+    skip: re.Pattern[str] | None = None,
+) -> list[RawCase]:
+    """Cases of photographs with a mask, each a patient of its own, that the publisher put into parts.
+
+    Args:
+        raw: The folder with the published files.
+        parts: Per part the names of the folders of images and of masks, as `below` takes them.
+        image: Of an image's name; its group ``case`` is the case.
+        mask: Likewise of a mask's name.
+        faults: Takes what is wrong; a case in two parts, too.
+        skip: Of the names of other photographs beside the images.
+    """
+    found: dict[str, RawCase] = {}
+    for part, (image_folders, mask_folders) in parts.items():
+        images = photos(below(raw, *image_folders), image, faults, skip)
+        masks = photos(below(raw, *mask_folders), mask, faults)
+        for case, files in pairs(images, masks, faults).items():
+            if case in found:
+                both = f"{found[case].part} and {part}"
+                faults.add(
+                    f"the case is there twice, in the parts {both}, also as {found[case].files[0]}",
+                    case=case,
+                    file=files[0],
+                    remedy="keep it in the part it was published in",
+                )
+            found.setdefault(case, RawCase(case, case, None, files, part=part))
+    return list(found.values())
+
+
+def find(raw: Path, pattern: str, faults: Faults, prefix: str = "") -> dict[str, Path]:
+    """Files below a folder by the case they belong to; a second file of a case is a fault.
+
+    Args:
+        raw: The folder.
+        pattern: Regular expression with the group ``case`` for the end of the path below `raw`, whole names only.
+            Resource forks that macOS leaves behind (``._name``) match nothing.
+        faults: Takes what is wrong.
+        prefix: Completes the group to the case's name.
+    """
+    expression = re.compile(rf"(?:.*/)?{pattern}")
+
+    def case(path: Path) -> str | None:
+        match = expression.fullmatch(path.relative_to(raw).as_posix())
+        return f"{prefix}{match['case']}" if match and not path.name.startswith("._") else None
+
+    return by_case(raw.rglob("*"), case, faults)
+
+
+def volume_pairs(raw: Path, image: str, label: str, faults: Faults, expected: str) -> list[RawCase]:
+    """The cases of a layout with one image and one label file a patient, who lends the case the name.
+
+    Args:
+        raw: The folder.
+        image: Pattern of the images, see `find`.
+        label: Pattern of the labels.
+        faults: Takes what is wrong.
+        expected: An example of a file that should be there.
+
+    Raises:
+        DataError: Nothing was found, and no fault says why.
+    """
+    found = pairs(find(raw, image, faults), find(raw, label, faults), faults)
+    require_cases(found, faults, raw, expected)
+    return [RawCase(case, case, None, files) for case, files in found.items()]
+
+
+def load_volume(raw: RawCase, options: Any) -> NativeCase:
+    """Read a case whose files are one NIfTI image and one NIfTI label with the values 0..K-1."""
+    return read_volume(raw.files[:1], raw.files[1], raw.case)
 
 
 def require_folder(raw: Path | None, name: str) -> Path:
@@ -77,23 +194,45 @@ def read_binary_mask(path: Path, case: str) -> tuple[np.ndarray, tuple[str, ...]
     from PIL import Image
 
     with reading(path, case), Image.open(path) as image:
-        if image.mode not in ("1", "L", "P", "LA"):
-            array = np.asarray(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
-            if array is None or np.ptp(array.astype(int), axis=2).max() > 0:
-                raise DataError(
-                    f"a mask of mode {image.mode}",
-                    case=case,
-                    file=path,
-                    remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
-                )
-            grey = array[..., 0]
+        if image.mode in ("P", "RGB", "RGBA"):
+            red, green, blue = image.convert("RGB").split()
+            coloured = red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes()
+            grey = None if coloured else red
         else:
-            grey = np.asarray(image.convert("L"))
-    values = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
-    if values.max() <= 1:
-        return grey.astype(np.uint8), ()
-    notes = () if set(values.tolist()) <= {0, 255} else (f"greys in the mask, thresholded at {THRESHOLD}",)
-    return (grey > THRESHOLD).astype(np.uint8), notes
+            grey = image.convert("L") if image.mode in ("1", "L", "LA") else None
+        if grey is None:
+            raise DataError(
+                f"a mask of mode {image.mode}",
+                case=case,
+                file=path,
+                remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
+            )
+    values = {value for value, count in enumerate(grey.histogram()) if count}
+    if values <= {0, 1}:
+        return np.array(grey), ()
+    notes = () if values <= {0, 255} else (f"greys in the mask, thresholded at {THRESHOLD}",)
+    return (np.asarray(grey) > THRESHOLD).astype(np.uint8), notes
+
+
+def read_photo_rgb(path: Path, case: str) -> np.ndarray:
+    """Read a photograph as uint8 (3, Y, X), a greyscale one too. Raises `DataError` like `read_photo`."""
+    photo = read_photo(path, case)
+    return photo if len(photo) == 3 else np.repeat(photo, 3, axis=0)
+
+
+def read_photo_grey(path: Path, case: str) -> np.ndarray:
+    """Read a photograph as uint8 (1, Y, X); of colours the luminance. Raises `DataError` like `read_photo`."""
+    from PIL import Image
+
+    photo = read_photo(path, case)
+    return photo if len(photo) == 1 else np.array(Image.fromarray(photo.transpose(1, 2, 0)).convert("L"))[None]
+
+
+def load_photo(raw: RawCase, options: Any) -> NativeCase:
+    """Read a photograph in colours and the mask of its one structure: the case's two files."""
+    image, mask = raw.files
+    label, notes = read_binary_mask(mask, raw.case)
+    return NativeCase(read_photo_rgb(image, raw.case), label, None, "pixel", None, notes)
 
 
 def read_volume(
@@ -102,6 +241,8 @@ def read_volume(
     case: str,
     values: Mapping[int, int] | None = None,
     notes: tuple[str, ...] = (),
+    *,
+    typos: Mapping[int, int] | None = None,
 ) -> NativeCase:
     """Read a volume's NIfTI files: one of several channels (4-D), or one a channel.
 
@@ -111,6 +252,7 @@ def read_volume(
         case: For messages.
         values: Published label values to ours; all others are an error. None leaves values as they are.
         notes: What a reader of the tables should know.
+        typos: Label values that are known misprints of published ones; a note says where one was read.
 
     Raises:
         DataError: A file is unreadable, shapes or affines of the files differ, or a label value is unknown.
@@ -133,23 +275,23 @@ def read_volume(
     image = channels[0] if len(channels) == 1 else np.concatenate(channels)
     mapped = None
     if label is not None:
-        mapped, label_affine = _read_label(label, case, values)
-        if mapped.shape != grid[0]:
-            raise DataError(
-                f"the image has shape {grid[0]}, its label {mapped.shape}",
-                case=case,
-                file=label,
-                remedy="restore the published pair of files",
-            )
-        if not np.allclose(grid[2], label_affine, atol=1e-3):
-            raise DataError(
-                "the affines of image and label differ", case=case, file=label, remedy="restore the published pair"
-            )
+        array, _, label_affine = read_label_volume(label, case)
+        for wrong, right in (typos or {}).items():
+            if (array == wrong).any():
+                array = np.where(array == wrong, array.dtype.type(right), array)
+                notes = (*notes, f"label value {wrong} read as {right}")
+        mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
+        same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label)
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes)
 
 
-def _read_label(path: Path, case: str, values: Mapping[int, int] | None) -> tuple[np.ndarray, list[list[float]]]:
-    array, _, affine = read_nifti(path, case)
+def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
+    """Read a NIfTI label of any whole numbers: array (z, y, x), spacing, affine.
+
+    Raises:
+        DataError: The file is unreadable or four-dimensional.
+    """
+    array, spacing, affine = read_nifti(path, case)
     if array.ndim == 4:
         raise DataError(
             f"a 4-D label of shape {array.shape[::-1]}",
@@ -157,7 +299,27 @@ def _read_label(path: Path, case: str, values: Mapping[int, int] | None) -> tupl
             file=path,
             remedy="give one label map of the image's 3-D grid",
         )
-    return as_label(array, case, path) if values is None else map_values(array, values, case, path), affine
+    return array, spacing, affine
+
+
+def same_grid(
+    shape: tuple[int, ...],
+    affine: list[list[float]],
+    label_shape: tuple[int, ...],
+    label_affine: list[list[float]],
+    case: str,
+    label: Path,
+) -> None:
+    """Check that a label lies on its image's grid.
+
+    Raises:
+        DataError: Shapes or affines differ.
+    """
+    remedy = "restore the published pair of files"
+    if label_shape != shape:
+        raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
+    if not np.allclose(affine, label_affine, atol=1e-3):
+        raise DataError("the affines of image and label differ", case=case, file=label, remedy=remedy)
 
 
 def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Path) -> np.ndarray:
@@ -167,13 +329,17 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
         DataError: A value is not among the published ones.
     """
     known = {0: 0, **values}
-    present, inverse = np.unique(label, return_inverse=True)
-    if wrong := [value for value in present.tolist() if value not in known]:
+    mapped, covered = np.zeros(label.shape, dtype=np.uint8), np.zeros(label.shape, dtype=bool)
+    for value, ours in known.items():
+        here = label == value
+        mapped[here] = ours
+        covered |= here
+    if not covered.all():
         raise DataError(
-            f"label values {wrong} are none of the published ones: {', '.join(map(str, sorted(known)))}",
+            f"label values {np.unique(label[~covered])[:5].tolist()} are none of the published ones: "
+            f"{', '.join(map(str, sorted(known)))}",
             case=case,
             file=path,
             remedy="restore the published label",
         )
-    table = np.array([known[value] for value in present.tolist()], dtype=np.uint8)
-    return table[inverse].reshape(label.shape)
+    return mapped

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -209,12 +210,21 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 
 def _code_digest(spec: DatasetSpec) -> str:
     """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
-    loader = inspect.getmodule(spec.load)
-    parts = {inspect.getmodule(value) for value in vars(loader).values()} if loader is not None else set()
-    used = {module for module in parts if module is not None and module.__name__.startswith(f"{__package__}.")}
-    modules = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels, *used, loader}
-    sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
+    used = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels}
+    _follow(inspect.getmodule(spec.load), used)
+    sources = [inspect.getsourcefile(module) for module in used] + [__file__]
     return digest(sorted({sha256(source) for source in sources if source is not None}))
+
+
+def _follow(module: ModuleType | None, used: set[ModuleType]) -> None:
+    """Add a module and, of this room, whatever its names come from."""
+    if module is None or module in used:
+        return
+    used.add(module)
+    for value in vars(module).values():
+        origin = inspect.getmodule(value)
+        if origin is not None and origin.__name__.startswith(f"{__package__}."):
+            _follow(origin, used)
 
 
 def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:
