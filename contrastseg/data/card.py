@@ -41,10 +41,11 @@ Dataset001_Mine/imagesTs, labelsTs              optional: a test part, the split
 Dataset001_Mine/patients.csv                    optional: the columns case,patient
 ```
 
-Read are NIfTI (`.nii.gz`, `.nii`) as volumes and PNG, JPEG and BMP as photographs, and the Medical Decathlon's form of
-`dataset.json` (`modality`, one 4-D file a case). Labels given as regions are refused. Without `patients.csv` a case
-counts as a patient: write one if patients have several images. Intensities are normalised by the mean and deviation of
-each case, CT too, unless the suite's `preparation` says otherwise; nothing is resampled unless it says `spacing`.
+Read are NIfTI, NRRD and MetaImage (`.nii.gz`, `.nii`, `.nrrd`, `.mha`) as volumes, PNG, JPEG and BMP as photographs,
+and the Medical Decathlon's form of `dataset.json` (`modality`, one 4-D file a case). Labels given as regions are
+refused. Without `patients.csv` a case counts as a patient: write one if patients have several images. Intensities are
+normalised by the mean and deviation of each case, CT too, unless the suite's `preparation` says otherwise; nothing is
+resampled unless it says `spacing`.
 
 Before anything else, `contrastseg check path/to/Dataset001_Mine` lists every fault at once, and what is odd.
 """
@@ -183,6 +184,8 @@ def _split(row: dict[str, Any], name: str) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else str(value)
 
 
