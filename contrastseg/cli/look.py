@@ -10,35 +10,29 @@ import typer
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
 
 
-def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
+def datasets(
+    as_json: bool = JSON,
+    markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/datasets.md."),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
     """List the data sets and where their files are, with the steps to those that need an account.
 
     Example: `contrastseg datasets --json`
     """
     from contrastseg.data import registry
-    from contrastseg.data.download import locate, registration_steps
-    from contrastseg.errors import DataError
+    from contrastseg.data.card import card, page
 
-    rows: list[dict[str, Any]] = []
-    wanted: list[dict[str, Any]] = []
-    for spec in map(registry.get, registry.names()):
-        row: dict[str, Any] = {"name": spec.name, "title": spec.title, "modality": spec.modality}
-        row |= {"spatial_dims": spec.spatial_dims, "classes": list(spec.classes), "channels": list(spec.channels)}
-        row |= {"splits": list(spec.splits), "licence": spec.licence, "citation": spec.citation}
-        row["access"] = "generated" if spec.generated else "registration" if spec.registration else "open"
-        row["registration"] = list(registration_steps(spec))
-        try:
-            folder = locate(spec, data_root, resources)
-            row["data"] = "generated" if folder is None else str(folder)
-        except DataError as error:
-            row["data"] = error.reason
-            wanted += [row] if spec.registration else []
-        rows.append(row)
+    if markdown:
+        return typer.echo(page(), nl=False)
+    rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
     if as_json:
         return print_json(rows)
     columns = ["name", "title", "modality", "spatial_dims", "access", "licence", "data"]
     print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
-    for row in wanted:
+    for row in rows:
+        if row["available"] or row["access"] != "registration":
+            continue
         typer.echo(f"\n{row['name']} needs a registration:")
         for number, step in enumerate(row["registration"], start=1):
             typer.echo(f"  {number}. {step}")

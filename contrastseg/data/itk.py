@@ -10,6 +10,7 @@ import numpy as np
 from contrastseg.data.formats import reading
 from contrastseg.errors import DataError
 
+ITK_SUFFIXES = (".nrrd", ".mha")
 # ITK's world has x to the patient's left and y to the back (LPS), nibabel's has them to the right and front (RAS).
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, read_nifti, read_photo, reading
+from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, is_nifti, read_nifti, read_photo, reading
+from contrastseg.data.itk import read_itk
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
@@ -244,7 +245,7 @@ def read_volume(
     *,
     typos: Mapping[int, int] | None = None,
 ) -> NativeCase:
-    """Read a volume's NIfTI files: one of several channels (4-D), or one a channel.
+    """Read a volume's files, NIfTI or ITK's: one of several channels (4-D NIfTI), or one a channel.
 
     Args:
         images: The image, or one file for each channel.
@@ -259,7 +260,7 @@ def read_volume(
     """
     channels, grid = [], None
     for path in images:
-        array, spacing, affine = read_nifti(path, case)
+        array, spacing, affine = _read_grid(path, case)
         stack = array if array.ndim == 4 else array[None]
         if grid is None:
             grid = (stack.shape[1:], spacing, affine)
@@ -285,13 +286,17 @@ def read_volume(
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes)
 
 
+def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
+    return read_nifti(path, case) if is_nifti(path) else read_itk(path, case)
+
+
 def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
-    """Read a NIfTI label of any whole numbers: array (z, y, x), spacing, affine.
+    """Read a label of any whole numbers, NIfTI or ITK's: array (z, y, x), spacing, affine.
 
     Raises:
         DataError: The file is unreadable or four-dimensional.
     """
-    array, spacing, affine = read_nifti(path, case)
+    array, spacing, affine = _read_grid(path, case)
     if array.ndim == 4:
         raise DataError(
             f"a 4-D label of shape {array.shape[::-1]}",
