@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry as methods
+from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.uafr import attach_reweighting
 from contrastseg.networks import registry
 from contrastseg.networks.features import FeatureNetwork
@@ -167,17 +168,17 @@ def test_uafr_attaches_by_the_papers_rule(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_pdcr_finds_its_maps_by_stride_or_says_which_there_are(name: str) -> None:
-    taps = methods.get("pdcr")._taps  # type: ignore[attr-defined]
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_maps_are_found_by_stride_or_those_there_are_are_named(name: str, part: Literal["encoder", "decoder"]) -> None:
     for _, network in forms(name):
-        for part in ("encoder", "decoder"):
-            strides = {max(s) for key, s in network.strides.items() if key.startswith(part)}
-            for stride in strides:
-                (found,) = taps(network, part, (stride,))
-                assert found.startswith(part)
-                assert max(network.strides[found]) == stride
-            with pytest.raises(SuiteError, match=r"no .* map of stride 3; there are: \[\d"):
-                taps(network, part, (3,))
+        strides = sorted({max(s) for key, s in network.strides.items() if key.startswith(part)})
+        found = maps_of_strides("pdcr", network, part, strides, "encoder_strides")
+        assert [max(network.strides[key]) for key in found] == strides
+        assert all(key.startswith(part) for key in found)
+        with pytest.raises(SuiteError, match=rf"pdcr: .* {part} map of stride 3; there are: \[\d") as caught:
+            maps_of_strides("pdcr", network, part, [3], "encoder_strides")
+        assert caught.value.remedy is not None
+        assert "encoder_strides" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", NETWORKS)
