@@ -18,7 +18,7 @@ from contrastseg.data.geometry import Geometry
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["datasets", "methods", "doctor", "plan", "download", "prepare", "split", "train", "predict", "score"]
-COMMANDS += ["collect", "compare", "tabulate", "plot", "report"]
+COMMANDS += ["collect", "compare", "tabulate", "plot", "report", "new-method"]
 TRAINING = {
     "steps": 2,
     "batch_size": 2,
