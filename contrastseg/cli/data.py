@@ -59,7 +59,9 @@ def prepare(
 def split(
     dataset: str = DATASET,
     entry: str | None = ENTRY,
-    config: str | None = typer.Option(None, help="`split` settings and `subset`: YAML or JSON file, or JSON text."),
+    config: str | None = typer.Option(
+        None, help="`split` (over the data set's own) and `subset`: YAML or JSON, as file or text."
+    ),
     prepared: Path | None = typer.Option(None, help="Prepared folder; RESOURCES/prepared/ENTRY where left out."),
     output: Path | None = typer.Option(None, help="File to write; RESOURCES/splits/ENTRY.json where left out."),
     resources: Path = RESOURCES,
@@ -69,6 +71,7 @@ def split(
     Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
     """
     from contrastseg.cli.shared import validated
+    from contrastseg.data import registry
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
     from contrastseg.errors import SuiteError, unknown_name
@@ -78,7 +81,7 @@ def split(
         if key not in ("split", "subset"):
             raise SuiteError(unknown_name("key", key, ["split", "subset"]))
     name = entry or dataset
-    settings = validated(SplitSettings, given.get("split", {}))
+    settings = validated(SplitSettings, registry.get(dataset).split.under(given.get("split", {})))
     source = prepared or resources / "prepared" / name
     target = output or resources / "splits" / f"{name}.json"
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))

@@ -85,7 +85,7 @@ def predict(
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
-    from contrastseg.errors import SuiteError, unknown_name
+    from contrastseg.errors import SplitError, SuiteError, unknown_name
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
         raise SuiteError("nothing to predict", remedy="give --input, or --prepared together with --split")
@@ -95,9 +95,11 @@ def predict(
 
     with progress("predicting") as update:
         if prepared is not None and split is not None:
-            from contrastseg.data.splits import Split
+            from contrastseg.data.split_files import Split
 
             patients = getattr(Split.from_file(split), subset)(fold)
+            if not patients:
+                raise SplitError(f"fold {fold} has no {subset} patients", file=split, remedy="predict another part")
             index = predict_prepared(checkpoint, prepared, patients, output, on_case=update)
         else:
             index = predict_files(checkpoint, str(input), output, on_case=update)

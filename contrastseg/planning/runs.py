@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastseg.data import registry as datasets
-from contrastseg.data.splits import labelled_count
+from contrastseg.data.split_files import labelled_count
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.planning.availability import training_patients
@@ -117,13 +117,19 @@ def expand(
         resources: The project's resources folder.
 
     Raises:
-        SuiteError: A budget asks for more patients than there are, or no run is left.
+        SuiteError: A budget asks for more patients than there are, an entry that is to train has no training patients,
+            or no run is left.
     """
     unavailable = dict(unavailable or {})
     runs: list[Run] = []
     skipped: list[dict[str, str]] = []
     for entry in suite.datasets:
         patients = None if entry.name in unavailable else training_patients(entry, data_root, resources)
+        if patients == 0 and entry.evaluate_on:
+            raise SuiteError(
+                f"{entry.name} has no training patients: it is only there for others to be evaluated on",
+                remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train",
+            )
         for method, (labels, reason) in _cells(suite, entry, patients):
             if entry.name in unavailable:
                 reason = f"{entry.name} is not on this machine"

@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, unknown_name
@@ -39,7 +48,8 @@ class DatasetEntry(_Strict):
         spatial_dims: What the networks see: 2 trains on slices of volumes; the data set's own where left out.
         options: Options of the data set.
         preparation: Replaces the data set's own rule, key by key.
-        split: Which patients train, validate and test.
+        split: Which patients train, validate and test; over the data set's own split, key by key. A split of another
+            name starts from the defaults.
         evaluate_on: Entries whose test patients its models predict; itself where left out. With an empty list nothing
             is trained on it: it is there for others to be evaluated on.
         subset: What is missing of the data set here, for every table to say.
@@ -51,7 +61,7 @@ class DatasetEntry(_Strict):
     spatial_dims: Literal[2, 3] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     preparation: dict[str, Any] = Field(default_factory=dict)
-    split: SplitSettings = SplitSettings()
+    split: SplitSettings = Field(default_factory=lambda given: _own_split(given))
     evaluate_on: list[Name]
     subset: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
@@ -71,6 +81,11 @@ class DatasetEntry(_Strict):
         from contrastseg.data import registry
 
         return _known("data set", name, registry.names())
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _over_the_data_set_s_own(cls, value: Any, info: ValidationInfo) -> Any:
+        return _own_split(info.data).under(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _known_options_and_split(self) -> Self:
@@ -199,7 +214,8 @@ class Suite(_Strict):
             for other in entry.evaluate_on:
                 _known(f"entry to evaluate {entry.name} on,", other, entries)
             _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
-            if entry.split.name == "random" and max(self.folds) >= entry.split.folds:
+            drawn = entry.split.name in ("random", "official")
+            if drawn and entry.evaluate_on and max(self.folds) >= entry.split.folds:
                 raise ValueError(
                     f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
                 )
@@ -309,6 +325,13 @@ def load_suite(path: str | Path) -> Suite:
 def json_schema() -> str:
     """The JSON schema of a suite file."""
     return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _own_split(known: Mapping[str, Any]) -> SplitSettings:
+    """The split of the data set that an entry's fields so far name; the usual one where that name was refused."""
+    from contrastseg.data import registry
+
+    return registry.get(known["dataset"]).split if "dataset" in known else SplitSettings()
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.splits import Split
+from contrastseg.data.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
