@@ -1,4 +1,4 @@
-"""download, prepare, split: from published files to what training reads."""
+"""download, prepare, split, pool: from published files to what training reads."""
 
 from __future__ import annotations
 
@@ -87,4 +87,25 @@ def split(
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 
 
-COMMANDS = (download, prepare, split)
+def pool(
+    config: str = typer.Option(help="`entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."),
+    output: Path = typer.Option(help="File to write."),
+    resources: Path = RESOURCES,
+) -> None:
+    """Gather what pre-training without labels may see from several entries, without any case that is tested on.
+
+    Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
+    """
+    from contrastseg.cli.shared import existing, validated
+    from contrastseg.data.pools import PoolSettings, write_pool
+
+    settings = validated(PoolSettings, read_config(config))
+    entries = dict.fromkeys([*settings.sources, *settings.tests])
+    prepared = {name: resources / "prepared" / name for name in entries}
+    splits = {name: resources / "splits" / f"{name}.json" for name in (settings.entry, *settings.tests)}
+    for name, file in splits.items():
+        existing(file, f"split of {name!r}", "run `contrastseg split` first")
+    typer.echo(str(write_pool(settings, prepared, splits, output)))
+
+
+COMMANDS = (download, prepare, split, pool)

@@ -20,6 +20,7 @@ def train(
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
+    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
     initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
     config: str | None = typer.Option(
         None, help="`training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
@@ -50,6 +51,14 @@ def train(
     own = {variant: settings} if settings or variant in kind.variants else {}
     checkpoints = dict(item.partition("=")[::2] for item in initial)
     inputs = {"data": planning.data_digest(data), "split": planning.split_digest(split, fold, draw)}
+    drawn: dict[str, Any] = {}
+    if pool is not None:
+        sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
+        drawn = {
+            "pool": str(pool),
+            "pool_data": {name: str(planning.prepared_folder(name, resources)) for name in sources},
+        }
+        inputs["pool"] = planning.pool_digest(pool, resources)
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
     run = RunConfig(
         **axes,
@@ -61,6 +70,7 @@ def train(
         training=validated(TrainingSettings, given.get("training", {})),
         data=str(data),
         split=str(split),
+        **drawn,
         initial=checkpoints,
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),

@@ -135,10 +135,12 @@ def _sample(part: pd.DataFrame, level: str) -> str:
 
 
 def _splits(material: Material, dataset: str, evaluated_on: str) -> list[str]:
-    """Subset and split of the data trained on, and of the data evaluated on where that is another."""
+    """Subset, split and pool of the data trained on, and of the data evaluated on where that is another."""
     lines = [_split(material, dataset)]
     if evaluated_on != dataset and (tested := _split(material, evaluated_on)):
         lines.append(f"Evaluated on {material.dataset_title(evaluated_on)}: {tested}")
+    if pool := material.facts.entry(dataset).pool:
+        lines.append(f"Stages without labels draw from {' and '.join(pool)}, without any case that is tested on.")
     return [line for line in lines if line]
 
 

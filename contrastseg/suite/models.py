@@ -52,6 +52,9 @@ class DatasetEntry(_Strict):
             name starts from the defaults.
         evaluate_on: Entries whose test patients its models predict; itself where left out. With an empty list nothing
             is trained on it: it is there for others to be evaluated on.
+        pool: Entries whose cases its pre-training without labels draws from, instead of its training patients alone.
+            Its own name among them stands for its training patients, another for all cases of that entry. What the
+            suite is tested on stays out.
         subset: What is missing of the data set here, for every table to say.
         training: Overrides of the suite's training settings on this entry.
     """
@@ -63,6 +66,7 @@ class DatasetEntry(_Strict):
     preparation: dict[str, Any] = Field(default_factory=dict)
     split: SplitSettings = Field(default_factory=lambda given: _own_split(given))
     evaluate_on: list[Name]
+    pool: list[Name] = Field(default_factory=list)
     subset: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -214,6 +218,10 @@ class Suite(_Strict):
             for other in entry.evaluate_on:
                 _known(f"entry to evaluate {entry.name} on,", other, entries)
             _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
+            for other in entry.pool:
+                _known(f"entry in the pool of {entry.name},", other, entries)
+                _fits(entry, self.entry(other))
+            _distinct(f"pool of {entry.name}", entry.pool)
             drawn = entry.split.name in ("random", "official")
             if drawn and entry.evaluate_on and max(self.folds) >= entry.split.folds:
                 raise ValueError(
@@ -325,6 +333,20 @@ def load_suite(path: str | Path) -> Suite:
 def json_schema() -> str:
     """The JSON schema of a suite file."""
     return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
+    """Images of one entry can be shown to networks made for another."""
+    from contrastseg.data import registry
+
+    own, theirs = registry.get(entry.dataset), registry.get(other.dataset)
+    if len(own.channels) != len(theirs.channels):
+        raise ValueError(
+            f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
+            f" {len(own.channels)}"
+        )
+    if (entry.spatial_dims or own.spatial_dims) > theirs.spatial_dims:
+        raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
 
 
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:

@@ -6,8 +6,10 @@ A unit is what one sample is taken from: a case, or one slice of a volume when a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -30,11 +32,11 @@ class Unit:
 
 
 class Storage:
-    """Images, and the labels of the cases that may be read, of some patients.
+    """Images of some cases, and the labels of those whose labels may be read.
 
     Args:
         dataset: The prepared data set.
-        patients: Whose cases to hold.
+        cases: Which cases to hold.
         with_labels: Whether their labels may be read; otherwise label files are not opened at all.
         spatial_dims: 2 takes the slices of volumes apart.
         device: Where samples are wanted.
@@ -44,17 +46,16 @@ class Storage:
     def __init__(
         self,
         dataset: PreparedDataset,
-        patients: Sequence[str],
+        cases: Sequence[str],
         *,
         with_labels: bool,
         spatial_dims: int,
         device: torch.device,
         residency: Literal["auto", "device", "host", "mapped"] = "auto",
     ) -> None:
-        names = dataset.cases_of(list(patients))
-        if not names:
+        if not cases:
             raise TrainingError(
-                f"none of the {len(patients)} patients of this subset has a prepared case",
+                f"no case of {dataset.info.entry} to train on",
                 file=dataset.folder,
                 remedy="prepare the data set again, or correct the split",
             )
@@ -64,7 +65,7 @@ class Storage:
         self.images: dict[str, Tensor] = {}
         self.labels: dict[str, Tensor] = {}
         self.units: list[Unit] = []
-        mapped = {name: dataset.load(name, with_label=with_labels, mmap=True) for name in names}
+        mapped = {name: dataset.load(name, with_label=with_labels, mmap=True) for name in cases}
         size = sum(case.image.nbytes + (0 if case.label is None else case.label.nbytes) for case in mapped.values())
         self.residency: Residency = self._choose(size) if residency == "auto" else residency
         for name, case in mapped.items():
@@ -129,3 +130,41 @@ class Storage:
                 positions = np.argwhere(label == value)
                 found.append(positions[:: max(1, len(positions) // _POINTS_PER_CLASS)][:_POINTS_PER_CLASS])
         return found
+
+
+class JoinedStorage:
+    """The units of several storages as one sequence: those of the first, then those of the second, and so on.
+
+    For data whose labels are not read: a stage that reads labels reads those of one data set.
+
+    Args:
+        parts: A storage per data set, by its name; the data sets may differ in stored type, scale and dimensions.
+    """
+
+    def __init__(self, parts: Mapping[str, Storage]) -> None:
+        self.parts = list(parts.values())
+        self.device = self.parts[0].device
+        self.residency = self.parts[0].residency
+        self.labels: dict[str, Tensor] = {}
+        self.units = [Unit(f"{name}/{u.case}", u.plane) for name, storage in parts.items() for u in storage.units]
+        self._ends = list(accumulate(len(storage.units) for storage in self.parts))
+
+    def _find(self, unit: int) -> tuple[Storage, int]:
+        part = bisect_right(self._ends, unit)
+        return self.parts[part], unit - (self._ends[part - 1] if part else 0)
+
+    def shape(self, unit: int) -> tuple[int, ...]:
+        """Spatial shape of a unit."""
+        storage, own = self._find(unit)
+        return storage.shape(own)
+
+    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], labels: bool = False) -> Tensor:
+        """As `Storage.blocks`."""
+        found = [self._find(unit) for unit in units]
+        one_each = zip(found, starts.split(1), strict=True)
+        return torch.cat([storage.blocks([own], start, shape, labels) for (storage, own), start in one_each])
+
+    def foreground(self, unit: int) -> list[np.ndarray]:
+        """As `Storage.foreground`."""
+        storage, own = self._find(unit)
+        return storage.foreground(own)

@@ -172,6 +172,15 @@ def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_pat
     assert shown.count(there) == shown.count("Evaluated on Invented organs (organs): Subset:") == blocks
 
 
+def test_a_pool_is_said_under_the_data_that_has_it(world):
+    organs = replace(world.facts.entry("organs"), pool=("organs", "archive"))
+    other = replace(world, facts=replace(world.facts, entries={**world.facts.entries, "organs": organs}))
+    for table in build_tables(other.material, default_tables()):
+        for block in table.blocks:
+            said = "Stages without labels draw from organs and archive, without any case that is tested on."
+            assert (said in block.notes) == block.title.startswith("Invented organs")
+
+
 def test_every_method_carries_its_provenance_mark(world):
     marks = {"supervised": "P", "mean_teacher": "O", "pdcr": "R", "uafr (rf)": "P"}
     for table in build_tables(world.material, default_tables()):
