@@ -1,4 +1,4 @@
-"""download, prepare, split: from published files to what training reads."""
+"""download, prepare, split, pool: from published files to what training reads."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def prepare(
 def split(
     dataset: str = DATASET,
     entry: str | None = ENTRY,
-    config: str | None = typer.Option(None, help="`split` settings and `subset`: YAML or JSON file, or JSON text."),
+    config: str | None = typer.Option(
+        None, help="`split` (over the data set's own) and `subset`: YAML or JSON, as file or text."
+    ),
     prepared: Path | None = typer.Option(None, help="Prepared folder; RESOURCES/prepared/ENTRY where left out."),
     output: Path | None = typer.Option(None, help="File to write; RESOURCES/splits/ENTRY.json where left out."),
     resources: Path = RESOURCES,
@@ -89,6 +91,7 @@ def split(
     Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
     """
     from contrastseg.cli.shared import validated
+    from contrastseg.data import registry
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
     from contrastseg.errors import SuiteError, unknown_name
@@ -98,10 +101,31 @@ def split(
         if key not in ("split", "subset"):
             raise SuiteError(unknown_name("key", key, ["split", "subset"]))
     name = entry or dataset
-    settings = validated(SplitSettings, given.get("split", {}))
+    settings = validated(SplitSettings, registry.get(dataset).split.under(given.get("split", {})))
     source = prepared or resources / "prepared" / name
     target = output or resources / "splits" / f"{name}.json"
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 
 
-COMMANDS = (download, prepare, split)
+def pool(
+    config: str = typer.Option(help="`entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."),
+    output: Path = typer.Option(help="File to write."),
+    resources: Path = RESOURCES,
+) -> None:
+    """Gather what pre-training without labels may see from several entries, without any case that is tested on.
+
+    Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
+    """
+    from contrastseg.cli.shared import existing, validated
+    from contrastseg.data.pools import PoolSettings, write_pool
+
+    settings = validated(PoolSettings, read_config(config))
+    entries = dict.fromkeys([*settings.sources, *settings.tests])
+    prepared = {name: resources / "prepared" / name for name in entries}
+    splits = {name: resources / "splits" / f"{name}.json" for name in (settings.entry, *settings.tests)}
+    for name, file in splits.items():
+        existing(file, f"split of {name!r}", "run `contrastseg split` first")
+    typer.echo(str(write_pool(settings, prepared, splits, output)))
+
+
+COMMANDS = (download, prepare, split, pool)

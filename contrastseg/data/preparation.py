@@ -172,6 +172,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "labelled": labelled,
         "shape": "x".join(map(str, case.geometry.shape)),
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
+        "image": _image_hash(native.image),
         "unit": native.unit,
         "notes": list(native.notes),
         "output": _output_hash(job, labelled),
@@ -193,6 +194,15 @@ def _reference(job: _Job) -> Path:
 def _input_hash(path: Path, case: str) -> str:
     with formats.reading(path, case):
         return sha256(path)
+
+
+def _image_hash(image: np.ndarray) -> str:
+    """Of shape and values, so that an image is found again under another name, file format or type."""
+    hashed = hashlib.sha256(repr(tuple(map(int, image.shape))).encode())
+    for channel in image:
+        # Adding zero makes -0.0 the 0.0 it equals.
+        hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
+    return hashed.hexdigest()
 
 
 def _output_hash(job: _Job, labelled: bool) -> str | None:
@@ -245,7 +255,7 @@ def _write_indices(
     folder: Path,
     states: list[dict[str, Any]],
 ) -> None:
-    columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing")
+    columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing", "image")
     rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
     lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
     write_if_changed(folder / "cases.csv", "\n".join(lines) + "\n")
