@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, RESOURCES, progress, read_config
+from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, progress, read_config
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
 ENTRY = typer.Option(None, help="The suite's name for it; its own name where left out.")
 
 
-def download(dataset: str = DATASET, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
-    """Download a data set's published files, checked by sha256; says what to do where an account is needed.
+def download(
+    names: list[str] = typer.Argument(metavar="DATASET...", help="Names of the data sets (`contrastseg datasets`)."),
+    as_json: bool = JSON,
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """Download data sets: resumed, checked by sha256 and unpacked; says what to do where an account is needed.
 
-    Example: `contrastseg download acdc`
+    Example: `contrastseg download isic2016 msd_hippocampus`
     """
+    from contrastseg.data import registry
     from contrastseg.data.download import download_dataset
+    from contrastseg.data.faults import Faults
 
-    folder = download_dataset(dataset, data_root, resources, progress=True)
-    typer.echo("generated, nothing to download" if folder is None else str(folder))
+    rows: list[dict[str, str | None]] = []
+    faults = Faults()
+    for spec in [registry.get(name) for name in dict.fromkeys(names)]:
+        with faults.collect(), progress(f"downloading {spec.name}", in_bytes=True) as update:
+            announce = partial(typer.echo, err=as_json)
+            folder = download_dataset(spec, data_root, resources, announce=announce, progress=update)
+            rows.append({"name": spec.name, "folder": None if folder is None else str(folder)})
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            where = row["folder"] or "generated, nothing to download"
+            typer.echo(where if len(names) == 1 else f"{row['name']}: {where}")
+    faults.raise_any()
 
 
 def prepare(

@@ -16,7 +16,7 @@ def datasets(
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """List the data sets and where their files are.
+    """List the data sets and where their files are, with the steps to those that need an account.
 
     Example: `contrastseg datasets --json`
     """
@@ -28,8 +28,12 @@ def datasets(
     rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
     if as_json:
         return print_json(rows)
-    columns = ["name", "title", "modality", "spatial_dims", "licence", "data"]
+    columns = ["name", "title", "modality", "spatial_dims", "access", "licence", "data"]
     print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
+    for row in (row for row in rows if row["registration"] and not row["here"]):
+        typer.echo(f"\n{row['name']} needs a registration:")
+        for number, step in enumerate(row["registration"], start=1):
+            typer.echo(f"  {number}. {step}")
 
 
 def methods(as_json: bool = JSON) -> None:

@@ -55,11 +55,6 @@ SPEC = DatasetSpec(
     options=AbdomenCt1kOptions,
     preparation=PreparationSettings(intensity="window", window=(-160, 240)),
     folder_names=("AbdomenCT-1K", "abdomenct1k"),
-    registration=(
-        "follow https://github.com/JunMa11/AbdomenCT-1K to the image parts 1 to 3 and the masks (Mask.7z)",
-        "unpack them; the parts may stay in folders of their own",
-        "put all of them below $CONTRASTSEG_DATA/AbdomenCT-1K",
-    ),
     traps=(
         "It was gathered from LiTS, KiTS, tasks of the Decathlon and NIH Pancreas-CT among others: whoever pre-trains "
         "on it and tests on one of those has seen the test patients.",

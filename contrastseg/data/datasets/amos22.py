@@ -72,11 +72,6 @@ SPEC = DatasetSpec(
     options=AmosOptions,
     preparation=PreparationSettings(intensity="percentile"),
     folder_names=("AMOS22", "amos22"),
-    registration=(
-        "no account: read the terms at https://amos22.grand-challenge.org and on the Zenodo record 7262581",
-        "download amos22.zip from that record and unpack it",
-        "put the folder with imagesTr, labelsTr, imagesVa and labelsVa at $CONTRASTSEG_DATA/AMOS22",
-    ),
     traps=(
         "CT and MR lie in the same folders; only the number tells them apart (from 500 on it is MR).",
         "The labels of imagesTs are not public.",

@@ -115,10 +115,6 @@ SPEC = DatasetSpec(
     options=ChaosOptions,
     preparation=PreparationSettings(intensity="percentile"),
     folder_names=("CHAOS", "chaos"),
-    registration=(
-        "no account: download CHAOS_Train_Sets.zip from the Zenodo record 3431873 and unpack it",
-        "put the folder Train_Sets at $CONTRASTSEG_DATA/CHAOS/Train_Sets",
-    ),
     traps=(
         "CT and MR show different patients; in CT only the liver was delineated, the other organs are background.",
         "Both phases of T1-DUAL share one set of masks.",

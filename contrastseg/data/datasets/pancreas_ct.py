@@ -96,13 +96,6 @@ SPEC = DatasetSpec(
     load=load,
     preparation=PreparationSettings(intensity="window", window=(-125, 275), spacing=(1, 1, 1)),
     folder_names=("Pancreas-CT", "pancreas_ct", "NIH-Pancreas"),
-    registration=(
-        "no account: open https://www.cancerimagingarchive.net/collection/pancreas-ct/ and read the data usage policy",
-        "download the images with the NBIA Data Retriever, and TCIA_pancreas_labels-02-05-2017.zip, which is to be "
-        "unpacked",
-        "put the folders PANCREAS_0001, PANCREAS_0002, ... and TCIA_pancreas_labels-02-05-2017 below "
-        "$CONTRASTSEG_DATA/Pancreas-CT",
-    ),
     traps=(
         "Cases 25 and 70 are crops of the scan of case 2 and were withdrawn; they are left out even where they lie "
         "there. Older splits name them.",

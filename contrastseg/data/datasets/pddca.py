@@ -103,11 +103,6 @@ SPEC = DatasetSpec(
     options=PddcaOptions,
     preparation=PreparationSettings(intensity="percentile"),
     folder_names=("PDDCA", "pddca"),
-    registration=(
-        "no account: open http://www.imagenglab.com/newsite/pddca/ and download its three parts",
-        "unpack them",
-        "put the folders 0522c0001, 0522c0002, ... below $CONTRASTSEG_DATA/PDDCA",
-    ),
     traps=(
         "Part 3 has patients for whom some of the nine structures were not delineated; counting them as background "
         "scores right predictions as wrong.",
