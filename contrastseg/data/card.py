@@ -10,10 +10,11 @@ import numpy as np
 
 from contrastseg.data import registry
 from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.download import locate, published_files, registration_steps
+from contrastseg.data.download import locate, registration_steps
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.splits import PARTS, SPLITS_FOLDER, read_published
+from contrastseg.data.table import published_files
 from contrastseg.errors import DataError
 from contrastseg.files import read_json
 
@@ -72,19 +73,19 @@ def card(spec: DatasetSpec, data_root: Path | None = None, resources: Path | Non
         "options": spec.options().model_dump(mode="json"),
         "preparation": spec.preparation.model_dump(mode="json"),
         "folder_names": list(spec.folder_names),
-        "access": "generated" if spec.generated else "registration" if spec.registration else "open",
         "files": [
             {"file": row.file, "address": row.address, "size": row.size}
             for row in published_files(spec.name)
             if row.file
         ],
+        "access": "generated" if spec.generated else "registration" if spec.registration else "open",
         "registration": list(registration_steps(spec)),
         "traps": list(spec.traps),
         "licence": spec.licence,
         "citation": spec.citation,
     }
     if resources is not None:
-        row |= _where(spec, data_root, resources)
+        row["available"], row["data"] = _where(spec, data_root, resources)
         row["prepared"] = _prepared(spec, resources)
     return row
 
@@ -99,13 +100,13 @@ def _counts(split: str) -> dict[str, int]:
     return {part: len(fold[part]) for part in PARTS}
 
 
-def _where(spec: DatasetSpec, data_root: Path | None, resources: Path) -> dict[str, Any]:
-    """Where the files are, or why they are not here."""
+def _where(spec: DatasetSpec, data_root: Path | None, resources: Path) -> tuple[bool, str]:
+    """Whether its files are on this machine; where, or what the matter is."""
     try:
         folder = locate(spec, data_root, resources)
     except DataError as error:
-        return {"data": error.reason, "here": False}
-    return {"data": "generated" if folder is None else str(folder), "here": True}
+        return False, error.reason
+    return True, "generated" if folder is None else str(folder)
 
 
 def _prepared(spec: DatasetSpec, resources: Path) -> dict[str, Any]:
@@ -142,9 +143,15 @@ def page() -> str:
     overview = ["| name | what | dimensions | classes | access |", "| --- | --- | --- | --- | --- |"]
     for row in cards:
         cells = (f"[`{row['name']}`](#{row['name']})", row["modality"], f"{row['spatial_dims']}D")
-        overview.append(_line(*cells, str(len(row["classes"]) - 1), row["access"]))
+        overview.append(_line(*cells, str(len(row["classes"]) - 1), _access(row)))
     sections = [_section(row) for row in cards]
     return "\n".join([_INTRODUCTION, *overview, "", *sections, _OWN_DATA])
+
+
+def _access(row: dict[str, Any]) -> str:
+    if row["cases"] is not None:
+        return "generated"
+    return "registration" if row["registration"] else "download"
 
 
 def _section(row: dict[str, Any]) -> str:
