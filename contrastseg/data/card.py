@@ -73,7 +73,11 @@ def card(spec: DatasetSpec, data_root: Path | None = None, resources: Path | Non
         "options": spec.options().model_dump(mode="json"),
         "preparation": spec.preparation.model_dump(mode="json"),
         "folder_names": list(spec.folder_names),
-        "files": [{"file": row.file, "address": row.address, "size": row.size} for row in published_files(spec.name)],
+        "files": [
+            {"file": row.file, "address": row.address, "size": row.size}
+            for row in published_files(spec.name)
+            if row.file
+        ],
         "access": "generated" if spec.generated else "registration" if spec.registration else "open",
         "registration": list(registration_steps(spec)),
         "traps": list(spec.traps),
