@@ -92,6 +92,7 @@ def split(
     """
     from contrastseg.cli.shared import validated
     from contrastseg.data import registry
+    from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
     from contrastseg.errors import SuiteError, unknown_name
@@ -101,8 +102,9 @@ def split(
         if key not in ("split", "subset"):
             raise SuiteError(unknown_name("key", key, ["split", "subset"]))
     name = entry or dataset
-    settings = validated(SplitSettings, registry.get(dataset).split.under(given.get("split", {})))
     source = prepared or resources / "prepared" / name
+    spec = registry.get(dataset, PreparedDataset(source).info.source["options"])
+    settings = validated(SplitSettings, spec.split.under(given.get("split", {})))
     target = output or resources / "splits" / f"{name}.json"
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 

@@ -355,9 +355,10 @@ def json_schema() -> str:
 
 def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
     """Images of one entry can be shown to networks made for another."""
-    from contrastseg.data import registry
-
-    own, theirs = registry.get(entry.dataset), registry.get(other.dataset)
+    try:
+        own, theirs = entry.spec, other.spec
+    except UnavailableDataError:  # what is not on this machine, the plan lists
+        return
     if len(own.channels) != len(theirs.channels):
         raise ValueError(
             f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
@@ -368,10 +369,15 @@ def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
 
 
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:
-    """The split of the data set that an entry's fields so far name; the usual one where that name was refused."""
+    """The split of the data set that an entry's fields so far name; the usual one where they name none."""
     from contrastseg.data import registry
 
-    return registry.get(known["dataset"]).split if "dataset" in known else SplitSettings()
+    if "dataset" not in known or "options" not in known:
+        return SplitSettings()
+    try:
+        return registry.get(known["dataset"], known["options"]).split
+    except DataError:  # said by those that need the data
+        return SplitSettings()
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> str:

@@ -95,6 +95,7 @@ SPEC = DatasetSpec(
     discover=discover,
     load=load,
     preparation=PreparationSettings(intensity="window", window=(-125, 275), spacing=(1, 1, 1)),
+    splits=("pancreas_ct_62_18", "pancreas_ct_62_20"),
     folder_names=("Pancreas-CT", "pancreas_ct", "NIH-Pancreas"),
     traps=(
         "Cases 25 and 70 are crops of the scan of case 2 and were withdrawn; they are left out even where they lie "
