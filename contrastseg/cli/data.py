@@ -92,19 +92,18 @@ def split(
     """
     from contrastseg.cli.shared import validated
     from contrastseg.data import registry
-    from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
     from contrastseg.errors import SuiteError, unknown_name
 
     given = read_config(config)
     for key in given:
-        if key not in ("split", "subset"):
-            raise SuiteError(unknown_name("key", key, ["split", "subset"]))
+        if key not in ("options", "split", "subset"):
+            raise SuiteError(unknown_name("key", key, ["options", "split", "subset"]))
     name = entry or dataset
     source = prepared or resources / "prepared" / name
-    spec = registry.get(dataset, PreparedDataset(source).info.source["options"])
-    settings = validated(SplitSettings, spec.split.under(given.get("split", {})))
+    own = registry.get(dataset, given.get("options")).split
+    settings = validated(SplitSettings, own.under(given.get("split", {})))
     target = output or resources / "splits" / f"{name}.json"
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 

@@ -142,7 +142,7 @@ class Jobs:
         entry = self.suite.entry(wildcards.dataset)
         draws = max(entry.split.draws, max(self.suite.draws) + 1)
         split = entry.split.model_dump(mode="json") | {"draws": draws}
-        return to_argument({"split": split, "subset": bool(entry.subset)})
+        return to_argument({"options": entry.options, "split": split, "subset": bool(entry.subset)})
 
     def table(self, wildcards: Wildcards) -> str:
         """The settings of one table."""

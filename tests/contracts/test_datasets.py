@@ -80,6 +80,16 @@ def test_its_published_splits_exist(name: str, tmp_path: Path) -> None:
     assert spec.split.name in ("random", *spec.splits), "its own split is one that a suite may name"
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if set(registry.get(name).splits) - {"official"}])
+def test_published_splits_name_patients_as_the_data_set_does(name: str, tmp_path: Path) -> None:
+    spec, small = registry.get(name), miniatures.get(name)
+    small.make(tmp_path / "raw")
+    patients = {case.patient for case in spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults())}
+    for split in set(spec.splits) - {"official"}:
+        named = {patient for fold in read_published(split)["folds"] for part in fold.values() for patient in part}
+        assert patients & named, f"{split} names {sorted(named)[:2]}, the data set {sorted(patients)[:2]}"
+
+
 def test_every_published_split_has_its_data_set() -> None:
     assert {read_published(path.stem)["dataset"] for path in SPLITS_FOLDER.glob("*.json")} <= set(NAMES)
 
