@@ -124,6 +124,18 @@ def test_dense_form_equals_a_loop_over_positions(temperature: float, negatives: 
     assert ours == pytest.approx(sum(losses) / len(losses), rel=1e-5, abs=1e-6)
 
 
+def test_dense_form_leaves_out_what_of_the_queue_does_not_count_for_an_image() -> None:
+    queries, keys, queue = random(2, 5, 4), random(2, 5, 4, seed=1), random(6, 4, seed=2)
+    matches = torch.arange(5).expand(2, -1)
+    valid = torch.tensor([[True, False, True, False, True, True], [False, True, False, True, False, False]])
+    both = dense_info_nce_loss(queries, keys, matches, 0.1, ("queue",), queue, valid)
+    each = [
+        dense_info_nce_loss(queries[b : b + 1], keys[b : b + 1], matches[:1], 0.1, ("queue",), queue[valid[b]])
+        for b in range(2)
+    ]
+    torch.testing.assert_close(both, torch.stack(each).mean())
+
+
 def test_dense_form_refuses_what_it_does_not_know_and_is_zero_without_correspondences() -> None:
     queries = random(2, 3, 4).requires_grad_()
     with pytest.raises(ValueError, match="same_image, batch, queue"):
