@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -71,12 +70,13 @@ class SMPNetwork(FeatureNetwork):
         self.strides = {name: (min(2 ** (level + 1), deepest),) * 2 for level, name in enumerate(names)}
         self.channels = dict(zip(names, encoder.out_channels[1:], strict=True))
 
-    def encode(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The encoder's maps with their names, in order, each computed from the one before after its block."""
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """The encoder's maps, each computed from the one before after its block."""
         encoder = self.encoder
         stem = nn.Sequential(encoder.conv1, encoder.bn1, encoder.relu)
         stages = [stem, nn.Sequential(encoder.maxpool, encoder.layer1), encoder.layer2, encoder.layer3, encoder.layer4]
+        maps: dict[str, Tensor] = {}
         x = images
         for level, stage in enumerate(stages, start=1):
-            x = self.attached(f"encoder{level}", stage(x))
-            yield f"encoder{level}", x
+            x = maps[f"encoder{level}"] = self.attached(f"encoder{level}", stage(x))
+        return maps

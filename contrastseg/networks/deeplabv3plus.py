@@ -35,7 +35,7 @@ class DeepLabV3Plus(SMPNetwork):
         """
         if self.training and len(images) < 2:
             raise SuiteError("deeplabv3plus trains on batches of at least two images", remedy="raise batch_size")
-        maps = dict(self.encode(images))
+        maps = self.encode(images)
         maps["aspp"] = self.attached("aspp", self.decoder.aspp(maps["encoder5"]))
         joined = torch.cat([self.decoder.up(maps["aspp"]), self.decoder.block1(maps["encoder2"])], dim=1)
         maps["decoder1"] = self.attached("decoder1", joined)

@@ -27,7 +27,7 @@ class ResNetUNet(SMPNetwork):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """See `FeatureNetwork.features`."""
-        maps = dict(self.encode(images))
+        maps = self.encode(images)
         x = self.decoder.center(maps["encoder5"])
         for level, block in zip(reversed(range(5)), self.decoder.blocks, strict=True):
             skip = maps.get(f"encoder{level}")

@@ -102,13 +102,18 @@ class VNet(FeatureNetwork):
         self.strides = {name: total[int(name[7:])] for name in order}
         self.channels = {name: channels[int(name[7:])] for name in order}
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """See `FeatureNetwork.features`."""
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """See `FeatureNetwork.encode`."""
         maps: dict[str, Tensor] = {}
         x = images
         for level, stage in enumerate(self.encoder):
             x = maps[f"encoder{level}"] = self.attached(f"encoder{level}", stage(x))
-        x = self.dropout(x)
+        return maps
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """See `FeatureNetwork.features`."""
+        maps = self.encode(images)
+        x = self.dropout(maps[f"encoder{len(self.encoder) - 1}"])
         for level in reversed(range(len(self.decoder))):
             joined = self.up[level](x) + maps[f"encoder{level}"]
             x = maps[f"decoder{level}"] = self.attached(f"decoder{level}", self.decoder[level](joined))

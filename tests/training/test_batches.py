@@ -140,3 +140,14 @@ def test_views_share_what_they_declare_and_differ_in_noise(phantoms: dict[int, A
 def test_no_patient_no_storage(phantoms: dict[int, Any]) -> None:
     with pytest.raises(TrainingError, match="no case of phantom"):
         storage(phantoms[2], 2, patients=0)
+
+
+def test_views_of_one_geometry_may_have_intensities_of_their_own(phantoms: dict[int, Any]) -> None:
+    names = {"plain": View("labelled"), "b": View("labelled", intensity="b"), "c": View("labelled", intensity="c")}
+    batch = Batches({"labelled": source(storage(phantoms[3], 2))}, names)(3)
+    assert torch.equal(batch["plain"].image, source(storage(phantoms[3], 2))(3, "a").image)
+    for name in ("b", "c"):
+        assert torch.equal(batch[name].coordinates, batch["plain"].coordinates)
+        assert torch.equal(batch[name].label, batch["plain"].label)  # type: ignore[arg-type]
+        assert not torch.equal(batch[name].image, batch["plain"].image)
+    assert not torch.equal(batch["b"].image, batch["c"].image)
