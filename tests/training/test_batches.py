@@ -139,3 +139,23 @@ def test_views_share_what_they_declare_and_differ_in_noise(phantoms: dict[int, A
 def test_no_patient_no_storage(phantoms: dict[int, Any]) -> None:
     with pytest.raises(TrainingError, match="none of the 0 patients"):
         storage(phantoms[2], 2, patients=0)
+
+
+def test_samples_say_whose_they_are(phantoms: dict[int, Any]) -> None:
+    data = storage(phantoms[3], 2)
+    dataset = PreparedDataset(phantoms[3].data)
+    patients = Split.from_file(phantoms[3].split).train()[:4]
+    sample = source(data, batch=20)(0, "a")
+    assert sample.patient is not None
+    for unit, patient in zip(sample.unit.tolist(), sample.patient.tolist(), strict=True):
+        assert dataset.patient(data.units[unit].case) == patients[patient]
+
+
+def test_frames_of_a_patient_carry_one_number(phantoms: dict[int, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on ACDC, where each patient has two cases."""
+    dataset = PreparedDataset(phantoms[2].data)
+    pairs = {case: f"patient{index // 2}" for index, case in enumerate(dataset.cases)}
+    monkeypatch.setattr(PreparedDataset, "patient", lambda self, case: pairs[case])
+    monkeypatch.setattr(PreparedDataset, "cases_of", lambda self, patients: list(pairs))
+    data = Storage(dataset, ["patient0"], with_labels=False, spatial_dims=2, device=torch.device("cpu"))
+    assert [unit.patient for unit in data.units] == [index // 2 for index in range(len(pairs))]
