@@ -1,0 +1,52 @@
+"""The queue of keys of earlier batches (He et al., Momentum Contrast, CVPR 2020), as buffers: checkpoints hold it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from contrastseg.losses.info_nce import unit_vectors
+
+_RANDOM, _DROPPED = -1, -2
+
+
+class KeyQueue(nn.Module):
+    """The newest keys, first in, first out; random unit vectors until it has filled, as published.
+
+    Args:
+        size: Keys it holds at most.
+        channels: D.
+        newest_only: Whether an image's older keys leave as a newer one of it enters, so that the queue is never larger
+            than the data. The published queue, much smaller than its data, has no use for that.
+    """
+
+    keys: Tensor
+    owners: Tensor
+    next: Tensor
+
+    def __init__(self, size: int, channels: int, newest_only: bool = False) -> None:
+        super().__init__()
+        self.newest_only = newest_only
+        self.register_buffer("keys", unit_vectors(torch.randn(size, channels)))
+        self.register_buffer("owners", torch.full((size,), _RANDOM))
+        self.register_buffer("next", torch.zeros((), dtype=torch.int64))
+
+    def valid(self, owners: Tensor) -> Tensor:
+        """(N, size): which keys are negatives of queries from images `owners` (N,).
+
+        Keys that were dropped never are; where only an image's newest key is kept, it is none of that image's queries.
+        """
+        present = (self.owners != _DROPPED).expand(len(owners), -1)
+        return present & (self.owners != owners[:, None].to(self.owners.device)) if self.newest_only else present
+
+    @torch.no_grad()
+    def push(self, keys: Tensor, owners: Tensor) -> None:
+        """Enter keys (N, D) of the images `owners` (N,); of more than `size` keys, the last ones."""
+        size = len(self.keys)
+        keys, owners = keys[-size:], owners[-size:].to(self.owners.device)
+        if self.newest_only:
+            self.owners[torch.isin(self.owners, owners)] = _DROPPED
+        where = (self.next + torch.arange(len(keys), device=self.keys.device)) % size
+        self.keys[where] = unit_vectors(keys).to(self.keys.dtype)
+        self.owners[where] = owners
+        self.next.add_(len(keys)).remainder_(size)
