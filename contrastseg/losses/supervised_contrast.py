@@ -1,0 +1,107 @@
+"""Supervised contrast: embeddings of one class attract each other, all others repel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+# Similarities computed at a time. Beyond that, rows are recomputed in the backward pass instead of being kept.
+BLOCK = 2**24
+
+
+def supcon_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    temperature: float = 0.1,
+    *,
+    queue: tuple[Tensor, Tensor] | None = None,
+    denominator: Literal["all", "negatives"] = "all",
+) -> Tensor:
+    """Mean over anchors i of −(1/|P(i)|) Σ_{p∈P(i)} log [ exp(z_i·z_p/τ) / D_ip ], z = embedding / ‖embedding‖.
+
+    P(i) are the other vectors with i's label. D_ip = Σ_{a≠i} exp(z_i·z_a/τ) with `denominator="all"` (Khosla et al.,
+    eq. 2), exp(z_i·z_p/τ) + Σ_{n: other label} exp(z_i·z_n/τ) with `"negatives"` (Wang et al., eq. 3: positives do not
+    compete). Anchors without a positive are left out of the mean; where none has one, the loss is 0.
+
+    Memory is linear in vectors and in width: at most `BLOCK` similarities exist at a time. Computed in float32 at
+    least, whatever the input's precision or autocast.
+
+    Args:
+        embeddings: (N, D), of any length; anchors, and what they are compared with.
+        labels: (N,), integer; any values.
+        temperature: τ.
+        queue: More vectors (M, D) with their labels (M,), to compare with; no anchors, and no gradient reaches them.
+        denominator: What a positive competes with.
+
+    Returns:
+        A scalar ≥ 0.
+
+    Raises:
+        ValueError: Shapes do not fit, or `denominator` is unknown.
+
+    Source:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362;
+        Wang et al., Exploring Cross-Image Pixel Contrast for Semantic Segmentation, ICCV 2021, arXiv 2101.11939.
+    """
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"embeddings (N, D) and labels (N,) are wanted, got {tuple(embeddings.shape)}, {tuple(labels.shape)}"
+        )
+    if denominator not in ("all", "negatives"):
+        raise ValueError(f"denominator is 'all' or 'negatives', got {denominator!r}")
+    with torch.autocast(embeddings.device.type, enabled=False):
+        anchors = _unit(embeddings)
+        columns, column_labels = anchors, labels
+        if queue is not None:
+            columns = torch.cat([anchors, _unit(queue[0].detach().to(anchors))])
+            column_labels = torch.cat([labels, queue[1].to(labels)])
+        members = torch.unique(column_labels, return_inverse=True)[1]
+        positives = torch.bincount(members)[members[: len(anchors)]] - 1
+        index = positives.nonzero()[:, 0]
+        if len(index) == 0:
+            return embeddings.sum() * 0.0
+        row_losses = _against_all if denominator == "all" else _against_negatives
+        blocks = index.split(max(1, BLOCK // len(columns)))
+        arguments = (anchors, columns, members, positives, temperature)
+        if len(blocks) == 1:
+            return row_losses(index, *arguments).mean()
+        losses = [checkpoint(row_losses, block, *arguments, use_reentrant=False) for block in blocks]
+        return torch.cat(losses).mean()
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=1)
+
+
+def _against_all(
+    index: Tensor, anchors: Tensor, columns: Tensor, members: Tensor, positives: Tensor, temperature: float
+) -> Tensor:
+    """Losses (n,) of the anchors `index`, every other vector in the denominator.
+
+    The positives enter through the sum of their class alone, so no mask of the size of the similarities is made.
+    """
+    rows = anchors[index]
+    classes = columns.new_zeros(int(members.max()) + 1, columns.shape[1]).index_add(0, members, columns)
+    others = classes[members[index]] - rows
+    attraction = (rows * others).sum(1) / positives[index] / temperature
+    similarity = (rows / temperature) @ columns.T
+    similarity[torch.arange(len(index), device=index.device), index] = -torch.inf
+    return torch.logsumexp(similarity, dim=1) - attraction
+
+
+def _against_negatives(
+    index: Tensor, anchors: Tensor, columns: Tensor, members: Tensor, positives: Tensor, temperature: float
+) -> Tensor:
+    """Losses (n,) of the anchors `index`, each positive against the vectors of other labels."""
+    similarity = (anchors[index] / temperature) @ columns.T
+    same = members[index][:, None] == members
+    # The lowest number instead of −∞: where a class has no negatives, the gradient is 0 and not NaN.
+    lowest = torch.finfo(similarity.dtype).min
+    repulsion = torch.logsumexp(similarity.masked_fill(same, lowest), dim=1, keepdim=True)
+    competition = F.softplus(repulsion - similarity)
+    itself = competition.gather(1, index[:, None])[:, 0]
+    return (torch.where(same, competition, 0.0).sum(1) - itself) / positives[index]
