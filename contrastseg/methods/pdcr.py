@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
+from contrastseg.methods._taps import map_of_stride
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -139,16 +140,5 @@ class PDCR(Method):
 
     @staticmethod
     def _taps(network: Any, part: str, strides: tuple[int, ...]) -> list[str]:
-        """Names of the encoder or decoder maps with these (largest) strides.
-
-        Raises:
-            SuiteError: The network has no map of that stride; the message lists those it has.
-        """
-        by_stride = {max(s): name for name, s in network.strides.items() if name.startswith(part)}
-        for stride in strides:
-            if stride not in by_stride:
-                raise SuiteError(
-                    f"pdcr: the network has no {part} map of stride {stride}; there are: {sorted(by_stride)}",
-                    remedy=f"set {part}_strides of pdcr, or give the network more levels",
-                )
-        return [by_stride[stride] for stride in strides]
+        """Names of the encoder or decoder maps with these (largest) strides."""
+        return [map_of_stride(network, part, stride) for stride in strides]
