@@ -7,17 +7,18 @@ from torch import Tensor, nn
 
 from contrastseg.losses.info_nce import unit_vectors
 
-_RANDOM, _DROPPED = -1, -2
+_RANDOM, _NOBODY = -1, -2
 
 
 class KeyQueue(nn.Module):
-    """The newest keys, first in, first out; random unit vectors until it has filled, as published.
+    """The newest keys, first in, first out.
 
     Args:
         size: Keys it holds at most.
         channels: D.
         newest_only: Whether an image's older keys leave as a newer one of it enters, so that the queue is never larger
-            than the data. The published queue, much smaller than its data, has no use for that.
+            than the data; it starts empty. Else it holds every key, and random unit vectors until it has filled, as
+            published: much smaller than its data, that queue hardly ever holds an image twice.
     """
 
     keys: Tensor
@@ -28,16 +29,16 @@ class KeyQueue(nn.Module):
         super().__init__()
         self.newest_only = newest_only
         self.register_buffer("keys", unit_vectors(torch.randn(size, channels)))
-        self.register_buffer("owners", torch.full((size,), _RANDOM))
+        self.register_buffer("owners", torch.full((size,), _NOBODY if newest_only else _RANDOM))
         self.register_buffer("next", torch.zeros((), dtype=torch.int64))
 
     def valid(self, owners: Tensor) -> Tensor:
-        """(N, size): which keys are negatives of queries from images `owners` (N,).
+        """(N, size): which places hold a negative of queries from images `owners` (N,).
 
-        Keys that were dropped never are; where only an image's newest key is kept, it is none of that image's queries.
+        Empty places never do; where only an image's newest key is kept, it is none of that image's own queries.
         """
-        present = (self.owners != _DROPPED).expand(len(owners), -1)
-        return present & (self.owners != owners[:, None].to(self.owners.device)) if self.newest_only else present
+        filled = (self.owners != _NOBODY).expand(len(owners), -1)
+        return filled & (self.owners != owners[:, None].to(self.owners.device)) if self.newest_only else filled
 
     @torch.no_grad()
     def push(self, keys: Tensor, owners: Tensor) -> None:
@@ -45,7 +46,7 @@ class KeyQueue(nn.Module):
         size = len(self.keys)
         keys, owners = keys[-size:], owners[-size:].to(self.owners.device)
         if self.newest_only:
-            self.owners[torch.isin(self.owners, owners)] = _DROPPED
+            self.owners[torch.isin(self.owners, owners)] = _NOBODY
         where = (self.next + torch.arange(len(keys), device=self.keys.device)) % size
         self.keys[where] = unit_vectors(keys).to(self.keys.dtype)
         self.owners[where] = owners

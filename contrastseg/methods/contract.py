@@ -52,12 +52,15 @@ class View:
         source: Which samples it shows. The labels of unlabelled samples are never read.
         geometry: Views of one source with the same geometry name share their crop and warp, others have their own;
             coordinates come with each, so that correspondences between them are exact.
+        intensity: Views that share their geometry share their brightness, contrast, gamma and noise too, unless they
+            name intensities of their own.
         noise: Standard deviation of Gaussian noise added last, clipped at twice that; each view draws its own.
         superpixels: Whether it comes with the prepared super-pixel map, warped as the image is.
     """
 
     source: Source
     geometry: str = "a"
+    intensity: str = ""
     noise: float = 0.0
     superpixels: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -23,7 +23,7 @@ class Supervised(Method):
         summary="Trains the network on the labelled cases alone with half cross-entropy, half soft Dice.",
         differs=("The loss and the network are this benchmark's common ones, the same for every method.",),
     )
-    stages = (Stage("train", {"labelled": View("labelled")}),)
+    stages: ClassVar[tuple[Stage, ...]] = (Stage("train", {"labelled": View("labelled")}),)
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """The segmentation loss."""

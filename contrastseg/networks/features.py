@@ -14,7 +14,8 @@ class FeatureNetwork(nn.Module):
     """Base of the networks.
 
     Subclasses set `strides` and `channels` (by feature name, in order of computation) and implement `features` and
-    `classify`; they pass every feature map through `attached(name, map)` before anything else reads it.
+    `classify`; they pass every feature map through `attached(name, map)` before anything else reads it. Names of the
+    encoder's maps begin with `encoder`, of the decoder's with `decoder`.
 
     Attributes:
         strides: Per feature map, the stride along each axis relative to the input.
@@ -33,6 +34,10 @@ class FeatureNetwork(nn.Module):
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps by name, each (B, channels[name], *spatial / strides[name])."""
         raise NotImplementedError
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """The encoder's maps alone; networks override it to spare pre-training the decoder."""
+        return {name: x for name, x in self.features(images).items() if name.startswith("encoder")}
 
     def classify(self, features: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, K, *spatial) from the maps of `features`."""

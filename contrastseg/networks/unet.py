@@ -81,12 +81,18 @@ class UNet(FeatureNetwork):
         self.strides |= {f"decoder{level}": total[level] for level in reversed(range(levels - 1))}
         self.channels = {name: channels[int(name[7:])] for name in self.strides}
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """See `FeatureNetwork.features`."""
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """See `FeatureNetwork.encode`."""
         maps: dict[str, Tensor] = {}
         x = images
         for level, block in enumerate(self.encoder):
             x = maps[f"encoder{level}"] = self.attached(f"encoder{level}", block(x))
+        return maps
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """See `FeatureNetwork.features`."""
+        maps = self.encode(images)
+        x = maps[f"encoder{len(self.encoder) - 1}"]
         for level in reversed(range(len(self.decoder))):
             joined = torch.cat([self.up[level](x), maps[f"encoder{level}"]], dim=1)
             x = maps[f"decoder{level}"] = self.attached(f"decoder{level}", self.decoder[level](joined))

@@ -90,8 +90,8 @@ class Source:
             centres[index] = centre + torch.where(shape >= patch / 2, shift[index] * patch, 0.0)
         return centres
 
-    def __call__(self, step: int, geometry: str, augment: bool = True) -> Sample:
-        """The samples of this step under the warp named `geometry`."""
+    def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
+        """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
         units = self.units(step)
         random = generator(self.seed, step, self.rank, self.name, geometry)
         device = self.storage.device
@@ -115,8 +115,11 @@ class Source:
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
         if augment:
+            own = ("intensity", intensity) if intensity else ()
+            if own:
+                random = generator(self.seed, step, self.rank, self.name, geometry, *own)
             change = augmentation.draw_intensity(random, len(units), self.settings)
-            noise = generator(self.seed, step, self.rank, self.name, geometry, "noise", device=device)
+            noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
             image = augmentation.change_intensity(image, change, noise)
         coordinates = offsets + centres.to(device).reshape(broadcast)
         where = [self.storage.units[unit] for unit in units]
@@ -140,11 +143,11 @@ class Batches:
 
     def __call__(self, step: int) -> dict[str, Sample]:
         """The batch of this step, a `Sample` per view."""
-        looks = {(view.source, view.geometry) for view in self.views.values()}
-        shared = {look: self.sources[look[0]](step, look[1]) for look in sorted(looks)}
+        looks = {(view.source, view.geometry, view.intensity) for view in self.views.values()}
+        shared = {look: self.sources[look[0]](step, *look[1:]) for look in sorted(looks)}
         batch = {}
         for name, view in self.views.items():
-            sample = shared[view.source, view.geometry]
+            sample = shared[view.source, view.geometry, view.intensity]
             if not view.superpixels:
                 sample = replace(sample, superpixels=None)
             if view.noise > 0:

@@ -32,6 +32,16 @@ def test_features_have_the_declared_strides_and_widths(name: str, dims: int) -> 
 
 
 @pytest.mark.parametrize(("name", "dims"), CASES)
+def test_the_encoders_maps_are_the_same_without_the_decoder(name: str, dims: int) -> None:
+    network = make(name, dims)
+    images = torch.randn(1, 2, *[4 * d for d in network.divisor])
+    features, encoded = network.features(images), network.encode(images)
+    assert list(encoded) == [key for key in features if key.startswith("encoder")]
+    for key, value in encoded.items():
+        assert torch.equal(value, features[key])
+
+
+@pytest.mark.parametrize(("name", "dims"), CASES)
 def test_logits_have_the_inputs_grid_and_every_weight_gets_a_gradient(name: str, dims: int) -> None:
     network = make(name, dims)
     images = torch.randn(2, 2, *[4 * d for d in network.divisor])

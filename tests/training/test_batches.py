@@ -159,3 +159,14 @@ def test_frames_of_a_patient_carry_one_number(phantoms: dict[int, Any], monkeypa
     monkeypatch.setattr(PreparedDataset, "cases_of", lambda self, patients: list(pairs))
     data = Storage(dataset, ["patient0"], with_labels=False, spatial_dims=2, device=torch.device("cpu"))
     assert [unit.patient for unit in data.units] == [index // 2 for index in range(len(pairs))]
+
+
+def test_views_of_one_geometry_may_have_intensities_of_their_own(phantoms: dict[int, Any]) -> None:
+    names = {"plain": View("labelled"), "b": View("labelled", intensity="b"), "c": View("labelled", intensity="c")}
+    batch = Batches({"labelled": source(storage(phantoms[3], 2))}, names)(3)
+    assert torch.equal(batch["plain"].image, source(storage(phantoms[3], 2))(3, "a").image)
+    for name in ("b", "c"):
+        assert torch.equal(batch[name].coordinates, batch["plain"].coordinates)
+        assert torch.equal(batch[name].label, batch["plain"].label)  # type: ignore[arg-type]
+        assert not torch.equal(batch[name].image, batch["plain"].image)
+    assert not torch.equal(batch["b"].image, batch["c"].image)

@@ -1,0 +1,144 @@
+"""What methods share that pre-train a network on unlabelled images and then train it as `supervised` does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from contrastseg.errors import SuiteError, TrainingError, unknown_name
+from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
+from contrastseg.methods.supervised import Supervised
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Two views of an image must differ in all that segmentation should not depend on, or telling images apart is easy. The
+# crops are those of a random part of half to all of the extent; flips are the suite's, which knows the anatomy.
+STRONG: Mapping[str, Any] = {
+    "augmentation": {
+        "scale": (0.9, 2.0),
+        "shift": 0.25,
+        "rotation_degrees": 30.0,
+        "brightness": 0.3,
+        "contrast": (0.5, 1.5),
+        "gamma": (0.5, 2.0),
+        "noise": 0.1,
+    }
+}
+STRONG_VIEWS = (
+    "Views are drawn by this benchmark's batched augmentation (crop, rotation, brightness, contrast, gamma, noise), not"
+    " the source's for photographs; a suite sets them under the method's `stages: {pretrain: {augmentation: …}}`."
+)
+POOLING = {"pooling": "max"}
+POOLING_OPTION = {
+    "pooling": "max: of a map that instance norm has centred the mean is almost the same for every image (cosine 0.998"
+    " between ACDC slices in a new network, 0.963 for the maximum; with batch norm 0.93 for both); mean is the source's"
+}
+TWO_VIEWS = {"first": View("unlabelled", "a"), "second": View("unlabelled", "b")}
+LABELLED = {"labelled": View("labelled")}
+
+
+def encoder_maps(network: Any) -> list[str]:
+    """Names of the encoder's maps, in order of computation."""
+    return [name for name in network.channels if name.startswith("encoder")]
+
+
+def decoder_maps(network: Any) -> list[str]:
+    """Names of the decoder's maps, in order of computation: the coarsest first.
+
+    Raises:
+        SuiteError: The network has none.
+    """
+    names = [name for name in network.channels if name.startswith("decoder")]
+    if not names:
+        raise SuiteError("the network has no decoder maps to pre-train", remedy="choose another network, such as unet")
+    return names
+
+
+def encoder_width(network: Any) -> int:
+    """Width of the deepest encoder map, which is what `encoder_vector` gives."""
+    width: int = network.channels[encoder_maps(network)[-1]]
+    return width
+
+
+def encoder_vector(network: Any, images: Tensor, pooling: str) -> Tensor:
+    """(B, width): maximum or mean of the deepest encoder map over its positions. The decoder is not computed.
+
+    Raises:
+        SuiteError: `pooling` is neither `max` nor `mean`.
+    """
+    deepest: Tensor = network.encode(images)[encoder_maps(network)[-1]].flatten(2)
+    if pooling == "max":
+        return deepest.amax(-1)
+    if pooling == "mean":
+        return deepest.mean(-1)
+    raise SuiteError(unknown_name("pooling", pooling, ["max", "mean"]))
+
+
+def momentum_copy(module: nn.Module) -> nn.Module:
+    """A copy that gets no gradient; `update_average` moves it after every step."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+def require_several(sample: Sample, method: str) -> None:
+    """Raise where a batch has nothing to contrast an image with.
+
+    Raises:
+        TrainingError: The batch holds one image.
+    """
+    if len(sample.image) < 2:
+        raise TrainingError(
+            f"{method} contrasts the images of a batch with each other, and a batch has one",
+            remedy="set training.unlabelled_batch_size to 2 or more",
+        )
+
+
+class EncoderPretraining(Supervised):
+    """Base of methods that pre-train the encoder on two views of unlabelled images; only the encoder is handed on.
+
+    Subclasses implement `build_pretraining` and `pretraining_step`, and `after_pretraining_step` where they average.
+    """
+
+    stages: ClassVar[tuple[Stage, ...]] = (
+        Stage("pretrain", TWO_VIEWS, training=STRONG),
+        Stage("train", LABELLED, takes=(Takeover("pretrain", ("network.encoder",)),)),
+    )
+    memory_mb = 6000
+
+    def build(self) -> Mapping[str, nn.Module]:
+        """The network, and what pre-training adds to it."""
+        network = self.task.build_network()
+        return {"network": network, **({} if self.task.stage == "train" else self.build_pretraining(network))}
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The method's own loss while it pre-trains, `supervised`'s after."""
+        if self.task.stage == "train":
+            return super().training_step(batch, step)
+        return self.pretraining_step(batch, step)
+
+    def after_step(self, step: int) -> None:
+        """Move averages and queues while the method pre-trains."""
+        if self.task.stage != "train":
+            self.after_pretraining_step(step)
+
+    def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
+        """Heads, averages and queues of the pre-training stage; `network` is built already."""
+        raise NotImplementedError
+
+    def pretraining_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Named loss terms of a batch of unlabelled views."""
+        raise NotImplementedError
+
+    def after_pretraining_step(self, step: int) -> None:
+        """Called after the optimiser's step of a pre-training stage."""
+
+    def vectors(self, images: Tensor, network: str = "network") -> Tensor:
+        """(B, width) encoder vectors of images, by the module of this name."""
+        return encoder_vector(self.modules[network], images, self.settings["pooling"])
+
+    def both_images(self, batch: Batch) -> Tensor:
+        """(2B, C, *spatial): the first view of every image, then the second, for one pass through the network."""
+        import torch
+
+        return torch.cat([batch["first"].image, batch["second"].image])

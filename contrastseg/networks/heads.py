@@ -1,0 +1,45 @@
+"""Heads that pre-training puts on a network's features and throws away after: for vectors and for maps."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+
+def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: bool = False) -> nn.Sequential:
+    """A multi-layer perceptron for (B, inside) vectors: linear layers with ReLU between them.
+
+    Args:
+        inside: Width of the vectors.
+        hidden: Width between the layers.
+        outside: Width of the result.
+        layers: Linear layers.
+        norm: Whether batch norm follows every layer but the last.
+    """
+    widths = [inside, *[hidden] * (layers - 1), outside]
+    parts: list[nn.Module] = []
+    for index, (before, after) in enumerate(pairwise(widths)):
+        last = index == layers - 1
+        parts.append(nn.Linear(before, after, bias=last or not norm))
+        if not last:
+            parts += [nn.BatchNorm1d(after), nn.ReLU(inplace=True)] if norm else [nn.ReLU(inplace=True)]
+    return nn.Sequential(*parts)
+
+
+def dense_head(inside: int, hidden: int, outside: int, spatial_dims: int, layers: int = 2) -> nn.Sequential:
+    """The same for maps (B, inside, *spatial): 1×1 convolutions, so that every position keeps a vector of its own.
+
+    Args:
+        inside: Width of the map.
+        hidden: Width between the layers.
+        outside: Width of the result.
+        spatial_dims: 2 or 3.
+        layers: Convolutions.
+    """
+    convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
+    widths = [inside, *[hidden] * (layers - 1), outside]
+    parts: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        parts += [convolution(before, after, 1), nn.ReLU(inplace=True)]
+    return nn.Sequential(*parts[:-1])

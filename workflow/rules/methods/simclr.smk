@@ -1,0 +1,3 @@
+use rule train as train_simclr with:
+    wildcard_constraints:
+        method="simclr",

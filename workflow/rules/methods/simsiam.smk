@@ -1,0 +1,3 @@
+use rule train as train_simsiam with:
+    wildcard_constraints:
+        method="simsiam",
