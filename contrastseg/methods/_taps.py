@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contrastseg.errors import SuiteError
+from contrastseg.methods._pretraining import encoder_maps
 
 
 def map_of_stride(network: Any, part: str, stride: int) -> str:
@@ -30,8 +31,7 @@ def deepest_map(network: Any, patch_size: Sequence[int], cells: int = 1) -> str:
     Raises:
         SuiteError: No map has so many.
     """
-    names = [name for name in network.strides if name.startswith("encoder")]
-    for name in reversed(names):
+    for name in reversed(encoder_maps(network)):
         shape = [-(-size // stride) for size, stride in zip(patch_size, network.strides[name], strict=False)]
         if not patch_size or math.prod(shape) >= cells:
             return name

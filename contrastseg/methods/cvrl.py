@@ -95,6 +95,7 @@ class CVRL(Method):
         from torch import nn
 
         from contrastseg.losses.queue import KeyQueue
+        from contrastseg.networks.heads import vector_head
 
         settings = self.settings
         if settings["contrast_on"] not in ("both", "unlabelled"):
@@ -105,7 +106,7 @@ class CVRL(Method):
         width, size = network.channels[self._high], settings["dimensions"]
         parts: dict[str, nn.Module] = {
             "network": network,
-            "high": nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, size)),
+            "high": vector_head(width, width, size),
             "low": nn.Linear(network.channels[self._low], size),
         }
         teacher = nn.ModuleDict(copy.deepcopy(parts)).requires_grad_(False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastseg.errors import SuiteError
@@ -120,6 +120,7 @@ def test_a_small_batch_says_what_is_wrong() -> None:
         make("cvrl", levels=4, sub_volumes=8).training_step(batch(size=1), 0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(shape=st.lists(st.integers(1, 12), min_size=2, max_size=3), cells=st.integers(1, 64))
 def test_grids_have_the_cells_asked_for_and_hardly_more(shape: list[int], cells: int) -> None:
     grid = sub_volume_grid(tuple(shape), cells)
