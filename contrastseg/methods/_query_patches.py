@@ -94,7 +94,9 @@ def patch_positions(boxes: Tensor, patch: Sequence[int], rotation: Tensor | None
     broadcast = (len(boxes),) + (1,) * len(patch) + (len(patch),)
     offsets = grid * (boxes[:, 1] - boxes[:, 0]).reshape(broadcast)
     if rotation is not None:
-        offsets = torch.einsum("nij,n...j->n...i", rotation, offsets)
+        # Autocast would multiply matrices in bfloat16, which misses by pixels.
+        with torch.autocast(boxes.device.type, enabled=False):
+            offsets = torch.einsum("nij,n...j->n...i", rotation, offsets)
     return offsets + boxes.mean(1).reshape(broadcast)
 
 

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from contrastseg.errors import SuiteError
-from contrastseg.methods._pretraining import encoder_maps
+
+
+def encoder_maps(network: Any) -> list[str]:
+    """Names of the encoder's maps, in order of computation."""
+    return [name for name in network.channels if name.startswith("encoder")]
 
 
 def map_of_stride(network: Any, part: str, stride: int) -> str:

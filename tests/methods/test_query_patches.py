@@ -149,6 +149,14 @@ def test_turns_and_mirrors_are_those_of_the_picture() -> None:
     torch.testing.assert_close(mirrored, images.flip(3), atol=1e-4, rtol=1e-4)
 
 
+def test_positions_are_exact_under_autocast() -> None:
+    boxes = boxes_inside((400, 400), 4, 0)
+    turns = torch.linalg.qr(torch.randn(4, 2, 2, generator=generator(0)))[0]
+    expected = geometry.patch_positions(boxes, (32, 32), turns)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(geometry.patch_positions(boxes, (32, 32), turns), expected)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_background_is_looked_for_where_there_is_none_of_the_organ(shape: tuple[int, ...]) -> None:
     foreground = torch.zeros(2, 1, *shape)
