@@ -69,7 +69,8 @@ def sample_region_points(
         start = (count.cumsum(1) - count).gather(1, chosen)
         where = start[..., None] + torch.arange(points, device=view.device)
         picked.append(order.gather(1, where.flatten(1).clamp(max=view.shape[1] - 1)).reshape(where.shape))
-    return RegionPoints(*picked, chosen_score >= 0)
+    first, second = picked
+    return RegionPoints(first, second, chosen_score >= 0)
 
 
 def gather_points(features: Tensor, points: Tensor) -> Tensor:

@@ -1,11 +1,17 @@
-"""Finding a network's feature maps by their stride, for methods that look inside."""
+"""Which of a network's feature maps a method looks at, chosen by stride or by extent."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from contrastseg.errors import SuiteError
+
+
+def encoder_maps(network: Any) -> list[str]:
+    """Names of the encoder's maps, in order of computation."""
+    return [name for name in network.channels if name.startswith("encoder")]
 
 
 def maps_of_strides(
@@ -31,3 +37,19 @@ def maps_of_strides(
                 remedy=f"change {setting} of {method}, or the network",
             )
     return [by_stride[stride] for stride in strides]
+
+
+def deepest_map(network: Any, patch_size: Sequence[int], cells: int = 1) -> str:
+    """Name of the deepest encoder map that has so many cells on a patch; the deepest of all if no patch is known.
+
+    Raises:
+        SuiteError: No map has so many.
+    """
+    for name in reversed(encoder_maps(network)):
+        shape = [-(-size // stride) for size, stride in zip(patch_size, network.strides[name], strict=False)]
+        if not patch_size or math.prod(shape) >= cells:
+            return name
+    raise SuiteError(
+        f"no encoder map has {cells} cells on a patch of {list(patch_size)}",
+        remedy="use larger patches, or ask for fewer cells",
+    )

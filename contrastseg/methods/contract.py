@@ -114,6 +114,8 @@ class Sample:
         case: (B,) index of the case, shared by all slices of a volume.
         position: (B,) where a slice lies in its volume, from 0 (first) to 1 (last); 0.5 for whole cases.
         superpixels: (B, *spatial), int64, 0 = no region; None unless the view asks for it.
+        patient: (B,) index of the patient among the pool's, shared by all cases of a patient; None in samples made by
+            hand without it.
     """
 
     image: Tensor
@@ -123,6 +125,7 @@ class Sample:
     case: Tensor
     position: Tensor
     superpixels: Tensor | None = None
+    patient: Tensor | None = None
 
 
 Batch = Mapping[str, Sample]
@@ -155,7 +158,9 @@ class Task:
         num_classes: Classes including background.
         steps: Length of this stage, for ramps.
         stage: The stage's name.
-        build_network: Makes a freshly initialised network; every call draws anew.
+        build_network: Makes a freshly initialised network; every call draws anew. Networks for other inputs than the
+            image or other outputs than the classes are asked for with `in_channels=` and `num_classes=`.
+        patch_size: Shape of a sample, for choosing feature maps by their extent; empty where it is not known.
     """
 
     spatial_dims: int
@@ -163,7 +168,8 @@ class Task:
     num_classes: int
     steps: int
     stage: str
-    build_network: Callable[[], Any]
+    build_network: Callable[..., Any]
+    patch_size: tuple[int, ...] = ()
 
 
 class Method:

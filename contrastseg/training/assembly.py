@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,12 +29,18 @@ def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Metho
     """The method with freshly initialised modules; initialisation depends on (seed, stage) alone."""
     training = stage_training(config)
 
-    def build_network() -> nn.Module:
-        return build(
-            training.network, spatial_dims=config.spatial_dims, in_channels=in_channels, num_classes=num_classes
-        )
-
-    task = Task(config.spatial_dims, in_channels, num_classes, training.steps, config.stage, build_network)
+    build_network = partial(
+        build, training.network, spatial_dims=config.spatial_dims, in_channels=in_channels, num_classes=num_classes
+    )
+    task = Task(
+        config.spatial_dims,
+        in_channels,
+        num_classes,
+        training.steps,
+        config.stage,
+        build_network,
+        tuple(training.patch_size),
+    )
     method = registry.get(config.method)(task, config.settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "initialisation", config.stage))

@@ -125,7 +125,8 @@ class Source:
         where = [self.storage.units[unit] for unit in units]
         case = torch.tensor([unit.number for unit in where])
         position = torch.tensor([unit.position for unit in where])
-        return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels)
+        patient = torch.tensor([unit.patient for unit in where])
+        return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels, patient)
 
 
 class Batches:

@@ -33,12 +33,14 @@ class Unit:
         plane: Its slice index when units are slices.
         number: Index of the case among those stored.
         position: Of a slice in its volume, 0 to 1; 0.5 for whole cases.
+        patient: Index of the patient among those stored.
     """
 
     case: str
     plane: int | None
     number: int
     position: float
+    patient: int
 
 
 class Storage:
@@ -71,6 +73,7 @@ class Storage:
                 file=dataset.folder,
                 remedy="prepare the data set again, or correct the split",
             )
+        order = {patient: index for index, patient in enumerate(dict.fromkeys(map(dataset.patient, cases)))}
         slices = dataset.info.spatial_dims == 3 and spatial_dims == 2
         self.device = device
         self.scale = dataset.info.scale
@@ -90,11 +93,11 @@ class Storage:
                 self.labels[name] = self._place(case.label)
             if case.superpixels is not None:
                 self.superpixels[name] = self._place(case.superpixels)
-            number, depth = len(self.images) - 1, case.image.shape[1]
+            number, depth, patient = len(self.images) - 1, case.image.shape[1], order[dataset.patient(name)]
             if slices:
-                self.units += [Unit(name, plane, number, plane / max(1, depth - 1)) for plane in range(depth)]
+                self.units += [Unit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)]
             else:
-                self.units.append(Unit(name, None, number, 0.5))
+                self.units.append(Unit(name, None, number, 0.5, patient))
 
     def _choose(self, size: int) -> Residency:
         if self.device.type == "cpu":
@@ -174,8 +177,11 @@ class JoinedStorage:
         }
         self.units: list[Unit] = []
         for name, storage in parts.items():
-            first = self.units[-1].number + 1 if self.units else 0
-            self.units += [replace(u, case=f"{name}/{u.case}", number=first + u.number) for u in storage.units]
+            case, patient = (self.units[-1].number + 1, self.units[-1].patient + 1) if self.units else (0, 0)
+            self.units += [
+                replace(u, case=f"{name}/{u.case}", number=case + u.number, patient=patient + u.patient)
+                for u in storage.units
+            ]
         self._ends = list(accumulate(len(storage.units) for storage in self.parts))
 
     def _find(self, unit: int) -> tuple[Storage, int]:

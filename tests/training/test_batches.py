@@ -142,6 +142,25 @@ def test_no_patient_no_storage(phantoms: dict[int, Any]) -> None:
         storage(phantoms[2], 2, patients=0)
 
 
+def test_samples_say_whose_they_are(phantoms: dict[int, Any]) -> None:
+    data = storage(phantoms[3], 2)
+    dataset = PreparedDataset(phantoms[3].data)
+    patients = Split.from_file(phantoms[3].split).train()[:4]
+    sample = source(data, batch=20)(0, "a")
+    assert sample.patient is not None
+    for unit, patient in zip(sample.unit.tolist(), sample.patient.tolist(), strict=True):
+        assert dataset.patient(data.units[unit].case) == patients[patient]
+
+
+def test_frames_of_a_patient_carry_one_number(phantoms: dict[int, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on ACDC, where each patient has two cases."""
+    dataset = PreparedDataset(phantoms[2].data)
+    pairs = {case: f"patient{index // 2}" for index, case in enumerate(dataset.cases)}
+    monkeypatch.setattr(PreparedDataset, "patient", lambda self, case: pairs[case])
+    data = Storage(dataset, list(pairs), with_labels=False, spatial_dims=2, device=torch.device("cpu"))
+    assert [unit.patient for unit in data.units] == [index // 2 for index in range(len(pairs))]
+
+
 def test_views_of_one_geometry_may_have_intensities_of_their_own(phantoms: dict[int, Any]) -> None:
     names = {"plain": View("labelled"), "b": View("labelled", intensity="b"), "c": View("labelled", intensity="c")}
     batch = Batches({"labelled": source(storage(phantoms[3], 2))}, names)(3)

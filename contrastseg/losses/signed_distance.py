@@ -1,0 +1,49 @@
+"""Signed distance maps of label maps, and the regression to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE = 255
+
+
+def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE) -> Tensor:
+    """Signed distance to the border of every foreground class: negative inside, positive outside, in [−1, 1].
+
+    Each side is divided by its own largest distance in the sample. A class that is absent, or fills all, has no border
+    there: its map is NaN. Distances are in pixels, computed by scipy on the CPU.
+
+    Args:
+        label: (B, *spatial), integer.
+        num_classes: K, background included.
+        ignore_index: Label of unknown pixels: NaN in every map.
+
+    Returns:
+        (B, K−1, *spatial), float32, on the label's device.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    labels = label.cpu().numpy()
+    maps = np.full((len(labels), num_classes - 1, *labels.shape[1:]), np.nan, dtype=np.float32)
+    for sample, values in enumerate(labels):
+        for index in range(num_classes - 1):
+            inside = values == index + 1
+            if inside.any() and not inside.all():
+                outwards, inwards = distance_transform_edt(~inside), distance_transform_edt(inside)
+                maps[sample, index] = outwards / outwards.max() - inwards / inwards.max()
+        maps[sample, :, values == ignore_index] = np.nan
+    return torch.from_numpy(maps).to(label.device)
+
+
+def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:
+    """Mean squared difference where a distance is known; 0 where none is.
+
+    Args:
+        predicted: (B, K−1, *spatial), in [−1, 1].
+        distances: The same shape, NaN where unknown (see `signed_distances`).
+    """
+    known = ~torch.isnan(distances)
+    difference = torch.where(known, predicted.float() - torch.nan_to_num(distances), 0.0)
+    return (difference**2).sum() / known.sum().clamp(min=1)

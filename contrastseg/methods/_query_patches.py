@@ -1,0 +1,142 @@
+"""Query patches: the box around a structure, resampled to a fixed shape, and back.
+
+Everything is in edge coordinates of the image: pixel i covers [i, i + 1], so an image of n pixels is [0, n] and a box
+is where its structure begins and ends. Boxes are (..., 2, d): low edges, high edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def mask_boxes(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """The tight box of every foreground class.
+
+    Args:
+        labels: (B, *spatial), integer.
+        num_classes: K, background included.
+
+    Returns:
+        Boxes (B, K−1, 2, d), float32, and whether the class is there at all (B, K−1); boxes of absent classes are the
+        whole image.
+    """
+    import torch
+
+    shape = labels.shape[1:]
+    lows, highs, present = [], [], []
+    for value in range(1, num_classes):
+        members = labels == value
+        present.append(members.flatten(1).any(1))
+        for axis, size in enumerate(shape):
+            occupied = members.movedim(axis + 1, 1).flatten(2).any(2).int()
+            lows.append(occupied.argmax(1))
+            highs.append(size - occupied.flip(1).argmax(1))
+    found = torch.stack([*lows, *highs], dim=1).reshape(len(labels), 2, num_classes - 1, len(shape))
+    return found.transpose(1, 2).float(), torch.stack(present, dim=1)
+
+
+def widen(boxes: Tensor, margin: float, minimum: float) -> Tensor:
+    """Boxes (N, 2, d) about the same centres, `margin` of a side larger at each end, no side under `minimum` pixels."""
+    sides = ((boxes[:, 1] - boxes[:, 0]) * (1 + 2 * margin)).clamp(min=minimum)
+    return _about(boxes.mean(1), sides)
+
+
+def move(boxes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Boxes (N, 2, d) with centres moved by `shift` (N, d) sides and sides multiplied by `scale` (N, 1) or (N, d)."""
+    sides = boxes[:, 1] - boxes[:, 0]
+    return _about(boxes.mean(1) + shift * sides, sides * scale)
+
+
+def emptiest_boxes(foreground: Tensor, boxes: Tensor, centres: Tensor, points: int = 8) -> Tensor:
+    """Boxes of the same sides where there is least foreground, out of T places each.
+
+    Args:
+        foreground: (N, 1, *spatial), 0 or 1.
+        boxes: (N, 2, d).
+        centres: (N, T, d) in [0, 1]: where in the image to try, as far as the box fits.
+        points: Positions per axis at which the foreground is looked at.
+
+    Returns:
+        (N, 2, d).
+    """
+    import torch
+
+    count, tries, dims = centres.shape
+    sides = boxes[:, 1] - boxes[:, 0]
+    half = (sides / 2)[:, None]
+    extent = torch.tensor(foreground.shape[2:], device=boxes.device, dtype=boxes.dtype)
+    middle = extent / 2
+    low, high = torch.minimum(half, middle), torch.maximum(extent - half, middle)
+    candidates = _about(low + centres * (high - low), sides[:, None].expand(-1, tries, -1))
+    positions = patch_positions(candidates.flatten(0, 1), (points,) * dims)
+    # All places of one image are looked at in one go, side by side along the first axis: no copy of it for each.
+    positions = positions.reshape(count, tries * points, *[points] * (dims - 1), dims)
+    shares = sample_at(foreground, positions).reshape(count, tries, -1).mean(-1)
+    return candidates[torch.arange(count, device=boxes.device), shares.argmin(1)]
+
+
+def patch_positions(boxes: Tensor, patch: Sequence[int], rotation: Tensor | None = None) -> Tensor:
+    """(N, *patch, d): where the centre of every patch pixel lies in the image.
+
+    Args:
+        boxes: (N, 2, d).
+        patch: Shape of a patch.
+        rotation: (N, d, d), applied to pixel offsets from the box's centre; mirrored axes count as rotation.
+    """
+    import torch
+
+    axes = [(torch.arange(n, device=boxes.device, dtype=boxes.dtype) + 0.5) / n - 0.5 for n in patch]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    broadcast = (len(boxes),) + (1,) * len(patch) + (len(patch),)
+    offsets = grid * (boxes[:, 1] - boxes[:, 0]).reshape(broadcast)
+    if rotation is not None:
+        # Autocast would multiply matrices in bfloat16, which misses by pixels.
+        with torch.autocast(boxes.device.type, enabled=False):
+            offsets = torch.einsum("nij,n...j->n...i", rotation, offsets)
+    return offsets + boxes.mean(1).reshape(broadcast)
+
+
+def image_positions(boxes: Tensor, shape: Sequence[int], patch: Sequence[int]) -> Tensor:
+    """(N, *shape, d): where the centre of every image pixel lies in each patch, in the patch's edge coordinates."""
+    import torch
+
+    axes = [torch.arange(n, device=boxes.device, dtype=boxes.dtype) + 0.5 for n in shape]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    broadcast = (len(boxes),) + (1,) * len(shape) + (len(shape),)
+    sides = (boxes[:, 1] - boxes[:, 0]).reshape(broadcast)
+    extent = torch.tensor(patch, device=boxes.device, dtype=boxes.dtype)
+    return (grid - boxes[:, 0].reshape(broadcast)) / sides * extent
+
+
+def sample_at(images: Tensor, positions: Tensor, nearest: bool = False, outside: str = "border") -> Tensor:
+    """Values (N, C, *out) of images (N, C, *spatial) at positions (N, *out, d); `outside`: `border` or `zeros`."""
+    import torch
+    import torch.nn.functional as F
+
+    extent = torch.tensor(images.shape[2:], device=images.device, dtype=positions.dtype)
+    # grid_sample wants the last axis first, and −1…1 from edge to edge.
+    normalised = (positions * (2 / extent) - 1).flip(-1).to(images.dtype)
+    mode = "nearest" if nearest else "bilinear"
+    return F.grid_sample(images, normalised, mode=mode, padding_mode=outside, align_corners=False)
+
+
+def paste(patches: Tensor, boxes: Tensor, shape: Sequence[int]) -> Tensor:
+    """Patches (N, C, *patch) back where their boxes lie in an image: (N, C, *shape), 0 outside the box."""
+    import torch
+
+    patch = patches.shape[2:]
+    positions = image_positions(boxes, shape, patch)
+    extent = torch.tensor(patch, device=boxes.device, dtype=boxes.dtype)
+    inside = ((positions >= 0) & (positions <= extent)).all(-1).unsqueeze(1)
+    return torch.where(inside, sample_at(patches, positions), 0.0)
+
+
+def _about(centres: Tensor, sides: Tensor) -> Tensor:
+    """Boxes (..., 2, d) of these sides about these centres."""
+    import torch
+
+    return torch.stack([centres - sides / 2, centres + sides / 2], dim=-2)

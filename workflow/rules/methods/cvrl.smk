@@ -1,0 +1,3 @@
+use rule train as train_cvrl with:
+    wildcard_constraints:
+        method="cvrl",
