@@ -1,7 +1,7 @@
 """Contrast of image regions: points of one region in two views are positives, points of other regions negatives.
 
 Source:
-    A contrastive sampling loss over super-pixels is published in Localized Region Contrast for Enhancing
+    A contrastive sampling loss over super-pixels is published in Yan et al., Localized Region Contrast for Enhancing
     Self-Supervised Learning in Medical Image Segmentation, MICCAI 2023, arXiv 2304.03406; its formula here is our
     reading.
 """
@@ -69,7 +69,7 @@ def sample_region_points(
         start = (count.cumsum(1) - count).gather(1, chosen)
         where = start[..., None] + torch.arange(points, device=view.device)
         picked.append(order.gather(1, where.flatten(1).clamp(max=view.shape[1] - 1)).reshape(where.shape))
-    return RegionPoints(*picked, chosen_score >= 0)
+    return RegionPoints(picked[0], picked[1], chosen_score >= 0)
 
 
 def gather_points(features: Tensor, points: Tensor) -> Tensor:
