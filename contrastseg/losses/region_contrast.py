@@ -1,7 +1,7 @@
 """Contrast of image regions: points of one region in two views are positives, points of other regions negatives.
 
 Source:
-    A contrastive sampling loss over super-pixels is published in Localized Region Contrast for Enhancing
+    A contrastive sampling loss over super-pixels is published in Yan et al., Localized Region Contrast for Enhancing
     Self-Supervised Learning in Medical Image Segmentation, MICCAI 2023, arXiv 2304.03406; its formula here is our
     reading.
 """

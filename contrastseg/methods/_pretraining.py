@@ -29,7 +29,7 @@ STRONG: Mapping[str, Any] = {
 }
 STRONG_VIEWS = (
     "Views are drawn by this benchmark's batched augmentation (crop, rotation, brightness, contrast, gamma, noise), not"
-    " the source's for photographs; a suite sets them under the method's `stages: {pretrain: {augmentation: …}}`."
+    " the source's for photographs; a suite sets them in the method's `stages`, as `augmentation` of the stage."
 )
 POOLING = {"pooling": "max"}
 POOLING_OPTION = {

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.losses.info_nce import (
     dense_info_nce_loss,
@@ -18,21 +16,9 @@ from contrastseg.losses.info_nce import (
     paired_info_nce_loss,
     similarities,
 )
+from tests.losses.memory import LargestTensor
 
 TEMPERATURES = [0.005, 0.1, 0.5]
-
-
-class LargestTensor(TorchDispatchMode):
-    """Elements of the largest tensor that any operation makes."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for value in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(value, Tensor):
-                self.elements = max(self.elements, value.numel())
-        return result
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

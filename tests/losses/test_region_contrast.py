@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.losses.region_contrast import gather_points, region_contrast_loss, sample_region_points
-from tests.losses.test_info_nce import LargestTensor
+from tests.losses.memory import LargestTensor
 
 POSITIVES: list[Any] = ["one", "all", "average"]
 
