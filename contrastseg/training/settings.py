@@ -69,8 +69,8 @@ class TrainingSettings(_Strict):
 class RunConfig(_Strict):
     """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
 
-    `data` and `split` are folders and files of this machine; they are left out of the digest that decides whether a
-    checkpoint belongs to this run, the content hashes in `inputs` stand for them.
+    `data`, `split` and `raw` are folders and files of this machine; they are left out of the digest that decides
+    whether a checkpoint belongs to this run, the content hashes in `inputs` stand for them.
     """
 
     suite: str = "by-hand"
@@ -90,6 +90,9 @@ class RunConfig(_Strict):
     )
     data: str = Field(description="folder of the prepared data set")
     split: str = Field(description="split file")
+    raw: str | None = Field(
+        None, description="folder of the published files, for engines that train on native images; none if generated"
+    )
     initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
     inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of data, split and earlier stages")
     fingerprint: str = Field("", description="fingerprint of the code that trains")
@@ -97,7 +100,7 @@ class RunConfig(_Strict):
     @property
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
-        return self.model_dump(mode="json", exclude={"data", "split", "initial"})
+        return self.model_dump(mode="json", exclude={"data", "split", "raw", "initial"})
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
