@@ -60,6 +60,8 @@ def stage_fingerprint(stage: str, *, method: str | None = None, dataset: str | N
             from contrastseg.methods import registry
 
             modules.append(registry.module_of(str(method)))
+            engine = registry.get(str(method)).engine
+            modules += [engine] if engine else []
         elif root.endswith("{dataset}"):
             from contrastseg.data import registry as datasets
 

@@ -130,6 +130,13 @@ def test_training_is_its_method_the_loop_networks_and_losses_but_no_other_method
     assert {name for name in seen if name.startswith("contrastseg.evaluation.")} == {"contrastseg.evaluation.overlap"}
 
 
+def test_an_engine_counts_for_its_method_alone():
+    engine = {f"contrastseg.training.nnunet{part}" for part in ("", "_data", "_network", "_trainer")}
+    for stage in ("train", "predict"):
+        assert engine <= modules_of(stage, method="nnunet")
+        assert not engine & modules_of(stage, method="supervised")
+
+
 def test_scoring_is_evaluation_and_the_data_it_reads():
     seen = modules_of("score")
     assert {"contrastseg.evaluation.metrics", "contrastseg.evaluation.conventions"} <= seen

@@ -7,7 +7,17 @@ from typing import Any
 
 import typer
 
-from contrastseg.cli.shared import JSON, RESOURCES, existing, print_json, print_table, progress, read_config, validated
+from contrastseg.cli.shared import (
+    DATA_ROOT,
+    JSON,
+    RESOURCES,
+    existing,
+    print_json,
+    print_table,
+    progress,
+    read_config,
+    validated,
+)
 
 
 def train(
@@ -25,6 +35,7 @@ def train(
     config: str | None = typer.Option(
         None, help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
     ),
+    data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
     """Train one run. Started again after it was stopped, it goes on where it was.
@@ -32,6 +43,9 @@ def train(
     Example: `contrastseg train --dataset lesions --method supervised --labels r0.25 --output /tmp/run`
     """
     from contrastseg import planning
+    from contrastseg.data.cases import PreparedDataset
+    from contrastseg.data.download import locate
+    from contrastseg.data.native import spec_of
     from contrastseg.errors import SuiteError, unknown_name
     from contrastseg.files import read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
@@ -60,18 +74,21 @@ def train(
         }
         inputs["pool"] = planning.pool_digest(pool, resources)
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
+    info = PreparedDataset(data).info
+    raw = None if kind.engine is None else locate(spec_of(info), data_root, resources)
     run = RunConfig(
         **axes,
         suite=given.get("suite", "by-hand"),
         seed=seed,
         stage=kind.stage(stage).name,
-        spatial_dims=given.get("spatial_dims") or read_json(data / "dataset.json")["spatial_dims"],
+        spatial_dims=given.get("spatial_dims") or info.spatial_dims,
         settings=kind.resolve(variant, variants=own),
         training=validated(TrainingSettings, given.get("training", {})),
         stage_training=given.get("stage_training", {}),
         data=str(data),
         split=str(split),
         **drawn,
+        raw=None if raw is None else str(raw),
         initial=checkpoints,
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
@@ -92,11 +109,14 @@ def predict(
     split: Path | None = typer.Option(None, help="Split file."),
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
     subset: str = typer.Option("test", help="Part of the split: test, val or train."),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
 ) -> None:
     """Write label maps in the images' own geometry and format.
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
+    from contrastseg.data.download import locate
     from contrastseg.errors import SplitError, SuiteError, unknown_name
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
@@ -112,7 +132,14 @@ def predict(
             patients = getattr(Split.from_file(split), subset)(fold)
             if not patients:
                 raise SplitError(f"fold {fold} has no {subset} patients", file=split, remedy="predict another part")
-            index = predict_prepared(checkpoint, prepared, patients, output, on_case=update)
+            index = predict_prepared(
+                checkpoint,
+                prepared,
+                patients,
+                output,
+                locate_raw=lambda spec: locate(spec, data_root, resources),
+                on_case=update,
+            )
         else:
             index = predict_files(checkpoint, str(input), output, on_case=update)
     typer.echo(str(index))

@@ -75,6 +75,23 @@ def prepare_outside_image(path: str | Path, info: DatasetJson) -> Case:
     Raises:
         DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
     """
+    case = read_outside_image(path, info)
+    grid = case.geometry
+    native = NativeCase(case.image, None, grid.native_spacing, grid.unit, grid.affine)
+    with naming(RawCase(case.case, case.patient, None, (Path(path),))):
+        return prepare_native(native, info.preparation, grid.native_format, case.case, case.patient, None)
+
+
+def read_outside_image(path: str | Path, info: DatasetJson) -> Case:
+    """Read one image from outside the benchmark as it is, on its native grid.
+
+    Args:
+        path: NIfTI, PNG, JPEG or BMP.
+        info: Card of the prepared data set a network was trained on.
+
+    Raises:
+        DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
+    """
     path = Path(path)
     image, grid = formats.read_image(path)
     name = formats.case_name(path)
@@ -90,9 +107,7 @@ def prepare_outside_image(path: str | Path, info: DatasetJson) -> Case:
         )
     if not np.isfinite(image).all():
         raise DataError("image voxels are NaN or infinite", case=name, file=path, remedy="repair the image")
-    native = NativeCase(image, None, grid.native_spacing, grid.unit, grid.affine)
-    with naming(RawCase(name, name, None, (path,))):
-        return prepare_native(native, info.preparation, grid.native_format, name, name, None)
+    return Case(name, name, None, image, None, grid)
 
 
 class naming:

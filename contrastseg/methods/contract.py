@@ -173,7 +173,21 @@ class Task:
 
 
 class Method:
-    """Base of all methods. Subclasses fill the class attributes and the two or three functions they need."""
+    """Base of all methods. Subclasses fill the class attributes and the two or three functions they need.
+
+    Attributes:
+        name: As suites call it; the file's name.
+        card: Where it comes from.
+        stages: In order; the last one is `train`.
+        defaults: Every setting with its default.
+        variants: Named overrides of the defaults.
+        spatial_dims: Where it is defined.
+        memory_mb: Memory a job of it needs.
+        printed: Its name in tables, where that is not `name`.
+        engine: None trains with this project's loop. Otherwise the dotted name of a module of `contrastseg.training`
+            that trains and predicts in its own way (see `contrastseg.training.engines`), on native images; `build`,
+            the steps and `predict` are then not used.
+    """
 
     name: ClassVar[str]
     card: ClassVar[Card]
@@ -182,6 +196,8 @@ class Method:
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
     spatial_dims: ClassVar[tuple[int, ...]] = (2, 3)
     memory_mb: ClassVar[int] = 4000
+    printed: ClassVar[str | None] = None
+    engine: ClassVar[str | None] = None
 
     def __init__(self, task: Task, settings: Mapping[str, Any]) -> None:
         self.task = task
@@ -208,6 +224,16 @@ class Method:
             if name not in cls.defaults:
                 raise SuiteError(unknown_name(f"setting of {cls.name}", name, list(cls.defaults)))
         return settings
+
+    @classmethod
+    def own_training(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Training settings that follow from the method's own settings; stronger than what the suite says."""
+        return {}
+
+    @classmethod
+    def name_note(cls, settings: Mapping[str, Any]) -> str:
+        """What tables print in brackets behind the name, such as a schedule shorter than the source's."""
+        return ""
 
     @classmethod
     def applies_to(cls, here: Circumstances) -> str | None:

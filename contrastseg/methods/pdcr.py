@@ -96,13 +96,25 @@ class PDCR(Method):
 
         sample = batch["labelled"]
         assert sample.label is not None
-        network, settings = self.modules["network"], self.settings
+        network = self.modules["network"]
         features = network.features(sample.image)
-        terms = {"segmentation": dice_ce_loss(network.classify(features), sample.label)}
+        segmentation = dice_ce_loss(network.classify(features), sample.label)
+        return {"segmentation": segmentation, **self.regularisation(features, sample.label)}
+
+    def regularisation(self, features: Mapping[str, Tensor], label: Tensor) -> dict[str, Tensor]:
+        """The three patch-dragsaw terms, weighted.
+
+        Args:
+            features: Maps of the network by name, (B, C, *spatial / stride).
+            label: (B, *spatial), int64, 255 = ignore.
+        """
+        network, settings = self.modules["network"], self.settings
+        terms = {}
         for part in PARTS:
+            taps = self._taps(network, part)
             losses = [
-                self._term(features[tap], features[tap], network.strides[tap], points, sample.label)
-                for tap, points in zip(self._taps(network, part), settings[f"{part}_points"], strict=True)
+                self._term(features[tap], features[tap], network.strides[tap], points, label)
+                for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
             ]
             terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / len(losses)
         fine, coarse = self._taps(network, "encoder")
@@ -111,7 +123,7 @@ class PDCR(Method):
             self.modules["coarse_adapter"](features[coarse]),
             network.strides[coarse],
             settings["cross_points"],
-            sample.label,
+            label,
         )
         return terms
 

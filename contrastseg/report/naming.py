@@ -30,17 +30,29 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class MethodLabel:
-    """A method (and its variant) with its provenance mark; never printed without it."""
+    """A method (and its variant) with its provenance mark; never printed without it.
+
+    Attributes:
+        method: Its name.
+        variant: Its variant's.
+        mark: The provenance as a letter.
+        meaning: What the letter says.
+        printed: How the method's name is printed.
+        note: What belongs to the name, such as a schedule shorter than the source's.
+    """
 
     method: str
     variant: str
     mark: str
     meaning: str
+    printed: str = ""
+    note: str = ""
 
     @property
     def name(self) -> str:
-        """The method, with the variant in brackets when it is not the default one."""
-        return self.method if self.variant in ("default", "") else f"{self.method} ({self.variant})"
+        """The method, with the variant in brackets when it is not the default one, and what else the name must say."""
+        inside = ", ".join(part for part in (self.variant, self.note) if part not in ("default", ""))
+        return (self.printed or self.method) + (f" ({inside})" if inside else "")
 
     @property
     def plain(self) -> str:
@@ -58,10 +70,24 @@ def provenances(cards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def method_label(method: str, variant: str, provenance: Mapping[str, str]) -> MethodLabel:
+def printed_names(cards: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(method, variant) -> how the method's name is printed and what belongs to it, from the runs' `run.json`."""
+    return {
+        (str(run["method"]), str(run["variant"])): (str(run["printed_name"]), str(run.get("name_note") or ""))
+        for run in cards
+        if run.get("printed_name")
+    }
+
+
+def method_label(
+    method: str,
+    variant: str,
+    provenance: Mapping[str, str],
+    names: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+) -> MethodLabel:
     """The label of one method and variant."""
     mark, meaning = PROVENANCE.get(provenance.get(method, ""), UNKNOWN_PROVENANCE)
-    return MethodLabel(method, variant, mark, meaning)
+    return MethodLabel(method, variant, mark, meaning, *(names or {}).get((method, variant), ("", "")))
 
 
 def metric_title(metric: str, unit: str = "1", arrow: bool = True) -> str:

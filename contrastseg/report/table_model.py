@@ -9,7 +9,15 @@ from typing import Any, Literal
 import pandas as pd
 
 from contrastseg.report.facts import Facts
-from contrastseg.report.naming import MethodLabel, in_order, labelled_counts, method_label, metric_order, provenances
+from contrastseg.report.naming import (
+    MethodLabel,
+    in_order,
+    labelled_counts,
+    method_label,
+    metric_order,
+    printed_names,
+    provenances,
+)
 from contrastseg.report.settings import TableSettings
 
 PLACE = ("dataset", "evaluated_on", "checkpoint")
@@ -90,7 +98,7 @@ class Material:
 
     def label(self, method: str, variant: str) -> MethodLabel:
         """The label of a method with its provenance mark."""
-        return method_label(method, variant, provenances(self.cards))
+        return method_label(method, variant, provenances(self.cards), printed_names(self.cards))
 
     def dataset_title(self, entry: str) -> str:
         """The title of an entry's data set; the entry's own name when it is not known."""

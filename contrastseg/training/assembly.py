@@ -19,10 +19,10 @@ from contrastseg.training.settings import RunConfig, TrainingSettings, merge
 
 
 def stage_training(config: RunConfig) -> TrainingSettings:
-    """The training settings of the run's stage: the suite's, then the method's for it, then the suite's for it."""
-    own = registry.get(config.method).stage(config.stage).training
-    merged = merge(merge(config.training.model_dump(), own), config.stage_training)
-    return TrainingSettings.model_validate(merged)
+    """The run's training settings: the suite's, the method's for the stage, the suite's for it, what settings imply."""
+    method = registry.get(config.method)
+    merged = merge(merge(config.training.model_dump(), method.stage(config.stage).training), config.stage_training)
+    return TrainingSettings.model_validate(merge(merged, method.own_training(config.settings)))
 
 
 def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Method:

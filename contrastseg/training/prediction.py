@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
-from contrastseg.data.preparation import prepare_outside_image
+from contrastseg.data.native import NativeCases, spec_of
+from contrastseg.data.recipe import prepare_outside_image, read_outside_image
+from contrastseg.data.specs import DatasetSpec
 from contrastseg.errors import DataError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, restore, stage_training
+from contrastseg.training.engines import Labeller, engine_of
 from contrastseg.training.inference import case_logits
 from contrastseg.training.settings import RunConfig
 
@@ -27,6 +33,9 @@ class Predictor:
         checkpoint: A checkpoint of `train`. It carries all that is needed: configuration, classes, preparation.
         accelerator: `auto`, `cpu` or `cuda`.
 
+    Attributes:
+        native: Whether it labels cases on their native grid (an engine's do) rather than prepared ones.
+
     Raises:
         CheckpointError: The checkpoint is missing, damaged, or does not fit its method.
     """
@@ -38,28 +47,42 @@ class Predictor:
         self.info = DatasetJson.model_validate(content["dataset"])
         self.training = stage_training(self.config)
         torch.set_num_threads(self.training.threads)
-        self.method: Method = build_method(self.config, len(self.info.channels), len(self.info.classes))
-        restore(self.method, content["modules"], str(checkpoint))
+        engine = engine_of(self.config.method)
+        self.native = engine is not None
         self._claim = devices.claim(accelerator or self.training.accelerator)
         # Not through Fabric: one device and no gradients need nothing of it, and its import takes seconds.
         self.device = torch.device(self._claim.accelerator)
-        self.method.modules.to(self.device).eval()
+        try:
+            self._label = self._prepared_labeller(content) if engine is None else engine.labeller(content, self.device)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepared_labeller(self, content: Mapping[str, Any]) -> Labeller:
+        method: Method = build_method(self.config, len(self.info.channels), len(self.info.classes))
+        restore(method, content["modules"], str(self.checkpoint))
+        method.modules.to(self.device).eval()
+
+        def label(case: Case) -> np.ndarray:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                logits = case_logits(
+                    method.predict,
+                    case.image,
+                    self.info.scale,
+                    self.config.spatial_dims,
+                    self.training.patch_size,
+                    self.device,
+                    self.training.overlap,
+                    self.training.batch_size,
+                )
+            return case.geometry.label_from_logits(logits)
+
+        return label
 
     def write(self, case: Case, folder: Path) -> str:
         """Label one case and write the file into `folder`; returns its name."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = case_logits(
-                self.method.predict,
-                case.image,
-                self.info.scale,
-                self.config.spatial_dims,
-                self.training.patch_size,
-                self.device,
-                self.training.overlap,
-                self.training.batch_size,
-            )
         suffix = ".nii.gz" if case.geometry.native_format == "nifti" else ".png"
-        write_label(folder / f"{case.case}{suffix}", case.geometry.label_from_logits(logits), case.geometry)
+        write_label(folder / f"{case.case}{suffix}", self._label(case), case.geometry)
         return f"{case.case}{suffix}"
 
     def write_index(self, folder: Path, files: dict[str, str]) -> None:
@@ -79,6 +102,7 @@ def predict_prepared(
     output: str | Path,
     *,
     accelerator: str | None = None,
+    locate_raw: Callable[[DatasetSpec], Path | None] = lambda dataset: None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Predict every case of these patients of a prepared data set.
@@ -89,10 +113,13 @@ def predict_prepared(
         patients: Whose cases.
         output: Folder of the label files and of `predictions.json`, which is written last.
         accelerator: Overrides the run's own.
+        locate_raw: The folder with a data set's published files; asked only for methods that look at
+            native images. None is right for generated data.
         on_case: Called with the number of cases done and their total.
 
     Raises:
-        DataError: The data set has other channels or classes than the run was trained with.
+        DataError: The data set has other channels or classes than the run was trained with, or the published files a
+            method needs are not there.
     """
     predictor = Predictor(checkpoint, accelerator)
     try:
@@ -106,9 +133,12 @@ def predict_prepared(
                     remedy="evaluate on a data set with the same channels and classes",
                 )
         names = dataset.cases_of(list(patients))
+        load: Callable[[str], Case] = partial(dataset.load, with_label=False)
+        if predictor.native:
+            load = NativeCases(dataset, locate_raw(spec_of(dataset.info))).load
         files = {}
         for done, name in enumerate(names, start=1):
-            files[name] = predictor.write(dataset.load(name, with_label=False), folder)
+            files[name] = predictor.write(load(name), folder)
             on_case(done, len(names))
         predictor.write_index(folder, files)
         return folder / "predictions.json"
@@ -137,9 +167,10 @@ def predict_files(
         raise DataError("no image here", file=source, remedy=f"give a file or a folder of {', '.join(IMAGE_SUFFIXES)}")
     predictor = Predictor(checkpoint, accelerator)
     try:
+        read = read_outside_image if predictor.native else prepare_outside_image
         files = {}
         for done, path in enumerate(images, start=1):
-            case = prepare_outside_image(path, predictor.info)
+            case = read(path, predictor.info)
             files[case.case] = predictor.write(case, folder)
             on_case(done, len(images))
         predictor.write_index(folder, files)

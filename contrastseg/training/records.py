@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ import contrastseg
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-image")
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the result depends on."""
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of what the result depends on: the packages of every run, and `more`."""
     found = {"contrastseg": contrastseg.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -21,6 +21,7 @@ from contrastseg.methods.contract import View
 from contrastseg.training import checkpoints, devices, records
 from contrastseg.training.assembly import build_method, stage_training, take_over
 from contrastseg.training.batches import Batches, Source
+from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
@@ -57,38 +58,23 @@ def train(
     clock = time.perf_counter()
     claim = claim or devices.claim(training.accelerator)
     try:
-        fabric = _fabric(claim, training)
-        dataset = PreparedDataset(config.data)
         split = Split.from_file(config.split)
         labelled = split.labelled(config.labels, config.draw, config.fold)
+        validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
+        dataset = PreparedDataset(config.data)
         pool, material = None, own_material(config, dataset, split)
         if config.pool:
             pool, material = open_pool(config, dataset, split)
-        method = build_method(config, dataset.in_channels, dataset.num_classes)
-        taken = take_over(method, config)
-        stage = registry.get(config.method).stage(config.stage)
-        views = dict(stage.views)
-        batches = _batches(views, material, config, training, fabric)
-        validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
-        header = {"config": config.model_dump(mode="json"), "dataset": dataset.info.model_dump(mode="json")}
-        validate = partial(validation_dice, method, dataset, validation, training, fabric) if validation else None
-        progress, log = fit(
-            method,
-            batches,
-            training,
-            fabric,
-            output,
-            seed=config.seed,
-            identity=config.identity,
-            header=header,
-            validate=validate,
-            on_step=on_step,
-        )
-        log.close()
+        job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step)
+        engine = engine_of(config.method)
+        outcome = _fit(job, material) if engine is None else engine.fit(job)
+        method = registry.get(config.method)
         record = {
             **config.model_dump(mode="json", exclude={"training", *PLACES}),
-            "training": training.model_dump(mode="json"),
+            "training": {**training.model_dump(mode="json"), **outcome.training},
             "card": _card(config.method),
+            "printed_name": method.printed or method.name,
+            "name_note": method.name_note(config.settings),
             "labelled_patients": labelled,
             "labelled_count": len(labelled),
             "label_ratio": len(labelled) / len(split.train(config.fold)),
@@ -99,28 +85,62 @@ def train(
             "training_patients": len(split.train(config.fold)),
             "split_name": split.name,
             "split_hash": split.hash,
-            "taken_over": {name: sha256(path) for name, path in taken.items()},
-            "steps": progress.step,
-            "best_val_dice": None if not validation else progress.best,
-            "best_val_step": None if not validation else progress.best_step,
-            "parameters": sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
-            "precision": _precision(claim, training),
-            "residency": batches.sources[next(iter(batches.sources))].storage.residency,
-            "versions": records.versions(),
+            "taken_over": dict(outcome.taken_over),
+            "steps": outcome.steps,
+            "best_val_dice": outcome.best,
+            "best_val_step": outcome.best_step,
+            "parameters": outcome.parameters,
+            "precision": outcome.precision,
+            "residency": outcome.residency,
+            "versions": records.versions(outcome.packages),
             "git_commit": records.git_commit(),
-            "hardware": records.hardware(fabric.device),
+            "hardware": records.hardware(job.device),
             "device_uuid": None if claim.device is None else claim.device.uuid,
             "started": started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wall_s": round(time.perf_counter() - clock, 3),
-            "seconds_per_step": progress.seconds / progress.step,
-            "peak_memory_bytes": records.peak_memory_bytes(fabric.device),
+            "seconds_per_step": outcome.seconds / outcome.steps,
+            "peak_memory_bytes": records.peak_memory_bytes(job.device),
         }
         write_json(output / "run.json", record)
         checkpoints.discard_resumable(output / "checkpoints")
         return record
     finally:
         claim.release()
+
+
+def _fit(job: Job, material: Material) -> Outcome:
+    """Train with this project's loop."""
+    config, training, dataset = job.config, job.training, job.dataset
+    fabric = _fabric(job.claim, training)
+    method = build_method(config, dataset.in_channels, dataset.num_classes)
+    taken = take_over(method, config)
+    views = dict(registry.get(config.method).stage(config.stage).views)
+    batches = _batches(views, material, config, training, fabric)
+    validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
+    progress, log = fit(
+        method,
+        batches,
+        training,
+        fabric,
+        job.output,
+        seed=config.seed,
+        identity=config.identity,
+        header=job.header,
+        validate=validate,
+        on_step=job.on_step,
+    )
+    log.close()
+    return Outcome(
+        steps=progress.step,
+        seconds=progress.seconds,
+        parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
+        precision=_precision(job.claim, training),
+        residency=batches.sources[next(iter(batches.sources))].storage.residency,
+        best=progress.best if job.validation else None,
+        best_step=progress.best_step if job.validation else None,
+        taken_over={name: sha256(path) for name, path in taken.items()},
+    )
 
 
 def _precision(claim: devices.Claim, training: TrainingSettings) -> str:

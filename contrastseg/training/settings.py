@@ -66,15 +66,15 @@ class TrainingSettings(_Strict):
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
 
 
-PLACES = ("data", "split", "pool", "pool_data", "initial")
+PLACES = ("data", "split", "pool", "pool_data", "raw", "initial")
 """What of a run's configuration says only where things lie."""
 
 
 class RunConfig(_Strict):
     """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
 
-    `data`, `split`, `pool` and `pool_data` are folders and files of this machine; they are left out of the digest that
-    decides whether a checkpoint belongs to this run, the content hashes in `inputs` stand for them.
+    The `PLACES` are folders and files of this machine; they are left out of the digest that decides whether a
+    checkpoint belongs to this run, the content hashes in `inputs` stand for them.
     """
 
     suite: str = "by-hand"
@@ -96,6 +96,9 @@ class RunConfig(_Strict):
     split: str = Field(description="split file")
     pool: str = Field("", description="pool file of a stage without labels; its training patients alone if unset")
     pool_data: dict[str, str] = Field(default_factory=dict, description="prepared folder of every entry of the pool")
+    raw: str | None = Field(
+        None, description="folder of the published files, for engines that train on native images; none if generated"
+    )
     initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
     inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of what lies in the places above")
     fingerprint: str = Field("", description="fingerprint of the code that trains")

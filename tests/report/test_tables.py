@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -190,6 +191,16 @@ def test_every_method_carries_its_provenance_mark(world):
                 assert row.label.mark == marks[row.label.name]
                 assert f"| {escape_markdown(row.label.plain)} |" in markdown
                 assert f"{escape_latex(row.label.name)}\\textsuperscript{{{row.label.mark}}} &" in latex
+
+
+def test_a_shortened_schedule_is_part_of_the_name(world):
+    named = {"printed_name": "U-Net", "name_note": "20 × 50 iterations"}
+    cards = [card | named if card["method"] in ("uafr", "pdcr") else card for card in world.cards]
+    other = dataclasses.replace(world, cards=cards)
+    assert other.material.label("uafr", "rf").name == "U-Net (rf, 20 × 50 iterations)"
+    assert other.material.label("pdcr", "default").name == "U-Net (20 × 50 iterations)"
+    assert other.material.label("supervised", "default").name == "supervised"
+    assert "U-Net (20 × 50 iterations)" in to_markdown(build(other))
 
 
 def test_a_method_without_a_card_is_marked_unknown(world):

@@ -1,0 +1,114 @@
+"""What trains a run: this project's loop, or the module that a method names as its engine.
+
+An engine is a module of this package with two functions:
+
+- ``fit(job) -> Outcome`` trains the job, resumes what a killed one left, and writes ``checkpoints/last.ckpt`` (readable
+  by `checkpoints.load`, complete in itself), ``log.csv`` and, where validation is asked for, ``best_val.ckpt``;
+- ``labeller(content, device) -> Callable[[Case], label]`` labels native cases from the content of such a checkpoint.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from contrastseg.data.cases import Case, PreparedDataset
+from contrastseg.data.split_files import Split
+from contrastseg.methods import registry
+from contrastseg.training.devices import Claim
+from contrastseg.training.settings import RunConfig, TrainingSettings
+
+Labeller = Callable[[Case], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with what its configuration names, looked up.
+
+    Attributes:
+        config: The run's configuration.
+        training: The settings of its stage.
+        dataset: The prepared data set.
+        split: Who trains and who validates.
+        labelled: The patients whose labels may be read.
+        validation: The patients to validate on; empty where there is nothing to choose by them.
+        claim: The device.
+        output: The run's folder.
+        on_step: Called with the number of steps done.
+    """
+
+    config: RunConfig
+    training: TrainingSettings
+    dataset: PreparedDataset
+    split: Split
+    labelled: list[str]
+    validation: list[str]
+    claim: Claim
+    output: Path
+    on_step: Callable[[int], None]
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What every checkpoint of the run carries beside the weights."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "dataset": self.dataset.info.model_dump(mode="json"),
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        return torch.device(self.claim.accelerator)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went, as far as only its engine knows.
+
+    Attributes:
+        steps: Optimiser steps done.
+        seconds: Time in them, validation and checkpoints not counted.
+        parameters: Trained numbers.
+        precision: Of the computation.
+        residency: Where the training data lay.
+        best: Best validation Dice; None without validation.
+        best_step: Where it was reached; None without validation.
+        taken_over: File hash of the checkpoint each module was taken over from.
+        training: What was done otherwise than the training settings say.
+        packages: What the result depends on beside the packages of every run.
+    """
+
+    steps: int
+    seconds: float
+    parameters: int
+    precision: str
+    residency: str
+    best: float | None = None
+    best_step: int | None = None
+    taken_over: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """The functions of an engine's module."""
+
+    def fit(self, job: Job) -> Outcome:
+        """Train."""
+        ...
+
+    def labeller(self, content: Mapping[str, Any], device: torch.device) -> Labeller:
+        """Predict."""
+        ...
+
+
+def engine_of(method: str) -> Engine | None:
+    """The engine a method names, None for this project's loop."""
+    name = registry.get(method).engine
+    return None if name is None else importlib.import_module(name)

@@ -1,0 +1,12 @@
+# nnU-Net reads the published files itself, and its own schedule is one of days rather than hours.
+use rule train as train_nnunet with:
+    input:
+        data=ancient("resources/prepared/{dataset}/manifest.json"),
+        split=ancient("resources/splits/{dataset}.json"),
+        raw=ancient(JOBS.raw),
+    wildcard_constraints:
+        method="nnunet",
+    resources:
+        gpu=JOBS.gpus,
+        mem_mb=JOBS.memory_mb,
+        runtime=5760,
