@@ -24,7 +24,7 @@ def spec_of(info: DatasetJson) -> DatasetSpec:
 
 def _options(info: DatasetJson) -> dict[str, Any]:
     folder = info.source.get("folder")
-    return {**info.source["options"], **({"path": folder} if folder else {})}
+    return {**(info.source["options"] or {}), **({"path": folder} if folder else {})}
 
 
 class NativeCases:
