@@ -231,7 +231,7 @@ def altered(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     spec = datasets.get("phantom_lesions")
     load = spec.load
     other = dataclasses.replace(spec, load=lambda raw, options: change(load(raw, options)))
-    monkeypatch.setattr(datasets, "get", lambda name: other)
+    monkeypatch.setattr(datasets, "get", lambda name, options=None: other)
 
 
 def test_labels_to_ignore_become_its_ignore_label_and_validation_chooses_a_checkpoint(
