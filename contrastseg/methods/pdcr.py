@@ -108,23 +108,27 @@ class PDCR(Method):
             features: Maps of the network by name, (B, C, *spatial / stride).
             label: (B, *spatial), int64, 255 = ignore.
         """
+        import torch
+
         network, settings = self.modules["network"], self.settings
         terms = {}
-        for part in PARTS:
-            taps = self._taps(network, part)
-            losses = [
-                self._term(features[tap], features[tap], network.strides[tap], points, label)
-                for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
-            ]
-            terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / len(losses)
-        fine, coarse = self._taps(network, "encoder")
-        terms["pdcr_cross"] = settings["cross_weight"] * self._term(
-            self.modules["fine_adapter"](features[fine]),
-            self.modules["coarse_adapter"](features[coarse]),
-            network.strides[coarse],
-            settings["cross_points"],
-            label,
-        )
+        # In full precision: pixels of a patch are counted, which bfloat16 does to 256 and float16 to 2048.
+        with torch.autocast(label.device.type, enabled=False):
+            for part in PARTS:
+                taps = self._taps(network, part)
+                losses = [
+                    self._term(features[tap], features[tap], network.strides[tap], points, label)
+                    for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
+                ]
+                terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / len(losses)
+            fine, coarse = self._taps(network, "encoder")
+            terms["pdcr_cross"] = settings["cross_weight"] * self._term(
+                self.modules["fine_adapter"](features[fine].float()),
+                self.modules["coarse_adapter"](features[coarse].float()),
+                network.strides[coarse],
+                settings["cross_points"],
+                label,
+            )
         return terms
 
     def _term(self, rows: Tensor, columns: Tensor, stride: tuple[int, ...], points: int, label: Tensor) -> Tensor:

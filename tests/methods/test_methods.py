@@ -39,6 +39,18 @@ def test_pdcr_without_weights_is_supervised() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_pdcr_counts_pixels_in_full_precision_whatever_the_network_computes_in(precision: torch.dtype) -> None:
+    method, batch = make("pdcr", 3, "rf"), sample(3)
+    assert batch.label is not None
+    features = {name: value.to(precision) for name, value in method.modules["network"].features(batch.image).items()}
+    with torch.autocast("cpu", precision):
+        mixed = method.regularisation(features, batch.label)  # type: ignore[attr-defined]
+    full = method.regularisation({name: value.float() for name, value in features.items()}, batch.label)  # type: ignore[attr-defined]
+    for name in full:
+        torch.testing.assert_close(mixed[name], full[name], rtol=1e-5, atol=1e-7)
+
+
 def test_pdcr_names_the_strides_there_are() -> None:
     with pytest.raises(SuiteError, match=r"no encoder map of stride 8; there are: \[1, 2, 4\]"):
         make("pdcr", levels=3, decoder_strides=(2, 1))

@@ -68,6 +68,7 @@ def test_only_views_that_ask_for_it_get_the_map(prepared: dict[int, PreparedData
     assert batch["regions"].superpixels is not None
 
 
-def test_maps_that_were_not_prepared_are_an_error(phantoms: dict[int, Any]) -> None:
+def test_maps_that_were_not_prepared_are_an_error(tmp_path: Path) -> None:
+    prepare_dataset("entry", "phantom_lesions", {"cases": 2, "size": [32, 40]}, None, None, tmp_path)
     with pytest.raises(DataError, match="without super-pixels"):
-        source(PreparedDataset(phantoms[2].data), 2, (24, 24))
+        source(PreparedDataset(tmp_path), 2, (24, 24))
