@@ -43,7 +43,8 @@ class CVRL(Method):
             "low_weight": "λ_l = 0.5, likewise",
             "consistency_weight": "γ = 0.1, as in the other semi-supervised methods here",
             "ramp_share": "γ rises over the first 40 % of the steps, as in every semi-supervised method here",
-            "decay": "0.999, reached from 1 − 1/(t+1), so that early weights are forgotten",
+            "decay": "0.999, reached from (1+t)/(10+t), which averages about the last ninth of the steps; up to 0.999,"
+            " 1 − 1/(t+1) would be the mean of all of the first thousand",
             "temperature": "τ = 0.5, of rows; not known from the source",
             "feature_temperature": "τ_f = 0.5, of columns; as τ",
             "contrast_on": "both: labelled and unlabelled samples alike, since no contrast term reads a label;"
@@ -192,7 +193,7 @@ class CVRL(Method):
 
         from contrastseg.losses.consistency import update_average
 
-        decay = min(self.settings["decay"], 1 - 1 / (step + 1))
+        decay = min(self.settings["decay"], (1 + step) / (10 + step))
         for part in PARTS:
             update_average(self.modules["teacher"][part], self.modules[part], decay)
         if self.settings["queue_size"]:

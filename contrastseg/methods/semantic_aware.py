@@ -137,7 +137,7 @@ class SemanticAware(Method):
         modules["patch_network"] = patch_network
         if task.stage == "contrast":
             width = encoder_width(patch_network)
-            modules["projector"] = vector_head(width, width, settings["embedding"], layers=3)
+            modules["projector"] = vector_head(width, width, settings["embedding"])
         elif settings["encoder"] == "frozen":
             patch_network.encoder.requires_grad_(False)
         return modules

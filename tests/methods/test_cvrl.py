@@ -84,7 +84,7 @@ def test_averages_and_queue_move_after_the_step_and_are_in_the_state() -> None:
     method.after_step(1)
     now = method.modules.state_dict()
     torch.testing.assert_close(
-        now["teacher.low.weight"], (state["teacher.low.weight"] + method.modules["low"].weight) / 2
+        now["teacher.low.weight"], (2 * state["teacher.low.weight"] + 9 * method.modules["low"].weight) / 11
     )
     # 8 crops of 4 × 4 cells at the bottleneck enter more vectors than it holds: 100 of 128.
     assert int((now["queue.keys"] != state["queue.keys"]).any(1).sum()) == 100
