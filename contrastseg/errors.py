@@ -48,6 +48,10 @@ class SplitError(ContrastsegError):
     """A split that names absent patients, repeats one, or leaves no one to train or test on."""
 
 
+class PoolError(ContrastsegError):
+    """A pre-training pool that holds a test case, no case at all, or cases that do not fit."""
+
+
 class SuiteError(ContrastsegError):
     """A suite that asks for something that does not exist or contradicts itself."""
 

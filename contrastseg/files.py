@@ -61,6 +61,12 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def md5(path: str | Path) -> str:
+    """The hex MD5 of a file's bytes: what some publishers give; it tells damage, not malice."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def digest(value: Any) -> str:
     """A short (16 hex digits) hash of a JSON-able value, independent of the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

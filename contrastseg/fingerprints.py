@@ -28,6 +28,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "download": ("contrastseg.data.download",),
     "prepare": ("contrastseg.data.preparation", "contrastseg.data.datasets.{dataset}"),
     "split": ("contrastseg.data.splits",),
+    "pool": ("contrastseg.data.pools",),
     "train": ("contrastseg.training.run", "contrastseg.networks.*", "{method}"),
     "predict": ("contrastseg.training.prediction", "contrastseg.networks.*", "{method}"),
     "score": ("contrastseg.evaluation.scoring",),

@@ -17,8 +17,8 @@ from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "train", "predict"]
-COMMANDS += ["score", "collect", "compare", "tabulate", "plot", "report"]
+COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
+COMMANDS += ["predict", "score", "collect", "compare", "tabulate", "plot", "report", "new-method"]
 TRAINING = {
     "steps": 2,
     "batch_size": 2,
@@ -65,7 +65,7 @@ def test_doctor_says_what_this_machine_can_run(tmp_path):
     (tmp_path / "holiday").mkdir()
     checks = {item["name"].strip(): item for item in json.loads(call("doctor", "--json", "--data-root", tmp_path))}
     assert {"Python", "torch", "torchvision", "devices", "snakemake", "LaTeX", "disk"} <= set(checks)
-    assert "nothing here needs it" in checks["torchvision"]["found"]
+    assert checks["torchvision"]["state"] == "ok"
     assert checks["ACDC"]["state"] == "ok"
     assert checks["holiday"]["state"] == "note"
 
@@ -101,6 +101,11 @@ def test_plan_lists_missing_data(tmp_path, monkeypatch):
         (["score", "--prediction", "a.nii.gz", "--reference", "b.nii.gz"], ["a.nii.gz"]),
         (["score", "--prediction", "a", "--reference", "b", "--convention", "mine"], ["mine", "medpy"]),
         (["collect", "--results", "nowhere"], ["nowhere", "contrastseg plan"]),
+        (["pool", "--output", "o", "--config", '{"entri": "a"}'], ["entri", "sources", "tests"]),
+        (
+            ["pool", "--output", "o", "--config", '{"entry": "a", "sources": ["a"], "tests": {"b": [0]}}'],
+            ["split of 'a'", "contrastseg split"],
+        ),
     ],
 )
 def test_errors_say_what_where_and_what_to_do_without_a_traceback(arguments, words, tmp_path):
@@ -210,3 +215,22 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
     call("predict", "--checkpoint", checkpoint, "--input", photograph, "--output", tmp_path / "mine")
     label, _, _ = read_label(tmp_path / "mine" / photograph.name)
     assert label.shape == read_label(photograph)[0].shape
+
+
+def test_a_pool_by_hand_and_a_part_without_patients(tmp_path):
+    resources = ("--resources", tmp_path / "resources")
+    for entry, seed in (("lesions", 0), ("others", 1)):
+        options = {"options": {"cases": 10, "size": [40, 48], "seed": seed}}
+        call("prepare", "phantom_lesions", "--entry", entry, "--config", json.dumps(options), *resources)
+    fractions = {"train": 0.8, "val": 0, "test": 0.2}
+    config = json.dumps({"split": {"fractions": fractions}})
+    split = call("split", "phantom_lesions", "--entry", "lesions", "--config", config, *resources).strip()
+    wanted = {"entry": "lesions", "sources": ["lesions", "others"], "tests": {"lesions": [0]}}
+    path = call("pool", "--config", json.dumps(wanted), "--output", tmp_path / "pool.json", *resources).strip()
+    pool = json.loads(Path(path).read_text())
+    assert (len(pool["used"]), len(pool["left_out"]), len(pool["tests"])) == (16, 4, 2)
+    prepared = tmp_path / "resources" / "prepared" / "lesions"
+    where = ("--prepared", prepared, "--split", split, "--output", "o", "--checkpoint", "x.ckpt")
+    done = process("predict", *where, "--subset", "val", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "SplitError: fold 0 has no val patients" in done.stderr

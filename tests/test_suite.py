@@ -252,3 +252,27 @@ def test_readers_of_yaml_get_what_the_file_says(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(suite()))
     assert load_suite(path) == parse_suite(suite())[0]
+
+
+def split_of(entry: dict | str, **changes):
+    return parse_suite(suite(datasets=[entry], **changes))[0].datasets[0].split
+
+
+def test_the_data_set_s_own_split_is_the_default_and_replaced_key_by_key(monkeypatch):
+    import dataclasses
+
+    from contrastseg.data import registry
+    from contrastseg.data.settings import SplitSettings
+
+    own = SplitSettings(folds=5, draws=3)
+    spec = dataclasses.replace(registry.get("phantom_lesions"), split=own, splits=("official",))
+    monkeypatch.setattr(registry, "specs", lambda: {"phantom_lesions": spec})
+    assert split_of("phantom_lesions", folds=[0, 4]) == own
+    assert split_of({"name": "phantom_lesions", "split": {"seed": 2}}) == own.model_copy(update={"seed": 2})
+    official = split_of({"name": "phantom_lesions", "split": {"name": "official", "val": 0.1}})
+    assert official == SplitSettings(name="official", val=0.1), "another split starts from the defaults"
+    said = complaint(datasets=[{"name": "phantom_lesions", "split": {"name": "official"}}], folds=[0, 1])
+    assert "its split has folds: 1" in said
+    said = complaint(datasets=[{"name": "phantom_lesions", "split": {"val": 0.1}}])
+    assert "fractions.val" in said
+    assert Suite.model_validate(parse_suite(suite())[0].model_dump(mode="json")).datasets[0].split == own

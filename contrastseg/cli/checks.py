@@ -51,12 +51,15 @@ def _torch() -> Check:
 
 
 def _torchvision() -> Check:
+    users = "deeplabv3plus and resnet_unet need it"
     try:
-        importlib.import_module("torchvision")
+        from contrastseg.networks._torchvision import has_stand_ins, import_torchvision
+
+        import_torchvision()
     except (ImportError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        return Check("torchvision", "note", f"unusable ({reason}); nothing here needs it")
-    return Check("torchvision", "ok", f"{version('torchvision')}; nothing here needs it")
+        return Check("torchvision", "note", f"unusable ({str(error).splitlines()[0]}); {users}, nothing else does")
+    operators = ", without its compiled operators, which nothing here uses" if has_stand_ins() else ""
+    return Check("torchvision", "ok", f"{version('torchvision')}{operators}; {users}")
 
 
 def _devices() -> Check:

@@ -1,26 +1,46 @@
-"""download, prepare, split: from published files to what training reads."""
+"""download, prepare, split, pool: from published files to what training reads."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, RESOURCES, progress, read_config
+from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, progress, read_config
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
 ENTRY = typer.Option(None, help="The suite's name for it; its own name where left out.")
 
 
-def download(dataset: str = DATASET, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
-    """Download a data set's published files, checked by sha256; says what to do where an account is needed.
+def download(
+    names: list[str] = typer.Argument(metavar="DATASET...", help="Names of the data sets (`contrastseg datasets`)."),
+    as_json: bool = JSON,
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """Download data sets: resumed, checked by sha256 and unpacked; says what to do where an account is needed.
 
-    Example: `contrastseg download acdc`
+    Example: `contrastseg download isic2016 msd_hippocampus`
     """
+    from contrastseg.data import registry
     from contrastseg.data.download import download_dataset
+    from contrastseg.data.faults import Faults
 
-    folder = download_dataset(dataset, data_root, resources, progress=True)
-    typer.echo("generated, nothing to download" if folder is None else str(folder))
+    rows: list[dict[str, str | None]] = []
+    faults = Faults()
+    for spec in [registry.get(name) for name in dict.fromkeys(names)]:
+        with faults.collect(), progress(f"downloading {spec.name}", in_bytes=True) as update:
+            announce = partial(typer.echo, err=as_json)
+            folder = download_dataset(spec, data_root, resources, announce=announce, progress=update)
+            rows.append({"name": spec.name, "folder": None if folder is None else str(folder)})
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            where = row["folder"] or "generated, nothing to download"
+            typer.echo(where if len(names) == 1 else f"{row['name']}: {where}")
+    faults.raise_any()
 
 
 def prepare(
@@ -59,7 +79,9 @@ def prepare(
 def split(
     dataset: str = DATASET,
     entry: str | None = ENTRY,
-    config: str | None = typer.Option(None, help="`split` settings and `subset`: YAML or JSON file, or JSON text."),
+    config: str | None = typer.Option(
+        None, help="`split` (over the data set's own) and `subset`: YAML or JSON, as file or text."
+    ),
     prepared: Path | None = typer.Option(None, help="Prepared folder; RESOURCES/prepared/ENTRY where left out."),
     output: Path | None = typer.Option(None, help="File to write; RESOURCES/splits/ENTRY.json where left out."),
     resources: Path = RESOURCES,
@@ -69,19 +91,42 @@ def split(
     Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
     """
     from contrastseg.cli.shared import validated
+    from contrastseg.data import registry
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
     from contrastseg.errors import SuiteError, unknown_name
 
     given = read_config(config)
     for key in given:
-        if key not in ("split", "subset"):
-            raise SuiteError(unknown_name("key", key, ["split", "subset"]))
+        if key not in ("options", "split", "subset"):
+            raise SuiteError(unknown_name("key", key, ["options", "split", "subset"]))
     name = entry or dataset
-    settings = validated(SplitSettings, given.get("split", {}))
     source = prepared or resources / "prepared" / name
+    own = registry.get(dataset, given.get("options")).split
+    settings = validated(SplitSettings, own.under(given.get("split", {})))
     target = output or resources / "splits" / f"{name}.json"
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 
 
-COMMANDS = (download, prepare, split)
+def pool(
+    config: str = typer.Option(help="`entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."),
+    output: Path = typer.Option(help="File to write."),
+    resources: Path = RESOURCES,
+) -> None:
+    """Gather what pre-training without labels may see from several entries, without any case that is tested on.
+
+    Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
+    """
+    from contrastseg.cli.shared import existing, validated
+    from contrastseg.data.pools import PoolSettings, write_pool
+
+    settings = validated(PoolSettings, read_config(config))
+    entries = dict.fromkeys([*settings.sources, *settings.tests])
+    prepared = {name: resources / "prepared" / name for name in entries}
+    splits = {name: resources / "splits" / f"{name}.json" for name in (settings.entry, *settings.tests)}
+    for name, file in splits.items():
+        existing(file, f"split of {name!r}", "run `contrastseg split` first")
+    typer.echo(str(write_pool(settings, prepared, splits, output)))
+
+
+COMMANDS = (download, prepare, split, pool)

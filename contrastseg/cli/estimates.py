@@ -40,7 +40,8 @@ def estimate(plan: Plan) -> dict[str, Any]:
     gigabytes = sum(left[key] * fmean(size[key]) for key in measured) / 1e9
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
-    jobs = 2 * len(entries) + len(pretraining) + len(plan.runs) + 2 * len(evaluations) + drawings + 5
+    made = 2 * len(entries) + len(plan.pools()) + len(pretraining) + len(plan.runs)
+    jobs = made + 2 * len(evaluations) + drawings + 5
     text = " (not known before one run of each: " + ", ".join(unknown) + ")" if unknown else ""
     return {
         "runs": len(plan.runs),

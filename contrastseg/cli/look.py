@@ -10,53 +10,79 @@ import typer
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
 
 
-def datasets(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
-    """List the data sets and where their files are.
+def datasets(
+    as_json: bool = JSON,
+    markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/datasets.md."),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """List the data sets and where their files are, with the steps to those that need an account.
 
     Example: `contrastseg datasets --json`
     """
     from contrastseg.data import registry
-    from contrastseg.data.download import locate
-    from contrastseg.errors import DataError
+    from contrastseg.data.card import card, page
 
-    rows: list[dict[str, Any]] = []
-    for name in registry.names():
-        spec = registry.get(name)
-        try:
-            folder = locate(spec, data_root, resources)
-            where = "generated" if folder is None else str(folder)
-        except DataError as error:
-            where = error.reason
-        described: dict[str, Any] = {"title": spec.title, "modality": spec.modality, "spatial_dims": spec.spatial_dims}
-        described |= {"classes": list(spec.classes), "channels": list(spec.channels), "splits": list(spec.splits)}
-        rows.append({"name": name, **described, "licence": spec.licence, "citation": spec.citation, "data": where})
+    if markdown:
+        return typer.echo(page(), nl=False)
+    rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
     if as_json:
         return print_json(rows)
-    columns = ["name", "title", "modality", "spatial_dims", "licence", "data"]
+    columns = ["name", "title", "modality", "spatial_dims", "access", "licence", "data"]
     print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
+    for row in rows:
+        if row["available"] or row["access"] != "registration":
+            continue
+        typer.echo(f"\n{row['name']} needs a registration:")
+        for number, step in enumerate(row["registration"], start=1):
+            typer.echo(f"  {number}. {step}")
 
 
-def methods(as_json: bool = JSON) -> None:
-    """List the methods with their provenance, data use and settings.
+def methods(
+    as_json: bool = JSON,
+    measured: Path = typer.Option(
+        Path("benchmarks/speed/results"), help="Folder of measured parameters and step costs, methods-<hardware>.csv."
+    ),
+) -> None:
+    """List the methods with their stages, data use, provenance and settings, and what a step costs where measured.
 
     Example: `contrastseg methods --json`
     """
+    from contrastseg.cli.measured import measurements
     from contrastseg.methods import registry
 
+    costs = measurements(measured)
+    unknown: dict[str, Any] = {"parameters": None, "cost": {}, "measured_on": None}
     rows: list[dict[str, Any]] = []
     for name in registry.names():
         method = registry.get(name)
         card = {**vars(method.card), "differs": list(method.card.differs), "options": dict(method.card.options)}
         stages = [{"name": stage.name, "data": stage.data} for stage in method.stages]
         settings = {"variants": sorted(method.variants), "settings": dict(method.defaults)}
-        rows.append({"name": name, **card, "stages": stages, "spatial_dims": list(method.spatial_dims), **settings})
+        rows.append(
+            {
+                "name": name,
+                **card,
+                "stages": stages,
+                "spatial_dims": list(method.spatial_dims),
+                **settings,
+                **costs.get(name, unknown),
+            }
+        )
     if as_json:
         return print_json(rows)
     table = [
-        [row["name"], row["title"], row["provenance"], str(row["year"]), ", ".join(s["data"] for s in row["stages"])]
+        [
+            row["name"],
+            " → ".join(f"{stage['name']}: {stage['data']}" for stage in row["stages"]),
+            row["provenance"],
+            row["paper"],
+            "" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
+            " → ".join(f"{cost:g}×" for cost in row["cost"].values()),
+        ]
         for row in rows
     ]
-    print_table("Methods", ["name", "title", "provenance", "year", "data"], table)
+    print_table("Methods", ["name", "stages and data", "provenance", "paper", "parameters", "cost of a step"], table)
 
 
 def check(

@@ -20,6 +20,7 @@ def train(
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
+    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
     initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
     config: str | None = typer.Option(
         None, help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
@@ -50,6 +51,14 @@ def train(
     own = {variant: settings} if settings or variant in kind.variants else {}
     checkpoints = dict(item.partition("=")[::2] for item in initial)
     inputs = {"data": planning.data_digest(data), "split": planning.split_digest(split, fold, draw)}
+    drawn: dict[str, Any] = {}
+    if pool is not None:
+        sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
+        drawn = {
+            "pool": str(pool),
+            "pool_data": {name: str(planning.prepared_folder(name, resources)) for name in sources},
+        }
+        inputs["pool"] = planning.pool_digest(pool, resources)
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
     run = RunConfig(
         **axes,
@@ -62,6 +71,7 @@ def train(
         stage_training=given.get("stage_training", {}),
         data=str(data),
         split=str(split),
+        **drawn,
         initial=checkpoints,
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
@@ -87,7 +97,7 @@ def predict(
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
-    from contrastseg.errors import SuiteError, unknown_name
+    from contrastseg.errors import SplitError, SuiteError, unknown_name
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
         raise SuiteError("nothing to predict", remedy="give --input, or --prepared together with --split")
@@ -97,9 +107,11 @@ def predict(
 
     with progress("predicting") as update:
         if prepared is not None and split is not None:
-            from contrastseg.data.splits import Split
+            from contrastseg.data.split_files import Split
 
             patients = getattr(Split.from_file(split), subset)(fold)
+            if not patients:
+                raise SplitError(f"fold {fold} has no {subset} patients", file=split, remedy="predict another part")
             index = predict_prepared(checkpoint, prepared, patients, output, on_case=update)
         else:
             index = predict_files(checkpoint, str(input), output, on_case=update)

@@ -105,7 +105,8 @@ class PreparedDataset:
     def index(self) -> pd.DataFrame:
         """``cases.csv``: one row a case, sorted by case.
 
-        Columns: case, patient, frame, part, stratum, labelled (bool), shape, spacing; empty where there is none.
+        Columns: case, patient, frame, part, stratum, labelled (bool), shape, spacing, image (SHA-256 of the native
+        image); empty where there is none.
         """
         table = pd.read_csv(self.folder / "cases.csv", dtype=str, keep_default_na=False)
         return table.assign(labelled=table["labelled"] == "true")
@@ -168,6 +169,10 @@ class PreparedDataset:
     def patient(self, case: str) -> str:
         """Whom the case shows."""
         return str(self._row(case)["patient"])
+
+    def image_hash(self, case: str) -> str:
+        """SHA-256 of the native image's shape and values: the same for the same image, whatever its file is called."""
+        return str(self._row(case)["image"])
 
     def native_name(self, case: str) -> str:
         """The file name labels of this case have in their native format."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import nnunet, observations, registry
-from contrastseg.data.checks import native_faults
+from contrastseg.data.checks import label_values, native_faults
 from contrastseg.data.faults import Faults
 from contrastseg.data.observations import CaseFacts, Observation
 from contrastseg.data.recipe import naming
@@ -138,18 +138,22 @@ def _facts(spec: DatasetSpec, raw: RawCase, options: Any, faults: Faults) -> Cas
 
 def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
     """What the observations need to know of a case; its arrays need not be kept."""
-    values = None if native.label is None else np.bincount(native.label.ravel(), minlength=256)
     hashed = hashlib.sha256(repr((native.image.shape, native.image.dtype.str)).encode())
     hashed.update(np.ascontiguousarray(native.image).data)
-    finite = [channel[np.isfinite(channel)] for channel in native.image]
     return CaseFacts(
         case=raw.case,
         patient=raw.patient,
         shape=native.image.shape[1:],
         spacing=native.spacing,
         affine=native.affine,
-        ranges=tuple((float(part.min()), float(part.max())) if part.size else (0.0, 0.0) for part in finite),
+        ranges=tuple(_range(channel) for channel in native.image),
         image_hash=hashed.hexdigest(),
-        labels=None if values is None else tuple(np.flatnonzero(values).tolist()),
+        labels=None if native.label is None else tuple(label_values(native.label)),
         notes=native.notes,
     )
+
+
+def _range(channel: np.ndarray) -> tuple[float, float]:
+    finite = np.isfinite(channel)
+    values = channel if finite.all() else channel[finite]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)

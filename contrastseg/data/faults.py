@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +66,18 @@ def room_on_disk(folder: Path) -> Iterator[None]:
         raise DataError(
             "no space left on the disk", file=folder, remedy="free some space and run again: finished cases are kept"
         ) from error
+
+
+def require_room(folder: Path, needed: int, what: str, remedy: str = "free some space and run again") -> None:
+    """Check that `needed` bytes fit on the disk of `folder`, before anything is written there.
+
+    Raises:
+        DataError: They do not.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"no space left on the disk for {what}: it takes {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free",
+            file=folder,
+            remedy=remedy,
+        )

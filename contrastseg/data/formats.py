@@ -1,4 +1,4 @@
-"""Image and label files: NIfTI for volumes; PNG, JPEG and BMP for photographs. Arrays come in array order."""
+"""Image and label files: NIfTI and h5 for volumes; PNG, JPEG and BMP for photographs. Arrays come in array order."""
 
 from __future__ import annotations
 
@@ -88,6 +88,24 @@ def read_nifti(
     if array.ndim not in (2, 3, 4):
         raise DataError(f"a NIfTI file of {array.ndim} dimensions", case=case, file=path, remedy="give 3-D volumes")
     return array.transpose(), zooms[::-1] if known else None, affine.tolist()
+
+
+def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Read ``image`` and ``label`` of an h5 file as they are stored; their order of axes differs between data sets.
+
+    Raises:
+        DataError: The file is unreadable or lacks one of the two.
+    """
+    import h5py
+
+    path = Path(path)
+    with reading(path, case), h5py.File(path) as file:
+        missing = [key for key in ("image", "label") if key not in file]
+        if missing:
+            raise DataError(
+                f"the file has no {' and no '.join(missing)}", case=case, file=path, remedy="restore the published file"
+            )
+        return file["image"][()], file["label"][()]
 
 
 def read_photo(path: str | Path, case: str | None = None) -> np.ndarray:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, read_nifti, read_photo, reading
+from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, is_nifti, read_nifti, read_photo, reading
+from contrastseg.data.itk import read_itk
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
@@ -118,6 +119,48 @@ def photos_in_parts(
     return list(found.values())
 
 
+def find(raw: Path, pattern: str, faults: Faults, prefix: str = "") -> dict[str, Path]:
+    """Files below a folder by the case they belong to; a second file of a case is a fault.
+
+    Args:
+        raw: The folder.
+        pattern: Regular expression with the group ``case`` for the end of the path below `raw`, whole names only.
+            Resource forks that macOS leaves behind (``._name``) match nothing.
+        faults: Takes what is wrong.
+        prefix: Completes the group to the case's name.
+    """
+    expression = re.compile(rf"(?:.*/)?{pattern}")
+
+    def case(path: Path) -> str | None:
+        match = expression.fullmatch(path.relative_to(raw).as_posix())
+        return f"{prefix}{match['case']}" if match and not path.name.startswith("._") else None
+
+    return by_case(raw.rglob("*"), case, faults)
+
+
+def volume_pairs(raw: Path, image: str, label: str, faults: Faults, expected: str) -> list[RawCase]:
+    """The cases of a layout with one image and one label file a patient, who lends the case the name.
+
+    Args:
+        raw: The folder.
+        image: Pattern of the images, see `find`.
+        label: Pattern of the labels.
+        faults: Takes what is wrong.
+        expected: An example of a file that should be there.
+
+    Raises:
+        DataError: Nothing was found, and no fault says why.
+    """
+    found = pairs(find(raw, image, faults), find(raw, label, faults), faults)
+    require_cases(found, faults, raw, expected)
+    return [RawCase(case, case, None, files) for case, files in found.items()]
+
+
+def load_volume(raw: RawCase, options: Any) -> NativeCase:
+    """Read a case whose files are one NIfTI image and one NIfTI label with the values 0..K-1."""
+    return read_volume(raw.files[:1], raw.files[1], raw.case)
+
+
 def require_folder(raw: Path | None, name: str) -> Path:
     """The folder with the published files.
 
@@ -199,8 +242,10 @@ def read_volume(
     case: str,
     values: Mapping[int, int] | None = None,
     notes: tuple[str, ...] = (),
+    *,
+    typos: Mapping[int, int] | None = None,
 ) -> NativeCase:
-    """Read a volume's NIfTI files: one of several channels (4-D), or one a channel.
+    """Read a volume's files, NIfTI or ITK's: one of several channels (4-D NIfTI), or one a channel.
 
     Args:
         images: The image, or one file for each channel.
@@ -208,13 +253,14 @@ def read_volume(
         case: For messages.
         values: Published label values to ours; all others are an error. None leaves values as they are.
         notes: What a reader of the tables should know.
+        typos: Label values that are known misprints of published ones; a note says where one was read.
 
     Raises:
         DataError: A file is unreadable, shapes or affines of the files differ, or a label value is unknown.
     """
     channels, grid = [], None
     for path in images:
-        array, spacing, affine = read_nifti(path, case)
+        array, spacing, affine = _read_grid(path, case)
         stack = array if array.ndim == 4 else array[None]
         if grid is None:
             grid = (stack.shape[1:], spacing, affine)
@@ -230,23 +276,27 @@ def read_volume(
     image = channels[0] if len(channels) == 1 else np.concatenate(channels)
     mapped = None
     if label is not None:
-        mapped, label_affine = _read_label(label, case, values)
-        if mapped.shape != grid[0]:
-            raise DataError(
-                f"the image has shape {grid[0]}, its label {mapped.shape}",
-                case=case,
-                file=label,
-                remedy="restore the published pair of files",
-            )
-        if not np.allclose(grid[2], label_affine, atol=1e-3):
-            raise DataError(
-                "the affines of image and label differ", case=case, file=label, remedy="restore the published pair"
-            )
+        array, _, label_affine = read_label_volume(label, case)
+        for wrong, right in (typos or {}).items():
+            if (array == wrong).any():
+                array = np.where(array == wrong, array.dtype.type(right), array)
+                notes = (*notes, f"label value {wrong} read as {right}")
+        mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
+        same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label)
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes)
 
 
-def _read_label(path: Path, case: str, values: Mapping[int, int] | None) -> tuple[np.ndarray, list[list[float]]]:
-    array, _, affine = read_nifti(path, case)
+def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
+    return read_nifti(path, case) if is_nifti(path) else read_itk(path, case)
+
+
+def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
+    """Read a label of any whole numbers, NIfTI or ITK's: array (z, y, x), spacing, affine.
+
+    Raises:
+        DataError: The file is unreadable or four-dimensional.
+    """
+    array, spacing, affine = _read_grid(path, case)
     if array.ndim == 4:
         raise DataError(
             f"a 4-D label of shape {array.shape[::-1]}",
@@ -254,7 +304,27 @@ def _read_label(path: Path, case: str, values: Mapping[int, int] | None) -> tupl
             file=path,
             remedy="give one label map of the image's 3-D grid",
         )
-    return as_label(array, case, path) if values is None else map_values(array, values, case, path), affine
+    return array, spacing, affine
+
+
+def same_grid(
+    shape: tuple[int, ...],
+    affine: list[list[float]],
+    label_shape: tuple[int, ...],
+    label_affine: list[list[float]],
+    case: str,
+    label: Path,
+) -> None:
+    """Check that a label lies on its image's grid.
+
+    Raises:
+        DataError: Shapes or affines differ.
+    """
+    remedy = "restore the published pair of files"
+    if label_shape != shape:
+        raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
+    if not np.allclose(affine, label_affine, atol=1e-3):
+        raise DataError("the affines of image and label differ", case=case, file=label, remedy=remedy)
 
 
 def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Path) -> np.ndarray:
@@ -264,13 +334,17 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
         DataError: A value is not among the published ones.
     """
     known = {0: 0, **values}
-    present, inverse = np.unique(label, return_inverse=True)
-    if wrong := [value for value in present.tolist() if value not in known]:
+    mapped, covered = np.zeros(label.shape, dtype=np.uint8), np.zeros(label.shape, dtype=bool)
+    for value, ours in known.items():
+        here = label == value
+        mapped[here] = ours
+        covered |= here
+    if not covered.all():
         raise DataError(
-            f"label values {wrong} are none of the published ones: {', '.join(map(str, sorted(known)))}",
+            f"label values {np.unique(label[~covered])[:5].tolist()} are none of the published ones: "
+            f"{', '.join(map(str, sorted(known)))}",
             case=case,
             file=path,
             remedy="restore the published label",
         )
-    table = np.array([known[value] for value in present.tolist()], dtype=np.uint8)
-    return table[inverse].reshape(label.shape)
+    return mapped

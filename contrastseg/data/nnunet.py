@@ -18,16 +18,16 @@ import numpy as np
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, read_label, read_photo, reading
+from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
 from contrastseg.data.layouts import by_case, map_values, pairs, read_volume, require_cases
-from contrastseg.data.nnunet_description import DESCRIPTION, Description, read_description
+from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
 from contrastseg.errors import DataError, UnavailableDataError
 
 NAME = "nnunet"
 PATIENTS = "patients.csv"
-_OTHER_IMAGES = (".tif", ".tiff", ".nrrd", ".mha", ".mhd", ".dcm", ".npy", ".npz", ".h5")
+_OTHER_IMAGES = (".tif", ".tiff", ".mhd", ".dcm", ".npy", ".npz", ".h5")
 _PARTS: tuple[tuple[Part, str, str], ...] = (("train", "imagesTr", "labelsTr"), ("test", "imagesTs", "labelsTs"))
 # What nnU-Net calls its rules, as far as one of ours does the same to a case by itself.
 _RULES: Mapping[str, Literal["none", "minmax", "uint8"]] = {
@@ -103,7 +103,7 @@ def _traps(folder: Path, described: Description) -> tuple[str, ...]:
         )
     if len(rules & {*_RULES, "ct"}) and len(rules) > 1:
         traps.append("The channels ask for different rules of intensity; all of them get the mean and deviation rule.")
-    if described.ending in NIFTI_SUFFIXES:
+    if described.ending in VOLUMES:
         traps.append(
             "Nothing is resampled unless `preparation: {spacing: [z, y, x]}` says so; nnU-Net resamples to the median."
         )
@@ -181,7 +181,7 @@ def _image_files(folder: Path, described: Description, faults: Faults) -> list[P
         name = path.name.lower()
         if path.name.endswith(described.ending):
             found.append(path)
-        elif name.endswith((*NIFTI_SUFFIXES, *PHOTO_SUFFIXES, *_OTHER_IMAGES)):
+        elif name.endswith((*VOLUMES, *PHOTO_SUFFIXES, *_OTHER_IMAGES)):
             faults.add(
                 f"the file does not end in {described.ending}, as dataset.json declares",
                 file=path,
@@ -235,7 +235,7 @@ def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
     """Read one case; the ignore label becomes 255."""
     *images, description, label = raw.files
     described = read_description(description.parent)
-    if described.ending in NIFTI_SUFFIXES:
+    if described.ending in VOLUMES:
         return read_volume(images, label, raw.case, described.values)
     photos = [read_photo(path, raw.case) for path in images]
     for path, photo in zip(images, photos, strict=True):

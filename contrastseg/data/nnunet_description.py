@@ -10,9 +10,11 @@ from typing import Any
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
+from contrastseg.data.itk import ITK_SUFFIXES
 from contrastseg.errors import DataError
 
 DESCRIPTION = "dataset.json"
+VOLUMES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +80,8 @@ def read_description(folder: Path) -> Description:
     with faults.collect():
         names = _labels(value.get("labels"), path)
     ending = str(value.get("file_ending", ".nii.gz"))
-    if ending not in (*NIFTI_SUFFIXES, *PHOTO_SUFFIXES):
-        known = ", ".join((*NIFTI_SUFFIXES, *PHOTO_SUFFIXES))
+    if ending not in (*VOLUMES, *PHOTO_SUFFIXES):
+        known = ", ".join((*VOLUMES, *PHOTO_SUFFIXES))
         faults.add(f"files that end in {ending!r}", file=path, remedy=f"convert them to one of {known}")
     count = value.get("numTraining")
     if count is not None and (not isinstance(count, int) or isinstance(count, bool)):

@@ -80,7 +80,7 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
         _notes,
     )
     seen = [observation for look in looks for observation in look(spec, facts)] if facts else []
-    return [*seen, *(Observation("layout", trap) for trap in spec.traps)]
+    return [*seen, *(Observation("trap", trap) for trap in spec.traps)]
 
 
 def _few(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
@@ -97,9 +97,9 @@ def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
     if empty := [case for case, labels in labelled if not set(labels) - {0, 255}]:
         yield Observation("empty", "cases without any foreground", tuple(empty))
     present = {value for _, labels in labelled for value in labels}
-    for value, name in enumerate(spec.classes):
-        if labelled and value not in present:
-            yield Observation("absent class", f"no case has {name} (label {value})")
+    absent = [f"{name} ({value})" for value, name in enumerate(spec.classes) if value not in present]
+    if labelled and absent:
+        yield Observation("absent class", f"no case has {', '.join(absent)}")
 
 
 def _duplicates(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:

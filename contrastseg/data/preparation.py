@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "labelled": labelled,
         "shape": "x".join(map(str, case.geometry.shape)),
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
+        "image": _image_hash(native.image),
         "unit": native.unit,
         "notes": list(native.notes),
         "output": _output_hash(job, labelled),
@@ -194,6 +196,15 @@ def _input_hash(path: Path, case: str) -> str:
         return sha256(path)
 
 
+def _image_hash(image: np.ndarray) -> str:
+    """Of shape and values, so that an image is found again under another name, file format or type."""
+    hashed = hashlib.sha256(repr(tuple(map(int, image.shape))).encode())
+    for channel in image:
+        # Adding zero makes -0.0 the 0.0 it equals.
+        hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
+    return hashed.hexdigest()
+
+
 def _output_hash(job: _Job, labelled: bool) -> str | None:
     """Of everything later steps read of the case; None when a file is missing."""
     folder = job.folder / "cases" / job.raw.case
@@ -209,12 +220,21 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 
 def _code_digest(spec: DatasetSpec) -> str:
     """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
-    loader = inspect.getmodule(spec.load)
-    parts = {inspect.getmodule(value) for value in vars(loader).values()} if loader is not None else set()
-    used = {module for module in parts if module is not None and module.__name__.startswith(f"{__package__}.")}
-    modules = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels, *used, loader}
-    sources = [inspect.getsourcefile(module) for module in modules if module is not None] + [__file__]
+    used = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels}
+    _follow(inspect.getmodule(spec.load), used)
+    sources = [inspect.getsourcefile(module) for module in used] + [__file__]
     return digest(sorted({sha256(source) for source in sources if source is not None}))
+
+
+def _follow(module: ModuleType | None, used: set[ModuleType]) -> None:
+    """Add a module and, of this room, whatever its names come from."""
+    if module is None or module in used:
+        return
+    used.add(module)
+    for value in vars(module).values():
+        origin = inspect.getmodule(value)
+        if origin is not None and origin.__name__.startswith(f"{__package__}."):
+            _follow(origin, used)
 
 
 def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:
@@ -235,7 +255,7 @@ def _write_indices(
     folder: Path,
     states: list[dict[str, Any]],
 ) -> None:
-    columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing")
+    columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing", "image")
     rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
     lines = [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
     write_if_changed(folder / "cases.csv", "\n".join(lines) + "\n")

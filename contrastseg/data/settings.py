@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -83,17 +84,42 @@ class SplitSettings(BaseModel):
     """Which patients train, validate and test, and in which orders training patients get their labels.
 
     Attributes:
-        name: ``random``, or the name of a published split (a file in benchmarks/splits).
+        name: ``random``, which keeps the strata that a data set names in proportion; ``official``, the parts the
+            publisher put the patients into; or the name of a published split (a file in benchmarks/splits).
         fractions: Shares of a random split. With several folds the test share is 1 / folds instead.
+        val: Share of an official split's training patients that validate instead, where the publisher names nobody.
         seed: Of the random split and of the random draws.
         draws: How many orders of the training patients there are; draw 0 is the literature's where it has one.
-        folds: How many folds a random split has; a published one has its own.
+        folds: How many folds a random split has; an official one has one, a published one its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "random"
     fractions: Fractions = Fractions()
+    val: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0)
     draws: int = Field(5, ge=1)
     folds: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.val > 0 and self.name != "official":
+            raise ValueError(
+                "val is a share of an official split's training patients; a random split has fractions.val"
+            )
+        if self.folds > 1 and self.name != "random":
+            raise ValueError(f"folds are drawn for random splits; {self.name!r} has its own")
+        return self
+
+    def under(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings with others on top, key by key; a split of another name starts from the defaults.
+
+        Args:
+            given: What a suite says.
+
+        Returns:
+            Keys and values for `SplitSettings`, not yet validated.
+        """
+        same = given.get("name", self.name) == self.name
+        return {**(self.model_dump() if same else {}), **given}

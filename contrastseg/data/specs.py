@@ -151,11 +151,12 @@ class DatasetSpec:
             The count; None when it depends on files that are not there.
         """
         from contrastseg.data import splits
+        from contrastseg.data.roster import Roster
 
-        parsed, patients = self.parse_options(options), None
+        parsed, roster = self.parse_options(options), None
         if self.generated or raw is not None:
-            patients = {case.patient for case in self.discover(raw, parsed, Faults())}
-        return splits.train_patients(split, patients, splits_folder or splits.SPLITS_FOLDER, subset=subset)
+            roster = Roster.of_raw(self.discover(raw, parsed, Faults()))
+        return splits.train_patients(split, roster, splits_folder or splits.SPLITS_FOLDER, subset=subset)
 
     def parse_options(self, options: Mapping[str, Any] | DatasetOptions | None) -> Any:
         """The options as this data set's model.

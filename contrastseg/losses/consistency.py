@@ -8,11 +8,25 @@ import torch
 from torch import Tensor, nn
 
 
-def softmax_mse_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Mean squared difference of the two softmax outputs, (B, K, *spatial) each; no gradient to the teacher."""
+def softmax_mse_loss(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference of the two softmax outputs; no gradient to the teacher.
+
+    Args:
+        student_logits: (B, K, *spatial).
+        teacher_logits: (B, K, *spatial).
+        mask: (B, *spatial), bool: the mean runs over its pixels alone, and is 0 where it has none.
+    """
     student = torch.softmax(student_logits.float(), dim=1)
     teacher = torch.softmax(teacher_logits.detach().float(), dim=1)
-    return torch.mean((student - teacher) ** 2)
+    squares = (student - teacher) ** 2
+    if mask is None:
+        return squares.mean()
+    return (squares.mean(dim=1) * mask).sum() / mask.sum().clamp(min=1)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """−Σ_k p_k ln p_k of (B, K, *spatial), (B, *spatial), in nats: from 0 to ln K. A probability of 0 adds 0."""
+    return -torch.special.xlogy(probabilities, probabilities).sum(dim=1)
 
 
 def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from contrastseg.errors import SuiteError, TrainingError, unknown_name
-from contrastseg.methods._taps import encoder_maps
 from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
 from contrastseg.methods.supervised import Supervised
 
@@ -38,6 +37,11 @@ POOLING_OPTION = {
 }
 TWO_VIEWS = {"first": View("unlabelled", "a"), "second": View("unlabelled", "b")}
 LABELLED = {"labelled": View("labelled")}
+
+
+def encoder_maps(network: Any) -> list[str]:
+    """Names of the encoder's maps, in order of computation."""
+    return [name for name in network.channels if name.startswith("encoder")]
 
 
 def decoder_maps(network: Any) -> list[str]:

@@ -1,45 +1,56 @@
-"""Which of a network's feature maps a method looks at, chosen by stride or by extent."""
+"""Finding a network's feature maps by stride or by extent, for methods that look inside."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from contrastseg.errors import SuiteError
 
 
-def encoder_maps(network: Any) -> list[str]:
-    """Names of the encoder's maps, in order of computation."""
-    return [name for name in network.channels if name.startswith("encoder")]
+def maps_of_strides(
+    method: str, network: Any, part: Literal["encoder", "decoder"], strides: Sequence[int], setting: str
+) -> list[str]:
+    """Names of the encoder or decoder maps with these (largest) strides; of several, the last one computed.
 
-
-def map_of_stride(network: Any, part: str, stride: int) -> str:
-    """Name of the encoder or decoder map with this (largest) stride.
+    Args:
+        method: Who asks, for the message.
+        network: A `FeatureNetwork`.
+        part: Where to look.
+        strides: The strides wanted, one map each.
+        setting: The setting that names them, for the message.
 
     Raises:
-        SuiteError: The network has none; the message lists the strides it has.
+        SuiteError: The network has no map of that stride; the message lists those it has.
     """
-    by_stride = {max(strides): name for name, strides in network.strides.items() if name.startswith(part)}
-    if stride not in by_stride:
-        raise SuiteError(
-            f"the network has no {part} map of stride {stride}; there are: {sorted(by_stride)}",
-            remedy="choose one of these strides, or give the network more levels",
-        )
-    return by_stride[stride]
+    by_stride = {max(s): name for name, s in network.strides.items() if name.startswith(part)}
+    for stride in strides:
+        if stride not in by_stride:
+            raise SuiteError(
+                f"{method}: the network has no {part} map of stride {stride}; there are: {sorted(by_stride)}",
+                remedy=f"change {setting} of {method}, or the network",
+            )
+    return [by_stride[stride] for stride in strides]
 
 
-def deepest_map(network: Any, patch_size: Sequence[int], cells: int = 1) -> str:
+def deepest_map(method: str, network: Any, patch_size: Sequence[int], cells: int) -> str:
     """Name of the deepest encoder map that has so many cells on a patch; the deepest of all if no patch is known.
+
+    Args:
+        method: Who asks, for the message.
+        network: A `FeatureNetwork`.
+        patch_size: Shape of the images it will see; empty where it is not known.
+        cells: How many positions the map must have.
 
     Raises:
         SuiteError: No map has so many.
     """
-    for name in reversed(encoder_maps(network)):
-        shape = [-(-size // stride) for size, stride in zip(patch_size, network.strides[name], strict=False)]
-        if not patch_size or math.prod(shape) >= cells:
+    encoder = {name: strides for name, strides in network.strides.items() if name.startswith("encoder")}
+    for name, strides in reversed(encoder.items()):
+        if not patch_size or math.prod(-(-n // s) for n, s in zip(patch_size, strides, strict=True)) >= cells:
             return name
     raise SuiteError(
-        f"no encoder map has {cells} cells on a patch of {list(patch_size)}",
+        f"{method}: no encoder map has {cells} cells on a patch of {list(patch_size)}",
         remedy="use larger patches, or ask for fewer cells",
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
-from contrastseg.methods._taps import deepest_map, map_of_stride
+from contrastseg.methods._taps import deepest_map, maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class CVRL(Method):
         if settings["contrast_on"] not in ("both", "unlabelled"):
             raise SuiteError(f"cvrl: contrast_on is {settings['contrast_on']!r}; there are: both, unlabelled")
         network = self.task.build_network()
-        self._high = deepest_map(network, self.task.patch_size, settings["sub_volumes"])
-        self._low = map_of_stride(network, "decoder", settings["low_stride"])
+        self._high = deepest_map(self.name, network, self.task.patch_size, settings["sub_volumes"])
+        (self._low,) = maps_of_strides(self.name, network, "decoder", [settings["low_stride"]], "low_stride")
         width, size = network.channels[self._high], settings["dimensions"]
         parts: dict[str, nn.Module] = {
             "network": network,
@@ -116,8 +116,8 @@ class CVRL(Method):
             modules["queue"] = KeyQueue(settings["queue_size"], size)
         if settings["distance_weight"]:
             convolution: Any = nn.Conv2d if self.task.spatial_dims == 2 else nn.Conv3d
-            finest = map_of_stride(network, "decoder", 1)
-            modules["distance"] = convolution(network.channels[finest], self.task.num_classes - 1, 1)
+            (self._finest,) = maps_of_strides(self.name, network, "decoder", [1], "distance_weight")
+            modules["distance"] = convolution(network.channels[self._finest], self.task.num_classes - 1, 1)
         return modules
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -145,7 +145,7 @@ class CVRL(Method):
         weight = settings["consistency_weight"] * sigmoid_rampup(step, self.task.steps, settings["ramp_share"])
         terms["consistency"] = weight * softmax_mse_loss(logits[count:], target)
         if settings["distance_weight"]:
-            finest = student[map_of_stride(network, "decoder", 1)][:count]
+            finest = student[self._finest][:count]
             distances = signed_distance.signed_distances(labelled.label, self.task.num_classes)
             loss = signed_distance.distance_regression_loss(torch.tanh(modules["distance"](finest)), distances)
             terms["distance"] = settings["distance_weight"] * loss

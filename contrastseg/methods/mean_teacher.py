@@ -52,22 +52,30 @@ class MeanTeacher(Method):
         """Segmentation loss on the labelled half, consistency on the other; one pass of the student for both."""
         import torch
 
-        from contrastseg.losses.consistency import sigmoid_rampup, softmax_mse_loss
+        from contrastseg.losses.consistency import sigmoid_rampup
         from contrastseg.losses.segmentation import dice_ce_loss
 
-        labelled, student, teacher = batch["labelled"], batch["student"], batch["teacher"]
+        labelled, student = batch["labelled"], batch["student"]
         assert labelled.label is not None
         logits = self.modules["network"](torch.cat([labelled.image, student.image]))
         supervised, unsupervised = logits.split([len(labelled.image), len(student.image)])
-        with torch.no_grad():
-            target = self.modules["teacher"](teacher.image)
         weight = self.settings["consistency_weight"] * sigmoid_rampup(
             step, self.task.steps, self.settings["ramp_share"]
         )
         return {
             "segmentation": dice_ce_loss(supervised, labelled.label),
-            "consistency": weight * softmax_mse_loss(unsupervised, target),
+            "consistency": weight * self.consistency(unsupervised, batch, step),
         }
+
+    def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
+        """How far the student's logits of the unlabelled images are from the teacher's; `ua_mt` masks it."""
+        import torch
+
+        from contrastseg.losses.consistency import softmax_mse_loss
+
+        with torch.no_grad():
+            target = self.modules["teacher"](batch["teacher"].image)
+        return softmax_mse_loss(logits, target)
 
     def after_step(self, step: int) -> None:
         """Move the average."""

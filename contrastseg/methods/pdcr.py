@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from contrastseg.errors import SuiteError
-from contrastseg.methods._taps import map_of_stride
+from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PAPER = "Li et al., Contrastive and Selective Hidden Embeddings for Medical Image Segmentation, IEEE TMI 2022"
 DOI = "10.1109/TMI.2022.3186677"
+PARTS: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
 
 
 class PDCR(Method):
@@ -67,7 +68,8 @@ class PDCR(Method):
         from torch import nn
 
         network = self.build_network()
-        fine, coarse = self._taps(network, "encoder", self.settings["encoder_strides"])
+        self._taps(network, "decoder")  # says now what is missing, not at the first step
+        fine, coarse = self._taps(network, "encoder")
         width = min(network.channels[fine], network.channels[coarse])
         step = tuple(b // a for a, b in zip(network.strides[fine], network.strides[coarse], strict=True))
         convolution: Any = nn.Conv2d if self.task.spatial_dims == 2 else nn.Conv3d
@@ -97,14 +99,13 @@ class PDCR(Method):
         network, settings = self.modules["network"], self.settings
         features = network.features(sample.image)
         terms = {"segmentation": dice_ce_loss(network.classify(features), sample.label)}
-        for part in ("encoder", "decoder"):
-            taps = self._taps(network, part, settings[f"{part}_strides"])
+        for part in PARTS:
             losses = [
                 self._term(features[tap], features[tap], network.strides[tap], points, sample.label)
-                for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
+                for tap, points in zip(self._taps(network, part), settings[f"{part}_points"], strict=True)
             ]
             terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / len(losses)
-        fine, coarse = self._taps(network, "encoder", settings["encoder_strides"])
+        fine, coarse = self._taps(network, "encoder")
         terms["pdcr_cross"] = settings["cross_weight"] * self._term(
             self.modules["fine_adapter"](features[fine]),
             self.modules["coarse_adapter"](features[coarse]),
@@ -130,6 +131,11 @@ class PDCR(Method):
         others = picked if columns is rows else pdcr.gather_features(columns, positions)
         return pdcr.dragsaw_loss(picked, others, divergences, temperature)
 
+    def _taps(self, network: Any, part: Literal["encoder", "decoder"]) -> list[str]:
+        """Names of the maps the settings ask for."""
+        setting = f"{part}_strides"
+        return maps_of_strides("pdcr", network, part, self.settings[setting], setting)
+
     def _sizes(self, stride: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Sides of the label patches around a unit of this stride, in input pixels."""
         if self.settings["patches"] == "receptive_field":
@@ -137,8 +143,3 @@ class PDCR(Method):
         if self.settings["patches"] == "hierarchical":
             return [(size,) * self.task.spatial_dims for size in self.settings["patch_sizes"]]
         raise SuiteError(f"pdcr: patches is {self.settings['patches']!r}; there are: hierarchical, receptive_field")
-
-    @staticmethod
-    def _taps(network: Any, part: str, strides: tuple[int, ...]) -> list[str]:
-        """Names of the encoder or decoder maps with these (largest) strides."""
-        return [map_of_stride(network, part, stride) for stride in strides]

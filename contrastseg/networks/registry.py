@@ -1,4 +1,7 @@
-"""Finds networks by name: every module of this package that defines `build`, or an entry point that loads to one."""
+"""Finds networks by name: every module of this package that defines `build`, or an entry point that loads to one.
+
+Modules whose name begins with an underscore hold what several networks share.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def names() -> list[str]:
     """The names of all networks, sorted."""
     import contrastseg.networks as package
 
-    ours = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NOT_NETWORKS
+    found = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NOT_NETWORKS
+    ours = {name for name in found if not name.startswith("_")}
     return sorted(ours | {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
 
 

@@ -36,6 +36,11 @@ def split_digest(file: Path, fold: int, draw: int | None = None) -> str:
     return _split_part(file, _stamp(file), fold, draw) if file.is_file() else ""
 
 
+def pool_digest(file: Path, resources: Path = RESOURCES) -> str:
+    """Which cases a pre-training pool holds, and their prepared content; empty before it is made."""
+    return _pool_content(file, _stamp(file), resources) if file.is_file() else ""
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_mtime_ns, status.st_size
@@ -46,14 +51,19 @@ def _content(path: Path, stamp: tuple[int, int]) -> str:
     return sha256(path)[:16]
 
 
+def _pool_content(path: Path, stamp: tuple[int, int], resources: Path) -> str:
+    pool = _json(path, stamp)
+    return digest([pool["hash"], [data_digest(prepared_folder(entry, resources)) for entry in pool["sources"]]])
+
+
 @cache
-def _split(path: Path, stamp: tuple[int, int]) -> Any:
+def _json(path: Path, stamp: tuple[int, int]) -> Any:
     return read_json(path)
 
 
 @cache
 def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None) -> str:
-    split = _split(path, stamp)
+    split = _json(path, stamp)
     if fold >= len(split["folds"]):
         raise SplitError(f"fold {fold} does not exist; there are {len(split['folds'])}", file=path)
     part = split["folds"][fold]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +13,16 @@ from typing import Any, Protocol
 from contrastseg.evaluation.predictions import missing_predictions
 from contrastseg.methods import registry as methods
 from contrastseg.planning.availability import needs_download
-from contrastseg.planning.content import data_digest, prepared_folder, split_digest, split_file
-from contrastseg.planning.runs import Run, replicate_rank, spatial_dims
+from contrastseg.planning.content import data_digest, pool_digest, prepared_folder, split_digest, split_file
+from contrastseg.planning.runs import (
+    Run,
+    fold_of,
+    pool_file,
+    pool_settings,
+    replicate_rank,
+    spatial_dims,
+    unlabelled_stages,
+)
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
@@ -28,9 +36,10 @@ class Wildcards(Protocol):
 class Jobs:
     """Answers about the jobs of one suite; the methods take a job's wildcards, as Snakemake's functions do."""
 
-    def __init__(self, suite: Suite, data_root: Path | None) -> None:
+    def __init__(self, suite: Suite, data_root: Path | None, unavailable: Collection[str] = ()) -> None:
         self.suite = suite
         self.data_root = data_root
+        self.unavailable = unavailable
 
     @cached_property
     def _settings(self) -> Any:
@@ -55,7 +64,36 @@ class Jobs:
     def content(self, wildcards: Wildcards) -> str:
         """What training depends on of its data: the content, not the time it was written."""
         split = split_digest(split_file(wildcards.dataset), int(wildcards.fold), int(wildcards.draw))
-        return f"{data_digest(prepared_folder(wildcards.dataset))} {split}"
+        pools = [pool_digest(file) for file in self.pool(wildcards)]
+        return " ".join([data_digest(prepared_folder(wildcards.dataset)), split, *pools])
+
+    def pool(self, wildcards: Wildcards) -> list[Path]:
+        """The pool that a stage draws from: none where it uses labels, or the entry declares none."""
+        stage = getattr(wildcards, "stage", "train")
+        if not self.suite.entry(wildcards.dataset).pool or stage not in unlabelled_stages(wildcards.method):
+            return []
+        return [pool_file(self.suite.name, wildcards.dataset, int(wildcards.fold))]
+
+    def pool_option(self, wildcards: Wildcards) -> str:
+        """The same, as an option of `contrastseg train`."""
+        return " ".join(f"--pool {file}" for file in self.pool(wildcards))
+
+    def pool_settings(self, wildcards: Wildcards) -> str:
+        """What a pool is a function of."""
+        return to_argument(self._pool_settings(wildcards))
+
+    def pool_data(self, wildcards: Wildcards) -> list[Path]:
+        """The prepared data that a pool is made of and kept apart from."""
+        settings = self._pool_settings(wildcards)
+        names = dict.fromkeys([*settings["sources"], *settings["tests"]])
+        return [prepared_folder(name) / "manifest.json" for name in names]
+
+    def pool_splits(self, wildcards: Wildcards) -> list[Path]:
+        """The splits that say who is tested on."""
+        return [split_file(name) for name in self._pool_settings(wildcards)["tests"]]
+
+    def _pool_settings(self, wildcards: Wildcards) -> dict[str, Any]:
+        return pool_settings(self.suite, wildcards.dataset, int(wildcards.fold), self.unavailable)
 
     def test_content(self, wildcards: Wildcards) -> str:
         """What prediction depends on of the data it looks at."""
@@ -63,8 +101,8 @@ class Jobs:
         return f"{self.references(wildcards)} {split}"
 
     def test_fold(self, wildcards: Wildcards) -> int:
-        """Another data set than the one trained on has its test patients in its first fold."""
-        return int(wildcards.fold) if wildcards.evaluated_on == wildcards.dataset else 0
+        """The fold whose test patients are predicted."""
+        return fold_of(wildcards.dataset, wildcards.evaluated_on, int(wildcards.fold))
 
     def references(self, wildcards: Wildcards) -> str:
         """What scoring depends on beside the predictions."""
@@ -104,7 +142,7 @@ class Jobs:
         entry = self.suite.entry(wildcards.dataset)
         draws = max(entry.split.draws, max(self.suite.draws) + 1)
         split = entry.split.model_dump(mode="json") | {"draws": draws}
-        return to_argument({"split": split, "subset": bool(entry.subset)})
+        return to_argument({"options": entry.options, "split": split, "subset": bool(entry.subset)})
 
     def table(self, wildcards: Wildcards) -> str:
         """The settings of one table."""

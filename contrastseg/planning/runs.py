@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contrastseg.data.splits import labelled_count
+from contrastseg.data.split_files import labelled_count
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
@@ -85,6 +85,15 @@ class Plan:
                     for checkpoint in self.suite.checkpoints:
                         yield run, other, checkpoint
 
+    def pools(self) -> list[Path]:
+        """The pre-training pools that its runs draw from."""
+        found = {
+            pool_file(run.suite, run.dataset, run.fold): None
+            for run in self.runs
+            if self.suite.entry(run.dataset).pool and unlabelled_stages(run.method)
+        }
+        return list(found)
+
     def _inside(self, run: Run) -> str:
         return str(run.folder.relative_to(RESULTS / self.suite.name))
 
@@ -117,7 +126,8 @@ def expand(
         resources: The project's resources folder.
 
     Raises:
-        SuiteError: A budget asks for more patients than there are, or no run is left.
+        SuiteError: A budget asks for more patients than there are, an entry that is to train has no training patients,
+            or no run is left.
     """
     unavailable = dict(unavailable or {})
     runs: list[Run] = []
@@ -126,8 +136,17 @@ def expand(
         if entry.name in unavailable:
             cells = _unavailable_cells(suite, entry)
         else:
-            cells = _cells(suite, entry, training_patients(entry, data_root, resources))
+            patients = training_patients(entry, data_root, resources)
+            if patients == 0 and entry.evaluate_on:
+                raise SuiteError(
+                    f"{entry.name} has no training patients: it is only there for others to be evaluated on",
+                    remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train",
+                )
+            cells = _cells(suite, entry, patients)
+        absent = [name for name in entry.pool if name in unavailable]
         for method, (labels, reason) in cells:
+            if absent and not reason and unlabelled_stages(method.name):
+                reason = f"its pre-training draws from {', '.join(absent)}, which is not on this machine"
             if reason:
                 skipped.append({"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason})
                 continue
@@ -181,6 +200,36 @@ def _count(entry: DatasetEntry, labels: str, patients: int) -> int:
         return labelled_count(labels, patients)
     except SplitError as error:
         raise SuiteError(error.reason, case=f"{entry.name}, labels {labels}", remedy=error.remedy) from error
+
+
+def unlabelled_stages(method: str) -> list[str]:
+    """The stages of a method that use no labels: those that draw from an entry's pool, where it has one."""
+    return [stage.name for stage in methods.get(method).stages if stage.data == "unlabelled"]
+
+
+def pool_file(suite: str, entry: str, fold: int) -> Path:
+    """Where the pre-training pool of an entry lies; it depends on what the suite is tested on."""
+    return RESULTS / suite / "pools" / entry / f"fold{fold}.json"
+
+
+def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[str] = ()) -> dict[str, Any]:
+    """What a pool is a function of (see `PoolSettings`).
+
+    Left out are the entry's own test patients, and those of every evaluation of this fold, whoever's models it is of.
+    """
+    tests: dict[str, set[int]] = {entry: {fold}}
+    for item in suite.datasets:
+        if item.name not in unavailable:
+            for other in item.evaluate_on:
+                if other not in unavailable:
+                    tests.setdefault(other, set()).add(fold_of(item.name, other, fold))
+    folds = {name: sorted(found) for name, found in sorted(tests.items())}
+    return {"entry": entry, "fold": fold, "sources": suite.entry(entry).pool, "tests": folds}
+
+
+def fold_of(trained_on: str, evaluated_on: str, fold: int) -> int:
+    """Another entry than the one trained on has its test patients in its first fold."""
+    return fold if evaluated_on == trained_on else 0
 
 
 def spatial_dims(entry: DatasetEntry) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EntryFacts:
-    """One data set of the suite: its split and how much of the published list is present."""
+    """One data set of the suite: its split, how much of the published list is present, its pre-training pool."""
 
     entry: str
     split_name: str = ""
@@ -18,6 +18,7 @@ class EntryFacts:
     present: Mapping[str, int] = field(default_factory=dict)
     complete: Mapping[str, int] = field(default_factory=dict)
     subset: str | None = None
+    pool: tuple[str, ...] = ()
 
     def subset_note(self) -> str | None:
         """Such as "14 of 70 training and 10 of 20 test patients", or None when the data set is complete."""
@@ -67,7 +68,7 @@ def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) 
         suite: `name`, `title`, `description`, `datasets`, `methods`, `evaluation`, `comparison` of the suite file.
         splits: The contents of `resources/splits/<entry>.json`, one per entry.
     """
-    subsets = {_name(item): item.get("subset") for item in suite.get("datasets", ()) if isinstance(item, Mapping)}
+    items = {_name(item): item for item in suite.get("datasets", ()) if isinstance(item, Mapping)}
     entries = {}
     for split in splits:
         entry = str(split["entry"])
@@ -79,7 +80,8 @@ def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) 
             split_source=str(split.get("source") or ""),
             present={part: len(first.get(part, ())) for part in ("train", "val", "test")},
             complete=dict(split.get("complete_counts") or {}),
-            subset=subsets.get(entry) or None,
+            subset=items.get(entry, {}).get("subset") or None,
+            pool=tuple(items.get(entry, {}).get("pool") or ()),
         )
     comparison = suite.get("comparison") or {}
     return Facts(

@@ -47,7 +47,7 @@ def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Seque
         pairs: The methods and variants of the block.
     """
     dataset = key[0]
-    lines = [_sample(part, material.facts.level), _split(material, dataset)]
+    lines = [_sample(part, material.facts.level), *_splits(material, dataset, key[1])]
     named = holes(part, material)
     absent = missing_cells(material, key, part, pairs)
     if named or absent:
@@ -117,8 +117,7 @@ def comparison_notes(material: Material, rows: pd.DataFrame) -> list[str]:
     lines = [f"Reference: {material.label(*split_reference(reference)).plain}; {family}."]
     if rows["hl_low"].isna().any():
         lines.append("No Hodges–Lehmann interval is claimed below n = 6.")
-    split = _split(material, str(first["dataset"]))
-    return [*lines, split] if split else lines
+    return [*lines, *_splits(material, str(first["dataset"]), str(first["evaluated_on"]))]
 
 
 def _sample(part: pd.DataFrame, level: str) -> str:
@@ -136,8 +135,18 @@ def _sample(part: pd.DataFrame, level: str) -> str:
     return f"{text}; {level} intervals: {kinds}." if kinds else f"{text}."
 
 
-def _split(material: Material, dataset: str) -> str:
-    entry = material.facts.entry(dataset)
+def _splits(material: Material, dataset: str, evaluated_on: str) -> list[str]:
+    """Subset, split and pool of the data trained on, and of the data evaluated on where that is another."""
+    lines = [_split(material, dataset)]
+    if evaluated_on != dataset and (tested := _split(material, evaluated_on)):
+        lines.append(f"Evaluated on {material.dataset_title(evaluated_on)}: {tested}")
+    if pool := material.facts.entry(dataset).pool:
+        lines.append(f"Stages without labels draw from {' and '.join(pool)}, without any case that is tested on.")
+    return [line for line in lines if line]
+
+
+def _split(material: Material, entry_name: str) -> str:
+    entry = material.facts.entry(entry_name)
     subset = entry.subset_note()
     split = f"Split {entry.split_name} ({entry.split_hash})." if entry.split_hash else ""
     return " ".join(text for text in (f"Subset: {subset}." if subset else "", split) if text)

@@ -274,7 +274,7 @@ def _tidy(material: Material, settings: TableSettings) -> pd.DataFrame:
 
 
 def _with_provenance(frame: pd.DataFrame, material: Material) -> pd.DataFrame:
-    """The rows with what a reader of the CSV alone must know: provenance, split, subset, convention."""
+    """The rows with what a reader of the CSV alone must know: provenance, splits, subset, convention."""
     frame = frame.copy()
     if not len(frame):
         return frame
@@ -289,6 +289,9 @@ def _with_provenance(frame: pd.DataFrame, material: Material) -> pd.DataFrame:
     entries = [material.facts.entry(str(name)) for name in frame["dataset"]]
     frame["split_name"] = [entry.split_name for entry in entries]
     frame["split_hash"] = [entry.split_hash for entry in entries]
+    tested = [material.facts.entry(str(name)) for name in frame["evaluated_on"]]
+    frame["evaluated_split_name"] = [entry.split_name for entry in tested]
+    frame["evaluated_split_hash"] = [entry.split_hash for entry in tested]
     frame["subset"] = [entry.subset_note() or "" for entry in entries]
     frame["convention"] = material.facts.convention
     return frame

@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError, unknown_name
@@ -44,9 +53,13 @@ class DatasetEntry(_Strict):
         spatial_dims: What the networks see: 2 trains on slices of volumes; the data set's own where left out.
         options: Options of the data set.
         preparation: Replaces the data set's own rule, key by key.
-        split: Which patients train, validate and test.
+        split: Which patients train, validate and test; over the data set's own split, key by key. A split of another
+            name starts from the defaults.
         evaluate_on: Entries whose test patients its models predict; itself where left out. With an empty list nothing
             is trained on it: it is there for others to be evaluated on.
+        pool: Entries whose cases its pre-training without labels draws from, instead of its training patients alone.
+            Its own name among them stands for its training patients, another for all cases of that entry. What the
+            suite is tested on stays out.
         subset: What is missing of the data set here, for every table to say.
         training: Overrides of the suite's training settings on this entry.
     """
@@ -57,8 +70,9 @@ class DatasetEntry(_Strict):
     spatial_dims: Literal[2, 3] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     preparation: dict[str, Any] = Field(default_factory=dict)
-    split: SplitSettings = SplitSettings()
+    split: SplitSettings = Field(default_factory=lambda given: _own_split(given))
     evaluate_on: list[Name]
+    pool: list[Name] = Field(default_factory=list)
     subset: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -84,6 +98,11 @@ class DatasetEntry(_Strict):
             return registry.check(name)
         except DataError as error:
             raise ValueError(error.reason) from error
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _over_the_data_set_s_own(cls, value: Any, info: ValidationInfo) -> Any:
+        return _own_split(info.data).under(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _known_options_and_split(self) -> Self:
@@ -232,7 +251,12 @@ class Suite(_Strict):
             for other in entry.evaluate_on:
                 _known(f"entry to evaluate {entry.name} on,", other, entries)
             _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
-            if entry.split.name == "random" and max(self.folds) >= entry.split.folds:
+            for other in entry.pool:
+                _known(f"entry in the pool of {entry.name},", other, entries)
+                _fits(entry, self.entry(other))
+            _distinct(f"pool of {entry.name}", entry.pool)
+            drawn = entry.split.name in ("random", "official")
+            if drawn and entry.evaluate_on and max(self.folds) >= entry.split.folds:
                 raise ValueError(
                     f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
                 )
@@ -327,6 +351,33 @@ def load_suite(path: str | Path) -> Suite:
 def json_schema() -> str:
     """The JSON schema of a suite file."""
     return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
+    """Images of one entry can be shown to networks made for another."""
+    try:
+        own, theirs = entry.spec, other.spec
+    except UnavailableDataError:  # what is not on this machine, the plan lists
+        return
+    if len(own.channels) != len(theirs.channels):
+        raise ValueError(
+            f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
+            f" {len(own.channels)}"
+        )
+    if (entry.spatial_dims or own.spatial_dims) > theirs.spatial_dims:
+        raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
+
+
+def _own_split(known: Mapping[str, Any]) -> SplitSettings:
+    """The split of the data set that an entry's fields so far name; the usual one where they name none."""
+    from contrastseg.data import registry
+
+    if "dataset" not in known or "options" not in known:
+        return SplitSettings()
+    try:
+        return registry.get(known["dataset"], known["options"]).split
+    except DataError:  # said by those that need the data
+        return SplitSettings()
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from contrastseg.methods.contract import Sample, View
 from contrastseg.training import augmentation
 from contrastseg.training.seeds import generator
 from contrastseg.training.settings import AugmentationSettings
-from contrastseg.training.storage import Storage
+from contrastseg.training.storage import JoinedStorage, Storage
 
 
 class Source:
@@ -37,7 +37,7 @@ class Source:
     def __init__(
         self,
         name: str,
-        storage: Storage,
+        storage: Storage | JoinedStorage,
         batch_size: int,
         patch: Sequence[int],
         seed: int,

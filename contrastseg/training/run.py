@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.splits import Split
+from contrastseg.data.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
@@ -22,8 +22,9 @@ from contrastseg.training import checkpoints, devices, records
 from contrastseg.training.assembly import build_method, stage_training, take_over
 from contrastseg.training.batches import Batches, Source
 from contrastseg.training.loop import fit
-from contrastseg.training.settings import RunConfig, TrainingSettings
-from contrastseg.training.storage import Storage
+from contrastseg.training.material import Material, open_pool, own_material
+from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
+from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
 
 
@@ -60,12 +61,14 @@ def train(
         dataset = PreparedDataset(config.data)
         split = Split.from_file(config.split)
         labelled = split.labelled(config.labels, config.draw, config.fold)
+        pool, material = None, own_material(config, dataset, split)
+        if config.pool:
+            pool, material = open_pool(config, dataset, split)
         method = build_method(config, dataset.in_channels, dataset.num_classes)
         taken = take_over(method, config)
         stage = registry.get(config.method).stage(config.stage)
-        pools = _pools(split, config, labelled)
         views = dict(stage.views)
-        batches = _batches(dataset, views, pools, config, training, fabric)
+        batches = _batches(views, material, config, training, fabric)
         validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
         header = {"config": config.model_dump(mode="json"), "dataset": dataset.info.model_dump(mode="json")}
         validate = partial(validation_dice, method, dataset, validation, training, fabric) if validation else None
@@ -83,13 +86,16 @@ def train(
         )
         log.close()
         record = {
-            **config.model_dump(mode="json", exclude={"training", "data", "split", "initial"}),
+            **config.model_dump(mode="json", exclude={"training", *PLACES}),
             "training": training.model_dump(mode="json"),
             "card": _card(config.method),
             "labelled_patients": labelled,
             "labelled_count": len(labelled),
             "label_ratio": len(labelled) / len(split.train(config.fold)),
-            "unlabelled_count": len(pools["unlabelled"]),
+            "unlabelled_count": sum(
+                len({there.patient(case) for case in cases}) for there, cases in material.get("unlabelled", ())
+            ),
+            "pool": None if pool is None else {"hash": pool.hash, "sources": list(pool.sources)},
             "training_patients": len(split.train(config.fold)),
             "split_name": split.name,
             "split_hash": split.hash,
@@ -127,45 +133,35 @@ def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric:
     return Fabric(accelerator=claim.accelerator, devices=1, precision=_precision(claim, training))  # type: ignore[arg-type]
 
 
-def _pools(split: Split, config: RunConfig, labelled: list[str]) -> dict[str, list[str]]:
-    """Patients by source. A pre-training stage that uses no labels sees every training patient."""
-    patients = split.train(config.fold)
-    stage = registry.get(config.method).stage(config.stage)
-    if stage.data == "unlabelled":
-        return {"labelled": [], "unlabelled": patients}
-    return {"labelled": labelled, "unlabelled": [patient for patient in patients if patient not in set(labelled)]}
-
-
 def _batches(
-    dataset: PreparedDataset,
-    views: dict[str, View],
-    pools: dict[str, list[str]],
-    config: RunConfig,
-    training: TrainingSettings,
-    fabric: Fabric,
+    views: dict[str, View], material: Material, config: RunConfig, training: TrainingSettings, fabric: Fabric
 ) -> Batches:
     sources: dict[str, Source] = {}
     for name in sorted({view.source for view in views.values()}):
-        if not pools[name]:
+        if name not in material:
             raise TrainingError(
                 f"{config.method} needs {name} patients, and {config.labels} leaves none",
                 remedy="choose another label budget, or leave this method out of it",
             )
-        storage = Storage(
-            dataset,
-            pools[name],
-            with_labels=name == "labelled",
-            spatial_dims=config.spatial_dims,
-            device=fabric.device,
-            residency=training.residency,
-            with_superpixels=any(view.superpixels for view in views.values() if view.source == name),
-        )
+        superpixels = any(view.superpixels for view in views.values() if view.source == name)
+        parts = {
+            dataset.info.entry: Storage(
+                dataset,
+                cases,
+                with_labels=name == "labelled",
+                spatial_dims=config.spatial_dims,
+                device=fabric.device,
+                residency=training.residency,
+                with_superpixels=superpixels,
+            )
+            for dataset, cases in material[name]
+        }
         size = training.batch_size
         if name == "unlabelled" and training.unlabelled_batch_size is not None:
             size = training.unlabelled_batch_size
         sources[name] = Source(
             name,
-            storage,
+            next(iter(parts.values())) if len(parts) == 1 else JoinedStorage(parts),
             size,
             training.patch_size,
             config.seed,

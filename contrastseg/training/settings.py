@@ -66,11 +66,15 @@ class TrainingSettings(_Strict):
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
 
 
+PLACES = ("data", "split", "pool", "pool_data", "initial")
+"""What of a run's configuration says only where things lie."""
+
+
 class RunConfig(_Strict):
     """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
 
-    `data` and `split` are folders and files of this machine; they are left out of the digest that decides whether a
-    checkpoint belongs to this run, the content hashes in `inputs` stand for them.
+    `data`, `split`, `pool` and `pool_data` are folders and files of this machine; they are left out of the digest that
+    decides whether a checkpoint belongs to this run, the content hashes in `inputs` stand for them.
     """
 
     suite: str = "by-hand"
@@ -90,14 +94,16 @@ class RunConfig(_Strict):
     )
     data: str = Field(description="folder of the prepared data set")
     split: str = Field(description="split file")
+    pool: str = Field("", description="pool file of a stage without labels; its training patients alone if unset")
+    pool_data: dict[str, str] = Field(default_factory=dict, description="prepared folder of every entry of the pool")
     initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
-    inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of data, split and earlier stages")
+    inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of what lies in the places above")
     fingerprint: str = Field("", description="fingerprint of the code that trains")
 
     @property
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
-        return self.model_dump(mode="json", exclude={"data", "split", "initial"})
+        return self.model_dump(mode="json", exclude=set(PLACES))
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

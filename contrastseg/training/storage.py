@@ -6,8 +6,10 @@ A unit is what one sample is taken from: a case, or one slice of a volume when a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -42,11 +44,11 @@ class Unit:
 
 
 class Storage:
-    """Images, and the labels of the cases that may be read, of some patients.
+    """Images of some cases, and the labels of those whose labels may be read.
 
     Args:
         dataset: The prepared data set.
-        patients: Whose cases to hold.
+        cases: Which cases to hold.
         with_labels: Whether their labels may be read; otherwise label files are not opened at all.
         spatial_dims: 2 takes the slices of volumes apart.
         device: Where samples are wanted.
@@ -57,7 +59,7 @@ class Storage:
     def __init__(
         self,
         dataset: PreparedDataset,
-        patients: Sequence[str],
+        cases: Sequence[str],
         *,
         with_labels: bool,
         spatial_dims: int,
@@ -65,10 +67,9 @@ class Storage:
         residency: Literal["auto", "device", "host", "mapped"] = "auto",
         with_superpixels: bool = False,
     ) -> None:
-        names = dataset.cases_of(list(patients))
-        if not names:
+        if not cases:
             raise TrainingError(
-                f"none of the {len(patients)} patients of this subset has a prepared case",
+                f"no case of {dataset.info.entry} to train on",
                 file=dataset.folder,
                 remedy="prepare the data set again, or correct the split",
             )
@@ -80,7 +81,7 @@ class Storage:
         self.labels: dict[str, Tensor] = {}
         self.superpixels: dict[str, Tensor] = {}
         self.units: list[Unit] = []
-        mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in names}
+        mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in cases}
         layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
         size = sum(layer.nbytes for layer in layers if layer is not None)
         self.residency: Residency = self._choose(size) if residency == "auto" else residency
@@ -155,3 +156,47 @@ class Storage:
                 positions = np.argwhere(label == value)
                 found.append(positions[:: max(1, len(positions) // _POINTS_PER_CLASS)][:_POINTS_PER_CLASS])
         return found
+
+
+class JoinedStorage:
+    """The units of several storages as one sequence: those of the first, then those of the second, and so on.
+
+    For data whose labels are not read: a stage that reads labels reads those of one data set.
+
+    Args:
+        parts: A storage per data set, by its name; the data sets may differ in stored type, scale and dimensions.
+    """
+
+    def __init__(self, parts: Mapping[str, Storage]) -> None:
+        self.parts = list(parts.values())
+        self.device = self.parts[0].device
+        self.residency = self.parts[0].residency
+        self.labels: dict[str, Tensor] = {}
+        self.superpixels = {
+            f"{n}/{case}": found for n, part in parts.items() for case, found in part.superpixels.items()
+        }
+        self.units: list[Unit] = []
+        for name, storage in parts.items():
+            first = self.units[-1].number + 1 if self.units else 0
+            self.units += [replace(u, case=f"{name}/{u.case}", number=first + u.number) for u in storage.units]
+        self._ends = list(accumulate(len(storage.units) for storage in self.parts))
+
+    def _find(self, unit: int) -> tuple[Storage, int]:
+        part = bisect_right(self._ends, unit)
+        return self.parts[part], unit - (self._ends[part - 1] if part else 0)
+
+    def shape(self, unit: int) -> tuple[int, ...]:
+        """Spatial shape of a unit."""
+        storage, own = self._find(unit)
+        return storage.shape(own)
+
+    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], layer: Layer = "image") -> Tensor:
+        """As `Storage.blocks`."""
+        found = [self._find(unit) for unit in units]
+        one_each = zip(found, starts.split(1), strict=True)
+        return torch.cat([storage.blocks([own], start, shape, layer) for (storage, own), start in one_each])
+
+    def foreground(self, unit: int) -> list[np.ndarray]:
+        """As `Storage.foreground`."""
+        storage, own = self._find(unit)
+        return storage.foreground(own)

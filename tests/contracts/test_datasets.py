@@ -16,9 +16,11 @@ from contrastseg.data.download import DATA_TABLE, locate, published_files
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import read_label
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.roster import Roster
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.splits import SPLITS_FOLDER, read_published
+from contrastseg.data.splits import SPLITS_FOLDER, make_split, read_published
 from contrastseg.errors import DataError
+from tests import miniatures
 
 NAMES = registry.names()
 GENERATED = [name for name in NAMES if registry.get(name).generated]
@@ -63,13 +65,33 @@ def test_unknown_options_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_published_splits_exist(name: str) -> None:
-    for split in registry.get(name).splits:
-        value = read_published(split)
-        assert value["dataset"] == name
-        assert registry.get(name).train_patients(SplitSettings(name=split)) or registry.get(name).generated
-    claimed = {path.stem for path in SPLITS_FOLDER.glob("*.json") if read_published(path.stem)["dataset"] == name}
-    assert claimed == set(registry.get(name).splits)
+def test_its_published_splits_exist(name: str, tmp_path: Path) -> None:
+    spec = registry.get(name)
+    files = set(spec.splits) - {"official"}
+    for split in files:
+        assert read_published(split)["dataset"] == name
+        assert spec.train_patients(SplitSettings(name=split)) or spec.generated
+    assert files == {path.stem for path in SPLITS_FOLDER.glob("*.json") if read_published(path.stem)["dataset"] == name}
+    if "official" in spec.splits:
+        small = miniatures.get(name)
+        small.make(tmp_path / "raw")
+        roster = Roster.of_raw(spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults()))
+        assert make_split(name, roster, SplitSettings(name="official"))["folds"]
+    assert spec.split.name in ("random", *spec.splits), "its own split is one that a suite may name"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if set(registry.get(name).splits) - {"official"}])
+def test_published_splits_name_patients_as_the_data_set_does(name: str, tmp_path: Path) -> None:
+    spec, small = registry.get(name), miniatures.get(name)
+    small.make(tmp_path / "raw")
+    patients = {case.patient for case in spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults())}
+    for split in set(spec.splits) - {"official"}:
+        named = {patient for fold in read_published(split)["folds"] for part in fold.values() for patient in part}
+        assert patients & named, f"{split} names {sorted(named)[:2]}, the data set {sorted(patients)[:2]}"
+
+
+def test_every_published_split_has_its_data_set() -> None:
+    assert {read_published(path.stem)["dataset"] for path in SPLITS_FOLDER.glob("*.json")} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", GENERATED)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
-import nibabel
 import numpy as np
 import pytest
 
-AFFINE = nibabel.affines.from_matvec(
-    np.array([[-1.5, 0.1, 0.0], [0.1, -1.5, 0.9], [0.0, 0.2, 9.8]], dtype=np.float32), np.array([80.0, 90.0, -30.0])
-)
+from tests.miniatures._files import save_h5, save_nifti
 
 
 def blob(shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,13 +19,6 @@ def blob(shape: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray
         low = value + rng.integers(0, 2)
         label[1:, low:-low, low:-low] = value
     return (rng.random(shape) + label).astype(np.float32), label
-
-
-def save_nifti(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
-    """Save a (z, y, x) array."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(array.transpose(), affine), path)
-    return path
 
 
 @pytest.fixture
@@ -62,12 +51,6 @@ def acdc_h5(tmp_path: Path) -> Path:
             name = f"patient002_frame{frame:02d}_slice_{number + 1}.h5"
             save_h5(raw / "data" / "slices" / name, image[number], label[number])
     return raw
-
-
-def save_h5(path: Path, image: np.ndarray, label: np.ndarray) -> None:
-    """Save a pair as the community's files hold it."""
-    with h5py.File(path, "w") as file:
-        file["image"], file["label"] = image, label
 
 
 @pytest.fixture

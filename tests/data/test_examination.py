@@ -37,7 +37,7 @@ def test_a_sound_folder(sound: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in sound.rglob("*")}
     found = examine_dataset(sound, progress=lambda done, total: calls.append((done, total)))
     assert (found.dataset, found.cases, found.patients, found.faults) == ("nnunet", 12, 12, ())
-    assert {item.kind for item in found.observations} == {"layout", "determinant"} - (
+    assert {item.kind for item in found.observations} == {"trap", "determinant"} - (
         set() if np.linalg.det(AFFINE[:3, :3]) < 0 else {"determinant"}
     )
     assert calls == [(number, 12) for number in range(1, 13)]
@@ -90,7 +90,7 @@ def test_oddities_of_content(sound: Path) -> None:
     assert about(found, "empty") == [("scan1",)]
     assert about(found, "duplicate") == [("scan2", "scan3")]
     assert about(found, "constant") == [("scan4",), ("scan4",)]
-    assert [item.text for item in found.observations if item.kind == "absent class"] == ["no case has rare (label 3)"]
+    assert [item.text for item in found.observations if item.kind == "absent class"] == ["no case has rare (3)"]
 
 
 def test_oddities_of_geometry(sound: Path) -> None:

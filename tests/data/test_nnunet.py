@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from contrastseg.data import registry
 from contrastseg.data.cases import PreparedDataset
@@ -81,6 +82,22 @@ def test_volumes_of_two_channels(volumes: Path) -> None:
     assert np.array_equal(reference, original)
     assert spacing == pytest.approx(nibabel.affines.voxel_sizes(AFFINE)[::-1], rel=1e-5)
     assert affine == case.geometry.affine
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".nii"])
+def test_other_formats_of_volumes_are_the_same_data(volumes: Path, tmp_path: Path, ending: str) -> None:
+    for path in volumes.rglob("*.nii.gz"):  # ITK knows no sheared grids
+        save_nifti(path, np.asarray(nibabel.load(path).dataobj).transpose(), np.diag([-1.5, -1.5, 9.75, 1.0]))
+    other = tmp_path / "Dataset009_Other"
+    shutil.copytree(volumes, other)
+    describe(other, file_ending=ending)
+    for path in other.rglob("*.nii.gz"):
+        SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(path).replace(".nii.gz", ending))
+        path.unlink()
+    first, second = prepare(volumes).load("scan2"), prepare(other).load("scan2")
+    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(np.asarray(first.label), np.asarray(second.label))
+    assert np.allclose(np.asarray(first.geometry.affine), np.asarray(second.geometry.affine), atol=1e-3)
 
 
 def test_channels_of_photographs_in_a_file_each(photos: Path) -> None:

@@ -90,7 +90,7 @@ def test_the_store_reads_back_what_was_prepared(raw: Path) -> None:
     assert case.image.astype(float).mean() == pytest.approx(0, abs=1e-3)
     assert case.image.astype(float).std() == pytest.approx(1, abs=1e-3)
     assert list(prepared.index.columns) == [
-        *("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing")
+        *("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing", "image")
     ]
     assert prepared.index.loc[0, "shape"] == "4x12x10"
     assert prepared.index.loc[0, "spacing"] == "5.0x1.5x1.5"
@@ -316,3 +316,15 @@ def test_asking_the_store_for_what_it_lacks(raw: Path, tmp_path: Path) -> None:
     for call in asking:
         with pytest.raises(DataError):
             call()
+
+
+def test_the_image_hash_is_of_shape_and_values(raw: Path, tmp_path: Path) -> None:
+    image = np.arange(480, dtype=np.float32).reshape(1, *SHAPE)
+    same = {"p1_a": native(image=image), "p1_b": native(image=np.asfortranarray(image.astype(np.int16)))}
+    prepared = PreparedDataset(prepare(same | {"p2_a": native(image=-0.0 * image)}, raw))
+    assert prepared.image_hash("p1_a") == prepared.image_hash("p1_b") != prepared.image_hash("p2_a")
+    elsewhere = tmp_path / "other"
+    changed = {"p1_a": native(image=image[:, ::-1]), "p2_a": native(image=0 * image)}
+    prepare_dataset("entry", spec_of(changed), None, {"intensity": "minmax", "size": [6, 6]}, raw, elsewhere)
+    assert PreparedDataset(elsewhere).image_hash("p1_a") != prepared.image_hash("p1_a")
+    assert PreparedDataset(elsewhere).image_hash("p2_a") == prepared.image_hash("p2_a"), "the native image counts"

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastseg.errors import SuiteError
-from contrastseg.methods._taps import deepest_map, map_of_stride
+from contrastseg.methods._taps import deepest_map
 from contrastseg.methods.contract import Sample
 from contrastseg.methods.cvrl import gather, pool, sub_volume_grid
 from contrastseg.networks.registry import build
-from tests.methods.test_methods import make, sample
+from tests.methods.made_up import make, sample
 
 CONTRAST = ["batch_high", "feature_high", "batch_low", "feature_low"]
 
@@ -155,11 +155,10 @@ def test_positions_are_distinct_inside_and_different_every_time() -> None:
 
 def test_the_high_level_is_the_deepest_map_with_enough_cells() -> None:
     network = build({"channels": [2] * 5}, spatial_dims=2, in_channels=1, num_classes=2)
-    assert deepest_map(network, (96, 96), 16) == "encoder4"
-    assert deepest_map(network, (32, 32), 16) == "encoder3"
-    assert deepest_map(network, (), 16) == "encoder4"
+    assert deepest_map("cvrl", network, (96, 96), 16) == "encoder4"
+    assert deepest_map("cvrl", network, (32, 32), 16) == "encoder3"
+    assert deepest_map("cvrl", network, (), 16) == "encoder4"
     with pytest.raises(SuiteError, match="16 cells"):
-        deepest_map(network, (2, 2), 16)
-    assert map_of_stride(network, "decoder", 2) == "decoder1"
-    with pytest.raises(SuiteError, match="stride 16"):
-        map_of_stride(network, "decoder", 16)
+        deepest_map("cvrl", network, (2, 2), 16)
+    with pytest.raises(SuiteError, match="low_stride"):
+        make("cvrl", low_stride=16)

@@ -6,35 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from contrastseg.errors import CheckpointError, SuiteError
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Method, Sample, Stage, Takeover, Task, View
-from contrastseg.networks.registry import build
+from contrastseg.methods.contract import Method, Stage, Takeover, View
 from contrastseg.training import assembly
-
-
-def make(name: str, dims: int = 2, variant: str = "default", levels: int = 5, **settings: Any) -> Method:
-    def network(in_channels: int = 1, num_classes: int = 3) -> nn.Module:
-        return build({"channels": [4] * levels}, spatial_dims=dims, in_channels=in_channels, num_classes=num_classes)
-
-    method_class = registry.get(name)
-    method = method_class(Task(dims, 1, 3, 100, "train", network), method_class.resolve(variant, settings))
-    torch.manual_seed(0)
-    method.modules = nn.ModuleDict(method.build())
-    return method
-
-
-def sample(dims: int = 2, batch: int = 2) -> Sample:
-    generator = torch.Generator().manual_seed(0)
-    shape = (batch, *[32] * dims)
-    label = torch.zeros(shape, dtype=torch.int64)
-    label[:, 8:20] = 1
-    label[:, 20:, :16] = 2
-    image = torch.randn(batch, 1, *[32] * dims, generator=generator) + label.unsqueeze(1)
-    which = torch.arange(batch)
-    return Sample(image, label, torch.zeros(*shape, dims), which, which, torch.linspace(0, 1, batch))
+from tests.methods.made_up import make, sample
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -63,8 +40,10 @@ def test_pdcr_without_weights_is_supervised() -> None:
 
 
 def test_pdcr_names_the_strides_there_are() -> None:
-    with pytest.raises(SuiteError, match="stride 8"):
-        make("pdcr", levels=3)
+    with pytest.raises(SuiteError, match=r"no encoder map of stride 8; there are: \[1, 2, 4\]"):
+        make("pdcr", levels=3, decoder_strides=(2, 1))
+    with pytest.raises(SuiteError, match=r"no decoder map of stride 4; there are: \[1, 2\]"):
+        make("pdcr", levels=3, encoder_strides=(2, 4))
     with pytest.raises(SuiteError, match="hierarchical"):
         make("pdcr", patches="round").training_step({"labelled": sample()}, 0)
 

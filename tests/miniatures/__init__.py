@@ -28,6 +28,7 @@ class Miniature:
         options: Options of the data set this layout is read with.
         preparation: Settings that prepare it in a moment.
         split: A split that the miniature's patients can fill.
+        bound_by_affine: Whether the mask's affine must be the image's.
     """
 
     make: Callable[[Path], None]
@@ -39,6 +40,7 @@ class Miniature:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preparation: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"size": [24, 24]})
     split: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    bound_by_affine: bool = True
 
 
 def names() -> list[str]:

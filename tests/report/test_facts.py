@@ -26,6 +26,13 @@ def test_suites_name_methods_and_data_sets_in_long_and_in_short():
     assert facts.level == "95 %"
 
 
+def test_the_pool_of_an_entry_is_known():
+    split = {"name": "random", "hash": "5a17", "folds": []}
+    suite = {"name": "s", "datasets": ["x", {"name": "y", "pool": ["y", "x"]}]}
+    facts = gather_facts(suite, [{"entry": name, **split} for name in ("x", "y")])
+    assert (facts.entry("x").pool, facts.entry("y").pool) == ((), ("y", "x"))
+
+
 def test_unknown_settings_are_errors():
     for model in (TableSettings, FigureSettings):
         with pytest.raises(ValidationError, match="colour"):

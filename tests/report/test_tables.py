@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from contrastseg.report.page import make_report
 from contrastseg.report.settings import TableSettings, default_tables
 from contrastseg.report.table_formats import escape_latex, escape_markdown, to_latex, to_markdown
 from contrastseg.report.table_model import Block, Cell, Column, Row, Table
@@ -125,6 +127,58 @@ def test_every_table_says_what_it_rests_on(world):
         text = " ".join(table.notes)
         assert "convention default" in text
         assert "[R] reconstructed" in text
+
+
+def elsewhere(world):
+    """The same results, the lesions' models evaluated on the organs."""
+    frames = [frame.copy() for frame in (world.summary, world.comparisons)]
+    for frame in frames:
+        frame.loc[frame["dataset"] == "lesions", "evaluated_on"] = "organs"
+    return replace(world, summary=frames[0], comparisons=frames[1])
+
+
+def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_path):
+    other = elsewhere(world)
+    make_tables(
+        *(other.summary, other.comparisons, other.cards, other.infos, other.skipped),
+        default_tables(),
+        other.facts,
+        tmp_path,
+    )
+    page = make_report(
+        *(other.summary, other.comparisons, other.cards, other.infos, other.skipped),
+        *(default_tables(), [], tmp_path, other.facts, tmp_path / "report.html"),
+    )
+    shown, blocks = page.read_text(), 0
+    for table in build_tables(other.material, default_tables()):
+        markdown = (tmp_path / f"{table.name}.md").read_text()
+        latex = (tmp_path / f"{table.name}.tex").read_text()
+        here, there = "Split list (5a17c0de).", "Split random (beef)."
+        organs = [block for block in table.blocks if block.title.startswith("Invented organs")]
+        lesions = [block for block in table.blocks if block.title.startswith("Invented lesions")]
+        assert organs
+        assert lesions
+        for text in (markdown, latex):
+            assert text.count(here) == len(organs) + len(lesions), "trained on it, and evaluated on it"
+            assert text.count(there) == len(lesions)
+            assert text.count("Evaluated on Invented organs (organs): Subset: 14 of 70 training") == len(lesions)
+        blocks += len(lesions)
+        frame = pd.read_csv(tmp_path / f"{table.name}.csv")
+        of_lesions = frame[frame["dataset"] == "lesions"]
+        assert set(of_lesions["split_name"]) == {"random"}
+        assert set(of_lesions["split_hash"]) == {"beef"}
+        assert set(of_lesions["evaluated_split_name"]) == {"list"}
+        assert set(of_lesions["evaluated_split_hash"]) == {"5a17c0de"}
+    assert shown.count(there) == shown.count("Evaluated on Invented organs (organs): Subset:") == blocks
+
+
+def test_a_pool_is_said_under_the_data_that_has_it(world):
+    organs = replace(world.facts.entry("organs"), pool=("organs", "archive"))
+    other = replace(world, facts=replace(world.facts, entries={**world.facts.entries, "organs": organs}))
+    for table in build_tables(other.material, default_tables()):
+        for block in table.blocks:
+            said = "Stages without labels draw from organs and archive, without any case that is tested on."
+            assert (said in block.notes) == block.title.startswith("Invented organs")
 
 
 def test_every_method_carries_its_provenance_mark(world):

@@ -18,9 +18,10 @@ from contrastseg.training.storage import Storage
 
 def storage(phantom: Any, dims: int, labels: bool = True, residency: Any = "host", patients: int = 4) -> Storage:
     split = Split.from_file(phantom.split)
+    dataset = PreparedDataset(phantom.data)
     return Storage(
-        PreparedDataset(phantom.data),
-        split.train()[:patients],
+        dataset,
+        dataset.cases_of(split.train()[:patients]),
         with_labels=labels,
         spatial_dims=dims,
         device=torch.device("cpu"),
@@ -137,7 +138,7 @@ def test_views_share_what_they_declare_and_differ_in_noise(phantoms: dict[int, A
 
 
 def test_no_patient_no_storage(phantoms: dict[int, Any]) -> None:
-    with pytest.raises(TrainingError, match="none of the 0 patients"):
+    with pytest.raises(TrainingError, match="no case of phantom"):
         storage(phantoms[2], 2, patients=0)
 
 

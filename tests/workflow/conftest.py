@@ -123,6 +123,12 @@ def workspace(tmp_path: Path) -> Workspace:
     return copy_of_the_repository(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy that the tests of one file share, one after the other."""
+    return copy_of_the_repository(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy in which nothing was run; for plans only."""

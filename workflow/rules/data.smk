@@ -1,4 +1,4 @@
-# download → prepare → split. What follows depends on the content of the prepared data and of the split, never on the
+# download → prepare → split → pool. What follows depends on the content of the prepared data and of the split, never on the
 # time they were written: `ancient` inputs, and their hashes among the parameters.
 
 
@@ -63,3 +63,25 @@ checkpoint split:
     shell:
         "python -m contrastseg split {params.name} --entry {wildcards.dataset} --config {params.config:q}"
         " --prepared $(dirname {input.manifest}) --output {output.split} > {log} 2>&1"
+
+
+# Only where an entry declares a pool. A checkpoint for the same reason: what is in it is known once the data is.
+checkpoint pool:
+    input:
+        data=JOBS.pool_data,
+        splits=JOBS.pool_splits,
+    output:
+        pool="results/{suite}/pools/{dataset}/fold{fold}.json",
+    log:
+        "results/{suite}/logs/pool-{dataset}-fold{fold}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("pool"),
+        config=JOBS.pool_settings,
+    shell:
+        "python -m contrastseg pool --config {params.config:q} --output {output.pool} > {log} 2>&1"

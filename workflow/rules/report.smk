@@ -31,7 +31,7 @@ rule collect:
             for run, other, checkpoint in PLAN.evaluations()
         ],
         # Only to wait: whether runs have to be made again is known once the content of their data is.
-        splits=[ancient(file) for file in splits()],
+        splits=[ancient(file) for file in [*splits(), *PLAN.pools()]],
     output:
         scores=RESULTS / "scores.parquet",
         cards=RESULTS / "cards.json",

@@ -5,6 +5,7 @@ rule pretrain:
     input:
         data=ancient("resources/prepared/{dataset}/manifest.json"),
         split=ancient("resources/splits/{dataset}.json"),
+        pool=ancient(JOBS.pool),
         initial=JOBS.earlier_checkpoints,
     output:
         run=f"{PRETRAINED}/run.json",
@@ -25,12 +26,13 @@ rule pretrain:
         config=JOBS.config,
         content=JOBS.content,
         labels=JOBS.labels,
+        pool=JOBS.pool_option,
         initial=JOBS.earlier_options,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
         " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
-        " {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
+        " {params.pool} {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
 
 
 # `method` matches nothing here: only a method's own rule makes its runs, or there would be two for each.

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import as_label, reading
+from contrastseg.data.formats import as_label, read_h5, reading
 from contrastseg.data.layouts import read_volume, require_cases, require_folder
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -165,7 +165,7 @@ def load(raw: RawCase, options: AcdcOptions) -> NativeCase:
 
 
 def _load_h5(raw: RawCase) -> NativeCase:
-    images, labels = zip(*(_read_h5(path, raw.case) for path in raw.files), strict=True)
+    images, labels = zip(*(read_h5(path, raw.case) for path in raw.files), strict=True)
     if len(raw.files) == 1 and images[0].ndim == 3:
         image, label = images[0], labels[0]
     else:
@@ -180,18 +180,6 @@ def _load_h5(raw: RawCase) -> NativeCase:
         image, label = np.stack(images), np.stack(labels)
     note = "community h5 layout: no spacing stored, distances are in voxels"
     return NativeCase(image[None], as_label(label, raw.case, raw.files[0]), None, "voxel", None, (note,))
-
-
-def _read_h5(path: Path, case: str) -> tuple[np.ndarray, np.ndarray]:
-    import h5py
-
-    with reading(path, case), h5py.File(path) as file:
-        missing = [key for key in ("image", "label") if key not in file]
-        if missing:
-            raise DataError(
-                f"the file has no {' and no '.join(missing)}", case=case, file=path, remedy="restore the published file"
-            )
-        return file["image"][()], file["label"][()]
 
 
 SPEC = DatasetSpec(

@@ -47,11 +47,6 @@ SPEC = DatasetSpec(
     folder_names=("PH2Dataset", "PH2", "ph2"),
     split=SplitSettings(name="official"),
     splits=("official",),
-    registration=(
-        "open https://www.fc.up.pt/addi/ph2%20database.html and download the archive PH2Dataset.rar",
-        "unpack it (unrar or 7-Zip)",
-        "put the folder that holds `PH2 Dataset images` at $CONTRASTSEG_DATA/PH2Dataset",
-    ),
     traps=(
         "All 200 images are for testing: a network comes from another data set (isic2016 in the literature), which "
         "must be prepared with the same size.",

@@ -1,0 +1,37 @@
+"""What `benchmarks/speed/methods.py` measured of the methods, for `contrastseg methods`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+REFERENCE = "supervised"
+
+
+def measurements(folder: Path) -> dict[str, dict[str, Any]]:
+    """Per method: trainable parameters of its last stage, and the cost of a step of each stage.
+
+    Args:
+        folder: Where `methods-<hardware>.csv` lie. Of several, each method's numbers come from the last one by name
+            that has both it and `supervised`: times of different machines are not divided by each other.
+
+    Returns:
+        `parameters`, `cost` (by stage, in steps of `supervised`) and `measured_on` (the file's hardware); no entry for
+        methods that nobody measured.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("methods-*.csv")):
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        reference = next((float(row["seconds_per_step"]) for row in rows if row["method"] == REFERENCE), None)
+        if reference is None:
+            continue
+        for method in dict.fromkeys(row["method"] for row in rows):
+            stages = [row for row in rows if row["method"] == method]
+            found[method] = {
+                "parameters": int(stages[-1]["parameters"]),
+                "cost": {row["stage"]: round(float(row["seconds_per_step"]) / reference, 2) for row in stages},
+                "measured_on": path.stem.removeprefix("methods-"),
+            }
+    return found

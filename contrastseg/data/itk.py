@@ -1,0 +1,57 @@
+"""Volumes in the formats that ITK reads, such as NRRD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contrastseg.data.formats import reading
+from contrastseg.errors import DataError
+
+ITK_SUFFIXES = (".nrrd", ".mha")
+# ITK's world has x to the patient's left and y to the back (LPS), nibabel's has them to the right and front (RAS).
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+def read_itk(
+    path: str | Path, case: str | None = None
+) -> tuple[np.ndarray, tuple[float, float, float], list[list[float]]]:
+    """Read a three-dimensional volume of one value a voxel.
+
+    Returns:
+        The array (z, y, x); the spacing in mm in array order; the affine (4x4) for indices (x, y, z) as nibabel has it.
+
+    Raises:
+        DataError: The file is unreadable, of other dimensions, or of several values a voxel.
+    """
+    import SimpleITK
+
+    path = Path(path)
+    with reading(path, case):
+        image = SimpleITK.ReadImage(str(path))
+        array = SimpleITK.GetArrayFromImage(image)
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise DataError(
+            f"a file of {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} values a voxel",
+            case=case,
+            file=path,
+            remedy="give volumes of three dimensions and one value a voxel",
+        )
+    x, y, z = image.GetSpacing()
+    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    return array, (z, y, x), affine_in_ras(steps, image.GetOrigin())
+
+
+def affine_in_ras(steps: np.ndarray, origin: Sequence[float] | np.ndarray) -> list[list[float]]:
+    """The affine as nibabel has it, from ITK's world.
+
+    Args:
+        steps: (3, 3), column i being the step in mm of index i of (x, y, z).
+        origin: World position of the first voxel in mm.
+    """
+    affine = np.eye(4)
+    affine[:3, :3] = _LPS_TO_RAS @ steps
+    affine[:3, 3] = _LPS_TO_RAS @ np.asarray(origin, dtype=float)
+    return affine.tolist()

@@ -1,0 +1,57 @@
+"""Which cases of which data sets a stage draws its samples from."""
+
+from __future__ import annotations
+
+from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.pool_files import Pool, check_fits, pool_cases
+from contrastseg.data.split_files import Split
+from contrastseg.errors import PoolError, TrainingError
+from contrastseg.methods import registry
+from contrastseg.training.settings import RunConfig
+
+Material = dict[str, list[tuple[PreparedDataset, list[str]]]]
+"""Per source (`labelled`, `unlabelled`) that has any: data sets with their cases."""
+
+
+def own_material(config: RunConfig, dataset: PreparedDataset, split: Split) -> Material:
+    """Of the run's own data set. A pre-training stage that uses no labels sees every training patient."""
+    patients = split.train(config.fold)
+    labelled: list[str] = []
+    if registry.get(config.method).stage(config.stage).data != "unlabelled":
+        labelled = split.labelled(config.labels, config.draw, config.fold)
+    shares = {"labelled": labelled, "unlabelled": [patient for patient in patients if patient not in set(labelled)]}
+    return {source: [(dataset, dataset.cases_of(share))] for source, share in shares.items() if share}
+
+
+def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, Material]:
+    """The run's pool and its cases, after every check.
+
+    Args:
+        config: A run with a pool.
+        dataset: Its own data set.
+        split: The split of that.
+
+    Raises:
+        TrainingError: The stage uses labels.
+        PoolError: A test case is inside, the pool was made for another run or of other data, or its images do not fit.
+    """
+    if registry.get(config.method).stage(config.stage).data != "unlabelled":
+        raise TrainingError(
+            f"stage {config.stage} of {config.method} uses labels; a pool has none", remedy="leave --pool out"
+        )
+    pool = Pool.from_file(config.pool)
+    if (pool.entry, pool.fold) != (config.dataset, config.fold):
+        raise PoolError(
+            f"made for {pool.entry}, fold {pool.fold}; the run is one of {config.dataset}, fold {config.fold}",
+            file=pool.file,
+            remedy="give the pool of this entry and fold",
+        )
+    if absent := [entry for entry in pool.sources if entry not in config.pool_data]:
+        raise PoolError(f"no prepared data is given for {', '.join(absent)}", file=pool.file, remedy="prepare it first")
+    datasets = {entry: PreparedDataset(config.pool_data[entry]) for entry in pool.sources}
+    for other in datasets.values():
+        check_fits(dataset, other, config.spatial_dims)
+    pool.check(datasets)
+    pool.refuse(pool_cases(config.dataset, dataset, dataset.cases_of(split.test(config.fold))))
+    drawn = [(datasets[entry], pool.cases_of(entry)) for entry in pool.sources]
+    return pool, {"unlabelled": [(there, cases) for there, cases in drawn if cases]}

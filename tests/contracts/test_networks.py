@@ -1,0 +1,197 @@
+"""What every network there is or will be must do. One that is added is tested here without a line being written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import nn
+
+from contrastseg.errors import SuiteError
+from contrastseg.methods import registry as methods
+from contrastseg.methods._taps import maps_of_strides
+from contrastseg.methods.uafr import attach_reweighting
+from contrastseg.networks import registry
+from contrastseg.networks.features import FeatureNetwork
+
+NETWORKS = registry.names()
+# Only to be quick: the same code at smaller widths.
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"channels": [4, 8, 8, 16, 16]},
+    "vnet": {"width": 4},
+    "deeplabv3plus": {"encoder": "resnet18", "width": 16},
+    "resnet_unet": {"encoder": "resnet18"},
+}
+
+
+def forms(name: str, in_channels: int = 2) -> Iterator[tuple[int, FeatureNetwork]]:
+    """The network in every dimension it is defined in."""
+    settings = {"name": name, **SMALL.get(name, {})}
+    refused = []
+    for dims in (2, 3):
+        torch.manual_seed(0)
+        try:
+            network = registry.build(settings, spatial_dims=dims, in_channels=in_channels, num_classes=3)
+        except SuiteError as error:
+            refused.append(error)
+        else:
+            yield dims, network
+    assert len(refused) < 2, "a network is defined in 2D, in 3D, or in both"
+    assert all(name in error.reason and error.remedy for error in refused), "who has no such form, and what to do"
+
+
+def images(network: FeatureNetwork, batch: int = 2, channels: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, channels, *[2 * d for d in network.divisor], generator=generator)
+
+
+class Double(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_features_have_the_declared_strides_and_widths_and_logits_the_inputs_grid(name: str, channels: int) -> None:
+    for dims, network in forms(name, channels):
+        network.eval()
+        x = images(network, 1, channels)
+        features = network.features(x)
+        assert list(features) == list(network.channels) == list(network.strides)
+        for key, value in features.items():
+            assert value.shape[:2] == (1, network.channels[key])
+            assert list(value.shape[2:]) == [n // s for n, s in zip(x.shape[2:], network.strides[key], strict=True)]
+        logits = network(x)
+        assert logits.shape == (1, 3, *x.shape[2:])
+        assert len(network.divisor) == dims
+        torch.testing.assert_close(logits, network.classify(features))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_maps_are_named_after_encoder_and_decoder_and_end_at_the_finest(name: str) -> None:
+    for _, network in forms(name):
+        encoder = [max(s) for key, s in network.strides.items() if key.startswith("encoder")]
+        decoder = [max(s) for key, s in network.strides.items() if key.startswith("decoder")]
+        assert len(encoder) >= 2
+        assert encoder == sorted(encoder)
+        assert decoder
+        assert decoder == sorted(decoder, reverse=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_encoders_maps_are_the_same_without_the_decoder(name: str) -> None:
+    for _, network in forms(name):
+        network.eval()
+        features, encoded = network.features(images(network)), network.encode(images(network))
+        assert list(encoded) == [key for key in features if key.startswith("encoder")]
+        for key, value in encoded.items():
+            assert torch.equal(value, features[key])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_weight_gets_a_gradient(name: str) -> None:
+    for _, network in forms(name):
+        network.eval()
+        network(images(network)).square().sum().backward()
+        for key, parameter in network.named_parameters():
+            assert parameter.grad is not None, key
+            assert torch.isfinite(parameter.grad).all(), key
+            assert parameter.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_encoder_is_what_its_maps_depend_on_and_nothing_else(name: str) -> None:
+    for _, network in forms(name):
+        features = network.features(images(network))
+        encoder = torch.stack([value.square().sum() for key, value in features.items() if key.startswith("encoder")])
+        names, parameters = zip(*network.named_parameters(), strict=True)
+        gradients = torch.autograd.grad(encoder.sum(), parameters, allow_unused=True)
+        used = {key for key, gradient in zip(names, gradients, strict=True) if gradient is not None}
+        assert used == {f"encoder.{key}" for key, _ in network.encoder.named_parameters()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_encoder_taken_over_makes_the_same_maps(name: str) -> None:
+    for _, network in forms(name):
+        other = copy.deepcopy(network)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.mul_(0.5)
+        other.encoder.load_state_dict(network.encoder.state_dict())
+        network.eval()
+        other.eval()
+        one, two = network.features(images(network)), other.features(images(network))
+        for key in one:
+            assert torch.equal(one[key], two[key]) == key.startswith("encoder"), key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_seeds_decide_weights_and_training_passes(name: str) -> None:
+    for (_, one), (_, two) in zip(forms(name), forms(name), strict=True):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, two.state_dict()[key]), key
+        outputs = []
+        for network in (one, two):
+            torch.manual_seed(5)
+            outputs.append(network(images(network)))
+        assert torch.equal(*outputs)
+        torch.manual_seed(6)
+        fresh = copy.deepcopy(one)
+        fresh.apply(lambda module: module.reset_parameters() if hasattr(module, "reset_parameters") else None)
+        assert not torch.equal(fresh(images(one)), outputs[0])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_attached_blocks_change_their_map_what_follows_and_nothing_before(name: str) -> None:
+    for _, plain in forms(name):
+        plain.eval()
+        x = images(plain)
+        before, logits = plain.features(x), plain(x)
+        order = list(plain.channels)
+        for site in order:
+            attached = copy.deepcopy(plain)
+            attached.attach(site, Double())
+            after = attached.features(x)
+            torch.testing.assert_close(after[site], 2 * before[site])
+            for key in order[: order.index(site)]:
+                assert torch.equal(after[key], before[key]), (site, key)
+            assert not torch.equal(attached(x), logits), site
+        with pytest.raises(SuiteError, match="there are"):
+            plain.attach("nowhere", Double())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_uafr_attaches_by_the_papers_rule(name: str) -> None:
+    """2D: the five deepest maps of the encoder and the two finest of the decoder; 3D: the decoder's."""
+    for dims, network in forms(name):
+        encoder = [key for key in network.channels if key.startswith("encoder")]
+        decoder = [key for key in network.channels if key.startswith("decoder")]
+        attach_reweighting(network, dims, methods.get("uafr").resolve())
+        expected = encoder[-5:] + decoder[-2:] if dims == 2 else decoder
+        assert list(network.attachments) == expected
+        network(images(network)).sum().backward()
+        for key, parameter in network.attachments.named_parameters():
+            assert parameter.grad is not None, key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_maps_are_found_by_stride_or_those_there_are_are_named(name: str, part: Literal["encoder", "decoder"]) -> None:
+    for _, network in forms(name):
+        strides = sorted({max(s) for key, s in network.strides.items() if key.startswith(part)})
+        found = maps_of_strides("pdcr", network, part, strides, "encoder_strides")
+        assert [max(network.strides[key]) for key in found] == strides
+        assert all(key.startswith(part) for key in found)
+        with pytest.raises(SuiteError, match=rf"pdcr: .* {part} map of stride 3; there are: \[\d") as caught:
+            maps_of_strides("pdcr", network, part, [3], "encoder_strides")
+        assert caught.value.remedy is not None
+        assert "encoder_strides" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_unknown_options_list_the_known_ones(name: str) -> None:
+    with pytest.raises(SuiteError, match=r"no_such_option.*there are: [a-z]"):
+        registry.build({"name": name, "no_such_option": 1}, spatial_dims=2, in_channels=1, num_classes=2)

@@ -1,0 +1,36 @@
+"""The speed benchmarks run, compare like with like, and write what they print."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed"
+
+
+@pytest.mark.long
+def test_preparation_beside_nnunet(tmp_path: Path) -> None:
+    size = ("--cases", "2", "--shape", "12", "40", "40", "--rounds", "1")
+    command = [sys.executable, str(SPEED / "preparation.py"), *size, "--output", str(tmp_path), "--note", "a test"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (file,) = tmp_path.glob("preparation-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["contender"] for row in rows] == ["nnunetv2", "contrastseg"] * 2
+    for row in rows:
+        assert float(row["cases_per_s"]) > 0
+        assert float(row["peak_mib"]) > 50
+        assert row["cases_per_s"] in shown
+    assert {row["note"] for row in rows} == {"a test"}
+
+
+@pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)
+def test_committed_results_name_their_hardware(file: Path) -> None:
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert rows
+    assert all(row["hardware"] for row in rows)

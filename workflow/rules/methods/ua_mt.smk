@@ -1,0 +1,3 @@
+use rule train as train_ua_mt with:
+    wildcard_constraints:
+        method="ua_mt",
