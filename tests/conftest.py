@@ -79,7 +79,8 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Phantom]:
         (3, "phantom_organs", {"cases": 8, "size": [40, 40]}),
     ):
         folder = tmp_path_factory.mktemp(dataset)
-        prepare_dataset("phantom", dataset, options, None, None, folder / "prepared")
+        rule = {"superpixels": {"scale": 30, "min_size": 20}}
+        prepare_dataset("phantom", dataset, options, rule, None, folder / "prepared")
         fractions = {"train": 0.5, "val": 0.25, "test": 0.25}
         split_dataset("phantom", folder / "prepared", {"fractions": fractions}, folder / "split.json")
         made[dims] = Phantom(dims, folder / "prepared", folder / "split.json")

@@ -111,6 +111,7 @@ def dense_info_nce_loss(
     temperature: float = 0.1,
     negatives: Collection[str] = ("same_image", "batch"),
     queue: Tensor | None = None,
+    queue_valid: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE of positions: −(1/|valid|) Σ_i log exp(q_i·k_c(i)) / (exp(q_i·k_c(i)) + Σ_{n ∈ N} exp(q_i·n)).
 
@@ -124,6 +125,7 @@ def dense_info_nce_loss(
         negatives: What N holds: `same_image`, the other keys of the query's image; `batch`, all keys of the other
             images; `queue`, the vectors of `queue`.
         queue: (Q, D), embeddings of earlier batches; needed if, and only if, `negatives` names it.
+        queue_valid: (B, Q), which of them count for the queries of which image; all if unset.
 
     Returns:
         A scalar; 0 where no position has a correspondence.
@@ -151,6 +153,7 @@ def dense_info_nce_loss(
         valid = valid.scatter(1, (image * per_image + matched)[:, None], False)
         groups.append(log_negatives(similarity, valid))
     if queue is not None:
-        groups.append(log_negatives(similarities(rows, queue, temperature)))
+        counting = None if queue_valid is None else queue_valid[image]
+        groups.append(log_negatives(similarities(rows, queue, temperature), counting))
     others = torch.stack(groups).logsumexp(0)
     return F.softplus(others - positive).sum() / max(1, len(rows))

@@ -28,7 +28,7 @@ STRONG: Mapping[str, Any] = {
 }
 STRONG_VIEWS = (
     "Views are drawn by this benchmark's batched augmentation (crop, rotation, brightness, contrast, gamma, noise), not"
-    " the source's for photographs; a suite sets them under the method's `stages: {pretrain: {augmentation: …}}`."
+    " the source's for photographs; a suite sets them in the method's `stages`, as `augmentation` of the stage."
 )
 POOLING = {"pooling": "max"}
 POOLING_OPTION = {
@@ -57,22 +57,21 @@ def decoder_maps(network: Any) -> list[str]:
 
 
 def encoder_width(network: Any) -> int:
-    """Width of the deepest encoder map, which is what `encoder_vector` gives."""
+    """Width of the deepest encoder map."""
     width: int = network.channels[encoder_maps(network)[-1]]
     return width
 
 
-def encoder_vector(network: Any, images: Tensor, pooling: str) -> Tensor:
-    """(B, width): maximum or mean of the deepest encoder map over its positions. The decoder is not computed.
+def pooled(features: Tensor, pooling: str) -> Tensor:
+    """(B, C): maximum or mean of a map (B, C, *spatial) over its positions.
 
     Raises:
         SuiteError: `pooling` is neither `max` nor `mean`.
     """
-    deepest: Tensor = network.encode(images)[encoder_maps(network)[-1]].flatten(2)
     if pooling == "max":
-        return deepest.amax(-1)
+        return features.flatten(2).amax(-1)
     if pooling == "mean":
-        return deepest.mean(-1)
+        return features.flatten(2).mean(-1)
     raise SuiteError(unknown_name("pooling", pooling, ["max", "mean"]))
 
 
@@ -134,8 +133,9 @@ class EncoderPretraining(Supervised):
         """Called after the optimiser's step of a pre-training stage."""
 
     def vectors(self, images: Tensor, network: str = "network") -> Tensor:
-        """(B, width) encoder vectors of images, by the module of this name."""
-        return encoder_vector(self.modules[network], images, self.settings["pooling"])
+        """(B, width): the deepest encoder map of images, pooled; the decoder is not computed."""
+        module = self.modules[network]
+        return pooled(module.encode(images)[encoder_maps(module)[-1]], self.settings["pooling"])
 
     def both_images(self, batch: Batch) -> Tensor:
         """(2B, C, *spatial): the first view of every image, then the second, for one pass through the network."""

@@ -46,8 +46,8 @@ def deepest_map(method: str, network: Any, patch_size: Sequence[int], cells: int
     Raises:
         SuiteError: No map has so many.
     """
-    encoder = {name: strides for name, strides in network.strides.items() if name.startswith("encoder")}
-    for name, strides in reversed(encoder.items()):
+    encoder = [(name, strides) for name, strides in network.strides.items() if name.startswith("encoder")]
+    for name, strides in reversed(encoder):
         if not patch_size or math.prod(-(-n // s) for n, s in zip(patch_size, strides, strict=True)) >= cells:
             return name
     raise SuiteError(

@@ -39,8 +39,10 @@ class CVRL(Method):
             "The 1×1 convolution of the low level is applied to the sampled positions alone, which is the same.",
         ),
         options={
-            "high_weight": "λ_h = 0.5, of the two terms at the high level; not known from the source",
-            "low_weight": "λ_l = 0.5, likewise",
+            "high_weight": "λ_h = 0.1, of the two terms at the high level; not known from the source. On generated"
+            " organs (4 labelled patients, 600 steps, one seed) 0.03 and 0.1 gave the same Dice, and 0.5 kept the"
+            " segmentation from being learned (0.55, 0.55, 0.14)",
+            "low_weight": "λ_l = 0.1, likewise; the two were changed together",
             "consistency_weight": "γ = 0.1, as in the other semi-supervised methods here",
             "ramp_share": "γ rises over the first 40 % of the steps, as in every semi-supervised method here",
             "decay": "0.999, reached from (1+t)/(10+t), which averages about the last ninth of the steps; up to 0.999,"
@@ -72,8 +74,8 @@ class CVRL(Method):
         ),
     )
     defaults = {
-        "high_weight": 0.5,
-        "low_weight": 0.5,
+        "high_weight": 0.1,
+        "low_weight": 0.1,
         "consistency_weight": 0.1,
         "ramp_share": 0.4,
         "decay": 0.999,

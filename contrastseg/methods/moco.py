@@ -18,7 +18,7 @@ from contrastseg.methods.contract import Batch, Card, Sample
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MOMENTUM_CONTRAST = {
+MOMENTUM_CONTRAST: dict[str, Any] = {
     **POOLING,
     "temperature": 0.2,
     "momentum": 0.999,

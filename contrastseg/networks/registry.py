@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contrastseg.networks.features import FeatureNetwork
 
 ENTRY_POINT_GROUP = "contrastseg.networks"
-_NOT_NETWORKS = {"features", "heads", "registry", "uafr"}
+_NOT_NETWORKS = {"decoders", "features", "heads", "registry", "uafr"}
 
 
 def names() -> list[str]:

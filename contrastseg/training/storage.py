@@ -73,7 +73,7 @@ class Storage:
                 file=dataset.folder,
                 remedy="prepare the data set again, or correct the split",
             )
-        order = {patient: index for index, patient in enumerate(dict.fromkeys(map(dataset.patient, names)))}
+        order = {patient: index for index, patient in enumerate(dict.fromkeys(map(dataset.patient, cases)))}
         slices = dataset.info.spatial_dims == 3 and spatial_dims == 2
         self.device = device
         self.scale = dataset.info.scale

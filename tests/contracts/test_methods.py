@@ -159,14 +159,16 @@ def test_loss_is_finite_and_falls(name: str, dims: int, phantoms: dict[int, Any]
         "gamma": [1, 1],
         "noise": 0,
     }
-    training = {
+    training: dict[str, Any] = {
         "steps": 20,
         "optimiser": {"learning_rate": 5e-3, "schedule": "constant"},
         "checkpoint_every": 20,
         "batch_size": 4,
         "foreground_fraction": 1,
     }
-    # As the stage's own settings, which are stronger than the views that a pre-training stage brings along.
+    # Patches as large as the phantoms, and as many as there are patients: every step sees the same images. Stillness as
+    # the stage's own setting is stronger than the views that a pre-training stage brings along.
+    training["patch_size"] = [48, 48] if dims == 2 else [16, 48, 48]
     phantom = phantom_for(name, dims, phantoms)
     config = phantom.config(name, labels="n1", training=training, stage_training={"augmentation": still})
     train(stages(config, tmp_path), tmp_path / "train")

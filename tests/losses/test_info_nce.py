@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.losses.info_nce import (
     dense_info_nce_loss,
@@ -18,21 +16,9 @@ from contrastseg.losses.info_nce import (
     paired_info_nce_loss,
     similarities,
 )
+from tests.losses.memory import LargestTensor
 
 TEMPERATURES = [0.005, 0.1, 0.5]
-
-
-class LargestTensor(TorchDispatchMode):
-    """Elements of the largest tensor that any operation makes."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for value in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(value, Tensor):
-                self.elements = max(self.elements, value.numel())
-        return result
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -122,6 +108,18 @@ def test_dense_form_equals_a_loop_over_positions(temperature: float, negatives: 
     given = queue if "queue" in negatives else None
     ours = float(dense_info_nce_loss(queries, keys, matches, temperature, negatives, given))
     assert ours == pytest.approx(sum(losses) / len(losses), rel=1e-5, abs=1e-6)
+
+
+def test_dense_form_leaves_out_what_of_the_queue_does_not_count_for_an_image() -> None:
+    queries, keys, queue = random(2, 5, 4), random(2, 5, 4, seed=1), random(6, 4, seed=2)
+    matches = torch.arange(5).expand(2, -1)
+    valid = torch.tensor([[True, False, True, False, True, True], [False, True, False, True, False, False]])
+    both = dense_info_nce_loss(queries, keys, matches, 0.1, ("queue",), queue, valid)
+    each = [
+        dense_info_nce_loss(queries[b : b + 1], keys[b : b + 1], matches[:1], 0.1, ("queue",), queue[valid[b]])
+        for b in range(2)
+    ]
+    torch.testing.assert_close(both, torch.stack(each).mean())
 
 
 def test_dense_form_refuses_what_it_does_not_know_and_is_zero_without_correspondences() -> None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from contrastseg.errors import SuiteError, TrainingError
-from contrastseg.methods._pretraining import encoder_vector
+from contrastseg.methods._pretraining import pooled
 from tests.methods.pretraining_cases import make, step_once, view, views
 
 METHODS = ["simclr", "moco", "byol", "simsiam"]
@@ -51,13 +51,13 @@ def test_the_train_stage_is_supervised_with_nothing_added(name: str) -> None:
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 def test_pooling_makes_one_vector_of_the_deepest_map(pooling: str) -> None:
-    network = make("simclr").modules["network"]
+    method = make("simclr", pooling=pooling)
     images = view().image
-    deepest = network.features(images)["encoder4"]
+    deepest = method.modules["network"].features(images)["encoder4"]
     expected = deepest.amax((2, 3)) if pooling == "max" else deepest.mean((2, 3))
-    torch.testing.assert_close(encoder_vector(network, images, pooling), expected)
+    torch.testing.assert_close(method.vectors(images), expected)
     with pytest.raises(SuiteError, match="max, mean"):
-        encoder_vector(network, images, "median")
+        pooled(deepest, "median")
 
 
 def test_simclr_needs_an_image_to_contrast_with() -> None:

@@ -157,8 +157,7 @@ def test_frames_of_a_patient_carry_one_number(phantoms: dict[int, Any], monkeypa
     dataset = PreparedDataset(phantoms[2].data)
     pairs = {case: f"patient{index // 2}" for index, case in enumerate(dataset.cases)}
     monkeypatch.setattr(PreparedDataset, "patient", lambda self, case: pairs[case])
-    monkeypatch.setattr(PreparedDataset, "cases_of", lambda self, patients: list(pairs))
-    data = Storage(dataset, ["patient0"], with_labels=False, spatial_dims=2, device=torch.device("cpu"))
+    data = Storage(dataset, list(pairs), with_labels=False, spatial_dims=2, device=torch.device("cpu"))
     assert [unit.patient for unit in data.units] == [index // 2 for index in range(len(pairs))]
 
 

@@ -1,0 +1,133 @@
+"""Contrast of image regions: points of one region in two views are positives, points of other regions negatives.
+
+Source:
+    A contrastive sampling loss over super-pixels is published in Yan et al., Localized Region Contrast for Enhancing
+    Self-Supervised Learning in Medical Image Segmentation, MICCAI 2023, arXiv 2304.03406; its formula here is our
+    reading.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from contrastseg.losses.info_nce import log_negatives, similarities
+
+Positives = Literal["one", "all", "average"]
+Negatives = Literal["image", "batch"]
+
+
+class RegionPoints(NamedTuple):
+    """Points sampled in the regions that both views show.
+
+    Attributes:
+        first: (B, R, K), int64, positions in the flattened first view.
+        second: (B, R, K), in the second.
+        valid: (B, R), bool: whether there is an R-th region at all; positions of others mean nothing.
+    """
+
+    first: Tensor
+    second: Tensor
+    valid: Tensor
+
+
+@torch.no_grad()
+def sample_region_points(
+    first: Tensor, second: Tensor, points: int, max_regions: int, generator: torch.Generator | None = None
+) -> RegionPoints:
+    """Draw `points` positions without replacement in each of up to `max_regions` regions, in both views.
+
+    Regions that have fewer positions than that in either view are left out; of more regions, a random choice is taken.
+    Sorting all positions by region in random order takes memory linear in the image and needs no loop.
+
+    Args:
+        first: (B, *spatial), int64, region of every position of one view, 0 = none.
+        second: (B, *spatial), of the other view; a region has the same number in both.
+        points: K.
+        max_regions: R at most.
+        generator: Of random numbers, on the CPU; torch's global one if unset.
+    """
+    batch = len(first)
+    maps = [view.flatten(1) for view in (first, second)]
+    numbers = 1 + max(int(view.max()) for view in maps)
+    counts = [
+        torch.zeros(batch, numbers, dtype=torch.int64, device=view.device).scatter_add_(1, view, torch.ones_like(view))
+        for view in maps
+    ]
+    eligible = torch.minimum(*counts) >= points
+    eligible[:, 0] = False
+    score = torch.rand(batch, numbers, generator=generator).to(eligible.device)
+    score = torch.where(eligible, score, -1.0)
+    chosen_score, chosen = score.topk(min(max_regions, numbers), dim=1)
+    picked = []
+    for view, count in zip(maps, counts, strict=True):
+        shuffled = torch.rand(view.shape, generator=generator, dtype=torch.float64).to(view.device)
+        order = (view + shuffled).argsort(dim=1)
+        start = (count.cumsum(1) - count).gather(1, chosen)
+        where = start[..., None] + torch.arange(points, device=view.device)
+        picked.append(order.gather(1, where.flatten(1).clamp(max=view.shape[1] - 1)).reshape(where.shape))
+    return RegionPoints(picked[0], picked[1], chosen_score >= 0)
+
+
+def gather_points(features: Tensor, points: Tensor) -> Tensor:
+    """(B, R, K, C): vectors of a map (B, C, *spatial) at flat positions (B, R, K)."""
+    flat = features.flatten(2)
+    index = points.flatten(1)[:, None].expand(-1, flat.shape[1], -1)
+    return flat.gather(2, index).transpose(1, 2).unflatten(1, points.shape[1:])
+
+
+def region_contrast_loss(
+    first: Tensor,
+    second: Tensor,
+    valid: Tensor,
+    temperature: float = 0.1,
+    positives: Positives = "all",
+    negatives: Negatives = "image",
+) -> Tensor:
+    """mean_r mean_{i ∈ P_r} −log [ Σ⁺ / (Σ⁺ + Σ_{r' ≠ r} Σ_{j ∈ P'_r'} exp(z_i·z_j/τ)) ], z of length 1.
+
+    P_r are the points of region r in the first view, P'_r those in the second; Σ⁺ sums exp(z_i·z_p/τ) over the region's
+    points in the second view (`all`), or is that of one of them (`one`: points are in random order, so the i-th is a
+    random one). `average` is SupCon's form: −log of each positive's share alone, averaged.
+
+    Args:
+        first: (B, R, K, D), embeddings of the first view's points.
+        second: (B, R, K, D), of the second view's.
+        valid: (B, R), which regions there are; others are neither rows nor negatives.
+        temperature: τ.
+        positives: See above.
+        negatives: Points of the other regions of the same `image`, or of those and of all regions of the `batch`'s
+            other images.
+
+    Returns:
+        A scalar: the mean over the regions of all images, 0 where there is none.
+
+    Raises:
+        ValueError: `positives` or `negatives` is something else.
+    """
+    if positives not in ("one", "all", "average"):
+        raise ValueError(f"positives is one, all or average; got {positives!r}")
+    if negatives not in ("image", "batch"):
+        raise ValueError(f"negatives is image or batch; got {negatives!r}")
+    batch, regions, points = first.shape[:3]
+    if negatives == "batch":
+        # One image whose regions are those of all images.
+        flat = [each.flatten(0, 1)[None] for each in (first, second, valid)]
+        return region_contrast_loss(flat[0], flat[1], flat[2], temperature, positives)
+    similarity = similarities(first.flatten(1, 2), second.flatten(1, 2), temperature)
+    region = torch.arange(regions, device=first.device).repeat_interleave(points)
+    counting = (region[:, None] != region) & valid.repeat_interleave(points, dim=1)[:, None]
+    others = log_negatives(similarity, counting).unflatten(1, (regions, points))
+    # (B, R, K, K): every point of a region with every point of the same region in the other view.
+    own = similarity.reshape(batch, regions, points, regions, points).diagonal(dim1=1, dim2=3).movedim(-1, 1)
+    if positives == "one":
+        losses = F.softplus(others - own.diagonal(dim1=-2, dim2=-1))
+    else:
+        total = own.logsumexp(-1)
+        losses = F.softplus(others - total)
+        if positives == "average":
+            losses = losses + total - own.mean(-1)
+    return (losses.mean(-1) * valid).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,3 @@
+use rule train as train_ideal with:
+    wildcard_constraints:
+        method="ideal",

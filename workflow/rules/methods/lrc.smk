@@ -1,0 +1,3 @@
+use rule train as train_lrc with:
+    wildcard_constraints:
+        method="lrc",
