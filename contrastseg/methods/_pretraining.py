@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from contrastseg.errors import SuiteError, TrainingError, unknown_name
-from contrastseg.methods._taps import encoder_maps
 from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
 from contrastseg.methods.supervised import Supervised
 
@@ -40,6 +39,11 @@ TWO_VIEWS = {"first": View("unlabelled", "a"), "second": View("unlabelled", "b")
 LABELLED = {"labelled": View("labelled")}
 
 
+def encoder_maps(network: Any) -> list[str]:
+    """Names of the encoder's maps, in order of computation."""
+    return [name for name in network.channels if name.startswith("encoder")]
+
+
 def decoder_maps(network: Any) -> list[str]:
     """Names of the decoder's maps, in order of computation: the coarsest first.
 
@@ -69,11 +73,6 @@ def pooled(features: Tensor, pooling: str) -> Tensor:
     if pooling == "mean":
         return features.flatten(2).mean(-1)
     raise SuiteError(unknown_name("pooling", pooling, ["max", "mean"]))
-
-
-def encoder_vector(network: Any, images: Tensor, pooling: str) -> Tensor:
-    """(B, width): the deepest encoder map of images, pooled as by `pooled`; the decoder is not computed."""
-    return pooled(network.encode(images)[encoder_maps(network)[-1]], pooling)
 
 
 def momentum_copy(module: nn.Module) -> nn.Module:
@@ -135,7 +134,8 @@ class EncoderPretraining(Supervised):
 
     def vectors(self, images: Tensor, network: str = "network") -> Tensor:
         """(B, width): the deepest encoder map of images, pooled; the decoder is not computed."""
-        return encoder_vector(self.modules[network], images, self.settings["pooling"])
+        module = self.modules[network]
+        return pooled(module.encode(images)[encoder_maps(module)[-1]], self.settings["pooling"])
 
     def both_images(self, batch: Batch) -> Tensor:
         """(2B, C, *spatial): the first view of every image, then the second, for one pass through the network."""

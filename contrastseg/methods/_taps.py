@@ -1,4 +1,4 @@
-"""Which of a network's feature maps a method looks at, chosen by stride or by extent."""
+"""Finding a network's feature maps by stride or by extent, for methods that look inside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from contrastseg.errors import SuiteError
-
-
-def encoder_maps(network: Any) -> list[str]:
-    """Names of the encoder's maps, in order of computation."""
-    return [name for name in network.channels if name.startswith("encoder")]
 
 
 def maps_of_strides(
@@ -39,17 +34,23 @@ def maps_of_strides(
     return [by_stride[stride] for stride in strides]
 
 
-def deepest_map(network: Any, patch_size: Sequence[int], cells: int = 1) -> str:
+def deepest_map(method: str, network: Any, patch_size: Sequence[int], cells: int) -> str:
     """Name of the deepest encoder map that has so many cells on a patch; the deepest of all if no patch is known.
+
+    Args:
+        method: Who asks, for the message.
+        network: A `FeatureNetwork`.
+        patch_size: Shape of the images it will see; empty where it is not known.
+        cells: How many positions the map must have.
 
     Raises:
         SuiteError: No map has so many.
     """
-    for name in reversed(encoder_maps(network)):
-        shape = [-(-size // stride) for size, stride in zip(patch_size, network.strides[name], strict=False)]
-        if not patch_size or math.prod(shape) >= cells:
+    encoder = [(name, strides) for name, strides in network.strides.items() if name.startswith("encoder")]
+    for name, strides in reversed(encoder):
+        if not patch_size or math.prod(-(-n // s) for n, s in zip(patch_size, strides, strict=True)) >= cells:
             return name
     raise SuiteError(
-        f"no encoder map has {cells} cells on a patch of {list(patch_size)}",
+        f"{method}: no encoder map has {cells} cells on a patch of {list(patch_size)}",
         remedy="use larger patches, or ask for fewer cells",
     )

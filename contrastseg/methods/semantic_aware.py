@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.methods import _query_patches as geometry
-from contrastseg.methods._pretraining import LABELLED, POOLING, POOLING_OPTION, encoder_vector, encoder_width
+from contrastseg.methods._pretraining import LABELLED, POOLING, POOLING_OPTION, encoder_maps, encoder_width, pooled
 from contrastseg.methods.contract import Batch, Card, Method, Sample, Stage, Takeover
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class SemanticAware(Method):
         modules["patch_network"] = patch_network
         if task.stage == "contrast":
             width = encoder_width(patch_network)
-            modules["projector"] = vector_head(width, width, settings["embedding"], layers=3)
+            modules["projector"] = vector_head(width, width, settings["embedding"])
         elif settings["encoder"] == "frozen":
             patch_network.encoder.requires_grad_(False)
         return modules
@@ -208,8 +208,9 @@ class SemanticAware(Method):
             members, organ = torch.cat([members, empty]), torch.cat([organ, torch.full_like(organ, BACKGROUND)])
         views = torch.cat([self._view(images, members, boxes, mask_boxes) for _ in range(2)])
         labels = organ if settings["objective"] == "supcon" else torch.arange(len(organ), device=organ.device)
-        embeddings = projector(encoder_vector(self.modules["patch_network"], views, settings["pooling"]))
-        return supcon_loss(embeddings, labels.repeat(2), settings["temperature"])
+        network = self.modules["patch_network"]
+        vectors = pooled(network.encode(views)[encoder_maps(network)[-1]], settings["pooling"])
+        return supcon_loss(projector(vectors), labels.repeat(2), settings["temperature"])
 
     def _queries(self, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The patches of a batch: index of the image (P,), organ (P,), box with its margin (P, 2, d)."""

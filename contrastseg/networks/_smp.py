@@ -71,7 +71,7 @@ class SMPNetwork(FeatureNetwork):
         self.channels = dict(zip(names, encoder.out_channels[1:], strict=True))
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's maps, each computed from the one before after its block."""
+        """See `FeatureNetwork.encode`."""
         encoder = self.encoder
         stem = nn.Sequential(encoder.conv1, encoder.bn1, encoder.relu)
         stages = [stem, nn.Sequential(encoder.maxpool, encoder.layer1), encoder.layer2, encoder.layer3, encoder.layer4]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.losses.voxel_contrast import batch_contrast_loss, feature_contrast_loss
+from tests.losses.memory import LargestTensor
 
 LOSSES = [batch_contrast_loss, feature_contrast_loss]
 
@@ -134,25 +134,12 @@ def test_too_few_samples_and_unlike_shapes_are_refused() -> None:
             loss(pair(40)[0], pair(41)[0])
 
 
-class Largest(TorchDispatchMode):
-    """Counts the elements of the largest tensor made."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for made in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(made, Tensor):
-                self.elements = max(self.elements, made.numel())
-        return result
-
-
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("n", "d"), [(256, 16), (64, 128)])
 def test_memory_is_that_of_the_pairs(loss: Any, n: int, d: int) -> None:
     student, teacher = pair(n, d)
     student = student.requires_grad_()
-    with Largest() as counted:
+    with LargestTensor() as counted:
         loss(student, teacher).backward()
     pairs = n * n if loss is batch_contrast_loss else d * d
     assert counted.elements <= max(pairs, n * d)

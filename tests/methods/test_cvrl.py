@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastseg.errors import SuiteError
-from contrastseg.methods._taps import deepest_map, maps_of_strides
+from contrastseg.methods._taps import deepest_map
 from contrastseg.methods.contract import Sample
 from contrastseg.methods.cvrl import gather, pool, sub_volume_grid
 from contrastseg.networks.registry import build
-from tests.methods.test_methods import make, sample
+from tests.methods.made_up import make, sample
 
 CONTRAST = ["batch_high", "feature_high", "batch_low", "feature_low"]
 
@@ -84,7 +84,7 @@ def test_averages_and_queue_move_after_the_step_and_are_in_the_state() -> None:
     method.after_step(1)
     now = method.modules.state_dict()
     torch.testing.assert_close(
-        now["teacher.low.weight"], (state["teacher.low.weight"] + method.modules["low"].weight) / 2
+        now["teacher.low.weight"], (2 * state["teacher.low.weight"] + 9 * method.modules["low"].weight) / 11
     )
     # 8 crops of 4 × 4 cells at the bottleneck enter more vectors than it holds: 100 of 128.
     assert int((now["queue.keys"] != state["queue.keys"]).any(1).sum()) == 100
@@ -155,11 +155,10 @@ def test_positions_are_distinct_inside_and_different_every_time() -> None:
 
 def test_the_high_level_is_the_deepest_map_with_enough_cells() -> None:
     network = build({"channels": [2] * 5}, spatial_dims=2, in_channels=1, num_classes=2)
-    assert deepest_map(network, (96, 96), 16) == "encoder4"
-    assert deepest_map(network, (32, 32), 16) == "encoder3"
-    assert deepest_map(network, (), 16) == "encoder4"
+    assert deepest_map("cvrl", network, (96, 96), 16) == "encoder4"
+    assert deepest_map("cvrl", network, (32, 32), 16) == "encoder3"
+    assert deepest_map("cvrl", network, (), 16) == "encoder4"
     with pytest.raises(SuiteError, match="16 cells"):
-        deepest_map(network, (2, 2), 16)
-    assert maps_of_strides("cvrl", network, "decoder", [2], "low_stride") == ["decoder1"]
-    with pytest.raises(SuiteError, match="stride 16"):
-        maps_of_strides("cvrl", network, "decoder", [16], "low_stride")
+        deepest_map("cvrl", network, (2, 2), 16)
+    with pytest.raises(SuiteError, match="low_stride"):
+        make("cvrl", low_stride=16)
