@@ -47,7 +47,7 @@ def sample_region_points(
         first: (B, *spatial), int64, region of every position of one view, 0 = none.
         second: (B, *spatial), of the other view; a region has the same number in both.
         points: K.
-        max_regions: R at most.
+        max_regions: R at most; it is what the image with the most such regions has, where that is less.
         generator: Of random numbers, on the CPU; torch's global one if unset.
     """
     batch = len(first)
@@ -61,7 +61,8 @@ def sample_region_points(
     eligible[:, 0] = False
     score = torch.rand(batch, numbers, generator=generator).to(eligible.device)
     score = torch.where(eligible, score, -1.0)
-    chosen_score, chosen = score.topk(min(max_regions, numbers), dim=1)
+    most = max(1, min(max_regions, int(eligible.sum(1).max())))
+    chosen_score, chosen = score.topk(most, dim=1)
     picked = []
     for view, count in zip(maps, counts, strict=True):
         shuffled = torch.rand(view.shape, generator=generator, dtype=torch.float64).to(view.device)
