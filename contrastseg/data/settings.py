@@ -15,6 +15,8 @@ class SuperpixelSettings(BaseModel):
         scale: Larger values give larger regions.
         sigma: Of the Gaussian that smooths the image first, in pixels.
         min_size: Smaller regions join a neighbour, in pixels.
+        body: Regions whose mean brightness, as a share of the image's range, is at most this are no regions: the air
+            around a body. None keeps all of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -22,6 +24,7 @@ class SuperpixelSettings(BaseModel):
     scale: float = Field(100.0, gt=0)
     sigma: float = Field(0.8, ge=0)
     min_size: int = Field(50, ge=1)
+    body: float | None = Field(None, ge=0, lt=1)
 
 
 class PreparationSettings(BaseModel):

@@ -20,7 +20,7 @@ def superpixel_map(image: np.ndarray, settings: SuperpixelSettings) -> np.ndarra
         settings: How coarse.
 
     Returns:
-        int32 (*spatial): ids from 1 on without a gap, no id in two slices. The same image gives the same map.
+        int32 (*spatial): ids from 1 on, no id in two slices, 0 outside the body. The same image gives the same map.
     """
     from skimage.segmentation import felzenszwalb
 
@@ -39,8 +39,13 @@ def superpixel_map(image: np.ndarray, settings: SuperpixelSettings) -> np.ndarra
                 min_size=settings.min_size,
                 channel_axis=-1,
             )
-        found[number] = regions + first
-        first += int(regions.max()) + 1
+        kept = np.ones(int(regions.max()) + 1, dtype=bool)
+        if settings.body is not None:
+            brightness = volume[:, number].mean(axis=0).ravel()
+            kept = np.bincount(regions.ravel(), brightness) / np.bincount(regions.ravel()) > settings.body
+        ids = np.where(kept, np.cumsum(kept) - 1 + first, 0)
+        found[number] = ids[regions]
+        first += int(kept.sum())
     return found if scaled.ndim == 4 else found[0]
 
 

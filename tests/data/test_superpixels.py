@@ -41,6 +41,13 @@ def test_ids_continue_over_the_slices_of_a_volume() -> None:
     assert [np.unique(plane).tolist() for plane in found] == [[1, 2], [3, 4], [5, 6]]
 
 
+def test_the_air_around_a_body_is_no_region() -> None:
+    body = SuperpixelSettings(scale=100, sigma=0, min_size=20, body=0.1)
+    found = superpixel_map(halves(depth=2, channels=2), body)
+    assert [np.unique(plane).tolist() for plane in found] == [[0, 1], [0, 2]]
+    assert not found[:, :, :12].any()
+
+
 def test_an_image_of_one_value_is_one_region() -> None:
     assert np.unique(superpixel_map(np.full((1, 2, 8, 9), 7.0), COARSE)).tolist() == [1, 2]
 
