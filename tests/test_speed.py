@@ -28,6 +28,21 @@ def test_preparation_beside_nnunet(tmp_path: Path) -> None:
     assert {row["note"] for row in rows} == {"a test"}
 
 
+def test_losses_beside_plain_torch(tmp_path: Path) -> None:
+    """Every loss has its plain form, and the two agree: the script stops where they do not."""
+    command = [sys.executable, str(SPEED / "losses.py"), "--part", "16", "--rounds", "1", "--output", str(tmp_path)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "not measured" not in shown
+    (file,) = tmp_path.glob("losses-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert len(rows) >= 15
+    for row in rows:
+        assert float(row["ratio"]) > 0
+        assert row["loss"] in shown
+        assert row["hardware"]
+
+
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)
 def test_committed_results_name_their_hardware(file: Path) -> None:
     with open(file, newline="") as opened:

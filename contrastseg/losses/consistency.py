@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -18,9 +19,9 @@ def softmax_mse_loss(student_logits: Tensor, teacher_logits: Tensor, mask: Tenso
     """
     student = torch.softmax(student_logits.float(), dim=1)
     teacher = torch.softmax(teacher_logits.detach().float(), dim=1)
-    squares = (student - teacher) ** 2
     if mask is None:
-        return squares.mean()
+        return F.mse_loss(student, teacher)
+    squares = F.mse_loss(student, teacher, reduction="none")
     return (squares.mean(dim=1) * mask).sum() / mask.sum().clamp(min=1)
 
 

@@ -44,6 +44,6 @@ def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:
         predicted: (B, K−1, *spatial), in [−1, 1].
         distances: The same shape, NaN where unknown (see `signed_distances`).
     """
-    known = ~torch.isnan(distances)
-    difference = torch.where(known, predicted.float() - torch.nan_to_num(distances), 0.0)
-    return (difference**2).sum() / known.sum().clamp(min=1)
+    unknown = torch.isnan(distances)
+    difference = torch.where(unknown, 0.0, predicted.float() - distances)
+    return difference.square().sum() / (~unknown).sum().clamp(min=1)

@@ -157,6 +157,7 @@ class CVRL(Method):
         """The batch term and the feature term of one level, from maps (B, C, *spatial) of both networks."""
         import torch
 
+        from contrastseg.losses.region_contrast import gather_points
         from contrastseg.losses.voxel_contrast import batch_contrast_loss, feature_contrast_loss
 
         settings = self.settings
@@ -164,8 +165,8 @@ class CVRL(Method):
             grid = sub_volume_grid(tuple(student.shape[2:]), settings["sub_volumes"])
             ours, theirs = pool(student, grid), pool(teacher, grid)
         else:
-            positions = self._positions(student)
-            ours, theirs = gather(student, positions), gather(teacher, positions)
+            positions = self._positions(student)[:, None]
+            ours, theirs = (gather_points(feature, positions).flatten(0, 2) for feature in (student, teacher))
         ours = self.modules[level](ours)
         with torch.no_grad():
             theirs = self.modules["teacher"][level](theirs)
@@ -224,9 +225,3 @@ def pool(feature: Tensor, grid: tuple[int, ...]) -> Tensor:
     pooling: Any = F.adaptive_avg_pool2d if len(grid) == 2 else F.adaptive_avg_pool3d
     cells: Tensor = pooling(feature, grid)
     return cells.flatten(2).transpose(1, 2).flatten(0, 1)
-
-
-def gather(feature: Tensor, positions: Tensor) -> Tensor:
-    """Vectors at flat positions (B, N) of a map (B, C, *spatial): (B · N, C)."""
-    index = positions[:, None].expand(-1, feature.shape[1], -1)
-    return feature.flatten(2).gather(2, index).transpose(1, 2).flatten(0, 1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contrastseg.errors import SuiteError
 from contrastseg.methods._taps import deepest_map
 from contrastseg.methods.contract import Sample
-from contrastseg.methods.cvrl import gather, pool, sub_volume_grid
+from contrastseg.methods.cvrl import pool, sub_volume_grid
 from contrastseg.networks.registry import build
 from tests.methods.made_up import make, sample
 
@@ -129,15 +129,11 @@ def test_grids_have_the_cells_asked_for_and_hardly_more(shape: list[int], cells:
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 2, 6)])
-def test_pooled_and_gathered_vectors_are_those_of_the_map(shape: Any) -> None:
+def test_pooled_vectors_are_means_of_the_map(shape: Any) -> None:
     feature = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(pool(feature, shape), feature.flatten(2).transpose(1, 2).reshape(-1, 3))
     halves = pool(feature, (2,) + (1,) * (len(shape) - 1))
     torch.testing.assert_close(halves[1], feature[0, :, shape[0] // 2 :].flatten(1).mean(1))
-    positions = torch.tensor([[0, 5], [7, 1]])
-    picked = gather(feature, positions)
-    for row, (sample_index, position) in enumerate([(0, 0), (0, 5), (1, 7), (1, 1)]):
-        assert torch.equal(picked[row], feature[sample_index].flatten(1)[:, position])
 
 
 def test_positions_are_distinct_inside_and_different_every_time() -> None:
