@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contrastseg import planning
 from contrastseg.errors import SuiteError
+from contrastseg.methods import registry
 from contrastseg.suite import Suite, json_schema, load_suite, merge, parse_suite
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,11 @@ def test_an_entry_means_the_same_in_every_committed_suite():
         for entry in load_suite(path).datasets:
             says = (entry.dataset, entry.options, entry.preparation)
             assert prepared.setdefault(entry.name, says) == says, f"{entry.name} of {path.name} is another one's too"
+
+
+def test_the_default_suite_has_every_method_of_the_package():
+    package = {name for name in registry.names() if registry.module_of(name).startswith("contrastseg.methods.")}
+    assert {method.name for method in load_suite(ROOT / "benchmarks" / "full.yaml").methods} == package
 
 
 def test_the_committed_schema_is_the_generated_one():

@@ -51,8 +51,9 @@ class Workspace:
     def snakemake(self, *arguments: str, cores: str = "2", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on the copy; its output comes with errors and all."""
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
-        variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
         variables.pop("CONTRASTSEG_DATA", None)
+        variables |= environment
         return subprocess.run(
             [*command, *arguments],
             cwd=self.work,

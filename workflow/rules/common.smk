@@ -17,7 +17,7 @@ from contrastseg.suite import parse_suite
 from contrastseg.suite.reading import read_yaml
 
 # The suite of the plain command, `snakemake --cores all --resources gpu=4`.
-DEFAULT_SUITE = BASE / "benchmarks" / "demo.yaml"
+DEFAULT_SUITE = BASE / "benchmarks" / "full.yaml"
 # For `--software-deployment-method conda`; the same set as the lock.
 ENVIRONMENT = str(BASE / "environment.yml")
 
