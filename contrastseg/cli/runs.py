@@ -33,7 +33,9 @@ def train(
     pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
     initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
     config: str | None = typer.Option(
-        None, help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`: YAML or JSON file, or JSON text."
+        None,
+        help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`, and `raw`, the folder of data of one's"
+        " own: YAML or JSON file, or JSON text.",
     ),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
@@ -45,7 +47,6 @@ def train(
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
-    from contrastseg.data.native import spec_of
     from contrastseg.errors import SuiteError, unknown_name
     from contrastseg.files import read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
@@ -53,7 +54,7 @@ def train(
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
     given = read_config(config)
-    known = ["settings", "spatial_dims", "stage_training", "suite", "training"]
+    known = ["raw", "settings", "spatial_dims", "stage_training", "suite", "training"]
     for key in given:
         if key not in known:
             raise SuiteError(unknown_name("key", key, known))
@@ -75,7 +76,9 @@ def train(
         inputs["pool"] = planning.pool_digest(pool, resources)
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
     info = PreparedDataset(data).info
-    raw = None if kind.engine is None else locate(spec_of(info), data_root, resources)
+    raw = given.get("raw")
+    if kind.engine is not None and raw is None:
+        raw = locate(info.dataset, data_root, resources)
     run = RunConfig(
         **axes,
         suite=given.get("suite", "by-hand"),
@@ -137,7 +140,7 @@ def predict(
                 prepared,
                 patients,
                 output,
-                locate_raw=lambda spec: locate(spec, data_root, resources),
+                locate_raw=lambda name: locate(name, data_root, resources),
                 on_case=update,
             )
         else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastseg.data.formats import reading
-from contrastseg.data.itk import affine_in_ras
+from contrastseg.data.itk import affine_in_ras, keeping_locale
 from contrastseg.errors import DataError
 
 _SERIES = "0020|000e"
@@ -77,7 +77,7 @@ def read_series(files: Sequence[Path], case: str | None = None, *, one_series: b
 def _read(path: Path, index: int, case: str | None) -> _Slice:
     import SimpleITK
 
-    with reading(path, case):
+    with reading(path, case), keeping_locale():
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(path))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import locale
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,16 @@ from contrastseg.errors import DataError
 ITK_SUFFIXES = (".nrrd", ".mha")
 # ITK's world has x to the patient's left and y to the back (LPS), nibabel's has them to the right and front (RAS).
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@contextlib.contextmanager
+def keeping_locale() -> Iterator[None]:
+    """Give back the locale of the process: ITK's readers set C's, and text files would then be read as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def read_itk(
@@ -29,7 +41,7 @@ def read_itk(
     import SimpleITK
 
     path = Path(path)
-    with reading(path, case):
+    with reading(path, case), keeping_locale():
         image = SimpleITK.ReadImage(str(path))
         array = SimpleITK.GetArrayFromImage(image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

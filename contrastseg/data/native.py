@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-from contrastseg.data import checks, registry
-from contrastseg.data.cases import Case, DatasetJson, PreparedDataset
+from contrastseg.data import checks, nnunet, registry
+from contrastseg.data.cases import Case, PreparedDataset
 from contrastseg.data.faults import Faults
-from contrastseg.data.specs import DatasetSpec
 from contrastseg.errors import DataError
-
-
-def spec_of(info: DatasetJson) -> DatasetSpec:
-    """The data set that was prepared, by its card.
-
-    Raises:
-        DataError: There is no such data set any more, or its folder is not there.
-    """
-    return registry.get(info.dataset, _options(info))
-
-
-def _options(info: DatasetJson) -> dict[str, Any]:
-    folder = info.source.get("folder")
-    return {**(info.source["options"] or {}), **({"path": folder} if folder else {})}
 
 
 class NativeCases:
@@ -40,8 +24,11 @@ class NativeCases:
 
     def __init__(self, dataset: PreparedDataset, raw: str | Path | None) -> None:
         self._dataset = dataset
-        self._spec = spec_of(dataset.info)
-        self._options = self._spec.parse_options(_options(dataset.info))
+        options = dict(dataset.info.source["options"] or {})
+        if dataset.info.dataset == nnunet.NAME:
+            options["path"] = str(raw)  # the prepared store keeps no path of this machine
+        self._spec = registry.get(dataset.info.dataset, options)
+        self._options = self._spec.parse_options(options)
         self._folder = None if raw is None else Path(raw)
         # Faults of cases that nobody asks for do no harm; a case that is asked for and missing is an error of `load`.
         found = self._spec.discover(self._folder, self._options, Faults())

@@ -279,7 +279,6 @@ def _write_indices(
         source={
             "options": options.model_dump(mode="json"),
             "generated": spec.generated,
-            **({"folder": str(spec.folder.resolve())} if spec.folder is not None else {}),
             "cases": len(states),
             "patients": len({state["patient"] for state in states}),
         },

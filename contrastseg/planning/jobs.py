@@ -59,7 +59,9 @@ class Jobs:
         """The resolved configuration of a run, as the argument of `--config`."""
         settings = self._settings(wildcards.dataset, wildcards.method, wildcards.variant)
         own = self.suite.method(wildcards.method).stages.get(getattr(wildcards, "stage", "train"), {})
-        return to_argument(settings | ({"stage_training": own} if own else {}))
+        folder = self.suite.entry(wildcards.dataset).spec.folder if methods.get(wildcards.method).engine else None
+        raw = {"raw": str(folder)} if folder is not None else {}
+        return to_argument(settings | raw | ({"stage_training": own} if own else {}))
 
     def content(self, wildcards: Wildcards) -> str:
         """What training depends on of its data: the content, not the time it was written."""

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 
 from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
-from contrastseg.data.native import NativeCases, spec_of
+from contrastseg.data.native import NativeCases
 from contrastseg.data.recipe import prepare_outside_image, read_outside_image
-from contrastseg.data.specs import DatasetSpec
 from contrastseg.errors import DataError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
@@ -102,7 +101,7 @@ def predict_prepared(
     output: str | Path,
     *,
     accelerator: str | None = None,
-    locate_raw: Callable[[DatasetSpec], Path | None] = lambda dataset: None,
+    locate_raw: Callable[[str], Path | None] = lambda dataset: None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Predict every case of these patients of a prepared data set.
@@ -113,7 +112,7 @@ def predict_prepared(
         patients: Whose cases.
         output: Folder of the label files and of `predictions.json`, which is written last.
         accelerator: Overrides the run's own.
-        locate_raw: The folder with a data set's published files; asked only for methods that look at
+        locate_raw: The folder with a data set's published files, by its name; asked only for methods that look at
             native images. None is right for generated data.
         on_case: Called with the number of cases done and their total.
 
@@ -135,7 +134,9 @@ def predict_prepared(
         names = dataset.cases_of(list(patients))
         load: Callable[[str], Case] = partial(dataset.load, with_label=False)
         if predictor.native:
-            load = NativeCases(dataset, locate_raw(spec_of(dataset.info))).load
+            same = dataset.info.entry == predictor.info.entry and predictor.config.raw is not None
+            raw = predictor.config.raw if same else locate_raw(dataset.info.dataset)
+            load = NativeCases(dataset, raw).load
         files = {}
         for done, name in enumerate(names, start=1):
             files[name] = predictor.write(load(name), folder)

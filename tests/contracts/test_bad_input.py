@@ -15,6 +15,7 @@ from PIL import Image
 from contrastseg.data import registry
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.formats import read_label
+from contrastseg.data.itk import keeping_locale
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.errors import DataError
 from tests import miniatures
@@ -200,7 +201,8 @@ def test_wrong_slices(spoiled: tuple[str, Miniature, Path], fault: str) -> None:
     name, small, raw = spoiled
     slices = sorted((raw / small.image).parent.glob("*.dcm"))
     spoilt, other = raw / small.image, slices[-1]
-    image = SimpleITK.ReadImage(str(spoilt))
+    with keeping_locale():
+        image = SimpleITK.ReadImage(str(spoilt))
     if fault == "foreign":
         spoilt.write_bytes(b"no DICOM file" * 100)
     elif fault == "missing":
@@ -228,7 +230,8 @@ def write_slice(image: SimpleITK.Image, path: Path) -> None:
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     writer.SetFileName(str(path))
-    writer.Execute(image)
+    with keeping_locale():
+        writer.Execute(image)
 
 
 @everything([name for name in with_image(".dcm") if not is_photo(str(miniatures.get(name).mask))])

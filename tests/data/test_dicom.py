@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,17 @@ def test_slices_are_sorted_by_position_not_by_name(tmp_path: Path, volume: np.nd
     assert np.allclose(series.affine, [[-0.7, 0, 0, 10], [0, -0.8, 0, 20], [0, 0, STEP, 30], [0, 0, 0, 1]])
     shuffled = [files[index] for index in (3, 0, 5, 1, 4, 2)]
     assert np.array_equal(read_series(shuffled).array, volume)
+
+
+def test_reading_leaves_the_locale_as_it_was(tmp_path: Path, volume: np.ndarray) -> None:
+    files = save(tmp_path, volume)
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    try:
+        read_series(files)
+        assert locale.setlocale(locale.LC_CTYPE) == "C.UTF-8"
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def test_slope_and_intercept_are_applied(tmp_path: Path, volume: np.ndarray) -> None:

@@ -45,12 +45,12 @@ def test_a_case_that_is_gone_or_changed_is_an_error(prepared: PreparedDataset, m
         NativeCases(prepared, None).load("nobody")
     spec = registry.get("phantom_lesions")
     fewer = dataclasses.replace(spec, discover=lambda *given: spec.discover(*given)[:1])
-    monkeypatch.setattr(registry, "get", lambda name: fewer)
+    monkeypatch.setattr(registry, "get", lambda name, options=None: fewer)
     with pytest.raises(DataError, match="not among the published files") as error:
         NativeCases(prepared, None).load("lesion0001")
     assert error.value.case == "lesion0001"
     other = dataclasses.replace(spec, load=lambda raw, options: _turned(spec.load(raw, options)))
-    monkeypatch.setattr(registry, "get", lambda name: other)
+    monkeypatch.setattr(registry, "get", lambda name, options=None: other)
     with pytest.raises(DataError, match="the prepared one had"):
         NativeCases(prepared, None).load("lesion0000")
 

@@ -12,6 +12,8 @@ import numpy as np
 import SimpleITK
 from PIL import Image
 
+from contrastseg.data.itk import keeping_locale
+
 # Oblique, anisotropic, x and y flipped, as scanners write them.
 AFFINE = nibabel.affines.from_matvec(
     np.array([[-1.5, 0.1, 0.0], [0.1, -1.5, 0.9], [0.0, 0.2, 9.8]], dtype=np.float32), np.array([80.0, 90.0, -30.0])
@@ -110,7 +112,8 @@ def save_slice(
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     writer.SetFileName(str(path))
-    writer.Execute(image)
+    with keeping_locale():
+        writer.Execute(image)
     return path
 
 
