@@ -138,19 +138,20 @@ def dense_info_nce_loss(
     if ("queue" in negatives) != (queue is not None):
         raise ValueError("a queue is given if, and only if, negatives names it")
     image, position = torch.nonzero(matches >= 0, as_tuple=True)
-    matched = matches[image, position]
-    rows = queries[image, position]
-    positive = (unit_vectors(rows) * unit_vectors(keys[image, matched])).sum(-1) / temperature
-    per_image = keys.shape[1]
+    rows, per_image = queries[image, position], keys.shape[1]
+    own = image * per_image + matches[image, position]
+    every_key = {"same_image", "batch"} <= set(negatives)
+    if every_key and queue is None:
+        similarity = similarities(rows, keys.flatten(0, 1), temperature)
+        return F.cross_entropy(similarity, own, reduction="sum") / max(1, len(rows))
+    positive = (unit_vectors(rows) * unit_vectors(keys.flatten(0, 1)[own])).sum(-1) / temperature
     groups = []
     if {"same_image", "batch"} & set(negatives):
-        similarity = similarities(rows, keys.flatten(0, 1), temperature)
-        owner = torch.arange(len(keys), device=keys.device).repeat_interleave(per_image)
-        own = image[:, None] == owner
-        valid = own if "same_image" in negatives else torch.zeros_like(own)
-        if "batch" in negatives:
-            valid = valid | ~own
-        valid = valid.scatter(1, (image * per_image + matched)[:, None], False)
+        similarity = similarities(rows, keys.flatten(0, 1), temperature).scatter(1, own[:, None], _EXCLUDED)
+        valid = None
+        if not every_key:
+            owner = torch.arange(len(keys), device=keys.device).repeat_interleave(per_image)
+            valid = (image[:, None] == owner) == ("same_image" in negatives)
         groups.append(log_negatives(similarity, valid))
     if queue is not None:
         counting = None if queue_valid is None else queue_valid[image]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
@@ -45,5 +46,8 @@ def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:
         distances: The same shape, NaN where unknown (see `signed_distances`).
     """
     unknown = torch.isnan(distances)
-    difference = torch.where(unknown, 0.0, predicted.float() - distances)
-    return difference.square().sum() / (~unknown).sum().clamp(min=1)
+    predicted = predicted.float()
+    # What is unknown is taken as predicted rightly: no difference, no gradient.
+    target = torch.where(unknown, predicted.detach(), distances)
+    known = unknown.numel() - torch.count_nonzero(unknown)
+    return F.mse_loss(predicted, target, reduction="sum") / known.clamp(min=1)
