@@ -1,8 +1,9 @@
 """What each method's step costs: `python benchmarks/speed/methods.py --hardware cpu-xeon-2.5GHz`.
 
 Every stage of every method is trained for a few steps on the same phantom, with the default network and budget, one
-after the other. `results/methods-<hardware>.csv` holds a row per stage: the trainable parameters and the median time of
-a step. `contrastseg methods` shows both, the time as a multiple of `supervised`'s. Run it on an idle machine.
+after the other. `results/methods-<hardware>.csv` holds a row per stage: the trainable parameters, the median time of a
+step and the labelled pixels it had. `contrastseg methods` shows the first two, the time as a multiple of
+`supervised`'s; `contrastseg plan` estimates hours with them. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,11 +23,12 @@ from contrastseg.data.preparation import prepare_dataset
 from contrastseg.data.splits import split_dataset
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
+from contrastseg.training.assembly import stage_training
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
 
 RESULTS = Path(__file__).parent / "results"
-COLUMNS = ("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "device", "torch")
+COLUMNS = ("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step", "device", "torch")
 
 
 def phantom(folder: Path) -> dict[str, str]:
@@ -59,7 +62,9 @@ def measure(method: str, dims: int, steps: int, training: dict[str, Any], data: 
             )
             initial[stage.name] = str(Path(folder) / stage.name / "checkpoints" / "last.ckpt")
             lasted = [after - before for before, after in itertools.pairwise(times)]
-            described = (method, stage.name, dims, record["parameters"], f"{median(lasted[steps // 2 :]):.4g}")
+            asked = stage_training(config)
+            pixels = asked.batch_size * math.prod(asked.patch_size)
+            described = (method, stage.name, dims, record["parameters"], f"{median(lasted[steps // 2 :]):.4g}", pixels)
             machine = (record["hardware"]["device"], record["versions"]["torch"])
             rows.append(dict(zip(COLUMNS, (*described, *machine), strict=True)))
     return rows

@@ -1,52 +1,131 @@
-"""What a plan will cost, as far as finished runs and the settings say it."""
+"""What a plan will cost, as far as finished runs, measured steps and the data table say it."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from contrastseg.cli.measured import StepTimes, step_times
+from contrastseg.data.table import published_files
 from contrastseg.files import read_json
 from contrastseg.methods import registry
-from contrastseg.planning import Plan
+from contrastseg.planning import Plan, Run, needs_download
+from contrastseg.planning.runs import spatial_dims
+from contrastseg.training.settings import TrainingSettings, merge
+
+_SHOWN = 3
 
 
-def estimate(plan: Plan) -> dict[str, Any]:
-    """Jobs, runs still to do, hours of training and disk.
+@dataclass(frozen=True)
+class _Job:
+    """One stage of a run; a stage that serves several runs is one job."""
 
-    Time and disk are those of the finished runs of the same data set and method; where there is none yet, that is what
-    is said instead of a guess.
+    run: Run
+    stage: str
+    folder: Path
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Jobs of one kind cost alike."""
+        return self.run.dataset, self.run.method, self.stage
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "run.json").is_file()
+
+
+def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[str, Any]:
+    """Jobs, runs still to do, device hours of training, disk and downloads.
+
+    A stage takes what finished ones of the same data set and method took. Where there is none yet, its steps are
+    multiplied by what a step was measured to take, and by how many more pixels it has here; where nobody measured it,
+    that is said instead of a guess. Disk goes by finished stages alone.
+
+    Args:
+        plan: The plan.
+        measured: Folder of measured step times, `methods-<hardware>.csv`.
+        data_root: The user's folder of data sets.
     """
     evaluations = list(plan.evaluations())
-    pretraining = {
-        run.stage_folder(stage.name)
-        for run in plan.runs
-        for stage in registry.get(run.method).stages
-        if stage.name != "train"
-    }
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    size: dict[tuple[str, str], list[int]] = defaultdict(list)
-    left: dict[tuple[str, str], int] = defaultdict(int)
-    for run in plan.runs:
-        key = (run.dataset, run.method)
-        if (run.folder / "run.json").is_file():
-            seconds[key].append(read_json(run.folder / "run.json")["wall_s"])
-            size[key].append(sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file()))
+    jobs = {job.folder: job for run in plan.runs for job in _jobs(run)}.values()
+    seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    sizes: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    left: dict[tuple[str, str, str], list[_Job]] = defaultdict(list)
+    for job in jobs:
+        if job.finished:
+            seconds[job.kind].append(read_json(job.folder / "run.json")["wall_s"])
+            sizes[job.kind].append(sum(file.stat().st_size for file in job.folder.rglob("*") if file.is_file()))
         else:
-            left[key] += 1
-    unknown = sorted("/".join(key) for key in left if key not in seconds)
-    measured = [key for key in left if key in seconds]
-    hours = sum(left[key] * fmean(seconds[key]) for key in measured) / 3600
-    gigabytes = sum(left[key] * fmean(size[key]) for key in measured) / 1e9
+            left[job.kind].append(job)
+    hours, unknown, hardware, disk = 0.0, list[str](), set[str](), 0.0
+    times = step_times(measured)
+    for kind, waiting in left.items():
+        disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
+        one = fmean(seconds[kind]) if kind in seconds else _measured_seconds(plan, waiting[0], times)
+        if one is None:
+            unknown.append("/".join(kind))
+            continue
+        hours += len(waiting) * one / 3600
+        if kind not in seconds:
+            hardware.add(times[waiting[0].run.method].hardware)
+    by = f" (steps measured on {', '.join(sorted(hardware))})" if hardware else ""
+    unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
-    made = 2 * len(entries) + len(plan.pools()) + len(pretraining) + len(plan.runs)
-    jobs = made + 2 * len(evaluations) + drawings + 5
-    text = " (not known before one run of each: " + ", ".join(unknown) + ")" if unknown else ""
     return {
         "runs": len(plan.runs),
-        "runs_left": sum(left.values()),
-        "jobs": jobs,
-        "device_hours_left": f"{hours:.2f}{text}",
-        "disk_left_gb": f"{gigabytes:.2f}{text}",
+        "runs_left": sum(not (run.folder / "run.json").is_file() for run in plan.runs),
+        "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + 2 * len(evaluations) + drawings + 5,
+        "device_hours_left": f"{hours:.2f}{by}{_without(unknown, left, 'measured step')}",
+        "disk_left_gb": f"{disk / 1e9:.2f}{_without(unfinished, left)}",
+        "to_download": _downloads(plan, entries, data_root),
     }
+
+
+def _jobs(run: Run) -> Iterator[_Job]:
+    for stage in registry.get(run.method).stages:
+        yield _Job(run, stage.name, run.stage_folder(stage.name))
+
+
+def _measured_seconds(plan: Plan, job: _Job, times: Mapping[str, StepTimes]) -> float | None:
+    """Seconds of a stage by the time of its steps; None where nobody measured it in these dimensions."""
+    known = times.get(job.run.method)
+    entry, method = plan.suite.entry(job.run.dataset), plan.suite.method(job.run.method)
+    if known is None or (job.stage, spatial_dims(entry)) not in known.steps:
+        return None
+    found = registry.get(method.name)
+    settings = plan.suite.training_of(entry, method).model_dump()
+    settings = merge(merge(settings, found.stage(job.stage).training), method.stages.get(job.stage, {}))
+    training = TrainingSettings.model_validate(merge(settings, found.own_training(method.resolve(job.run.variant))))
+    step = known.steps[job.stage, spatial_dims(entry)]
+    return training.steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
+
+
+def _without(names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:
+    """Which stages a number leaves out, having no finished run to go by, nor another source."""
+    if not names:
+        return ""
+    lacking = " and no ".join(["no finished run", *([source] if source else [])])
+    if len(names) == len(left):
+        return f" (not known: {lacking})"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
+
+
+def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None) -> str:
+    """Data sets that the workflow will download, and their size where the data table has it."""
+    names = sorted(
+        {spec.name for spec in (plan.suite.entry(e).spec for e in entries) if needs_download(spec, data_root)}
+    )
+    if not names:
+        return "nothing"
+    files = [file for name in names for file in published_files(name) if file.file or file.client]
+    size = sum(file.size or 0 for file in files) / 1e9
+    unsized = sum(not file.size for file in files)
+    more = f", {unsized} of {len(files)} files of unknown size" if unsized else ""
+    return f"{size:.2f} GB{more}: {', '.join(names)}"

@@ -9,6 +9,10 @@ import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
 
+MEASURED = typer.Option(
+    Path("benchmarks/speed/results"), help="Folder of measured parameters and step costs, methods-<hardware>.csv."
+)
+
 
 def datasets(
     as_json: bool = JSON,
@@ -40,9 +44,7 @@ def datasets(
 
 def methods(
     as_json: bool = JSON,
-    measured: Path = typer.Option(
-        Path("benchmarks/speed/results"), help="Folder of measured parameters and step costs, methods-<hardware>.csv."
-    ),
+    measured: Path = MEASURED,
 ) -> None:
     """List the methods with their stages, data use, provenance and settings, and what a step costs where measured.
 
@@ -149,6 +151,7 @@ def plan(
     output: Path | None = typer.Option(None, help="Write the plan as JSON, for `collect` and the report."),
     skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
     as_json: bool = JSON,
+    measured: Path = MEASURED,
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
@@ -172,7 +175,7 @@ def plan(
     found = planning.expand(asked, missing if skip else {}, root, resources)
     if output is not None:
         return write_json(output, found.to_json())
-    expected = estimate(found)
+    expected = estimate(found, measured, root)
     if as_json:
         return print_json({**found.to_json(), "missing": missing, "estimate": expected})
     table: dict[tuple[str, str, str], int] = {}

@@ -1,12 +1,51 @@
-"""What `benchmarks/speed/methods.py` measured of the methods, for `contrastseg methods`."""
+"""What `benchmarks/speed/methods.py` measured of the methods, for `contrastseg methods` and `contrastseg plan`."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 REFERENCE = "supervised"
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a step, and how many pixels it had: images of a batch times pixels of each."""
+
+    seconds: float
+    pixels: int
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Steps of a method by stage and dimension, all measured on one machine."""
+
+    hardware: str
+    steps: dict[tuple[str, int], StepTime]
+
+
+def step_times(folder: Path) -> dict[str, StepTimes]:
+    """Per method: what its steps took, from the last file by name that has it.
+
+    Args:
+        folder: Where `methods-<hardware>.csv` lie. Rows that do not say how many pixels a step had are left out.
+    """
+    found: dict[str, StepTimes] = {}
+    for path in sorted(folder.glob("methods-*.csv")):
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("pixels_per_step")]
+        for method in dict.fromkeys(row["method"] for row in rows):
+            steps = {
+                (row["stage"], int(row["spatial_dims"])): StepTime(
+                    float(row["seconds_per_step"]), int(row["pixels_per_step"])
+                )
+                for row in rows
+                if row["method"] == method
+            }
+            found[method] = StepTimes(path.stem.removeprefix("methods-"), steps)
+    return found
 
 
 def measurements(folder: Path) -> dict[str, dict[str, Any]]:

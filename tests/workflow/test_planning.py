@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from contrastseg.methods import registry
+from contrastseg.planning import expand
+from contrastseg.suite import parse_suite
 from tests.miniatures._nnunet import make_photos
+from tests.workflow.conftest import jobs
+from tests.workflow.full_suite import complete_lists, full, write_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_lint_and_format():
-    lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "snakemake", "--configfile", "benchmarks/demo.yaml", "--lint"]
+    lint = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert lint.returncode == 0, lint.stderr
     check = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
     form = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -30,8 +34,6 @@ def test_the_snakefile_reads_like_a_table_of_contents():
 
 
 def test_every_method_of_the_package_has_its_rule_file():
-    from contrastseg.methods import registry
-
     rules = {path.stem for path in (ROOT / "workflow" / "rules" / "methods").glob("*.smk")}
     package = {name for name in registry.names() if registry.module_of(name).startswith("contrastseg.methods.")}
     assert rules == package
@@ -46,11 +48,38 @@ def test_profiles_name_options_that_exist(profile):
     assert set(options) <= known
 
 
-def test_the_plain_command_finds_its_profile_and_its_suite(fresh):
+def test_the_plain_command_runs_the_full_benchmark_and_lists_all_data_it_lacks(fresh):
     done = fresh.snakemake("--resources", "gpu=4", "--dry-run", cores="all")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode != 0
     assert "profiles/default" in done.stdout
-    assert "results/demo/report.html" in done.stdout
+    for entry in ("digestpath", "btcv_2d_18_12", "acdc_2d"):
+        assert f"\n{entry}: " in done.stdout, "every one at once"
+    assert done.stdout.count("remedy: (1) ") == 3, "each with the steps to get it"
+    assert "Job stats" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_plain_command_plans_the_rest_where_it_is_told_to(fresh):
+    arguments = ("--resources", "gpu=4", "--config", "skip_unavailable=true", "--quiet", "rules", "--dry-run")
+    done = fresh.snakemake(*arguments, cores="all")
+    assert done.returncode == 0, done.stdout
+    planned = jobs(done.stdout)
+    assert planned["download"] == planned["prepare"] == 7
+    assert {f"train_{method}" for method in registry.names()} - set(planned) == {"train_glcl"}, "no slices without ACDC"
+    assert planned["report"] == 1
+
+
+def test_the_full_benchmark_with_all_its_data(tmp_path):
+    suite = full()
+    write_data(tmp_path, suite)
+    complete_lists(tmp_path)
+    plan = expand(parse_suite(suite)[0], data_root=tmp_path)
+    assert {run.method for run in plan.runs} == set(registry.names())
+    assert {run.dataset for run in plan.runs} == {entry["name"] for entry in suite["datasets"]} - {"ph2"}
+    here = {(run.dataset, run.method, run.labels) for run in plan.runs}
+    assert {labels for dataset, _, labels in here if dataset == "acdc_2d"} == set(suite["labels"])
+    left_out = {(item["dataset"], item["method"], item["labels"]) for item in plan.skipped if item["reason"]}
+    assert len(here) + len(left_out) == 9 * len(suite["methods"]) * len(suite["labels"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""What `contrastseg plan` says of hours, disk and downloads before anything starts, and what it does not know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contrastseg.cli.estimates import estimate
+from contrastseg.planning import Plan, expand
+from contrastseg.suite import parse_suite
+
+HEADER = "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step,device,torch"
+
+
+def plan(**changes: object) -> Plan:
+    """Two runs of `supervised`, two of `simclr` that share a pre-training stage; 200 steps of 4 × 32 × 32."""
+    suite = {
+        "name": "small",
+        "datasets": [{"name": "lesions", "dataset": "phantom_lesions"}],
+        "methods": ["supervised", "simclr"],
+        "labels": ["r0.1", "r1"],
+        "training": {"steps": 200, "batch_size": 4, "patch_size": [32, 32]},
+        **changes,
+    }
+    return expand(parse_suite(suite)[0])
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_measured_is_said() -> None:
+    found = estimate(plan(), Path("absent"))
+    assert found["runs"] == found["runs_left"] == 4
+    assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + 3 + 4 + 5
+    assert found["device_hours_left"] == "0.00 (not known: no finished run and no measured step)"
+    assert found["disk_left_gb"] == "0.00 (not known: no finished run)"
+    assert found["to_download"] == "nothing"
+
+
+def test_hours_follow_measured_steps_their_number_and_their_pixels() -> None:
+    rows = ["supervised,train,2,9,0.5,1024,cpu,2.0", "simclr,pretrain,2,9,2.0,4096,cpu,2.0"]
+    Path("methods-here.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    found = estimate(plan(), Path())
+    seconds = 2 * 200 * 0.5 * 4 + 1 * 200 * 2.0
+    assert found["device_hours_left"] == (
+        f"{seconds / 3600:.2f} (steps measured on here) (no finished run and no measured step of lesions/simclr/train)"
+    )
+    longer = plan(
+        methods=[{"name": "simclr", "stages": {"pretrain": {"steps": 20000}}}], comparison={"reference": "simclr"}
+    )
+    assert estimate(longer, Path())["device_hours_left"].startswith(f"{20000 * 2.0 / 3600:.2f} ")
+
+
+def test_finished_runs_are_stronger_than_measured_steps() -> None:
+    Path("methods-here.csv").write_text(f"{HEADER}\nsupervised,train,2,9,0.5,4096,cpu,2.0\n")
+    asked = plan(methods=["supervised"])
+    folder = asked.runs[0].folder
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"wall_s": 7200}))
+    (folder / "weights").write_bytes(b"0" * 10_000_000)
+    found = estimate(asked, Path())
+    assert (found["runs_left"], found["device_hours_left"], found["disk_left_gb"]) == (1, "2.00", "0.01")
+
+
+def test_open_data_that_is_not_here_is_counted() -> None:
+    found = estimate(plan(datasets=["msd_hippocampus"], methods=["supervised"]), Path())
+    assert "msd_hippocampus" in found["to_download"]
+    assert " GB" in found["to_download"]
