@@ -71,7 +71,8 @@ class Case:
         image: (C, *spatial) in its stored type.
         label: uint8 (*spatial), or None.
         geometry: The way back to the native grid.
-        superpixels: int32 (*spatial), ids from 1 on, no id in two slices, 0 = no region; None where none are prepared or asked for.
+        superpixels: int32 (*spatial), ids from 1 on, no id in two slices, 0 = no region; None where none are prepared
+            or asked for.
     """
 
     case: str
