@@ -138,7 +138,7 @@ def _prepare_or_fault(job: _Job) -> dict[str, Any] | DataError:
 def _prepare_case(job: _Job) -> dict[str, Any]:
     raw, folder = job.raw, job.folder / "cases" / job.raw.case
     state_file = folder / "state.json"
-    named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum]
+    named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum, repr(sorted(raw.details.items()))]
     key = digest([job.made_by, *named, [_input_hash(path, raw.case) for path in raw.files]])
     if state_file.is_file():
         state = read_json(state_file)
