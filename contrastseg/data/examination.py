@@ -6,7 +6,6 @@ A fault keeps the data from being prepared. An observation does not: it is what 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -138,8 +137,6 @@ def _facts(spec: DatasetSpec, raw: RawCase, options: Any, faults: Faults) -> Cas
 
 def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
     """What the observations need to know of a case; its arrays need not be kept."""
-    hashed = hashlib.sha256(repr((native.image.shape, native.image.dtype.str)).encode())
-    hashed.update(np.ascontiguousarray(native.image).data)
     return CaseFacts(
         case=raw.case,
         patient=raw.patient,
@@ -147,7 +144,7 @@ def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
         spacing=native.spacing,
         affine=native.affine,
         ranges=tuple(_range(channel) for channel in native.image),
-        image_hash=hashed.hexdigest(),
+        image_hash=native.image_hash,
         labels=None if native.label is None else tuple(label_values(native.label)),
         notes=native.notes,
     )

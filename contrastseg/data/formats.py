@@ -75,16 +75,24 @@ def read_nifti(
     Returns:
         The array with reversed axes ((z, y, x), or (c, z, y, x) of a 4-D file); the spacing in mm in array order from
         the header's pixdim (what ITK reports too), None in a file we wrote without one; the affine as in the file.
+
+    Raises:
+        DataError: The file is unreadable, holds colours or complex numbers, or has other dimensions.
     """
     import nibabel
 
     path = Path(path)
     with reading(path, case):
         image: Any = nibabel.load(path)
+        kind = image.get_data_dtype()
         array = np.asanyarray(image.dataobj)
         zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:3])
         affine = np.asarray(image.affine, dtype=float)
         known = bytes(image.header["descrip"].item()).rstrip(b"\0") != _NO_SPACING
+    if kind.kind not in "iuf":
+        raise DataError(
+            "a NIfTI file of colours or complex numbers", case=case, file=path, remedy="give one real number a voxel"
+        )
     if array.ndim not in (2, 3, 4):
         raise DataError(f"a NIfTI file of {array.ndim} dimensions", case=case, file=path, remedy="give 3-D volumes")
     return array.transpose(), zooms[::-1] if known else None, affine.tolist()

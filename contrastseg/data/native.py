@@ -62,5 +62,12 @@ class NativeCases:
                 file=raw.files[0] if raw.files else self._folder,
                 remedy="prepare the data set again: its files have changed",
             )
+        if native.image_hash != self._dataset.image_hash(name):
+            raise DataError(
+                "the published image has other values than the prepared one had",
+                case=name,
+                file=raw.files[0] if raw.files else self._folder,
+                remedy="prepare the data set again: its files have changed",
+            )
         grid = dataclasses.replace(geometry, shape=geometry.native_shape)
         return Case(name, raw.patient, raw.frame, native.image, native.label, grid)

@@ -35,7 +35,7 @@ class CaseFacts:
         spacing: In array order; None where it is unknown.
         affine: 4x4, None where there is none.
         ranges: Lowest and highest finite value of each channel.
-        image_hash: Of the image's values.
+        image_hash: Of shape and values, see `NativeCase.image_hash`.
         labels: The values in its label, None without one.
         notes: What the loader had to say.
     """

@@ -138,7 +138,7 @@ def _prepare_or_fault(job: _Job) -> dict[str, Any] | DataError:
 def _prepare_case(job: _Job) -> dict[str, Any]:
     raw, folder = job.raw, job.folder / "cases" / job.raw.case
     state_file = folder / "state.json"
-    named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum]
+    named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum, repr(sorted(raw.details.items()))]
     key = digest([job.made_by, *named, [_input_hash(path, raw.case) for path in raw.files]])
     if state_file.is_file():
         state = read_json(state_file)
@@ -172,7 +172,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "labelled": labelled,
         "shape": "x".join(map(str, case.geometry.shape)),
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
-        "image": _image_hash(native.image),
+        "image": native.image_hash,
         "unit": native.unit,
         "notes": list(native.notes),
         "output": _output_hash(job, labelled),
@@ -194,15 +194,6 @@ def _reference(job: _Job) -> Path:
 def _input_hash(path: Path, case: str) -> str:
     with formats.reading(path, case):
         return sha256(path)
-
-
-def _image_hash(image: np.ndarray) -> str:
-    """Of shape and values, so that an image is found again under another name, file format or type."""
-    hashed = hashlib.sha256(repr(tuple(map(int, image.shape))).encode())
-    for channel in image:
-        # Adding zero makes -0.0 the 0.0 it equals.
-        hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
-    return hashed.hexdigest()
 
 
 def _output_hash(job: _Job, labelled: bool) -> str | None:

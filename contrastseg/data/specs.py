@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +67,15 @@ class NativeCase:
     unit: Unit
     affine: list[list[float]] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def image_hash(self) -> str:
+        """SHA-256 of shape and values: an image is found again under another name, file format or type."""
+        hashed = hashlib.sha256(repr(tuple(map(int, self.image.shape))).encode())
+        for channel in self.image:
+            # Adding zero makes -0.0 the 0.0 it equals.
+            hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
+        return hashed.hexdigest()
 
 
 _DEFAULT_PREPARATION = PreparationSettings()

@@ -123,6 +123,13 @@ def test_missing_and_orphaned_masks(acdc_nifti: Path, pair_of_files: Find) -> No
     fault(acdc_nifti, "no image", "patient002_frame04")
 
 
+def test_a_frame_that_is_missing_with_its_mask(acdc_nifti: Path, pair_of_files: Find) -> None:
+    for name in ("patient001_frame12.nii.gz", "patient001_frame12_gt.nii.gz"):
+        pair_of_files(name).unlink()
+    fault(acdc_nifti, "the frame of ES is missing, 12 by Info.cfg", "patient001")
+    assert [case.case for case in discover(acdc_nifti, phases=["ED"])] == ["patient001_frame01", "patient002_frame04"]
+
+
 def test_shape_and_affine_mismatch(acdc_nifti: Path, pair_of_files: Find) -> None:
     path = pair_of_files("patient001_frame01_gt.nii.gz")
     mask = nibabel.load(path)

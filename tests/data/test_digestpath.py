@@ -14,6 +14,7 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.datasets.digestpath import SPEC
 from contrastseg.data.faults import Faults, FaultyCasesError
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.roster import Roster
 from contrastseg.data.specs import NativeCase, RawCase
 from contrastseg.errors import DataError
 from tests.miniatures import digestpath
@@ -91,6 +92,15 @@ def test_tiles_cover_every_pixel_once(raw: Path, tile: int) -> None:
         assert np.array_equal(image, native.image)
         assert np.array_equal(label, native.label)
         assert {(case.patient, case.stratum) for case in parts} == {(whole.patient, whole.stratum)}
+
+
+def test_a_patient_with_positive_and_negative_images_is_a_positive_one(raw: Path) -> None:
+    mixed = digestpath.POSITIVE[0].replace("10_00_00", "10_00_01")
+    assert mixed != digestpath.POSITIVE[0]
+    shutil.copy(raw / "tissue-train-neg" / f"{digestpath.NEGATIVE[0]}.jpg", raw / "tissue-train-neg" / f"{mixed}.jpg")
+    roster = Roster.of_raw(discover(raw))
+    assert len(roster.cases) == 7
+    assert sorted(roster.strata().values()) == ["negative"] * 2 + ["positive"] * 2
 
 
 def test_tiles_are_prepared_as_cases_of_their_patient(raw: Path, tmp_path: Path) -> None:

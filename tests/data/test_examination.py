@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -77,12 +78,13 @@ def test_several_faults_of_one_case_are_all_named(tmp_path: Path) -> None:
 def test_oddities_of_content(sound: Path) -> None:
     image, label = boxes((5, 32, 36), 1, values=(1, 2), channels=2)
     replace(sound, "scan1", image, np.zeros_like(label))
-    first = sound / "imagesTr" / "scan2_0000.nii.gz"
     for channel in range(2):
-        (sound / "imagesTr" / f"scan3_{channel:04d}.nii.gz").write_bytes(
-            (sound / "imagesTr" / f"scan2_{channel:04d}.nii.gz").read_bytes()
-        )
-    assert first.is_file()
+        first, second = (sound / "imagesTr" / f"scan{number}_{channel:04d}.nii.gz" for number in (2, 3))
+        stored = nibabel.load(first)
+        values = np.rint(100 * np.random.default_rng(0).random(stored.shape))
+        # The same image as another type, and so in other bytes.
+        for path, kind in ((first, np.float32), (second, np.int16)):
+            nibabel.save(nibabel.Nifti1Image(values.astype(kind), stored.affine), path)
     replace(sound, "scan4", np.ones_like(image), label)
     describe(sound, labels={"background": 0, "core": 1, "rim": 2, "rare": 3})
     found = examine_dataset(sound)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -119,6 +120,14 @@ def test_channels_of_4d_volumes_come_first(tmp_path: Path) -> None:
     image, geometry = read_image(tmp_path / "a.nii.gz")
     assert np.array_equal(image, array.transpose(3, 2, 1, 0))
     assert geometry.native_spacing == (3.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]])
+def test_colours_and_complex_numbers_are_refused(tmp_path: Path, kind: Any) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 3, 2), dtype=kind), np.eye(4)), tmp_path / "a.nii.gz")
+    for read in (read_image, read_label):
+        with pytest.raises(DataError, match="colours or complex numbers"):
+            read(tmp_path / "a.nii.gz")
 
 
 def test_fractional_and_negative_labels_are_refused(tmp_path: Path) -> None:

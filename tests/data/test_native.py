@@ -45,14 +45,23 @@ def test_a_case_that_is_gone_or_changed_is_an_error(prepared: PreparedDataset, m
         NativeCases(prepared, None).load("nobody")
     spec = registry.get("phantom_lesions")
     fewer = dataclasses.replace(spec, discover=lambda *given: spec.discover(*given)[:1])
-    monkeypatch.setattr(registry, "get", lambda name, options=None: fewer)
+    monkeypatch.setattr(registry, "get", lambda *given: fewer)
     with pytest.raises(DataError, match="not among the published files") as error:
         NativeCases(prepared, None).load("lesion0001")
     assert error.value.case == "lesion0001"
     other = dataclasses.replace(spec, load=lambda raw, options: _turned(spec.load(raw, options)))
-    monkeypatch.setattr(registry, "get", lambda name, options=None: other)
+    monkeypatch.setattr(registry, "get", lambda *given: other)
     with pytest.raises(DataError, match="the prepared one had"):
         NativeCases(prepared, None).load("lesion0000")
+    other = dataclasses.replace(spec, load=lambda raw, options: _brighter(spec.load(raw, options)))
+    monkeypatch.setattr(registry, "get", lambda *given: other)
+    with pytest.raises(DataError, match="other values than the prepared one") as error:
+        NativeCases(prepared, None).load("lesion0000")
+    assert error.value.case == "lesion0000"
+
+
+def _brighter(native: Any) -> Any:
+    return dataclasses.replace(native, image=native.image // 2 + 1)
 
 
 def _turned(native: Any) -> Any:

@@ -135,6 +135,19 @@ def test_the_same_input_gives_the_same_bytes_elsewhere(raw: Path, tmp_path: Path
     assert contents(tmp_path / "elsewhere") == first
 
 
+def test_a_case_whose_details_changed_is_prepared_again(raw: Path) -> None:
+    loads: list[str] = []
+    spec = spec_of(three(), loads)
+    for details in ({"box": (0, 2)}, {"box": (0, 2)}, {"box": (2, 4)}):
+
+        def discover(*given: Any, details: dict[str, Any] = details) -> list[RawCase]:
+            return [dataclasses.replace(case, details=details) for case in spec.discover(*given)][:1]
+
+        changed = dataclasses.replace(spec, discover=discover)
+        prepare_dataset("entry", changed, None, None, raw, raw.parent / "out")
+    assert loads == ["p1_a", "p1_a"]
+
+
 def test_only_the_case_whose_file_changed_is_prepared_again(raw: Path) -> None:
     loads: list[str] = []
     output = prepare(three(), raw, loads=loads)

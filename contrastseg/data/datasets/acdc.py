@@ -75,6 +75,14 @@ def _discover_nifti(raw: Path, options: AcdcOptions, faults: Faults) -> list[Raw
         phases: dict[str, str] = {}
         with faults.collect():
             phases = _phases(folder / "Info.cfg", patient)
+        for frame, phase in phases.items() if phases.keys() >= set(frames) else ():
+            if phase in options.phases and frame not in frames:
+                faults.add(
+                    f"the frame of {phase} is missing, {frame} by Info.cfg",
+                    case=patient,
+                    file=folder / "Info.cfg",
+                    remedy=f"restore {patient}_frame{frame}.nii.gz and its mask, or leave {phase} out of `phases`",
+                )
         for frame in frames:
             case, key = f"{patient}_frame{frame}", (patient, frame)
             if key not in masks:

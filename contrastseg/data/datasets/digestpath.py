@@ -51,7 +51,15 @@ def discover(raw: Path | None, options: DigestpathOptions, faults: Faults) -> li
         if pair[0] in negatives:
             faults.add("a negative image has a mask", case=case, file=pair[1], remedy="remove it: none is published")
         files[case] = pair
-    cases = [raw_case for case in sorted(files) for raw_case in _cases(case, files[case], options.tile, faults)]
+    positives = {_patient(case) for case, found in files.items() if len(found) == 2}
+    cases = [
+        raw_case
+        for case in sorted(files)
+        # Patients are split, so that one with a lesion in any image is a positive one.
+        for raw_case in _cases(
+            case, files[case], "positive" if _patient(case) in positives else "negative", options.tile, faults
+        )
+    ]
     require_cases(cases, faults, raw, "tissue-train-pos-v1/<name>.jpg and <name>_mask.jpg")
     return cases
 
@@ -62,9 +70,13 @@ def _case(path: Path, *, mask: bool) -> str | None:
     return match["case"].replace(" ", "_") if match and bool(match["mask"]) == mask else None
 
 
-def _cases(case: str, files: tuple[Path, ...], tile: int | None, faults: Faults) -> Iterator[RawCase]:
+def _patient(case: str) -> str:
     origin = _ORIGIN.fullmatch(case)
-    patient, stratum = origin["patient"] if origin else case, "positive" if len(files) == 2 else "negative"
+    return origin["patient"] if origin else case
+
+
+def _cases(case: str, files: tuple[Path, ...], stratum: str, tile: int | None, faults: Faults) -> Iterator[RawCase]:
+    patient = _patient(case)
     if tile is None:
         yield RawCase(case, patient, None, files, stratum=stratum)
         return
