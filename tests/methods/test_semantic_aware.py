@@ -71,7 +71,10 @@ def test_a_fold_with_one_image_in_the_batch_trains_a_network_with_batch_norm() -
 
     method = SemanticAware(Task(2, 1, 3, 100, "coarse", network), SemanticAware.resolve("default"))
     method.modules = nn.ModuleDict(method.build())
-    terms = method.training_step({"labelled": sample(patients=(0, 0, 0, 1))}, 0)
+    whole = sample(patients=(0, 0, 0, 1))
+    assert whole.label is not None
+    even = replace(whole, image=whole.image[..., :32, :32], label=whole.label[..., :32, :32])
+    terms = method.training_step({"labelled": even}, 0)
     assert torch.isfinite(terms["cross_fitted"])
     assert method.modules["folds"].seen.tolist() == [1, 3], "an image shown twice counts once"
 
