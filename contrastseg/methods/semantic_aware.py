@@ -162,8 +162,10 @@ class SemanticAware(Method):
         for index, network in enumerate(self.modules["folds"]):
             others = (fold != index).nonzero()[:, 0].to(sample.image.device)
             if len(others):
-                siblings = siblings + dice_ce_loss(network(sample.image[others]), sample.label[others])
                 self.modules["folds"].seen[index] += len(others)
+                # Networks with batch norm refuse a single image; shown twice it has the same loss.
+                others = others.repeat(2) if len(others) == 1 else others
+                siblings = siblings + dice_ce_loss(network(sample.image[others]), sample.label[others])
         return {**terms, "cross_fitted": siblings}
 
     def _fold(self, sample: Sample) -> Tensor:

@@ -64,6 +64,21 @@ def test_no_network_of_a_fold_sees_the_labels_it_will_mask() -> None:
     assert not all(torch.equal(a, b) for a, b in pairs[1])
 
 
+def test_a_fold_with_one_image_in_the_batch_trains_a_network_with_batch_norm() -> None:
+    def network(in_channels: int = 1, num_classes: int = 3) -> nn.Module:
+        options = {"name": "deeplabv3plus", "encoder": "resnet18", "width": 16}
+        return build(options, spatial_dims=2, in_channels=in_channels, num_classes=num_classes)
+
+    method = SemanticAware(Task(2, 1, 3, 100, "coarse", network), SemanticAware.resolve("default"))
+    method.modules = nn.ModuleDict(method.build())
+    whole = sample(patients=(0, 0, 0, 1))
+    assert whole.label is not None
+    even = replace(whole, image=whole.image[..., :32, :32], label=whole.label[..., :32, :32])
+    terms = method.training_step({"labelled": even}, 0)
+    assert torch.isfinite(terms["cross_fitted"])
+    assert method.modules["folds"].seen.tolist() == [1, 3], "an image shown twice counts once"
+
+
 def test_each_patient_is_masked_by_the_network_of_its_fold() -> None:
     method = make("contrast", folds=3)
     with torch.no_grad():
