@@ -47,7 +47,7 @@ lint: .venv/linked
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --lint
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-long: .venv/linked
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
