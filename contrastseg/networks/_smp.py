@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class SMPNetwork(FeatureNetwork):
 
     encoder: Any
     decoder: Any
+    head: nn.Module
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -80,3 +82,8 @@ class SMPNetwork(FeatureNetwork):
         for level, stage in enumerate(stages, start=1):
             x = maps[f"encoder{level}"] = self.attached(f"encoder{level}", stage(x))
         return maps
+
+    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
+        """See `FeatureNetwork.classify`."""
+        logits: Tensor = self.head(features["decoder0"])
+        return logits

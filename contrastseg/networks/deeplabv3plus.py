@@ -6,7 +6,7 @@ arXiv 1802.02611. Theirs has an Xception encoder and two convolutions in the dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -41,11 +41,6 @@ class DeepLabV3Plus(SMPNetwork):
         maps["decoder1"] = self.attached("decoder1", joined)
         maps["decoder0"] = self.attached("decoder0", self.decoder.block2(maps["decoder1"]))
         return maps
-
-    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
-        """See `FeatureNetwork.classify`."""
-        logits: Tensor = self.head(features["decoder0"])
-        return logits
 
 
 def build(

@@ -5,7 +5,7 @@ Source: Ronneberger et al., MICCAI 2015, with the encoder of He et al., Deep Res
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,11 +35,6 @@ class ResNetUNet(SMPNetwork):
             x = self.attached(f"decoder{level}", block(x, height, width, skip_connection=skip))
             maps[f"decoder{level}"] = x
         return maps
-
-    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
-        """See `FeatureNetwork.classify`."""
-        logits: Tensor = self.head(features["decoder0"])
-        return logits
 
 
 def build(
