@@ -53,6 +53,11 @@ def train(
     """
     output = Path(output)
     training = stage_training(config)
+    if len(training.patch_size) != config.spatial_dims:
+        raise TrainingError(
+            f"images are seen in {config.spatial_dims}D, and patch_size is {training.patch_size}",
+            remedy="give `training.patch_size` as many sizes, or set `spatial_dims` (2 trains on slices of volumes)",
+        )
     torch.set_num_threads(training.threads)
     started = datetime.now(UTC)
     clock = time.perf_counter()
