@@ -80,9 +80,12 @@ def test_plan_says_what_a_suite_comes_to(tmp_path):
     assert plan["missing"] == {}
 
 
+SLICES = {"name": "acdc", "spatial_dims": 2}
+
+
 def test_plan_lists_missing_data(tmp_path, monkeypatch):
     monkeypatch.delenv("CONTRASTSEG_DATA", raising=False)
-    suite = json.dumps({"name": "s", "datasets": ["acdc", "phantom_lesions"], "methods": ["supervised"]})
+    suite = json.dumps({"name": "s", "datasets": [SLICES, "phantom_lesions"], "methods": ["supervised"]})
     plan = json.loads(call("plan", suite, "--json", "--resources", tmp_path))
     assert set(plan["missing"]) == {"acdc"}
     plan = json.loads(call("plan", suite, "--json", "--resources", tmp_path, "--skip-unavailable"))

@@ -41,7 +41,7 @@ def suite(*datasets: dict[str, Any], **changes: Any) -> Suite:
 
 
 MOLES = {"name": "moles", "nnunet": "raw/Dataset001_Moles"}
-SCANS = {"name": "scans", "nnunet": "raw/Dataset002_Scans"}
+SCANS = {"name": "scans", "nnunet": "raw/Dataset002_Scans", "training": {"patch_size": [8, 32, 32]}}
 
 
 def test_the_folder_is_short_for_the_data_set_with_its_path(here: Path) -> None:
@@ -56,7 +56,8 @@ def test_the_folder_is_short_for_the_data_set_with_its_path(here: Path) -> None:
 
 
 def test_a_plan_over_own_data(here: Path) -> None:
-    asked = suite(MOLES, SCANS, {**SCANS, "name": "slices", "spatial_dims": 2, "evaluate_on": ["slices", "scans"]})
+    slices = {"nnunet": SCANS["nnunet"], "name": "slices", "spatial_dims": 2, "evaluate_on": ["slices", "scans"]}
+    asked = suite(MOLES, SCANS, slices)
     assert planning.missing_data(asked) == {}
     plan = planning.expand(asked)
     assert {run.dataset for run in plan.runs} == {"moles", "scans", "slices"}

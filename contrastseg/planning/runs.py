@@ -127,7 +127,7 @@ def expand(
 
     Raises:
         SuiteError: A budget asks for more patients than there are, an entry that is to train has no training patients,
-            or no run is left.
+            a patch has other dimensions than the images, or no run is left.
     """
     unavailable = dict(unavailable or {})
     runs: list[Run] = []
@@ -142,6 +142,7 @@ def expand(
                     f"{entry.name} has no training patients: it is only there for others to be evaluated on",
                     remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train",
                 )
+            _check_patches(suite, entry)
             cells = _cells(suite, entry, patients)
         absent = [name for name in entry.pool if name in unavailable]
         for method, (labels, reason) in cells:
@@ -193,6 +194,17 @@ def _cells(
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
             here = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes))
             yield method, (labels, reason or methods.get(method.name).applies_to(here))
+
+
+def _check_patches(suite: Suite, entry: DatasetEntry) -> None:
+    dims = spatial_dims(entry)
+    for method in suite.methods if entry.evaluate_on else ():
+        patch = suite.training_of(entry, method).patch_size
+        if len(patch) != dims:
+            raise SuiteError(
+                f"{method.name} on {entry.name} sees {dims}D images, and its patch_size is {patch}",
+                remedy=f"give the entry `training: {{patch_size: [{', '.join(['96'] * dims)}]}}`, or another size",
+            )
 
 
 def _count(entry: DatasetEntry, labels: str, patients: int) -> int:

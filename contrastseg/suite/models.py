@@ -295,8 +295,7 @@ class Suite(_Strict):
         A stage's own (`Stage.training`) are put on top by `training` when it runs the stage.
 
         Raises:
-            SuiteError: An override does not exist or has no valid value (the message says where it was written), or the
-                patch has not as many sizes as the images have dimensions.
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
         """
         merged = self.training.model_dump()
         settings = self.training
@@ -310,12 +309,6 @@ class Suite(_Strict):
                     settings = TrainingSettings.model_validate(merged)
                 except ValidationError as error:
                     raise SuiteError(f"{where}: {explain(error, TrainingSettings)}") from error
-        dims = entry.spatial_dims or entry.spec.spatial_dims
-        if entry.evaluate_on and len(settings.patch_size) != dims:
-            raise SuiteError(
-                f"{method.name} on {entry.name} sees {dims}D images, and its patch_size is {settings.patch_size}",
-                remedy=f"give the entry `training: {{patch_size: [{', '.join(['96'] * dims)}]}}`, or another size",
-            )
         return settings
 
 

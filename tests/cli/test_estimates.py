@@ -67,6 +67,6 @@ def test_finished_runs_are_stronger_than_measured_steps() -> None:
 
 
 def test_open_data_that_is_not_here_is_counted() -> None:
-    found = estimate(plan(datasets=["msd_hippocampus"], methods=["supervised"]), Path())
+    found = estimate(plan(datasets=[{"name": "msd_hippocampus", "spatial_dims": 2}], methods=["supervised"]), Path())
     assert "msd_hippocampus" in found["to_download"]
     assert " GB" in found["to_download"]
