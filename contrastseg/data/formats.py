@@ -102,7 +102,7 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
     """Read ``image`` and ``label`` of an h5 file as they are stored; their order of axes differs between data sets.
 
     Raises:
-        DataError: The file is unreadable or lacks one of the two.
+        DataError: The file is unreadable, lacks one of the two, or one is no array of real numbers.
     """
     import h5py
 
@@ -113,6 +113,11 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
             raise DataError(
                 f"the file has no {' and no '.join(missing)}", case=case, file=path, remedy="restore the published file"
             )
+        for key in ("image", "label"):
+            if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "biuf":
+                raise DataError(
+                    f"{key} is no array of real numbers", case=case, file=path, remedy="restore the published file"
+                )
         return file["image"][()], file["label"][()]
 
 

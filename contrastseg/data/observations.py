@@ -76,6 +76,7 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
         _sizes,
         _spacings,
         _orientations,
+        _disagreements,
         _values,
         _notes,
     )
@@ -203,6 +204,25 @@ def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Obs
             f"affines of negative determinant ({len(mirrored)} of {len(affines)}): voxel axes are left-handed; a tool "
             "that ignores the affine shows left and right exchanged",
             mirrored,
+        )
+
+
+def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+    """Files whose affine steps other distances than their spacing says; millimetres are taken from the spacing."""
+    odd = []
+    for fact in facts:
+        if fact.affine is not None and fact.spacing is not None and len(fact.spacing) == 3:
+            # Columns of the affine are the file's axes, x first; the spacing is in array order, z first.
+            steps = np.linalg.norm(np.asarray(fact.affine, dtype=float)[:3, :3], axis=0)[::-1]
+            if not np.allclose(steps, fact.spacing, rtol=1e-3):
+                odd.append((fact, steps))
+    if odd:
+        fact, steps = odd[0]
+        yield Observation(
+            "pixdim",
+            f"the header's spacing and the affine disagree: {fact.case} says {_listed(np.round(fact.spacing or (), 4))} "
+            f"mm and steps {_listed(np.round(steps, 4))} mm; the spacing is taken, so find out which is right",
+            tuple(fact.case for fact, _ in odd),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_a_sound_folder(sound: Path) -> None:
     )
     assert calls == [(number, 12) for number in range(1, 13)]
     assert {path: path.stat().st_mtime_ns for path in sound.rglob("*")} == before
+
+
+def test_a_header_whose_spacing_and_affine_disagree_is_named(sound: Path) -> None:
+    file = sound / "imagesTr" / "scan3_0000.nii.gz"
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    thickness = slice(76 + 3 * 4, 76 + 4 * 4)  # pixdim[3] of the NIfTI-1 header
+    content[thickness] = (2 * np.frombuffer(content[thickness], "<f4")).tobytes()
+    file.write_bytes(gzip.compress(content))
+    assert about(examine_dataset(sound), "pixdim") == [("scan3",)]
 
 
 def test_every_fault_is_found_in_one_go(sound: Path) -> None:

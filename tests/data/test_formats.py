@@ -6,13 +6,14 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 from PIL import Image
 
-from contrastseg.data.formats import case_name, read_image, read_label, write_label
+from contrastseg.data.formats import case_name, read_h5, read_image, read_label, write_label
 from contrastseg.data.geometry import Geometry
 from contrastseg.errors import DataError
 
@@ -24,6 +25,19 @@ def oblique() -> tuple[np.ndarray, Geometry]:
     spacing = tuple(float(step) for step in nibabel.affines.voxel_sizes(affine)[::-1].astype(np.float32))
     label = np.random.default_rng(0).integers(0, 4, (5, 7, 9)).astype(np.uint8)
     return label, Geometry(label.shape, spacing, "mm", affine.tolist(), "nifti", label.shape)
+
+
+@pytest.mark.parametrize("odd", [{"part": 1}, np.ones((2, 2), dtype=np.complex64), "words"])
+def test_h5_without_arrays_of_real_numbers(tmp_path: Path, odd: Any) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["label"] = np.zeros((2, 2), dtype=np.uint8)
+        if isinstance(odd, dict):
+            file.create_group("image")
+        else:
+            file["image"] = odd
+    with pytest.raises(DataError, match="image is no array of real numbers") as caught:
+        read_h5(tmp_path / "a.h5", "a")
+    assert (caught.value.case, caught.value.file) == ("a", tmp_path / "a.h5")
 
 
 def test_oblique_and_flipped_affine_survives_exactly(tmp_path: Path) -> None:
