@@ -1,0 +1,277 @@
+"""What a training step costs beside the bare network and the loops of others, in one run on one machine.
+
+Each contender trains the same network with the same loss, optimiser, batch and patch on the same generated cases, in a
+fresh process; contenders take turns, and medians over the rounds count. `share_outside` is the part of a step that is
+not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's.
+
+    contrastseg   this project's `train`, whole: batches, augmentation, log, checkpoints
+    bare          one random batch again and again: the limit
+    dataloader    an h5 file per item, scipy, worker processes, a logged loss a step: SSL4MIS's manner
+    monai         CacheDataset with everything in it, dictionary transforms, worker processes
+    nnunet        nnU-Net's dataloader, augmentation and train_step, around the same network
+
+Example: `python benchmarks/speed/training.py --work acdc_2d --rounds 2 --steps 12`
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _results import FOLDER, file_name, write
+from _training_loops import LOOPS, NNUNET_FOLDER, Cases, Work
+
+from contrastseg.files import write_json
+from contrastseg.networks.registry import build
+from contrastseg.training.records import hardware
+
+CONTENDERS = ("contrastseg", *LOOPS)
+COLUMNS = (
+    *(
+        "work",
+        "contender",
+        "samples_per_s",
+        "step_ms",
+        "times_bare",
+        "share_outside",
+        "peak_mib",
+        "batch_size",
+        "patch",
+    ),
+    *("channels", "rounds", "steps", "threads", "workers", "device", "torch", "hardware", "note"),
+)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Cases and the patches taken from them; 2D patches of 3D cases are slices."""
+
+    cases: int
+    image_channels: int
+    shape: tuple[int, ...]
+    patch: tuple[int, ...]
+    batch_size: int
+
+
+WORKLOADS = {
+    "acdc_2d": Workload(12, 1, (10, 216, 256), (192, 192), 8),
+    "rgb_2d_512": Workload(24, 3, (1, 512, 512), (512, 512), 4),
+    "3d_96": Workload(6, 1, (112, 128, 128), (96, 96, 96), 2),
+}
+
+
+def generate(workload: Workload, folder: Path) -> None:
+    """Write noise with a bright box, which is the structure, in nnU-Net's layout."""
+    import nibabel
+
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    for number in range(workload.cases):
+        random = np.random.default_rng(number)
+        label = np.zeros(workload.shape, dtype=np.uint8)
+        label[:, workload.shape[1] // 4 : workload.shape[1] // 2, workload.shape[2] // 4 : workload.shape[2] // 2] = 1
+        for channel in range(workload.image_channels):
+            image = (random.normal(size=workload.shape) + 2 * label).astype(np.float32)
+            path = folder / "imagesTr" / f"case{number}_{channel:04d}.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(image.transpose(), np.eye(4)), path)
+        nibabel.save(nibabel.Nifti1Image(label.transpose(), np.eye(4)), folder / "labelsTr" / f"case{number}.nii.gz")
+    described = {
+        "channel_names": {str(channel): f"MR{channel}" for channel in range(workload.image_channels)},
+        "labels": {"background": 0, "structure": 1},
+        "numTraining": workload.cases,
+        "file_ending": ".nii.gz",
+    }
+    write_json(folder / "dataset.json", described)
+
+
+def read(workload: Workload, folder: Path) -> Cases:
+    """The generated cases as arrays."""
+    from contrastseg.data.formats import read_label, read_nifti
+
+    found = {}
+    for number in range(workload.cases):
+        files = [
+            folder / "imagesTr" / f"case{number}_{channel:04d}.nii.gz" for channel in range(workload.image_channels)
+        ]
+        image = np.stack([read_nifti(file)[0] for file in files]).astype(np.float32)
+        found[f"case{number}"] = (image, read_label(folder / "labelsTr" / f"case{number}.nii.gz")[0])
+    return found
+
+
+def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder: Path, steps: int) -> list[float]:
+    """When each step of this project's `train` was done; preparing is not timed."""
+    from contrastseg.data.preparation import prepare_dataset
+    from contrastseg.data.splits import split_dataset
+    from contrastseg.training.run import train
+    from contrastseg.training.settings import RunConfig
+
+    prepare_dataset("speed", "nnunet", {"path": str(raw)}, {"intensity": "zscore"}, raw, folder / "prepared")
+    fractions = {"train": (workload.cases - 1) / workload.cases, "val": 0.0, "test": 1 / workload.cases}
+    split_dataset("speed", folder / "prepared", {"fractions": fractions}, folder / "split.json")
+    config = RunConfig(
+        dataset="speed",
+        data=str(folder / "prepared"),
+        split=str(folder / "split.json"),
+        method="supervised",
+        labels="r1",
+        spatial_dims=len(work.patch),
+        training={
+            "network": {"name": "unet", "channels": channels},
+            "steps": steps,
+            "batch_size": work.batch_size,
+            "patch_size": list(work.patch),
+            "checkpoint_every": 1000,
+            "log_every": 20,
+            "threads": torch.get_num_threads(),
+            "accelerator": "cuda" if work.device.type == "cuda" else "cpu",
+        },
+    )
+    times: list[float] = []
+    train(config, folder / "run", on_step=lambda _: times.append(time.perf_counter()))
+    return times
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Run one contender in this process and print the seconds of its counted steps, and memory, as JSON."""
+    from preparation import peak_memory
+
+    workload, device = resized(WORKLOADS[given.measure[0]], given.part), torch.device(given.device)
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    network = partial(
+        build,
+        {"name": "unet", "channels": given.channels},
+        spatial_dims=len(workload.patch),
+        in_channels=workload.image_channels,
+        num_classes=2,
+    )
+    slices = len(workload.patch) == 2
+    work = Work(workload.patch, workload.batch_size, network, device, given.workers, slices)
+    raw = given.root / "raw" / NNUNET_FOLDER
+    total = given.warmup + given.steps
+    with tempfile.TemporaryDirectory(dir=given.root) as place:
+        folder = Path(place)
+        if given.measure[1] == "contrastseg":
+            times = ours(work, workload, given.channels, raw, folder, total)
+        else:
+            steps: Iterator[None] = LOOPS[given.measure[1]](work, read(workload, raw), given.root)
+            times = [time.perf_counter()]
+            for _ in range(total):
+                next(steps)
+                times.append(time.perf_counter())
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        times[-1] = time.perf_counter()
+    lasted = [after - before for before, after in itertools.pairwise(times)][given.warmup :]
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
+    # On a GPU a step may only be queued when it is said to be done: the mean over all is what was really taken.
+    print(json.dumps({"step_s": statistics.mean(lasted), "peak": peak}), flush=True)
+    os._exit(0)  # worker processes of an endless loader would be waited for
+
+
+def resized(workload: Workload, part: float) -> Workload:
+    """The same work with images and patches of `part` of their size, for a quick look."""
+
+    def smaller(sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(max(min(size, 16), round(size * part / 16) * 16) for size in sizes)
+
+    if part == 1:
+        return workload
+    shape = (workload.shape[0], *smaller(workload.shape[1:])) if len(workload.patch) == 2 else smaller(workload.shape)
+    return Workload(workload.cases, workload.image_channels, shape, smaller(workload.patch), workload.batch_size)
+
+
+def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row per piece of work and contender."""
+    machine = hardware(torch.device(given.device))
+    for name in given.work:
+        workload = resized(WORKLOADS[name], given.part)
+        taken: dict[str, list[dict[str, float]]] = {contender: [] for contender in given.contenders}
+        for _, contender in itertools.product(range(given.rounds), given.contenders):
+            with tempfile.TemporaryDirectory() as root:
+                generate(workload, Path(root) / "raw" / NNUNET_FOLDER)
+                taken[contender].append(_start(given, name, contender, root))
+        step = {contender: statistics.median(one["step_s"] for one in each) for contender, each in taken.items()}
+        for contender, each in taken.items():
+            limit = step.get("bare", math.nan)
+            yield {
+                "work": name,
+                "contender": contender,
+                "samples_per_s": round(workload.batch_size / step[contender], 2),
+                "step_ms": round(step[contender] * 1000, 1),
+                "times_bare": round(step[contender] / limit, 3),
+                "share_outside": round(1 - limit / step[contender], 3),
+                "peak_mib": round(max(one["peak"] for one in each) / 2**20),
+                "batch_size": workload.batch_size,
+                "patch": "x".join(map(str, workload.patch)),
+                "channels": "-".join(map(str, given.channels)),
+                "rounds": given.rounds,
+                "steps": given.steps,
+                "threads": given.threads,
+                "workers": 0 if contender in ("contrastseg", "bare") else given.workers,
+                "device": machine["device"],
+                "torch": torch.__version__,
+                "hardware": f"{machine['cpu']}, {machine['cpu_count']} cores, {machine['system']}",
+                "note": given.note,
+            }
+
+
+def _start(given: argparse.Namespace, work: str, contender: str, root: str) -> dict[str, float]:
+    folders = {"nnUNet_raw": "raw", "nnUNet_preprocessed": "preprocessed", "nnUNet_results": "results"}
+    workers = {"nnUNet_n_proc_DA": str(given.workers), "nnUNet_compile": "f"}
+    environment = {**os.environ, **workers, **{key: f"{root}/{folder}" for key, folder in folders.items()}}
+    command = [sys.executable, __file__, "--measure", work, contender, "--root", root, "--device", given.device]
+    for name in ("part", "steps", "warmup", "threads", "workers"):
+        command += [f"--{name}", str(getattr(given, name))]
+    command += ["--channels", *map(str, given.channels)]
+    told = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    answer: dict[str, float] = json.loads(told.splitlines()[-1])
+    return answer
+
+
+def main() -> None:
+    """Compare, print a table, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", nargs="*", default=list(WORKLOADS), choices=WORKLOADS)
+    parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20, help="counted steps")
+    parser.add_argument("--warmup", type=int, default=4, help="steps before them")
+    parser.add_argument("--channels", type=int, nargs="*", default=[16, 32, 64, 128, 256])
+    parser.add_argument("--part", type=float, default=1, help="share of the images' and patches' size")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--note", default="", help="what a reader of the numbers should know, such as other load")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the CSV file")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        return measure(given)
+    rows = []
+    shown = ("work", "contender", "samples_per_s", "step_ms", "times_bare", "share_outside", "peak_mib")
+    print("".join(f"{name:>16}" for name in shown))
+    for row in compare(given):
+        print("".join(f"{row[name]!s:>16}" for name in shown), flush=True)
+        rows.append(row)
+    write(given.output / file_name("training", given.device), COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    main()
