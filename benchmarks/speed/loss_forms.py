@@ -24,6 +24,7 @@ from contrastseg.losses import (
     supervised_contrast,
     voxel_contrast,
 )
+from contrastseg.networks._torchvision import import_torchvision
 
 TEMPERATURE = 0.1
 Form = Callable[..., Tensor]
@@ -277,7 +278,8 @@ def monai_forms() -> dict[str, Form]:
 
 
 def lightly_forms() -> dict[str, Form]:
-    """The same of lightly."""
+    """The same of lightly, which imports torchvision."""
+    import_torchvision()
     from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 
     return {"nt_xent_loss": NTXentLoss(temperature=TEMPERATURE), "negative_cosine_loss": NegativeCosineSimilarity()}
