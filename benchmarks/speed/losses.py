@@ -161,7 +161,7 @@ def measure(comparison: Comparison, forms: dict[str, Form], rounds: int) -> dict
 
 def line(row: dict[str, Any]) -> str:
     """A row of the printed table; a dash where a form does not exist."""
-    shown = "".join(f"{row.get(column, '-'):>14}" for column in (*TIMES, "ratio", *MEMORY, "memory_exponent"))
+    shown = "".join(f"{row.get(column, '-'):>16}" for column in (*TIMES, "ratio", *MEMORY, "memory_exponent"))
     return f"{row['loss']:<26}{row['size']:<34}{shown}"
 
 
