@@ -28,8 +28,8 @@ def test_preparation_beside_nnunet(tmp_path: Path) -> None:
     assert {row["note"] for row in rows} == {"a test"}
 
 
-def test_losses_beside_plain_torch(tmp_path: Path) -> None:
-    """Every loss has its plain form, and the two agree: the script stops where they do not."""
+def test_losses_beside_other_forms(tmp_path: Path) -> None:
+    """Every loss has its plain form, and all forms agree: the script stops where they do not."""
     command = [sys.executable, str(SPEED / "losses.py"), "--part", "16", "--rounds", "1", "--output", str(tmp_path)]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "not measured" not in shown
@@ -41,6 +41,19 @@ def test_losses_beside_plain_torch(tmp_path: Path) -> None:
         assert float(row["ratio"]) > 0
         assert row["loss"] in shown
         assert row["hardware"]
+        assert 0 < float(row["memory_exponent"]) < 2.5
+    by_loss = {row["loss"]: row for row in rows}
+    assert {loss for loss, row in by_loss.items() if row["monai_ms"]} == {
+        "nt_xent_loss",
+        "soft_dice_loss",
+        "dice_ce_loss",
+    }
+    assert float(by_loss["nt_xent_loss"]["product_ms"]) > 0
+    # 128 similarities a side against 128 x 128 x 128 products: what is measured is the loss and not its inputs.
+    assert float(by_loss["nt_xent_loss"]["monai_mib"]) > 20 * float(by_loss["nt_xent_loss"]["ours_mib"])
+    assert float(by_loss["paired_info_nce_loss"]["memory_exponent"]) == pytest.approx(2, abs=0.1)
+    assert float(by_loss["cross_entropy_loss"]["memory_exponent"]) == pytest.approx(1, abs=0.1)
+    assert any(row["lightly_ms"] for row in rows) != ("lightly is left out" in shown)
 
 
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)

@@ -10,6 +10,12 @@ from typing import Any
 REFERENCE = "supervised"
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The stages of a file that were measured; one that failed has no time."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row.get("seconds_per_step")]
+
+
 @dataclass(frozen=True)
 class StepTime:
     """Seconds of a step, and how many pixels it had: images of a batch times pixels of each."""
@@ -34,8 +40,7 @@ def step_times(folder: Path) -> dict[str, StepTimes]:
     """
     found: dict[str, StepTimes] = {}
     for path in sorted(folder.glob("methods-*.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("pixels_per_step")]
+        rows = [row for row in _rows(path) if row.get("pixels_per_step")]
         for method in dict.fromkeys(row["method"] for row in rows):
             steps = {
                 (row["stage"], int(row["spatial_dims"])): StepTime(
@@ -56,18 +61,18 @@ def measurements(folder: Path) -> dict[str, dict[str, Any]]:
             that has both it and `supervised`: times of different machines are not divided by each other.
 
     Returns:
-        `parameters`, `cost` (by stage, in steps of `supervised`) and `measured_on` (the file's hardware); no entry for
-        methods that nobody measured.
+        `parameters`, `cost` (by stage, in steps of `supervised`) and `measured_on` (the file's hardware), all of the
+        fewest dimensions the method was measured in; no entry for methods that nobody measured.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("methods-*.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        reference = next((float(row["seconds_per_step"]) for row in rows if row["method"] == REFERENCE), None)
-        if reference is None:
-            continue
+        rows = _rows(path)
+        references = {row["spatial_dims"]: row for row in rows if row["method"] == REFERENCE}
+        rows = [row for row in rows if row["spatial_dims"] in references]
         for method in dict.fromkeys(row["method"] for row in rows):
-            stages = [row for row in rows if row["method"] == method]
+            dims = min(row["spatial_dims"] for row in rows if row["method"] == method)
+            stages = [row for row in rows if (row["method"], row["spatial_dims"]) == (method, dims)]
+            reference = float(references[dims]["seconds_per_step"])
             found[method] = {
                 "parameters": int(stages[-1]["parameters"]),
                 "cost": {row["stage"]: round(float(row["seconds_per_step"]) / reference, 2) for row in stages},

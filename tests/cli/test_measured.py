@@ -7,10 +7,13 @@ import json
 import runpy
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.cli.measured import measurements
+from contrastseg.cli.measured import measurements, step_times
+from contrastseg.errors import TrainingError
+from contrastseg.methods import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,14 +57,55 @@ def test_nothing_measured_is_said_by_nothing(tmp_path: Path) -> None:
     assert "NeurIPS 2017" in shown
 
 
-def test_the_script_measures_what_the_list_reads(tmp_path: Path) -> None:
+def test_costs_are_of_the_fewest_dimensions_and_failed_stages_are_none(tmp_path: Path) -> None:
+    lines = [
+        "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step,device,torch,error",
+        "supervised,train,2,10,0.5,64,cpu,2.0,",
+        "cvrl,train,2,,,,,,DataError: no volumes",
+        "pdcr,train,2,11,1.0,64,cpu,2.0,",
+        "supervised,train,3,20,4.0,512,cpu,2.0,",
+        "cvrl,train,3,22,6.0,512,cpu,2.0,",
+        "pdcr,train,3,21,5.0,512,cpu,2.0,",
+    ]
+    (tmp_path / "methods-a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = measurements(tmp_path)
+    assert found["pdcr"] == {"parameters": 11, "cost": {"train": 2.0}, "measured_on": "a"}
+    assert found["cvrl"] == {"parameters": 22, "cost": {"train": 1.5}, "measured_on": "a"}
+    steps = step_times(tmp_path)
+    assert set(steps["pdcr"].steps) == {("train", 2), ("train", 3)}
+    assert set(steps["cvrl"].steps) == {("train", 3)}
+
+
+QUICK = ["--steps", "4", "--patch", "32", "32", "--dims", "2", "--hardware", "here"]
+
+
+def measured_by_the_script(folder: Path, *names: str) -> list[dict[str, str]]:
     script = runpy.run_path(str(ROOT / "benchmarks" / "speed" / "methods.py"))
-    quick = ["--steps", "4", "--patch", "32", "32", "--output", str(tmp_path), "--hardware", "here"]
-    script["main"]([*quick, "--methods", "supervised", "cps"])
-    with open(tmp_path / "methods-here.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["method"] for row in rows] == ["supervised", "cps"]
+    script["main"]([*QUICK, "--output", str(folder), "--methods", *names])
+    with open(folder / "methods-here.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_script_measures_what_the_list_reads(tmp_path: Path) -> None:
+    """`lrc_supervised` takes over weights between its stages and reads super-pixels."""
+    rows = measured_by_the_script(tmp_path, "supervised", "cps", "lrc_supervised")
+    assert [row["method"] for row in rows] == ["supervised", "cps", *["lrc_supervised"] * 3]
+    assert not [row["error"] for row in rows if row["error"]]
     assert int(rows[1]["parameters"]) == 2 * int(rows[0]["parameters"])
     found = measurements(tmp_path)
     assert found["supervised"]["cost"] == {"train": 1.0}
     assert found["cps"]["cost"]["train"] > 0
+    assert list(found["lrc_supervised"]["cost"]) == ["supervised", "local", "train"]
+
+
+def test_a_method_that_fails_is_a_row_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, batch: object, step: int) -> None:
+        raise TrainingError("out of order", remedy="repair it")
+
+    monkeypatch.setattr(registry.get("cps"), "training_step", broken)
+    rows = measured_by_the_script(tmp_path, "cps", "supervised")
+    assert [(row["method"], row["stage"]) for row in rows] == [("cps", "train"), ("supervised", "train")]
+    assert rows[0]["error"].startswith("TrainingError: out of order")
+    assert rows[0]["seconds_per_step"] == ""
+    assert float(rows[1]["seconds_per_step"]) > 0
+    assert list(measurements(tmp_path)) == ["supervised"]
