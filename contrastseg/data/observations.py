@@ -220,8 +220,8 @@ def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Ob
         fact, steps = odd[0]
         yield Observation(
             "pixdim",
-            f"the header's spacing and the affine disagree: {fact.case} says {_listed(np.round(fact.spacing or (), 4))} "
-            f"mm and steps {_listed(np.round(steps, 4))} mm; the spacing is taken, so find out which is right",
+            f"spacing and affine disagree in the header: {fact.case} says {_listed(np.round(fact.spacing or (), 4))} "
+            f"mm and steps {_listed(np.round(steps, 4))} mm; the spacing is taken",
             tuple(fact.case for fact, _ in odd),
         )
 

@@ -39,7 +39,8 @@ class PDCR(Method):
         options={
             "encoder_weight": "0.01, the best of 0.01, 0.03, 0.1 for all three on ACDC's validation patients, one seed",
             "decoder_weight": "as encoder_weight; also the released 3D value",
-            "cross_weight": "0.01, the released value",
+            "cross_weight": "0.01, the released factor; the release halves it once more, since it divides its one pair"
+            " of layers by two",
             "encoder_strides": "4 and 8, the strides of the released 3D code's taps; points 64 and 32 as released",
             "decoder_strides": "4 and 8 with the released 32 and 8 points; which decoder maps is not said",
             "temperature": "1 in 2D and 0.5 in 3D, the released values; unset means that",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from contrastseg.errors import CheckpointError
+from contrastseg.errors import CheckpointError, TrainingError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method, Task
+from contrastseg.networks.features import FeatureNetwork
 from contrastseg.networks.registry import build
 from contrastseg.training import checkpoints
 from contrastseg.training.seeds import stream_seed
@@ -26,7 +27,11 @@ def stage_training(config: RunConfig) -> TrainingSettings:
 
 
 def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Method:
-    """The method with freshly initialised modules; initialisation depends on (seed, stage) alone."""
+    """The method with freshly initialised modules; initialisation depends on (seed, stage) alone.
+
+    Raises:
+        TrainingError: A network's strides do not divide the patch.
+    """
     training = stage_training(config)
 
     build_network = partial(
@@ -45,7 +50,19 @@ def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Metho
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "initialisation", config.stage))
         method.modules = nn.ModuleDict(method.build())
+    _check_patch(method, training.patch_size)
     return method
+
+
+def _check_patch(method: Method, patch: Sequence[int]) -> None:
+    for network in method.modules.values():
+        if isinstance(network, FeatureNetwork):
+            divisor = network.divisor
+            if any(size % step for size, step in zip(patch, divisor, strict=True)):
+                raise TrainingError(
+                    f"patch_size {list(patch)} is no multiple of the network's strides, {list(divisor)}",
+                    remedy="round patch_size to multiples, or give the network fewer levels or smaller strides",
+                )
 
 
 def take_over(method: Method, config: RunConfig) -> dict[str, str]:

@@ -139,6 +139,17 @@ def test_a_method_without_its_data_says_so(phantoms: dict[int, Any], tmp_path: P
         train(phantoms[2].config("mean_teacher", labels="r1"), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("patch", "words"), [([8, 32, 32], "seen in 2D"), ([32, 40], r"\[32, 40\] is no multiple .* \[16, 16\]")]
+)
+def test_a_patch_that_does_not_fit_says_so(
+    phantoms: dict[int, Any], tmp_path: Path, patch: list[int], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=words) as caught:
+        train(phantoms[2].config("supervised", training={"patch_size": patch}), tmp_path)
+    assert caught.value.remedy
+
+
 def test_predictions_of_files_from_outside(phantoms: dict[int, Any], tmp_path: Path) -> None:
     from PIL import Image
 
