@@ -56,8 +56,8 @@ class MethodLabel:
 
     @property
     def plain(self) -> str:
-        """Name and mark for plain text, such as "pdcr [P]"."""
-        return f"{self.name} [{self.mark}]"
+        """Name and mark for plain text, such as "pdcr [P]"; without a mark where somebody else printed the row."""
+        return f"{self.name} [{self.mark}]" if self.mark else self.name
 
 
 def provenances(cards: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -55,12 +55,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """One data set's part of a table, with columns and notes of its own."""
+    """One data set's part of a table, with columns and notes of its own; `head` says what goes down."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    head: str = "Method"
 
     def groups(self) -> list[tuple[str, int]]:
         """The headings above the columns with the number of columns each spans; empty when there are none."""
