@@ -29,7 +29,8 @@ def audit(table: pd.DataFrame) -> list[Finding]:
 def with_marks(table: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:
     """The table with `mark` and `why`: the carried mark, or a stronger one where the audit gives reason.
 
-    The carried mark stays in `status`. `why` is the carried note, then the findings.
+    The carried mark stays in `status`. `why` is the carried note, then the findings that bear
+    on the mark.
     """
     marks = dict(zip(zip(table["file"], table["line"], strict=True), table["status"], strict=True))
     reasons: dict[tuple[str, int], list[str]] = {}
@@ -37,7 +38,8 @@ def with_marks(table: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame
         for row in finding.rows:
             key = (str(row["file"]), int(row["line"]))
             marks[key] = max(marks[key], _MARKS[finding.severity], key=STATUSES.index)
-            reasons.setdefault(key, []).append(finding.what)
+            if finding.severity != "remark":
+                reasons.setdefault(key, []).append(finding.what)
     keys = list(zip(table["file"], table["line"], strict=True))
     notes = zip(keys, table["note"], strict=True)
     return table.assign(

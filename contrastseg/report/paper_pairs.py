@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from contrastseg.evaluation.audit import marked_published
@@ -13,7 +13,8 @@ from contrastseg.evaluation.audit_rows import Row, rows_of
 from contrastseg.report.naming import split_reference
 from contrastseg.report.paper_protocol import Protocols, comparable, compare_protocols
 from contrastseg.report.paper_settings import PaperSettings
-from contrastseg.report.table_model import Material, Place, records
+from contrastseg.report.score_tables import STARS
+from contrastseg.report.table_model import Material, Place, keep, records
 
 _KEYS = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric")
 _NOTHING_PRINTED = {"printed": "", "value": math.nan, "mark": "", "why": ""}
@@ -109,23 +110,47 @@ class Pairing:
             protocols = compare_protocols(self.material, paper, printed, place, method[0], unit)
         return Pair(printed, place, labels, method, metric, row, protocols)
 
-    @property
+    @cached_property
+    def metrics(self) -> set[str]:
+        """The metrics that were scored."""
+        return set(self.material.summary["metric"].astype(str).unique())
+
+    @cached_property
+    def stars(self) -> dict[tuple[str, ...], str]:
+        """A row's axes and unit -> its mark from the corrected tests."""
+        tested = self.material.comparisons
+        if not len(tested):
+            return {}
+        axes = [name for name in (*_KEYS, "unit") if name != "class"]
+        keys = zip(*(tested[name].astype(str).tolist() for name in axes), strict=True)
+        return {key: STARS.get(str(verdict), "") for key, verdict in zip(keys, tested["verdict"], strict=True)}
+
+    def star(self, pair: Pair) -> str:
+        """The mark of one of our numbers; tests are on the mean over classes."""
+        if pair.row is None or self.paper.classes.get(str(pair.printed["class"]), pair.printed["class"]) != "mean":
+            return ""
+        return self.stars.get((*pair.place, pair.labels, *pair.method, pair.metric, str(pair.row.unit)), "")
+
+    @cached_property
     def checkpoint(self) -> str:
         """The source's checkpoint where we have it, else the last, else what there is."""
-        there = list(dict.fromkeys(self.material.summary["checkpoint"].astype(str)))
+        there = list(self.material.summary["checkpoint"].astype(str).unique())
         wanted = (str(self.paper.protocol.checkpoint), "last")
         return next((name for name in wanted if name in there), there[0] if there else "last")
+
+    @cached_property
+    def _ran(self) -> dict[tuple[str, ...], set[tuple[str, str]]]:
+        """Place and label budget -> methods and variants with scores."""
+        found: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+        for key in self.index:
+            found.setdefault(key[:4], set()).add((key[4], key[5]))
+        return found
 
     def own_methods(self, pairs: Iterable[Pair]) -> list[tuple[str, str]]:
         """Methods and variants with scores at these places and budgets that the source does not have, in our order."""
         pairs = list(pairs)
-        places, budgets = {pair.place for pair in pairs}, {pair.labels for pair in pairs}
         known = {pair.method for pair in pairs}
-        found = {
-            (str(row.method), str(row.variant))
-            for row in records(self.material.summary)
-            if (str(row.dataset), str(row.evaluated_on), str(row.checkpoint)) in places and str(row.labels) in budgets
-        }
+        found = set().union(*(self._ran.get((*pair.place, pair.labels), set()) for pair in pairs))
         order = self.material.method_order([method for method, _ in found])
         return sorted(found - known, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
 
@@ -138,8 +163,8 @@ def _published() -> tuple[Row, ...]:
 def pairing(material: Material, paper: PaperSettings) -> Pairing:
     """The pairing of one paper's table, its look-up made once."""
     index: dict[tuple[str, ...], list[Any]] = {}
-    summary = material.summary
-    keys = zip(*(summary[name].astype(str) for name in _KEYS), strict=True)
+    summary = keep(material.summary, {"dataset": [data.entry for data in paper.datasets.values()]})
+    keys = zip(*(summary[name].astype(str).tolist() for name in _KEYS), strict=True)
     for key, row in zip(keys, records(summary), strict=True):
         index.setdefault(key, []).append(row)
     return Pairing(material, paper, index)

@@ -144,9 +144,9 @@ def _recipe(
     if not settings.protocol.recipe:
         unstated.append("training recipe")
         return
-    runs = [card for card in material.cards if (card["dataset"], card["method"]) == (entry, method)]
+    runs = material.training.get((entry, method), [])
     for name, theirs in settings.protocol.recipe.items():
-        ours = list(dict.fromkeys(_plain(_setting(card.get("training") or {}, name)) for card in runs))
+        ours = list(dict.fromkeys(_plain(_setting(training, name)) for training in runs))
         if any(value != _plain(theirs) for value in ours):
             differs.append(f"{name}: {_plain(theirs)} there, {' and '.join(ours)} here")
 

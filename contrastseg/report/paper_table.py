@@ -15,9 +15,9 @@ import pandas as pd
 from contrastseg.report.naming import MethodLabel, interval, number
 from contrastseg.report.notes import block_notes, skip_reason
 from contrastseg.report.paper_pairs import Pair, Pairing, pairing
-from contrastseg.report.paper_protocol import Protocols
+from contrastseg.report.paper_protocol import Protocols, comparable
 from contrastseg.report.paper_settings import AXES, Axis, PaperSettings
-from contrastseg.report.score_tables import empty_cell, mark_best, rows_of_class, stars_of
+from contrastseg.report.score_tables import empty_cell, mark_best, rows_of_class
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.table_model import Block, Cell, Column, Material, Row, keep
 
@@ -89,7 +89,7 @@ def _block(pairs: Pairing, settings: TableSettings, part: list[Pair]) -> Block:
         ]
         beneath = [pairs.beside(members[0], {"method": ""}, method) for method in own]
         cells, added = [*cells, *beneath], [*added, *beneath]
-        for name, made in (("printed", _printed(cells)), ("ours", _ours(material, settings, cells))):
+        for name, made in (("printed", _printed(cells, paper)), ("ours", _ours(pairs, settings, cells))):
             heads.append(Column(name, _title(members[0], paper.columns)))
             series.append(made)
         heads.append(Column("difference", heads[-1].group))
@@ -103,7 +103,7 @@ def _block(pairs: Pairing, settings: TableSettings, part: list[Pair]) -> Block:
     return Block(title or paper.where or paper.source, tuple(heads), lines, tuple(_notes(pairs, part, added)), head)
 
 
-def _printed(cells: Sequence[Pair]) -> list[Cell]:
+def _printed(cells: Sequence[Pair], paper: PaperSettings) -> list[Cell]:
     """What the source printed; numbers that it cannot have measured so are not ranked."""
     made, ranked = [], []
     for i, pair in enumerate(cells):
@@ -114,37 +114,37 @@ def _printed(cells: Sequence[Pair]) -> list[Cell]:
             ranked.append(i)
         mark = f"[{_MARKS[str(pair.printed['mark'])]}]"
         made.append(Cell(str(pair.printed["printed"]), mark, sort=float(pair.printed["value"])))
-    return mark_best(made, ranked, _places(cells), _higher(cells[0]))
+    return mark_best(made, ranked, _places(cells), _higher(cells[0], paper))
 
 
-def _ours(material: Material, settings: TableSettings, cells: Sequence[Pair]) -> list[Cell]:
+def _ours(pairs: Pairing, settings: TableSettings, cells: Sequence[Pair]) -> list[Cell]:
     """Our means in the printed unit, or why there is none; the best of the complete ones marked."""
     places = _places(cells)
     most = max((pair.row.n_patients for pair in cells if pair.row is not None), default=0)
     made, ranked = [], []
     for i, pair in enumerate(cells):
         if math.isnan(pair.ours):
-            made.append(_hole(material, pair))
+            made.append(_hole(pairs, pair))
             continue
         if pair.row.holes == 0 and pair.row.n_patients == most:
             ranked.append(i)
         low, high = pair.scale * pair.row.low, pair.scale * pair.row.high
-        small = interval(low, high, places) if settings.intervals else ""
-        stars = stars_of(material.comparisons, pair.place, pair.labels, pair.metric, str(pair.row.unit))
-        made.append(Cell(number(pair.ours, places), small, stars.get(pair.method, ""), sort=pair.ours))
+        unit = "" if comparable(str(pair.printed["unit"]), str(pair.row.unit)) else str(pair.row.unit)
+        small = " ".join(filter(None, [unit, interval(low, high, places) if settings.intervals else ""]))
+        made.append(Cell(number(pair.ours, places), small, pairs.star(pair), sort=pair.ours))
     units = {str(pair.row.unit) for pair in cells if pair.row is not None}
-    return mark_best(made, ranked, places, _higher(cells[0])) if len(units) == 1 else made
+    return mark_best(made, ranked, places, _higher(cells[0], pairs.paper)) if len(units) == 1 else made
 
 
-def _hole(material: Material, pair: Pair) -> Cell:
+def _hole(pairs: Pairing, pair: Pair) -> Cell:
     """A cell of ours without a number says why."""
     if not pair.printed["labelled"]:
         return Cell("–", kind="skipped")  # nobody knows which budget of ours it is
     if not pair.method[0] or not pair.labels:
         return Cell("not run", kind="skipped")
-    if not pair.metric or pair.metric not in set(material.summary["metric"]):
+    if not pair.metric or (pairs.metrics and pair.metric not in pairs.metrics):
         return Cell("not scored", kind="skipped")
-    return empty_cell(pair.row, skip_reason(material.skipped, pair.place[0], pair.method[0], pair.labels))
+    return empty_cell(pair.row, skip_reason(pairs.material.skipped, pair.place[0], pair.method[0], pair.labels))
 
 
 def _difference(pair: Pair) -> Cell:
@@ -206,11 +206,8 @@ def _label(material: Material, pair: Pair, axes: Sequence[Axis], with_source: bo
     """The row's name as printed, with the name of ours that stands beside it and its provenance mark."""
     name = " · ".join(_value(pair, axis) for axis in axes)
     name += f", {pair.printed['paper']}" if with_source else ""
-    if not pair.method[0]:
-        return MethodLabel("", "", "", "printed there, not run here", name)
-    label = material.label(*pair.method)
-    note = ", ".join(filter(None, [f"here {label.printed or label.method}", label.note]))
-    return replace(label, printed=name, note=note)
+    label = material.label(*pair.method) if pair.method[0] else MethodLabel("", "", "", "printed there, not run here")
+    return replace(label, beside=name)
 
 
 def _title(pair: Pair, axes: Sequence[Axis]) -> str:
@@ -228,8 +225,9 @@ def _value(pair: Pair, axis: Axis) -> str:
     return f"{TITLES.get(value, value)} [{unit}] {'↓' if value in _LOWER else '↑'}"
 
 
-def _higher(pair: Pair) -> bool:
-    return pair.printed["metric"] not in _LOWER
+def _higher(pair: Pair, paper: PaperSettings) -> bool | None:
+    """Whether more is better; None where the rows are no methods to rank."""
+    return pair.printed["metric"] not in _LOWER if "method" in paper.rows else None
 
 
 def _places(cells: Sequence[Pair]) -> int:

@@ -34,13 +34,13 @@ def main_blocks(material: Material, settings: TableSettings) -> list[Block]:
         budgets = settings.labels or sorted(set(part["labels"]), key=budget_order)
         columns: list[Column] = []
         series: list[list[Cell]] = []
-        pairs = pairs_of(part, material, dataset)
+        pairs = _pairs(part, material, dataset)
         for labels in [budget for budget in budgets if budget in set(part["labels"])]:
             budget = part[part["labels"] == labels]
             group = budget_title(labels, material.labelled(dataset, labels))
             for metric, unit in _metrics(budget, material.metrics(settings.metrics)):
                 rows = budget[(budget["metric"] == metric) & (budget["unit"] == unit)]
-                stars = stars_of(material.comparisons, key, labels, metric, unit)
+                stars = _stars(material.comparisons, key, labels, metric, unit)
                 columns.append(Column(metric_title(metric, unit), group))
                 series.append(_column(rows, pairs, metric, settings, material, dataset, labels, stars))
             columns.append(Column("miss / inv / holes", group))
@@ -57,7 +57,7 @@ def class_blocks(material: Material, settings: TableSettings) -> list[Block]:
         classes = [name for name in _class_order(everything, material, dataset) if name != "mean"]
         for labels in sorted(set(everything["labels"]), key=budget_order):
             part = everything[everything["labels"] == labels]
-            pairs = pairs_of(part, material, dataset, labels)
+            pairs = _pairs(part, material, dataset, labels)
             columns, series = [], []
             for metric, unit in _metrics(part, material.metrics(settings.metrics)):
                 for name in [*classes, "mean"] if len(classes) > 1 else classes:
@@ -161,7 +161,7 @@ def _counts_column(
     return cells
 
 
-def stars_of(comparisons: pd.DataFrame, key: Place, labels: str, metric: str, unit: str) -> dict[tuple[str, str], str]:
+def _stars(comparisons: pd.DataFrame, key: Place, labels: str, metric: str, unit: str) -> dict[tuple[str, str], str]:
     """Method and variant -> its mark from the corrected tests of this place, budget, metric and unit."""
     if not len(comparisons):
         return {}
@@ -170,7 +170,7 @@ def stars_of(comparisons: pd.DataFrame, key: Place, labels: str, metric: str, un
     return {(str(row.method), str(row.variant)): STARS.get(str(row.verdict), "") for row in records(rows)}
 
 
-def pairs_of(part: pd.DataFrame, material: Material, dataset: str, labels: str | None = None) -> list[tuple[str, str]]:
+def _pairs(part: pd.DataFrame, material: Material, dataset: str, labels: str | None = None) -> list[tuple[str, str]]:
     """Methods and variants of a block in the suite's order, those that were skipped included."""
     pairs = {(str(m), str(v)) for m, v in zip(part["method"], part["variant"], strict=True)}
     here = {method for method, _ in pairs}
