@@ -63,7 +63,7 @@ _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0323": "d", "\u0327": "c", "\u0331": "b",
 }  # fmt: skip
-_LONG = 24  # a longer word than this may be broken anywhere, or it would push the table off the page
+_LONG = 16  # a longer word than this may be broken anywhere, or it would push the table off the page
 _WIDE = 40  # names longer than this get lines of their own width
 
 
@@ -96,26 +96,32 @@ def _name(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """The table as a LaTeX float that needs booktabs and graphicx; wider than a line of text, it is scaled down."""
-    lines = [
-        r"% needs \usepackage{booktabs,graphicx}",
-        r"\begin{table}[tbp]",
-        r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_name(table.caption)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]', '-', table.name)}}}",
-    ]
-    for block in table.blocks:
-        lines += _block(block)
-    if not table.blocks:
-        lines.append("No scores.")
-    return "\n".join([*lines, *_notes(table.notes), r"\end{table}"]) + "\n"
+    """The table as LaTeX floats, one per block so that each fits a page; a block wider than a line is scaled down.
+
+    They need booktabs and graphicx. The notes on the whole table stand under the last.
+    """
+    parts = [r"% needs \usepackage{booktabs,graphicx}"]
+    last = max(len(table.blocks), 1)
+    for number in range(1, last + 1):
+        body = _block(table.blocks[number - 1]) if table.blocks else ["No scores."]
+        below = _notes(table.notes) if number == last else []
+        place = re.sub(r"[^A-Za-z0-9-]", "-", table.name) + (f"-{number}" if number > 1 else "")
+        parts += [
+            r"\begin{table}[tbp]",
+            r"\centering\small\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{_name(table.caption)}{f' ({number} of {last})' if last > 1 else ''}}}",
+            rf"\label{{tab:{place}}}",
+            *body,
+            *below,
+            r"\end{table}",
+        ]
+    return "\n".join(parts) + "\n"
 
 
 def _block(block: Block) -> list[str]:
     names = [" ".join(row.label.name.split()) for row in block.rows]
     first = r"p{0.35\linewidth}" if any(len(name) > _WIDE for name in names) else "l"
     lines = [
-        r"\par\medskip",
         rf"{{\bfseries {_name(block.title)}}}\par\smallskip",
         # Scaled to the line where the table is wider than it, left as it is where not.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
