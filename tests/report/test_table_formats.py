@@ -42,7 +42,17 @@ PAPER = {
 }
 
 
+_MADE: dict[str, list[Table]] = {}
+
+
 def hostile(world, name: str) -> list[Table]:
+    """The tables with this name in them, made once."""
+    if name not in _MADE:
+        _MADE[name] = make_hostile(world, name)
+    return _MADE[name]
+
+
+def make_hostile(world, name: str) -> list[Table]:
     """Every kind of table of the invented comparison, with this name for a data set, a method, a class and a case."""
 
     def renamed(frame: pd.DataFrame) -> pd.DataFrame:
