@@ -177,3 +177,14 @@ def test_nothing_is_imported_to_fingerprint_training():
     root = Path(__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_corrected_printed_number_redraws_the_tables(monkeypatch, tmp_path):
+    before = {stage: stage_fingerprint(stage) for stage in ("score", "compare", "tabulate", "report")}
+    monkeypatch.setattr(fingerprints, "_CHECKOUT", tmp_path)
+    fingerprints.stage_fingerprint.cache_clear()
+    fingerprints.code_fingerprint.cache_clear()
+    changed = {stage for stage, old in before.items() if stage_fingerprint(stage) != old}
+    fingerprints.stage_fingerprint.cache_clear()
+    fingerprints.code_fingerprint.cache_clear()
+    assert changed == {"tabulate", "report"}
