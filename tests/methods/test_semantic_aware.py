@@ -228,19 +228,21 @@ class Sure(nn.Module):
 
 def test_coarse_masks_of_new_patients_are_of_all_networks_that_were_trained() -> None:
     images = sample().image
-    for seen, way, expected in (
-        ([4, 4], "ensemble", (0.3, 0.3, 0.4)),
-        ([4, 0], "ensemble", (0.45, 0.35, 0.2)),
-        ([0, 0], "ensemble", (0.8, 0.1, 0.1)),
-        ([4, 4], "network", (0.8, 0.1, 0.1)),
+    for seen, variant, expected in (
+        ([4, 4], "coarse_ensemble", (0.3, 0.3, 0.4)),
+        ([4, 0], "coarse_ensemble", (0.45, 0.35, 0.2)),
+        ([0, 0], "coarse_ensemble", (0.8, 0.1, 0.1)),
+        ([4, 4], "coarse_only", (0.8, 0.1, 0.1)),
     ):
-        method = make("train", predict_from="coarse", coarse_at_test=way)
+        method = make("train", variant=variant)
         method.modules["network"] = Sure(0.8, 0.1, 0.1)
         method.modules["folds"][0] = Sure(0.1, 0.6, 0.3)
         method.modules["folds"][1] = Sure(1e-6, 0.2, 0.8)
         method.modules["folds"].seen.copy_(torch.tensor(seen))
         found = method.predict(images).softmax(1)[0, :, 0, 0]
         torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=0)
+    with pytest.raises(SuiteError, match="ensemble, network"):
+        make("train", coarse_at_test="all")
 
 
 def test_where_patches_overlap_the_likeliest_organ_wins() -> None:
