@@ -214,8 +214,39 @@ def test_patches_come_back_where_they_were_cut_out(dims: int) -> None:
     assert torch.equal(coarse.predict(label.float().unsqueeze(1)), Told()(label.float().unsqueeze(1)))
 
 
+class Sure(nn.Module):
+    """A coarse network with the same probabilities everywhere."""
+
+    def __init__(self, *probabilities: float) -> None:
+        super().__init__()
+        self.probabilities = torch.tensor(probabilities)
+
+    def forward(self, images: Tensor) -> Tensor:
+        shape = [1, -1, *[1] * (images.ndim - 2)]
+        return self.probabilities.log().reshape(shape).expand(len(images), -1, *images.shape[2:])
+
+
+def test_coarse_masks_of_new_patients_are_of_all_networks_that_were_trained() -> None:
+    images = sample().image
+    for seen, variant, expected in (
+        ([4, 4], "coarse_ensemble", (0.3, 0.3, 0.4)),
+        ([4, 0], "coarse_ensemble", (0.45, 0.35, 0.2)),
+        ([0, 0], "coarse_ensemble", (0.8, 0.1, 0.1)),
+        ([4, 4], "coarse_only", (0.8, 0.1, 0.1)),
+    ):
+        method = make("train", variant=variant)
+        method.modules["network"] = Sure(0.8, 0.1, 0.1)
+        method.modules["folds"][0] = Sure(0.1, 0.6, 0.3)
+        method.modules["folds"][1] = Sure(1e-6, 0.2, 0.8)
+        method.modules["folds"].seen.copy_(torch.tensor(seen))
+        found = method.predict(images).softmax(1)[0, :, 0, 0]
+        torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=0)
+    with pytest.raises(SuiteError, match="ensemble, network"):
+        make("train", coarse_at_test="all")
+
+
 def test_where_patches_overlap_the_likeliest_organ_wins() -> None:
-    class Sure(nn.Module):
+    class Larger(nn.Module):
         """Every patch is its organ throughout; the larger the mask, the surer."""
 
         def forward(self, patches: Tensor) -> Tensor:
@@ -223,7 +254,7 @@ def test_where_patches_overlap_the_likeliest_organ_wins() -> None:
             return torch.cat([-certainty, certainty], dim=1)
 
     method = make("train", margin=0.0, minimum_side=1)
-    method.modules["network"], method.modules["patch_network"] = Told(), Sure()
+    method.modules["network"], method.modules["patch_network"] = Told(), Larger()
     label = torch.zeros(1, 40, 40, dtype=torch.int64)
     label[0, 5:25, 5:25] = 1
     label[0, 15:25, 15:35] = 2
