@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from contrastseg.evaluation import catalogue
@@ -73,6 +72,8 @@ def _quantile(methods: int, alpha: float) -> float:
 
 def nemenyi(scores: NDArray) -> NDArray:
     """Nemenyi's p of every pair of methods, (k, k), from scikit-posthocs; of the scores of `critical_difference`."""
+    from scikit_posthocs import posthoc_nemenyi_friedman  # brings seaborn, which nothing else here waits for
+
     return posthoc_nemenyi_friedman(np.round(scores, 12)).to_numpy()
 
 
