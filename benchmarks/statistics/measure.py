@@ -3,7 +3,7 @@
 Writes contrastseg/evaluation/measured.py, from which every table prints the coverage of its intervals, and the tables
 of docs/statistics.md. The same options give the same numbers.
 
-Example: `python benchmarks/statistics/measure.py` (about five minutes on one core)
+Example: `python benchmarks/statistics/measure.py` (about four minutes on one core)
 """
 
 from __future__ import annotations
