@@ -56,6 +56,24 @@ def test_losses_beside_other_forms(tmp_path: Path) -> None:
     assert any(row["lightly_ms"] for row in rows) != ("lightly is left out" in shown)
 
 
+def test_statistics_of_a_grid(tmp_path: Path) -> None:
+    sizes = ("--datasets", "3", "--methods", "3", "--ratios", "1", "--patients", "6", "--note", "a test")
+    command = [sys.executable, str(SPEED / "comparisons.py"), *sizes, "--output", str(tmp_path)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (file,) = tmp_path.glob("comparisons-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["step"]: row for row in csv.DictReader(opened)}
+    # 3 data sets × 2 metrics: 3 methods each with 3 classes and their mean; 3 tests with the reference's row; 3 pairs.
+    assert {step: int(row["rows"]) for step, row in rows.items()} == {
+        "summary": 72,
+        "comparisons": 18,
+        "pairs": 18,
+        "rankings": 18,
+        "critical": 6,
+    }
+    assert all(f"step {step}" in shown for step in rows)
+
+
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)
 def test_committed_results_name_their_hardware(file: Path) -> None:
     with open(file, newline="") as opened:

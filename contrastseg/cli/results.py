@@ -48,22 +48,31 @@ def compare(
     config: str | None = typer.Option(None, help="Comparison settings: YAML or JSON file, or JSON text."),
     as_json: bool = typer.Option(False, "--json", help="Print the comparisons as JSON."),
 ) -> None:
-    """Summarise the scores and test every method against the reference, patient by patient.
+    """Summarise the scores; test every method against the reference and each other, patient by patient; rank them.
+
+    Writes summary.csv, comparisons.csv, pairs.csv, rankings.csv and, over data sets, critical.csv.
 
     Example: `contrastseg compare --results results/demo --config '{"reference": "supervised"}'`
     """
     from contrastseg.evaluation.collect import read_table
     from contrastseg.evaluation.settings import ComparisonSettings
     from contrastseg.evaluation.statistics import compare as compare_scores
-    from contrastseg.evaluation.statistics import summarise
+    from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
     from contrastseg.files import write_text
 
     settings = validated(ComparisonSettings, read_config(config))
     scores = read_table(results / "scores.parquet")
     chosen = (settings.reference, settings.metrics, settings.alpha, settings.family)
     comparisons = compare_scores(scores, *chosen)
-    write_text(results / "comparisons.csv", comparisons.to_csv(index=False))
-    write_text(results / "summary.csv", summarise(scores, settings.alpha).to_csv(index=False))
+    frames = {
+        "comparisons": comparisons,
+        "summary": summarise(scores, settings.alpha),
+        "pairs": pairwise(scores, settings.metrics, settings.alpha),
+        "rankings": ranking_table(scores, settings.metrics, settings.alpha),
+        "critical": critical_table(scores, settings.metrics, settings.alpha),
+    }
+    for name, frame in frames.items():
+        write_text(results / f"{name}.csv", frame.to_csv(index=False))
     if as_json:
         return print_json(comparisons.to_dict("records"))
     typer.echo(str(results / "comparisons.csv"))

@@ -13,6 +13,8 @@ from contrastseg.errors import ScoringError
 
 GROUP = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant")
 """What one cell of a table is about."""
+CONTEST = ("dataset", "evaluated_on", "checkpoint", "metric", "labels")
+"""What methods meet in: they are ranked and tested within one of these."""
 MEAN = "mean"
 """The class name of the mean over classes."""
 _RUN = ("fold", "draw", "seed")

@@ -88,3 +88,8 @@ def unit_of(metric: str, length_unit: str, spatial_dims: int) -> str:
     if kind in ("volume", "count"):
         return "voxel" if spatial_dims == 3 else "pixel"
     return "1"
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """The smallest and the largest value a scored metric can have."""
+    return (0.0, 1.0) if METRICS[metric].kind in ("overlap", "surface_overlap", "rate") else (0.0, float("inf"))

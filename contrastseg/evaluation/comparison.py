@@ -10,8 +10,9 @@ import pandas as pd
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.evaluation import catalogue
-from contrastseg.evaluation.aggregation import MEAN, Cell, cells, per_replicate
-from contrastseg.evaluation.intervals import mean_interval
+from contrastseg.evaluation.aggregation import CONTEST, MEAN, Cell, cells, per_replicate
+from contrastseg.evaluation.coverage import detectable_shift
+from contrastseg.evaluation.intervals import difference_interval, mean_interval
 from contrastseg.evaluation.paired import hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
 from contrastseg.evaluation.settings import FamilyName
 
@@ -34,7 +35,11 @@ COMPARISON_COLUMNS = (
     "mean_high",
     "reference_mean",
     "mean_difference",
+    "mean_difference_low",
+    "mean_difference_high",
     "median_difference",
+    "sd_difference",
+    "detectable_difference",
     "hl_estimate",
     "hl_low",
     "hl_high",
@@ -48,7 +53,6 @@ COMPARISON_COLUMNS = (
     "direction",
 )
 VERDICTS = ("better", "worse", "n.s.", "n too small", "reference", "no pairs")
-_PLACE = ("dataset", "evaluated_on", "checkpoint", "metric", "labels")
 
 
 def compare(
@@ -75,6 +79,9 @@ def compare(
     Returns:
         The columns COMPARISON_COLUMNS, one row per data set, checkpoint, budget, metric, method and variant.
         Differences are method minus reference, in the metric's unit; `direction` says which way is better.
+        `mean_difference_low` and `_high` bound what training both methods again would show: patients and runs vary,
+        while the tests take the trained models as they are. `detectable_difference` is what a comparison of this many
+        patients, with differences as spread as these, would have found in 4 of 5 cases.
 
     Raises:
         ScoringError: An unknown family, mixed units, or a reference that is nowhere in the scores.
@@ -87,14 +94,15 @@ def compare(
     base = _reference(wanted, reference)
     replicates = per_replicate(wanted)
     replicates = replicates[replicates["class"] == MEAN]
-    values = dict(cells(replicates, [*_PLACE, "method", "variant"]))
-    constant = wanted.groupby([*_PLACE, "method", "variant"], sort=True)[["label_ratio", "unit"]].first()
+    values = dict(cells(replicates, [*CONTEST, "method", "variant"]))
+    constant = wanted.groupby([*CONTEST, "method", "variant"], sort=True)[["label_ratio", "unit"]].first()
     rows = []
     for key, fixed in zip(constant.index, constant.to_dict("records"), strict=True):
-        row = dict(zip((*_PLACE, "method", "variant"), key, strict=True)) | fixed
+        row = dict(zip((*CONTEST, "method", "variant"), key, strict=True)) | fixed
         row |= {"reference": "/".join(base), "direction": catalogue.direction(str(row["metric"]))}
-        mine, theirs = values.get(key), values.get((*key[: len(_PLACE)], *base))
-        rows.append(row | _pair(mine, theirs, key[-2:] == base, alpha))
+        mine, theirs = values.get(key), values.get((*key[: len(CONTEST)], *base))
+        bounds = catalogue.bounds(str(row["metric"]))
+        rows.append(row | _pair(mine, theirs, key[-2:] == base, bounds, alpha))
     table = pd.DataFrame(rows)
     table["family"] = _family_name(table, family)
     return _corrected(table, alpha)
@@ -119,12 +127,14 @@ def _reference(scores: pd.DataFrame, reference: str) -> tuple[str, str]:
     return method, variant
 
 
-def _pair(mine: Cell | None, theirs: Cell | None, is_reference: bool, alpha: float) -> dict[str, Any]:
+def _pair(
+    mine: Cell | None, theirs: Cell | None, is_reference: bool, bounds: tuple[float, float], alpha: float
+) -> dict[str, Any]:
     """Everything about one pair that does not depend on its family."""
     if is_reference:
         if mine is None:
             return {"n": 0, "verdict": "reference"}
-        interval = mean_interval(mine.values, alpha)
+        interval = mean_interval(mine.values, alpha, draws=mine.draws, bounds=bounds)
         return {
             "n": len(mine.patients),
             "mean": interval.mean,
@@ -139,8 +149,12 @@ def _pair(mine: Cell | None, theirs: Cell | None, is_reference: bool, alpha: flo
     if not shared.size:
         return {"n": 0, "verdict": "no pairs"}
     values = mine.values[ours]
-    interval = mean_interval(values[:, ~np.isnan(values).all(axis=0)], alpha)
-    reference = np.nanmean(theirs.values[others], axis=1)
+    there = ~np.isnan(values).all(axis=0)
+    interval = mean_interval(values[:, there], alpha, draws=mine.draws[there], bounds=bounds)
+    rivals = theirs.values[others]
+    known = ~np.isnan(rivals).all(axis=0)
+    reference = np.nanmean(rivals, axis=1)
+    least, most = difference_interval(values[:, there], mine.draws[there], rivals[:, known], theirs.draws[known], alpha)
     differences = np.nanmean(values, axis=1) - reference
     test = signed_rank(differences)
     estimate, low, high = hodges_lehmann(differences, alpha)
@@ -153,10 +167,13 @@ def _pair(mine: Cell | None, theirs: Cell | None, is_reference: bool, alpha: flo
         "mean_high": interval.high,
         "reference_mean": float(reference.mean()),
         "mean_difference": float(differences.mean()),
+        "mean_difference_low": least,
+        "mean_difference_high": most,
         "median_difference": float(np.median(differences)),
         "hl_estimate": estimate,
         "hl_low": low,
         "hl_high": high,
+        "sd_difference": float(differences.std(ddof=1)) if test.n > 1 else np.nan,
         "p": test.p,
         "p_permutation": sign_flip(differences),
         "balance": test.balance,
@@ -174,23 +191,36 @@ def _corrected(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     table["family_size"] = tested.groupby(table["family"]).transform("sum").astype("int64")
     drawn = table[tested]
     p_holm = drawn.groupby("family", sort=False)["p"].transform(holm)
-    counted = zip(drawn["n"] - drawn["zeros"], drawn["family_size"], strict=True)
-    reach = [smallest_p(int(n), int(size)) for n, size in counted]
+    reach = (drawn["n"] - drawn["zeros"]).groupby(drawn["family"], sort=False).transform(smallest_p)
+    sizes = zip(drawn["n"] - drawn["zeros"], drawn["family_size"], strict=True)
+    shifts = [detectable_shift(int(n), int(size), alpha) for n, size in sizes]
     judged = zip(p_holm, reach, drawn["balance"], drawn["direction"], strict=True)
     table.loc[tested, "p_holm"] = p_holm
     table.loc[tested, "p_smallest"] = reach
-    table.loc[tested, "verdict"] = [_verdict(*row, alpha) for row in judged]
+    table.loc[tested, "detectable_difference"] = shifts * drawn["sd_difference"]
+    table.loc[tested, "verdict"] = [verdict_of(*row, alpha) for row in judged]
     ordered = table.sort_values(
         ["dataset", "evaluated_on", "checkpoint", "metric", "label_ratio", "labels", "method", "variant"],
         ignore_index=True,
     )
     types = dict.fromkeys(("n", "zeros", "ties"), "Int64") | {
-        name: "float64" for name in COMPARISON_COLUMNS if name.startswith(("mean", "median", "hl_", "p", "reference_m"))
+        name: "float64"
+        for name in COMPARISON_COLUMNS
+        if name.startswith(("mean", "median", "sd_", "detect", "hl_", "p", "reference_m"))
     }
     return ordered[list(COMPARISON_COLUMNS)].astype(types)
 
 
-def _verdict(p: float, reach: float, balance: float, direction: str, alpha: float) -> str:
+def verdict_of(p: float, reach: float, balance: float, direction: str, alpha: float) -> str:
+    """What a test says.
+
+    Args:
+        p: Corrected.
+        reach: The smallest corrected p that this test could have reached.
+        balance: Rank sum of the positive differences minus that of the negative ones.
+        direction: `higher` or `lower`: which way is better.
+        alpha: Level after correction.
+    """
     if reach > alpha:
         return "n too small"
     if p > alpha:

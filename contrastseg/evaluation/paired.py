@@ -70,6 +70,28 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
     return SignedRank(values.size, values.size - nonzero.size, ties, min(1.0, p), plus - minus)
 
 
+def signed_rank_rows(differences: ArrayLike) -> list[SignedRank]:
+    """`signed_rank` of every row; rows without zeros, ties and NaN are done together, which is what makes grids fast.
+
+    Args:
+        differences: (tests, n), NaN where a patient is not in a pair.
+    """
+    values = clean(differences)
+    n = values.shape[1]
+    order = np.argsort(np.abs(values), axis=1)
+    sizes = np.take_along_axis(np.abs(values), order, axis=1)
+    plain = (np.diff(sizes, axis=1, prepend=0.0) > 0).all(axis=1) & (0 < n <= _EXACT_UP_TO)
+    found = [None if easy else signed_rank(row[~np.isnan(row)]) for row, easy in zip(values, plain, strict=True)]
+    if plain.any():
+        positive = np.take_along_axis(values > 0, order, axis=1)[plain]
+        plus, whole = positive @ np.arange(1, n + 1), n * (n + 1) // 2
+        below = np.cumsum(rank_sum_distribution(tuple(range(1, n + 1))))[np.minimum(plus, whole - plus)]
+        done = zip(np.minimum(1.0, 2 * below).tolist(), (2 * plus - whole).tolist(), strict=True)
+        each = (SignedRank(n, 0, 0, p, float(balance)) for p, balance in done)
+        return [one if one is not None else next(each) for one in found]
+    return [one for one in found if one is not None]
+
+
 @lru_cache(maxsize=512)
 def rank_sum_distribution(ranks: tuple[int, ...]) -> NDArray:
     """Probability of every sum of a random half-chance subset of `ranks`; index is the sum."""
@@ -151,6 +173,14 @@ def holm(p_values: ArrayLike) -> NDArray:
     return adjusted
 
 
-def smallest_p(n: int, family_size: int) -> float:
-    """The smallest Holm-corrected two-sided p that n differences without zeros can reach: m·2/2ⁿ, at most 1."""
-    return min(1.0, family_size * 2.0 ** (1 - n))
+def smallest_p(n: ArrayLike) -> NDArray:
+    """The smallest Holm-corrected two-sided p that each test of a family can reach.
+
+    No p of n differences is below 2/2ⁿ, and Holm's correction grows with every p it is given, so the correction of
+    these is the floor of all: m·2/2ⁿ where the m tests have the same n. Where some have more patients than others it
+    can be lower, because Holm multiplies the p values of the small ones by fewer.
+
+    Args:
+        n: (m,), the differences of each test of the family that are not zero.
+    """
+    return holm(np.minimum(1.0, 2.0 ** (1.0 - np.asarray(n, dtype=float))))

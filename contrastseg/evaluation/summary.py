@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastseg.evaluation.aggregation import GROUP, MEAN, Cell, cells, per_replicate
-from contrastseg.evaluation.catalogue import DERIVED, METRICS, OUTCOMES
+from contrastseg.evaluation.catalogue import DERIVED, METRICS, OUTCOMES, bounds
+from contrastseg.evaluation.coverage import measured_coverage
 from contrastseg.evaluation.derived import derived_metrics
 from contrastseg.evaluation.intervals import mean_interval
 
@@ -28,6 +29,8 @@ SUMMARY_COLUMNS = (
     "low",
     "high",
     "interval_kind",
+    "coverage",
+    "coverage_missed",
     "sd_patients",
     "sd_seeds",
     "scored",
@@ -40,7 +43,7 @@ SUMMARY_COLUMNS = (
 _CELL = [*GROUP, "metric", "class"]
 _ORDER = ["dataset", "evaluated_on", "checkpoint", "label_ratio", "labels", "method", "variant", "metric", "class"]
 _NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("mean", "low", "high", "sd_patients", "sd_seeds"), np.nan),
+    **dict.fromkeys(("mean", "low", "high", "coverage", "coverage_missed", "sd_patients", "sd_seeds"), np.nan),
     **dict.fromkeys(("n_patients", "n_seeds", "n_draws"), 0),
     "interval_kind": "none",
 }
@@ -50,10 +53,12 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     """One row per data set, checkpoint, budget, method, variant, class (and `mean` over classes) and metric.
 
     `mean`, `low`, `high` are over patients (each the mean of its frames, then classes, then seeds and draws) with the
-    interval `interval_kind` names. `sd_patients` is the spread of the patients' means, `sd_seeds` that of the seeds'
-    means within a draw; both are named because they answer different questions. The counts are of structures (cases
-    times runs; times classes in the rows `mean`), `holes_named` says which predictions are missing. `miou` and
-    `miou_pooled` are added where their ingredients were scored; they are sums over a data set and have no interval.
+    interval `interval_kind` names; `coverage` is how often such intervals held the truth in simulation at this number
+    of patients, `coverage_missed` the same where one patient in twelve is missed (docs/statistics.md). `sd_patients` is
+    the spread of the patients' means, `sd_seeds` that of the seeds' means within a draw; both are named because they
+    answer different questions. The counts are of structures (cases times runs; times classes in the rows `mean`),
+    `holes_named` says which predictions are missing. `miou` and `miou_pooled` are added where their ingredients were
+    scored; they are sums over a data set and have no interval.
 
     Args:
         scores: The collected table.
@@ -67,7 +72,7 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     """
     if scores.empty:
         return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
-    measured = {key: _describe(cell, alpha) for key, cell in cells(per_replicate(scores), _CELL)}
+    measured = {key: _describe(cell, bounds(key[-2]), alpha) for key, cell in cells(per_replicate(scores), _CELL)}
     counts = _counts(scores)
     # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.
     rows = [
@@ -82,9 +87,11 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
 
 
-def _describe(cell: Cell, alpha: float) -> dict[str, Any]:
-    interval = mean_interval(cell.values, alpha)
+def _describe(cell: Cell, limits: tuple[float, float], alpha: float) -> dict[str, Any]:
+    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits)
     patients = np.nanmean(cell.values, axis=1)
+    measured = measured_coverage(len(patients), np.isfinite(limits[1]), len(cell.seeds), alpha)
+    plain, missed = measured if interval.kind != "none" else (np.nan, np.nan)
     return {
         "n_patients": len(patients),
         "n_seeds": len(np.unique(cell.seeds)),
@@ -93,6 +100,8 @@ def _describe(cell: Cell, alpha: float) -> dict[str, Any]:
         "low": interval.low,
         "high": interval.high,
         "interval_kind": interval.kind,
+        "coverage": plain,
+        "coverage_missed": missed,
         "sd_patients": float(patients.std(ddof=1)) if len(patients) > 1 else np.nan,
         "sd_seeds": _spread(np.nanmean(cell.values, axis=0), cell.draws),
     }
@@ -100,13 +109,10 @@ def _describe(cell: Cell, alpha: float) -> dict[str, Any]:
 
 def _describe_runs(runs: pd.DataFrame) -> dict[str, Any]:
     return {
+        **{name: value for name, value in _NOTHING.items() if name != "n_patients"},
         "n_seeds": runs["seed"].nunique(),
         "n_draws": runs["draw"].nunique(),
         "mean": runs["value"].mean(),
-        "low": np.nan,
-        "high": np.nan,
-        "interval_kind": "none",
-        "sd_patients": np.nan,
         "sd_seeds": _spread(runs["value"].to_numpy(), runs["draw"].to_numpy()),
     }
 

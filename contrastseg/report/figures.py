@@ -13,7 +13,9 @@ from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_curves import learning_curves
 from contrastseg.report.figure_overlays import overlay_grid
+from contrastseg.report.figure_ranks import critical_diagram, rank_stability
 from contrastseg.report.figure_scores import box_plots, label_ratio
+from contrastseg.report.figure_significance import significance_map
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.overlays import Overlay
 from contrastseg.report.settings import FigureSettings
@@ -24,6 +26,12 @@ CAPTIONS = {
     "methods are set side by side so that their intervals do not hide each other.",
     "box": "Every patient (points, the mean over frames, seeds and draws) by class: median, quartiles, whiskers to "
     "the farthest patient within 1.5 interquartile ranges.",
+    "significance": "Every pair of methods: two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected "
+    "over the pairs of each map, a family of its own.",
+    "rank_stability": "Ranks by the mean over patients (crosses) and over resampled patients (area: how often; line: "
+    "95 %). Trained models are not resampled: other seeds may change more.",
+    "critical_difference": "Mean ranks over data sets; bars join methods that Nemenyi's test does not tell apart. Few "
+    "data sets tell little apart, as the power in each title says: no finding is not equality.",
     "learning_curves": "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
     "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
     "overlays": "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
@@ -89,6 +97,12 @@ def _draw(
             return label_ratio(_chosen(material.summary, settings), material, settings)
         case "box":
             return box_plots(_chosen(scores, settings), material, settings)
+        case "significance":
+            return significance_map(_chosen(scores, settings), material, settings)
+        case "rank_stability":
+            return rank_stability(_chosen(scores, settings), material, settings)
+        case "critical_difference":
+            return critical_diagram(_chosen(scores, settings), material, settings)
         case "learning_curves":
             return learning_curves(logs, material, settings)
         case "overlays":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.evaluation.catalogue import bounds
 from contrastseg.report.naming import (
     PROVENANCE,
     UNKNOWN_PROVENANCE,
@@ -144,7 +145,20 @@ def _sample(part: pd.DataFrame, level: str) -> str:
     named = dict.fromkeys(part["interval_kind"].dropna().astype(str))
     kinds = ", ".join(kind for kind in named if kind not in ("", "none"))
     text = ", ".join(value for value in parts if value)
-    return f"{text}; {level} intervals: {kinds}." if kinds else f"{text}."
+    return f"{text}; {level} intervals: {kinds}{_coverage(part)}." if kinds else f"{text}."
+
+
+def _coverage(part: pd.DataFrame) -> str:
+    """What such intervals were measured to be worth, of overlaps and of distances apart; the lowest of the rows."""
+    known = part[part["coverage"].notna()]
+    bounded = known["metric"].map(lambda name: math.isfinite(bounds(str(name))[1])).astype(bool)
+    shown = [
+        f"{100 * rows['coverage'].min():.0f} % of {what}, {100 * rows['coverage_missed'].min():.0f} % "
+        "where one patient in twelve is missed"
+        for what, rows in (("overlaps", known[bounded]), ("distances", known[~bounded]))
+        if len(rows)
+    ]
+    return f" (measured coverage: {'; '.join(shown)})" if shown else ""
 
 
 def _splits(material: Material, dataset: str, evaluated_on: str) -> list[str]:

@@ -26,8 +26,9 @@ def policy_paragraphs(name: str) -> list[str]:
         f"Convention “{name}”: {convention.source}.",
         f"{outcomes}. The counts stand beside every mean.{_definitions(convention)}",
         "The unit of statistics is the patient: frames, then classes, are averaged inside each patient; seeds and "
-        "draws are averaged per patient, and their spread is kept apart from that over patients. Intervals are of "
-        "the kind the table names; a bootstrap over few patients is too narrow.",
+        "draws are averaged per patient, and their spread is kept apart from that over patients. Intervals "
+        "count both patients and runs, and how often such intervals hold the truth was measured and stands under every "
+        "table. A test over patients is about these trained models, not about training again.",
         "Methods are compared with the reference by a two-sided paired Wilcoxon signed-rank test per patient, with "
         "Holm's correction over the declared family. Zeros are dropped and counted. Beside every p stands the smallest "
         "corrected p the comparison could have reached; where that is above the level, the verdict is “n too small”. "

@@ -41,9 +41,11 @@ class FigureSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["label_ratio", "box", "learning_curves", "overlays"]
+    kind: Literal[
+        "label_ratio", "box", "significance", "rank_stability", "critical_difference", "learning_curves", "overlays"
+    ]
     caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
-    metric: str = Field("dice", description="What is drawn (label_ratio, box) or what ranks the cases (overlays)")
+    metric: str = Field("dice", description="What is drawn, or what ranks the cases (overlays)")
     columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods")

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.coverage import detectable_shift
 from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, VERDICTS, compare
 
 Table = Callable[..., pd.DataFrame]
@@ -59,6 +60,25 @@ def test_too_few_patients_is_not_no_difference(table: Table) -> None:
     assert (alone["p_holm"], alone["p_smallest"], alone["verdict"]) == (0.03125, 0.03125, "better")
     together = row(compare(table(two_methods)), "a")
     assert (together["p_smallest"], together["verdict"]) == (0.0625, "n too small")
+
+
+def test_what_could_have_been_found_is_said(table: Table) -> None:
+    noise = RNG.normal(0, 0.02, BASE.shape)
+    a = row(compare(table({"supervised": BASE, "a": BASE + noise})), "a")
+    assert a["sd_difference"] == pytest.approx(noise.mean(axis=1).std(ddof=1))
+    assert a["detectable_difference"] == pytest.approx(a["sd_difference"] * detectable_shift(12, 1))
+    few = row(compare(table({"supervised": BASE[:5], "a": BASE[:5] + noise[:5]})), "a")
+    assert np.isnan(few["detectable_difference"]), "five patients cannot find anything"
+
+
+def test_the_luck_of_training_widens_the_difference_but_not_the_test(table: Table) -> None:
+    steady = BASE.mean(axis=1, keepdims=True) + RNG.normal(0, 0.001, (12, 3))
+    lucky = steady + np.array([0.0, 0.03, 0.06])
+    a = row(compare(table({"supervised": steady, "a": lucky})), "a")
+    assert a["verdict"] == "better", "these three trained models are better"
+    assert a["mean_difference_low"] < 0 < a["mean_difference_high"], "another three may not be"
+    same = row(compare(table({"supervised": steady, "a": steady + 0.03})), "a")
+    assert 0.029 < same["mean_difference_low"] < same["mean_difference_high"] < 0.031
 
 
 def test_zeros_are_dropped_and_counted(table: Table) -> None:

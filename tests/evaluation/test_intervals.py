@@ -3,27 +3,65 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit, logit
 
-from contrastseg.evaluation.intervals import BOOTSTRAP_FROM, mean_interval, measured_coverage
+from contrastseg.evaluation.intervals import BOOTSTRAP_FROM, difference_interval, mean_interval
+from contrastseg.evaluation.simulated_intervals import SHAPES, Design, coverage, scores, shift_coverage
+
+DICE = (0.0, 1.0)
+DISTANCE = (0.0, np.inf)
 
 
-def test_small_samples_get_students_t() -> None:
-    values = np.random.default_rng(0).normal(0.8, 0.1, (8, 3))
+def textbook(values: np.ndarray) -> tuple[float, float]:
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    return float(low), float(high)
+
+
+def test_small_samples_of_an_unbounded_metric_get_students_t() -> None:
+    values = np.random.default_rng(0).normal(0.8, 0.1, (8, 1))
     found = mean_interval(values)
-    expected = stats.t.interval(0.95, 7, values.mean(), stats.sem(values.mean(axis=1)))
-    assert (found.low, found.high, found.kind) == (pytest.approx(expected[0]), pytest.approx(expected[1]), "t")
+    assert (found.low, found.high, found.kind) == (*map(pytest.approx, textbook(values[:, 0])), "t")
 
 
-def test_large_samples_get_the_bootstrap_over_patients_and_runs() -> None:
+def test_on_its_own_scale_an_interval_is_t_and_stays_in_the_metrics_range() -> None:
+    dice = np.array([[0.99], [0.98], [0.995], [0.6]])
+    low, high = textbook(dice[:, 0])
+    assert high > 1, "a textbook interval claims a Dice above 1"
+    found = mean_interval(dice, bounds=DICE)
+    assert 0 < found.low < found.mean < found.high < 1
+    step = (high - low) / 2 / (found.mean * (1 - found.mean))
+    assert (found.low, found.high) == pytest.approx((expit(logit(found.mean) - step), expit(logit(found.mean) + step)))
+    far = np.array([[1.0], [2.0], [40.0]])
+    assert textbook(far[:, 0])[0] < 0
+    found = mean_interval(far, bounds=DISTANCE)
+    assert 0 < found.low < found.mean < found.high
+    assert found.low * found.high == pytest.approx(found.mean**2), "symmetric on the log scale"
+
+
+def test_large_samples_get_the_bootstrap_as_wide_as_t() -> None:
     rng = np.random.default_rng(0)
     patients = rng.normal(0.8, 0.1, (60, 1))
     alone = mean_interval(patients)
     assert alone.kind == "bootstrap"
-    expected = stats.t.interval(0.95, 59, patients.mean(), stats.sem(patients[:, 0]))
-    assert (alone.low, alone.high) == pytest.approx(expected, abs=0.004)
+    assert (alone.low, alone.high) == pytest.approx(textbook(patients[:, 0]), abs=0.003)
     # Seeds that disagree widen it, however many patients there are.
-    unstable = mean_interval(patients + np.array([[-0.2, 0.0, 0.2]]))
-    assert unstable.high - unstable.low > 3 * (alone.high - alone.low)
+    unstable = mean_interval(patients + np.array([[-0.02, 0.0, 0.02]]))
+    assert unstable.high - unstable.low > 1.3 * (alone.high - alone.low)
+
+
+def test_percentiles_that_the_resamples_cannot_show_are_not_claimed() -> None:
+    patients = np.random.default_rng(0).normal(0.8, 0.1, (60, 1))
+    assert mean_interval(patients + np.array([[-0.2, 0.0, 0.2]]), bounds=(-np.inf, np.inf)).kind == "t"
+
+
+def test_seeds_are_nested_in_their_draws() -> None:
+    """Three draws of three seeds that agree inside a draw are three repetitions, not nine."""
+    rng = np.random.default_rng(0)
+    luck = np.repeat([-0.02, 0.0, 0.02], 3)
+    values = rng.normal(0.8, 0.1, (40, 1)) + luck + rng.normal(0, 0.001, (40, 9))
+    as_draws = mean_interval(values, draws=np.repeat([0, 1, 2], 3))
+    as_seeds = mean_interval(values)
+    assert as_draws.high - as_draws.low > 1.2 * (as_seeds.high - as_seeds.low)
 
 
 def test_it_is_deterministic() -> None:
@@ -34,25 +72,53 @@ def test_it_is_deterministic() -> None:
 def test_patients_missing_from_a_run_keep_their_weight() -> None:
     values = np.random.default_rng(0).random((30, 3))
     values[:10, 1:] = np.nan
-    found = mean_interval(values)
+    found = mean_interval(values, bounds=DICE)
     assert found.mean == pytest.approx(np.nanmean(values, axis=1).mean())
     assert found.low < found.mean < found.high
 
 
-def test_one_patient_has_no_interval() -> None:
-    found = mean_interval(np.array([[0.5, 0.7]]))
-    assert (found.mean, found.kind) == (0.6, "none")
-    assert np.isnan(found.low)
+@pytest.mark.parametrize("values", [[[0.5, 0.7]], [[0.0, 0.0], [0.0, 0.0]], [[1.0]] * 30])
+def test_where_nothing_varies_no_interval_is_claimed(values: list[list[float]]) -> None:
+    found = mean_interval(np.array(values), bounds=DICE)
+    assert (found.mean, found.kind) == (np.mean(values), "none")
+    assert np.isnan([found.low, found.high]).all()
 
 
-@pytest.mark.parametrize("n", [3, 6, 12, BOOTSTRAP_FROM, 50])
-def test_coverage_is_what_was_measured(n: int) -> None:
-    rng = np.random.default_rng(n)
-    samples = (rng.beta(12, 2, (n, 1)) + rng.normal(0, 0.02, (n, 3)) for _ in range(400))
-    held = [found.low <= 12 / 14 <= found.high for found in map(mean_interval, samples)]
-    assert np.mean(held) == pytest.approx(measured_coverage(n), abs=0.035)
+def test_the_interval_of_a_difference_is_the_paired_t_without_runs() -> None:
+    rng = np.random.default_rng(0)
+    mine, theirs, draw = rng.random((12, 1)), rng.random((12, 1)), np.zeros(1)
+    found = difference_interval(mine, draw, theirs, draw)
+    assert found == pytest.approx(textbook(mine[:, 0] - theirs[:, 0]))
+    assert np.isnan(difference_interval(mine[:1], draw, theirs[:1], draw)).all()
+    assert np.isnan(difference_interval(mine, draw, mine, draw)).all()
 
 
-def test_no_coverage_is_claimed_for_a_pair_of_patients() -> None:
-    assert np.isnan(measured_coverage(2))
-    assert measured_coverage(25) == measured_coverage(20)
+@pytest.mark.parametrize("n", [4, 12, BOOTSTRAP_FROM, 40])
+def test_coverage_is_near_the_nominal_one(n: int) -> None:
+    found, kind = coverage("overlap", n, Design(), repetitions=300, seed=9)
+    assert kind == ("t" if n < BOOTSTRAP_FROM else "bootstrap")
+    # 0.94 with a standard error of 0.014: the plain bootstrap's 0.80 at n = 4 and 0.90 at 12 would fail.
+    assert 0.895 < found.share < 0.99
+
+
+def test_a_simulation_notices_an_interval_that_is_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contrastseg.evaluation import simulated_intervals
+
+    monkeypatch.setattr(simulated_intervals, "mean_interval", lambda values, **rest: mean_interval(values, 0.4, **rest))
+    found, _ = coverage("overlap", 12, Design(), repetitions=200)
+    assert found.share < 0.8
+
+
+def test_missed_structures_and_unseen_luck_are_simulated() -> None:
+    rng = np.random.default_rng(0)
+    values, draws = scores(rng, SHAPES["overlap, some missed"], Design(draws=2, seeds=3), 2000)
+    assert (values.shape, draws.tolist()) == ((2000, 6), [0, 0, 0, 1, 1, 1])
+    assert np.mean((values == 0).all(axis=1)) == pytest.approx(0.08, abs=0.02)
+    unseen, _ = coverage("overlap", 60, Design(seeds=1, seed_sd=0.3), repetitions=150)
+    seen, _ = coverage("overlap", 60, Design(seeds=5, seed_sd=0.3), repetitions=150)
+    assert unseen.share < 0.65 < 0.85 < seen.share
+
+
+def test_the_hodges_lehmann_interval_covers() -> None:
+    assert shift_coverage("normal", 12, 400).share > 0.92
+    assert shift_coverage("heavy tails", 6, 400).share > 0.93

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from contrastseg.evaluation import paired
-from contrastseg.evaluation.paired import hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
+from contrastseg.evaluation.paired import (
+    hodges_lehmann,
+    holm,
+    sign_flip,
+    signed_rank,
+    signed_rank_rows,
+    smallest_p,
+)
 
 
 @pytest.mark.parametrize("n", [3, 6, 12, 25, 50])
@@ -54,9 +62,29 @@ def test_averages_of_equal_scores_are_equal() -> None:
 
 @pytest.mark.parametrize(("n", "family", "smallest"), [(6, 1, 0.03125), (10, 68, 0.1328125), (5, 1, 0.0625), (3, 9, 1)])
 def test_smallest_reachable_p(n: int, family: int, smallest: float) -> None:
-    assert smallest_p(n, family) == smallest
+    assert smallest_p([n] * family).tolist() == [smallest] * family
     if family == 1:
         assert signed_rank(np.arange(1, n + 1)).p == smallest
+
+
+def test_a_small_comparison_beside_large_ones_can_reach_more() -> None:
+    """Holm multiplies by fewer after the certain ones: m·2/2ⁿ would call a significant p impossible."""
+    reach = smallest_p([6, 30, 30])
+    assert reach.tolist() == [0.03125, 3 * 2 / 2**30, 3 * 2 / 2**30]
+    clearest = [signed_rank(np.arange(1, n + 1)).p for n in (6, 30, 30)]
+    assert holm(clearest).tolist() == pytest.approx(reach.tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([-3, -1.5, -1, 0, 0.5, 1, 2, 2.5, np.nan]), min_size=7, max_size=7), min_size=1)
+)
+def test_rows_are_tested_as_one_by_one(rows: list[list[float]]) -> None:
+    rows.append([1, -2, 3, -4, 5, 6, 7])
+    one_by_one = [signed_rank([value for value in row if not np.isnan(value)]) for row in rows]
+    together = signed_rank_rows(rows)
+    for slow, fast in zip(one_by_one, together, strict=True):
+        assert fast == dataclasses.replace(slow, p=pytest.approx(slow.p, rel=1e-12))
 
 
 def test_sign_flip_enumerates_small_samples_and_draws_for_large_ones() -> None:

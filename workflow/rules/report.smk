@@ -62,6 +62,9 @@ rule compare:
             caption="../report/summary.rst",
             category="Comparisons",
         ),
+        pairs=RESULTS / "pairs.csv",
+        rankings=RESULTS / "rankings.csv",
+        critical=RESULTS / "critical.csv",
     log:
         RESULTS / "logs" / "compare.log",
     conda:

@@ -1,0 +1,73 @@
+"""How uncertain a mean over patients and runs is, when both are samples."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Part(NamedTuple):
+    """One part of a variance, and the degrees of freedom it was estimated with."""
+
+    variance: float
+    freedom: float
+
+
+def mean_variance(values: NDArray, draws: NDArray) -> Part:
+    """Variance of the grand mean of patients × runs, both random.
+
+    With patients p and runs r crossed, x = μ + a_p + b_r + e_pr, Var(x̄) = σ_a²/n + σ_b²/R + σ_e²/(nR). The variance of
+    the patients' means over n holds the first term and the third; `run_part` is the second.
+
+    Args:
+        values: (patients, runs), NaN where a patient was not in a run; at least two patients.
+        draws: (runs,), the draw each run belongs to.
+    """
+    return combined(patient_part(np.nanmean(values, axis=1)), run_part(values, draws))
+
+
+def patient_part(means: NDArray) -> Part:
+    """Variance of the mean of the patients' means (or differences), (n,)."""
+    return Part(float(means.var(ddof=1)) / len(means), len(means) - 1.0)
+
+
+def run_part(values: NDArray, draws: NDArray) -> Part:
+    """What the luck of the runs adds to the variance of the grand mean, at least 0: s_b²/R - s_e²/(nR).
+
+    S. Searle, G. Casella, C. McCulloch, Variance Components, 1992, ch. 4. Runs are the draws of labelled patients where
+    there are several (each the mean of its seeds, which are nested in it, so their spread is inside), else the seeds.
+    With one run its luck cannot be seen, and the part is 0. With patients missing from runs the sums are over what is
+    there, which is approximate.
+    """
+    columns = _repeats(values - np.nanmean(values, axis=1, keepdims=True), draws)
+    n, repeats = columns.shape
+    if repeats < 2:
+        return Part(0.0, 1.0)
+    luck = np.nanmean(columns, axis=0)
+    known = int(np.count_nonzero(~np.isnan(columns)))
+    inside = float(np.nansum((columns - luck) ** 2)) / max(1, known - n - repeats + 1)
+    return Part(max(0.0, float(luck.var(ddof=1)) / repeats - inside / (n * repeats)), repeats - 1.0)
+
+
+def combined(*parts: Part) -> Part:
+    """The sum of independent parts, with the degrees of freedom of F. Satterthwaite (Biometrics Bulletin 2, 1946)."""
+    total = sum(part.variance for part in parts)
+    if total <= 0:
+        return Part(0.0, parts[0].freedom)
+    return Part(total, total**2 / sum(part.variance**2 / part.freedom for part in parts))
+
+
+def _repeats(deviations: NDArray, draws: NDArray) -> NDArray:
+    """The columns that repeat the experiment at its highest level: draws (means of seeds), or the seeds of one draw."""
+    labels = np.unique(draws)
+    if len(labels) < 2 or len(labels) == len(draws):
+        return deviations
+    columns = []
+    for label in labels:
+        part = deviations[:, draws == label]
+        counts = np.sum(~np.isnan(part), axis=1)
+        # A patient in none of a draw's runs stays unknown there.
+        columns.append(np.divide(np.nansum(part, axis=1), counts, out=np.full(len(part), np.nan), where=counts > 0))
+    return np.stack(columns, axis=1)

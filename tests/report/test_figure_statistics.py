@@ -1,0 +1,123 @@
+"""The figures that show statistics: what stands in them is what was tested and ranked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from contrastseg.evaluation.statistics import pairwise
+from contrastseg.report.facts import Facts
+from contrastseg.report.figure_ranks import critical_diagram, rank_stability
+from contrastseg.report.figure_significance import significance_map
+from contrastseg.report.figures import CAPTIONS, make_figures
+from contrastseg.report.settings import FigureSettings
+
+KINDS = ("significance", "rank_stability", "critical_difference")
+
+
+def drawn_text(figure: Figure) -> list[str]:
+    found = [text for ax in figure.axes if ax.get_visible() for text in ax.texts]
+    return [text.get_text() for text in found]
+
+
+def settings_of(kind: str, **fields: object) -> FigureSettings:
+    return FigureSettings.model_validate({"name": kind, "kind": kind, "dpi": 50} | fields)
+
+
+@pytest.fixture
+def wide(world):
+    """The invented scores on three data sets, so that methods can be compared across them."""
+    third = world.scores[world.scores["dataset"] == "organs"].assign(dataset="third", evaluated_on="third")
+    return pd.concat([world.scores.astype(object), third.astype(object)], ignore_index=True).astype(world.scores.dtypes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_are_drawn_and_captioned_and_reproducible(world, wide, tmp_path, kind):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        settings = [settings_of(kind)]
+        make_figures(wide, world.summary, world.cards, {}, {}, settings, tmp_path / folder, world.infos, world.facts)
+    svg = (tmp_path / "a" / f"{kind}.svg").read_bytes()
+    assert svg == (tmp_path / "b" / f"{kind}.svg").read_bytes()
+    assert svg.count(b"<path") > 20
+    assert kind in CAPTIONS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
+    make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, [settings_of(kind)], tmp_path)
+    one = world.scores[world.scores["method"] == "pdcr"]
+    make_figures(one, world.summary, world.cards, {}, {}, [settings_of(kind)], tmp_path, world.infos, world.facts)
+    assert (tmp_path / f"{kind}.svg").stat().st_size > 1000
+
+
+def test_a_cell_says_what_its_test_found(world):
+    scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
+    figure = significance_map(scores, world.material, settings_of("significance"))
+    (ax,) = (ax for ax in figure.axes if ax.get_visible())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    cells = {(names[round(t.get_position()[1])], names[round(t.get_position()[0])]): t.get_text() for t in ax.texts}
+    tests = pairwise(scores)
+    assert {"better", "worse"} & set(tests["verdict"])
+    for row in tests.itertuples():
+        first, second = (
+            world.material.label(*p).plain for p in ((row.method, row.variant), (row.other, row.other_variant))
+        )
+        signs = {"better": ("+", "−"), "worse": ("−", "+"), "n.s.": ("·", "·"), "n too small": ("n", "n")}[row.verdict]
+        assert (cells[first, second], cells[second, first]) == signs
+
+
+def test_the_level_is_the_suites(world):
+    scores = world.scores[world.scores["labels"] == "r0.1"]
+    strict = replace(world.material, facts=replace(world.facts, alpha=1e-9))
+    assert set(drawn_text(significance_map(scores, strict, settings_of("significance")))) == {"n", ""}
+
+
+def test_the_ranking_stands_best_first_with_how_often_it_held(world):
+    scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
+    figure = rank_stability(scores, world.material, settings_of("rank_stability"))
+    (ax,) = (ax for ax in figure.axes if ax.get_visible())
+    assert [label.get_text().split(" ")[0] for label in ax.get_yticklabels()] == [
+        "pdcr",
+        "uafr",
+        "mean_teacher",
+        "supervised",
+    ]
+    firsts = [float(text.split()[1]) for text in drawn_text(figure)]
+    assert sum(firsts) == pytest.approx(100, abs=2)
+    assert firsts == sorted(firsts, reverse=True)
+    assert "n = 12, Kendall τ" in ax.get_xlabel()
+
+
+def test_distances_rank_the_lowest_first(world):
+    scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
+    figure = rank_stability(scores, world.material, settings_of("rank_stability", metric="hd95"))
+    (ax,) = (ax for ax in figure.axes if ax.get_visible())
+    assert ax.get_yticklabels()[0].get_text().startswith("pdcr")
+
+
+def test_a_diagram_over_data_sets_states_its_low_power(world, wide):
+    figure = critical_diagram(wide, world.material, settings_of("critical_difference"))
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert len(shown) == 2, "a diagram for each label budget"
+    assert all("3 data sets" in ax.get_xlabel() for ax in shown)
+    assert all("told apart" in ax.get_xlabel() or "power at 1 SD" in ax.get_xlabel() for ax in shown)
+    ranks = [float(text) for text in drawn_text(figure) if text.replace(".", "").isdigit()]
+    assert np.allclose(ranks[: len(ranks) // 2], sorted(ranks[: len(ranks) // 2]))
+
+
+def test_two_data_sets_make_no_diagram(world):
+    figure = critical_diagram(world.scores, world.material, settings_of("critical_difference"))
+    assert not figure.axes
+    assert "No 3 methods" in figure.texts[0].get_text()
+
+
+def test_methods_nobody_ranked_before_are_drawn_too(world):
+    """Names outside the suite's list, and a suite without facts."""
+    bare = replace(world.material, facts=Facts("suite"), cards=[])
+    assert drawn_text(rank_stability(world.scores, bare, settings_of("rank_stability")))
+    assert drawn_text(significance_map(world.scores, bare, settings_of("significance")))
