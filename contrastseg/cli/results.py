@@ -101,7 +101,7 @@ def plot(
     import pandas as pd
 
     from contrastseg.evaluation.collect import read_table
-    from contrastseg.report.figures import make_figures
+    from contrastseg.report.figures import make_figures, tables_read
     from contrastseg.report.overlays import load_overlays
     from contrastseg.report.runs import run_key
     from contrastseg.report.settings import FigureSettings, default_figures
@@ -117,7 +117,9 @@ def plot(
     overlays = load_overlays(scores, prepared, folders, settings)
     summary, infos, facts = _frame(results / "summary.csv"), _infos(plan, resources), _facts(plan, resources)
     cards, folder = _cards(results), results / "figures"
-    for path in make_figures(scores, summary, cards, logs, overlays, settings, folder, infos, facts):
+    read = {name: results / f"{name}.csv" for name in tables_read(settings)}
+    frames = {name: _frame(file) for name, file in read.items() if file.is_file()}
+    for path in make_figures(scores, summary, cards, logs, overlays, settings, folder, infos, facts, frames):
         typer.echo(str(path))
 
 

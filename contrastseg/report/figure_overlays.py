@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import FAINT, INK, empty_figure
 from contrastseg.report.naming import budget_title, in_order
 from contrastseg.report.overlays import RANKS, Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.table_model import Material
 
 IGNORE = 255
 LEFT, GAP, HEADING, TITLE, LEGEND = 0.26, 0.08, 0.26, 0.30, 0.34  # inches
@@ -28,14 +27,14 @@ ERRORS = {
 }
 
 
-def overlay_grid(overlays: Sequence[Overlay], material: Material, settings: FigureSettings) -> Figure:
+def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
     """Methods down; worst, median and best case across, one such block per data set.
 
     Args:
-        overlays: The pictures, as `overlays.load_overlays` picked them.
-        material: Titles, order, provenance.
+        source: The pictures, as `overlays.load_overlays` picked them, and titles, order, provenance.
         settings: The metric that ranked them, and the width.
     """
+    overlays, material = source.overlays, source.material
     if not overlays:
         return empty_figure(settings.width, "No prediction is there to draw.")
     order = material.method_order([one.method for one in overlays])

@@ -111,6 +111,7 @@ rule plot:
         RESULTS / "cards.json",
         RESULTS / "scores.parquet",
         RESULTS / "summary.csv",
+        RESULTS / "comparisons.csv",
     output:
         svg=report(
             RESULTS / "figures" / "{figure}.svg",
