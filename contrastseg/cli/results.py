@@ -94,7 +94,7 @@ def plot(
     config: str | None = typer.Option(None, help="Settings of one figure (file or JSON); the usual ones without."),
     resources: Path = RESOURCES,
 ) -> None:
-    """Draw figures as SVG and PNG.
+    """Draw figures as SVG, PDF and PNG.
 
     Example: `contrastseg plot --results results/demo --config '{"name": "box", "kind": "box"}'`
     """

@@ -121,7 +121,9 @@ def costs_of(
         dataset, labels, method, variant = (str(card[axis]) for axis in ("dataset", "labels", "method", "variant"))
         found.setdefault((dataset, labels, method, variant), []).append(float(card[name]) * factor)
         hardware = card.get("hardware") or {}
-        devices.setdefault((dataset, labels), set()).add(str({k: hardware.get(k) for k in ("device", "gpu", "cpu")}))
+        devices.setdefault((dataset, labels), set()).add(
+            str(hardware.get("cpu") if hardware.get("device") == "cpu" else hardware.get("device"))
+        )
     return {key: float(np.median(values)) for key, values in found.items()}, devices
 
 

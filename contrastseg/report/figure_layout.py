@@ -96,7 +96,7 @@ def by_method(
         band, place = divmod(column, across)
         left, top = NAMES + place * pitch, band * tall
         inside = pitch - 0.27
-        heading = fitted(title, _SLANTED if slanted else pitch - 0.06, SMALL, True, 2)
+        heading = fitted(title, _SLANTED - 0.1 if slanted else pitch - 0.06, SMALL, True, 2)
         turned: dict[str, Any] = {"rotation": _SLANT, "rotation_mode": "anchor"} if slanted else {}
         cells.sheet.text(left + 0.04, top + head - 0.05, heading, va="bottom", fontweight="bold", **turned)
         for row, (pair, style) in enumerate(styles.items()):
@@ -122,7 +122,7 @@ def _blocks(
     down = -(-len(styles) // _CELLS_ACROSS)
     tall = 0.3 + down * (heading + cell) + _FOOT
     cells = Cells(Sheet(width, tall * len(titles) + foot))
-    short = distinct(names, pitch - 0.3, SMALL, True)
+    short = distinct(names, pitch - 0.3, SMALL)
     for column, title in enumerate(titles):
         top = column * tall
         heading_text = fitted(title, width - 0.1, 8.5, True)
@@ -131,7 +131,7 @@ def _blocks(
             row, at = divmod(place, _CELLS_ACROSS)
             x, y = left + at * pitch, top + 0.3 + row * (heading + cell)
             cells.sheet.key(x + 0.05, y + heading - 0.1, style)
-            cells.sheet.text(x + 0.14, y + heading - 0.05, short[place], va="bottom", fontweight="bold")
+            cells.sheet.text(x + 0.14, y + heading - 0.05, short[place], va="bottom")
             ax = cells.sheet.axes(x, y + heading, pitch - 0.16, cell)
             _quiet(ax)
             cells.axes[pair, column] = ax

@@ -62,7 +62,7 @@ def outcomes(source: FigureSource, settings: FigureSettings) -> Figure:
         Patch(facecolor=INVENTED, edgecolor=INK, linewidth=0.5, label="invented (right)"),
     ]
     budgets = [budget_short(one) for one in sorted(set(summary["labels"].astype(str)), key=budget_order)]
-    title = f"Structures, all runs; bars from the top: {', '.join(budgets)} labels"
+    title = f"Structures of all runs; the bars of a method, from the top, by labels: {', '.join(budgets)}; –: not run"
     sheet.figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7.5)
     sheet.text(settings.width - 0.06, sheet.height - 0.1, fitted(title, 4.6, SMALL), ha="right", va="bottom")
     return sheet.figure
@@ -83,7 +83,7 @@ def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
         for row, pair in enumerate(pairs)
         for at, labels in enumerate(budgets)
     }
-    keys = zip(part["method"].astype(str), part["variant"].astype(str), part["labels"].astype(str), strict=True)
+    keys = list(zip(part["method"].astype(str), part["variant"].astype(str), part["labels"].astype(str), strict=True))
     y = np.array([place[key] for key in keys])
     missed, invented = (part[name].to_numpy(dtype=float) for name in ("missed", "invented"))
     reach: dict[str, Any] = {"height": step * 0.86, "edgecolor": INK, "linewidth": 0.3}
@@ -93,10 +93,10 @@ def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
     ax.barh(y, invented, color=INVENTED, **reach)
     ax.axvline(0, color=INK, linewidth=0.6)
     most = max(1.0, missed.max(), invented.max())
-    absent = [key for key in place if not ((y - place[key]) == 0).any()]
-    for key in absent:
-        ax.text(0, place[key], " –", va="center", fontsize=SMALL, color=FAINT)
+    for key in place.keys() - keys:
+        ax.text(0, place[key], " –", va="center_baseline", fontsize=SMALL)
     left, right = (max(float(values.max()), 0.12 * most) for values in (missed, invented))
+    left = max(left, 1.0 if most <= 1 else 0.0)
     ax.set_xlim(-1.12 * left, 1.12 * right)
     ax.set_ylim(len(pairs) - 0.5, -0.5)
     ax.set_yticks([])

@@ -14,8 +14,9 @@ FAMILY = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the
 
 def clean(text: str) -> str:
     """The text without line breaks, control characters and marks that turn the reading direction."""
-    kept = ("" if unicodedata.category(letter) in ("Cf", "Cs") else letter for letter in text)
-    return " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in kept).split())
+    kinds = {letter: unicodedata.category(letter) for letter in set(text)}
+    drawn = (" " if kinds[letter] == "Cc" else letter for letter in text if kinds[letter] not in ("Cf", "Cs"))
+    return " ".join("".join(drawn).split())
 
 
 @cache
@@ -42,8 +43,18 @@ def shortened(text: str, width: float, size: float, bold: bool = False) -> str:
 
 
 def fitted(text: str, width: float, size: float, bold: bool = False, lines: int = 1) -> str:
-    """The cleaned text in at most `lines` lines of `width` inches, broken at spaces; what does not fit is shortened."""
-    rest = clean(text).split(" ")
+    """The cleaned text in at most `lines` lines of `width` inches; what does not fit is shortened.
+
+    Two lines are broken before a bracket or at a dot between phrases where both parts fit, else at spaces.
+    """
+    text = clean(text)
+    if lines == 2 and width_of(text, size, bold) > width:
+        for mark in (" · ", " ("):
+            head, found, tail = text.rpartition(mark)
+            tail = f"({tail}" if mark == " (" else tail
+            if found and max(width_of(part, size, bold) for part in (head, tail)) <= width:
+                return f"{head}\n{tail}"
+    rest = text.split(" ")
     written: list[str] = []
     while rest and len(written) < lines - 1:
         count = len(rest)
@@ -59,9 +70,8 @@ def fitted(text: str, width: float, size: float, bold: bool = False, lines: int 
 def distinct(names: list[str], width: float, size: float, bold: bool = False, lines: int = 1) -> list[str]:
     """All names fitted; those that look the same once shortened are numbered, for two methods must not pass for one."""
     short = [fitted(name, width, size, bold, lines) for name in names]
+    told = []
     for place, text in enumerate(short):
-        same = [at for at, other in enumerate(short) if other == text]
-        if len(same) > 1:
-            mark = f" #{same.index(place) + 1}"
-            short[place] = fitted(names[place], width - width_of(mark, size, bold), size, bold, lines) + mark
-    return short
+        mark = f" #{short[: place + 1].count(text)}" if short.count(text) > 1 else ""
+        told.append(fitted(names[place], width - width_of(mark, size, bold), size, bold, lines) + mark)
+    return told

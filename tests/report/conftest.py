@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from contrastseg.evaluation.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
 from contrastseg.report.facts import Facts, gather_facts
+from contrastseg.report.figure_style import KNOWN
 from contrastseg.report.figures import make_figures
 from contrastseg.report.overlays import RANKS, Overlay
 from contrastseg.report.page import make_report
@@ -345,3 +346,20 @@ def grid_pictures(methods: Sequence[str], datasets: Sequence[str]) -> list[Overl
         for method in methods
         for one in pictures()[:3]
     ]
+
+
+@pytest.fixture(scope="session")
+def crowd() -> World:
+    """Twenty methods at four label ratios on three data sets: what a figure has to stand."""
+    datasets = {"one": 1, "three": 3, "many": 13}
+    scores = grid_scores(KNOWN, datasets, patients=4, seeds=2)
+    cards = grid_cards(scores)
+    facts = Facts("grid", methods=KNOWN, datasets=tuple(datasets), reference="supervised")
+    empty = pd.DataFrame()
+    return World(scores, summarise(scores), empty, cards, [], [], facts, grid_logs(cards, 60))
+
+
+@pytest.fixture(scope="session")
+def overlays_of() -> Callable[[Sequence[str], Sequence[str]], list[Overlay]]:
+    """Makes three pictures for every method and data set."""
+    return grid_pictures

@@ -118,6 +118,7 @@ rule plot:
             caption="../report/figure.rst",
             category="Figures",
         ),
+        pdf=RESULTS / "figures" / "{figure}.pdf",
         png=RESULTS / "figures" / "{figure}.png",
     log:
         RESULTS / "logs" / "plot-{figure}.log",
