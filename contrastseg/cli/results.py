@@ -116,20 +116,22 @@ def plot(
 
 
 def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
-    from contrastseg.report.figures import make_figures
+    from contrastseg.report.figures import make_figures, tables_read
     from contrastseg.report.overlays import load_overlays
 
     logs = stored.logs() if any(figure.kind == "learning_curves" for figure in settings) else {}
     overlays = load_overlays(stored.scores, stored.prepared, stored.folders, settings)
     if not stored.whole:
-        there = {one.name: bool(logs if one.kind == "learning_curves" else overlays.get(one.name)) for one in settings}
-        for one in settings:
-            if one.kind in NEEDS and not there[one.name]:
-                typer.echo(f"not drawn: {one.name}: {NEEDS[one.kind]} are not here", err=True)
-        settings = [one for one in settings if one.kind not in NEEDS or there[one.name]]
+        found = {one.name: logs if one.kind == "learning_curves" else overlays.get(one.name) for one in settings}
+        lacking = [one for one in settings if one.kind in NEEDS and not found[one.name]]
+        for one in lacking:
+            typer.echo(f"not drawn: {one.name}: {NEEDS[one.kind]} are not here", err=True)
+        settings = [one for one in settings if one not in lacking]
     data = stored.scores, stored.frame("summary.csv"), stored.cards, logs, overlays
+    there = [name for name in tables_read(settings) if (stored.results / f"{name}.csv").is_file()]
+    frames = {name: stored.frame(f"{name}.csv") for name in there}
     folder = stored.results / "figures"
-    for path in make_figures(*data, settings, folder, stored.infos, stored.facts):
+    for path in make_figures(*data, settings, folder, stored.infos, stored.facts, frames):
         typer.echo(str(path))
 
 
@@ -213,9 +215,9 @@ def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[Fig
     from contrastseg.report.page import make_report
 
     frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
-    material = stored.cards, stored.infos, stored.skipped
+    material = *frames, stored.cards, stored.infos, stored.skipped
     folder, page = stored.results / "figures", stored.results / "report.html"
-    typer.echo(str(make_report(*frames, *material, tables, figures, folder, stored.facts, page, stored.unavailable)))
+    typer.echo(str(make_report(*material, tables, figures, folder, stored.facts, page, stored.unavailable)))
 
 
 COMMANDS = (collect, compare, tabulate, plot, slices, report)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.report.figure_scores import legend, styles_of
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import MethodStyle, empty_figure
 from contrastseg.report.naming import budget_order, budget_title, in_order
 from contrastseg.report.runs import AXES, parse_run_key
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.table_model import Material, keep
+from contrastseg.report.table_model import keep
 
 TITLES = {"loss": "training loss", "val_dice": "validation Dice ↑"}
 
 
-def learning_curves(logs: Mapping[str, pd.DataFrame], material: Material, settings: FigureSettings) -> Figure:
+def learning_curves(source: FigureSource, settings: FigureSettings) -> Figure:
     """The columns of the logs against the step, one panel per column, data set and label budget.
 
     Args:
-        logs: `log.csv` of each run, by `runs.run_key`.
-        material: Titles, order, provenance.
+        source: The logs, and titles, order, provenance.
         settings: The columns and the width.
     """
+    logs, material = source.logs, source.material
     index = pd.DataFrame([parse_run_key(key) | {"key": key} for key in logs], columns=[*AXES, "key"])
     index = keep(index, {"dataset": settings.datasets, "method": settings.methods, "labels": settings.labels})
     columns = [name for name in settings.columns if any(_has(logs[key], name) for key in index["key"])]

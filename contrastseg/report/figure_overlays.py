@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import FAINT, INK, empty_figure
 from contrastseg.report.naming import budget_title, in_order
 from contrastseg.report.overlays import RANKS, Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.table_model import Material
 
 IGNORE = 255
 LEFT, GAP, HEADING, TITLE, LEGEND = 0.26, 0.08, 0.26, 0.30, 0.34  # inches
@@ -28,14 +27,14 @@ ERRORS = {
 }
 
 
-def overlay_grid(overlays: Sequence[Overlay], material: Material, settings: FigureSettings) -> Figure:
+def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
     """Methods down; worst, median and best case across, one such block per data set.
 
     Args:
-        overlays: The pictures, as `overlays.load_overlays` picked them.
-        material: Titles, order, provenance.
+        source: The pictures, as `overlays.load_overlays` picked them, and titles, order, provenance.
         settings: The metric that ranked them, and the width.
     """
+    overlays, material = source.overlays, source.material
     if not overlays:
         return empty_figure(settings.width, "No prediction is there to draw.")
     order = material.method_order([one.method for one in overlays])
@@ -93,15 +92,21 @@ def _height(one: Overlay) -> float:
 
 def cropped(one: Overlay) -> Overlay:
     """The part that holds all of the reference and of the prediction, with a margin; a square where there is room."""
-    rows, columns = np.nonzero(((one.reference > 0) & (one.reference != IGNORE)) | (one.prediction > 0))
+    there = ((one.reference > 0) & (one.reference != IGNORE)) | (one.prediction > 0)
+    part = window(there, one.aspect)
+    return replace(one, image=one.image[part], reference=one.reference[part], prediction=one.prediction[part])
+
+
+def window(there: np.ndarray, aspect: float) -> tuple[slice, slice]:
+    """Rows and columns about all of a mask (H, W), with a margin; everything where the mask is empty."""
+    rows, columns = np.nonzero(there)
     if not len(rows):
-        return one
-    side = MARGIN * max(np.ptp(rows) * one.aspect, np.ptp(columns), SMALLEST * one.image.shape[1])
-    window = tuple(
-        _span((found.min() + found.max()) / 2, length, size)
-        for found, length, size in zip((rows, columns), (side / one.aspect, side), one.reference.shape, strict=True)
+        return slice(None), slice(None)
+    side = MARGIN * max(np.ptp(rows) * aspect, np.ptp(columns), SMALLEST * there.shape[1])
+    return (
+        _span((rows.min() + rows.max()) / 2, side / aspect, there.shape[0]),
+        _span((columns.min() + columns.max()) / 2, side, there.shape[1]),
     )
-    return replace(one, image=one.image[window], reference=one.reference[window], prediction=one.prediction[window])
 
 
 def _span(centre: float, length: float, size: int) -> slice:
@@ -113,7 +118,7 @@ def _span(centre: float, length: float, size: int) -> slice:
 
 def _draw(ax: Axes, one: Overlay, metric: str) -> None:
     ax.imshow(one.image, cmap="gray", vmin=0, vmax=1, aspect=one.aspect, interpolation="nearest")
-    ax.imshow(_errors(one.reference, one.prediction), aspect=one.aspect, interpolation="nearest")
+    ax.imshow(error_colours(one.reference, one.prediction), aspect=one.aspect, interpolation="nearest")
     for value in np.unique(one.reference):
         if value in (0, IGNORE):
             continue
@@ -132,7 +137,7 @@ def _draw(ax: Axes, one: Overlay, metric: str) -> None:
     ax.set_facecolor(FAINT)
 
 
-def _errors(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def error_colours(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """RGBA (H, W, 4) of what is right and wrong; clear where both are background or the reference is ignored."""
     found, there = prediction > 0, (reference > 0) & (reference != IGNORE)
     kinds = {

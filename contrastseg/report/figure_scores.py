@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contrastseg.evaluation.statistics import per_patient
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import FAINT, INK, PAPER, MethodStyle, empty_figure, method_styles
 from contrastseg.report.naming import budget_order, budget_title, metric_title, split_reference
 from contrastseg.report.settings import FigureSettings
@@ -45,14 +46,14 @@ def legend(figure: Figure, styles: dict[Pair, MethodStyle], material: Material, 
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.8 if lines else 1.2)
 
 
-def label_ratio(summary: pd.DataFrame, material: Material, settings: FigureSettings) -> Figure:
+def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
     """The mean over classes against the label budget, one panel per data set.
 
     Args:
-        summary: What the tables are made from.
-        material: Titles, order, provenance.
+        source: The summary, and titles, order, provenance.
         settings: The metric and the width.
     """
+    material, summary = source.material, source.material.summary
     if len(summary):
         summary = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
     if not len(summary):
@@ -101,14 +102,14 @@ def _wrapped(title: str) -> str:
     return title.replace(" (", "\n(")
 
 
-def box_plots(scores: pd.DataFrame, material: Material, settings: FigureSettings) -> Figure:
+def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
     """Box plots by class with every patient as a point, one panel per data set and label budget.
 
     Args:
-        scores: The collected scores.
-        material: Titles, order, provenance.
+        source: The scores, and titles, order, provenance.
         settings: The metric and the width.
     """
+    material, scores = source.material, source.scores
     if len(scores):
         scores = scores[scores["metric"] == settings.metric]
     patients = per_patient(scores) if len(scores) else scores

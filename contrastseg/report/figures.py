@@ -1,4 +1,4 @@
-"""The figures of a paper, as SVG and PNG: score against labels, box plots, learning curves, overlays."""
+"""The figures of a paper, as SVG and PNG. A new kind is one file, one line in `KINDS` and its name in `settings`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_curves import learning_curves
 from contrastseg.report.figure_overlays import overlay_grid
 from contrastseg.report.figure_scores import box_plots, label_ratio
+from contrastseg.report.figure_source import FigureSource, Kind
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.overlays import Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.table_model import Material, keep
+from contrastseg.report.table_model import Material
 
-CAPTIONS = {
-    "label_ratio": "Mean over patients (and classes) against the number of labels, with the intervals of the tables; "
-    "methods are set side by side so that their intervals do not hide each other.",
-    "box": "Every patient (points, the mean over frames, seeds and draws) by class: median, quartiles, whiskers to "
-    "the farthest patient within 1.5 interquartile ranges.",
-    "learning_curves": "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
-    "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
-    "overlays": "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
-    "draw, fold and seed). Of volumes the slice with the largest reference area. "
-    "Cropped to all that is reference or prediction. Line: reference.",
+KINDS: dict[str, Kind] = {
+    "label_ratio": Kind(
+        label_ratio,
+        "Mean over patients (and classes) against the number of labels, with the intervals of the tables; "
+        "methods are set side by side so that their intervals do not hide each other.",
+    ),
+    "box": Kind(
+        box_plots,
+        "Every patient (points, the mean over frames, seeds and draws) by class: median, quartiles, whiskers to "
+        "the farthest patient within 1.5 interquartile ranges.",
+    ),
+    "learning_curves": Kind(
+        learning_curves,
+        "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
+        "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
+    ),
+    "overlays": Kind(
+        overlay_grid,
+        "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
+        "draw, fold and seed). Of volumes the slice with the largest reference area. "
+        "Cropped to all that is reference or prediction. Line: reference.",
+    ),
 }
+CAPTIONS = {name: kind.caption for name, kind in KINDS.items()}
 
 
 def make_figures(
@@ -42,6 +55,7 @@ def make_figures(
     folder: str | Path,
     infos: Sequence[Mapping[str, Any]] = (),
     facts: Facts | None = None,
+    frames: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
     """Write `<name>.svg` and `<name>.png` of every figure into `folder`; the same input gives the same bytes.
 
@@ -55,18 +69,21 @@ def make_figures(
         folder: Where the files go.
         infos: The `dataset.json` of the entries, for titles and the order of classes.
         facts: The suite's order of methods and its reference.
+        frames: The tables that the kinds of these figures read (`tables_read`), such as `comparisons`.
 
     Returns:
         The files written.
     """
-    empty = pd.DataFrame()
-    material = Material(summary, empty, cards, infos, (), facts or Facts("suite"))
+    frames = dict(frames or {})
+    comparisons = frames.get("comparisons", pd.DataFrame())
+    material = Material(summary, comparisons, cards, infos, (), facts or Facts("suite"))
     written = []
     for one in settings:
         base = Path(folder) / one.name
         svg, png = base.with_name(f"{base.name}.svg"), base.with_name(f"{base.name}.png")
+        source = FigureSource(material, scores, logs, overlays.get(one.name, ()), frames).chosen(one)
         with drawing():
-            figure = _draw(one, material, scores, logs, overlays.get(one.name, ()))
+            figure = KINDS[one.kind].draw(source, one)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, the same in both files
             with atomic_path(svg) as temporary:
@@ -77,31 +94,6 @@ def make_figures(
     return written
 
 
-def _draw(
-    settings: FigureSettings,
-    material: Material,
-    scores: pd.DataFrame,
-    logs: Mapping[str, pd.DataFrame],
-    overlays: Sequence[Overlay],
-) -> Figure:
-    match settings.kind:
-        case "label_ratio":
-            return label_ratio(_chosen(material.summary, settings), material, settings)
-        case "box":
-            return box_plots(_chosen(scores, settings), material, settings)
-        case "learning_curves":
-            return learning_curves(logs, material, settings)
-        case "overlays":
-            return overlay_grid(overlays, material, settings)
-
-
-def _chosen(frame: pd.DataFrame, settings: FigureSettings) -> pd.DataFrame:
-    return keep(
-        frame,
-        {
-            "dataset": settings.datasets,
-            "method": settings.methods,
-            "labels": settings.labels,
-            "checkpoint": settings.checkpoints,
-        },
-    )
+def tables_read(settings: Sequence[FigureSettings]) -> list[str]:
+    """The CSV tables of the results folder, without suffix, that these figures are drawn from beside the summary."""
+    return sorted({name for one in settings for name in KINDS[one.kind].reads})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +11,17 @@ from PIL import Image
 
 from contrastseg.report.figure_overlays import cropped
 from contrastseg.report.figure_style import method_styles
-from contrastseg.report.figures import make_figures
+from contrastseg.report.figures import KINDS, make_figures
 from contrastseg.report.overlays import Overlay, pick_cases
 from contrastseg.report.runs import parse_run_key, run_key
 from contrastseg.report.settings import FigureSettings
 
+KIND_NAMES = get_args(FigureSettings.model_fields["kind"].annotation)
 NAMES = ("label_ratio", "box", "learning_curves", "overlays")
+
+
+def test_a_suite_may_ask_for_every_kind_that_can_be_drawn():
+    assert set(KIND_NAMES) == set(KINDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +40,7 @@ def test_the_same_input_gives_the_same_bytes(world, drawn, tmp_path):
         assert (tmp_path / f"label_ratio.{suffix}").read_bytes() == (drawn / f"label_ratio.{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("kind", KIND_NAMES)
 def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
     settings = [FigureSettings(name="none", kind=kind, dpi=50)]
     make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, settings, tmp_path)
