@@ -217,7 +217,9 @@ def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[Fig
     frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
     material = *frames, stored.cards, stored.infos, stored.skipped
     folder, page = stored.results / "figures", stored.results / "report.html"
-    typer.echo(str(make_report(*material, tables, figures, folder, stored.facts, page, stored.unavailable)))
+    rankings = stored.frame("rankings.csv") if (stored.results / "rankings.csv").is_file() else None
+    known = stored.facts, page, stored.unavailable, rankings
+    typer.echo(str(make_report(*material, tables, figures, folder, *known)))
 
 
 COMMANDS = (collect, compare, tabulate, plot, slices, report)

@@ -47,6 +47,7 @@ class Leader:
         second: The next one.
         certainty: What the test of the first against the reference says.
         found: Whether that test found a difference.
+        stability: How often it stays first when patients are drawn again; empty where rankings were not resampled.
         tests: What all tests of the place say, counted.
     """
 
@@ -58,11 +59,17 @@ class Leader:
     second: Standing | None
     certainty: str
     found: bool
+    stability: str
     tests: str
 
 
-def leaders(material: Material) -> list[Leader]:
-    """One line per data set and label budget, of Dice or else of the first metric that was scored."""
+def leaders(material: Material, rankings: pd.DataFrame | None = None) -> list[Leader]:
+    """One line per data set and label budget, of Dice or else of the first metric that was scored.
+
+    Args:
+        material: Means, tests, titles.
+        rankings: One row per method and place with `first`, the share of resamplings in which it was first.
+    """
     frame = material.summary
     means = frame[frame["class"] == "mean"] if len(frame) else frame
     if not len(means):
@@ -71,7 +78,7 @@ def leaders(material: Material) -> list[Leader]:
     lines = []
     for key, part in material.places(means[means["metric"] == metric]):
         for labels in sorted(set(part["labels"].astype(str)), key=budget_order):
-            tests = _tests(material, key, labels, metric)
+            tests = _of(material.comparisons, key, labels, metric)
             first, second = _standings(material, part[part["labels"] == labels], metric)
             lines.append(
                 Leader(
@@ -83,6 +90,7 @@ def leaders(material: Material) -> list[Leader]:
                     second=second,
                     certainty=_certainty(material, tests, first),
                     found=_verdict(tests, first) in ("better", "worse"),
+                    stability=_stability(_of(rankings, key, labels, metric), first),
                     tests=_counted(tests),
                 )
             )
@@ -122,19 +130,24 @@ def _standings(material: Material, rows: pd.DataFrame, metric: str) -> tuple[Sta
     return first, second
 
 
-def _tests(material: Material, key: tuple[str, str, str], labels: str, metric: str) -> pd.DataFrame:
-    frame = material.comparisons
-    if not len(frame):
-        return frame
+def _of(frame: pd.DataFrame | None, key: tuple[str, str, str], labels: str, metric: str) -> pd.DataFrame:
+    """The rows of one place, budget and metric."""
+    if frame is None or not len(frame):
+        return pd.DataFrame()
     same = (frame["dataset"] == key[0]) & (frame["evaluated_on"] == key[1]) & (frame["checkpoint"] == key[2])
     return frame[same & (frame["labels"] == labels) & (frame["metric"] == metric)]
 
 
-def _row(tests: pd.DataFrame, first: Standing | None) -> Any:
-    if first is None or not len(tests):
+def _row(rows: pd.DataFrame, first: Standing | None) -> Any:
+    if first is None or not len(rows):
         return None
-    own = (tests["method"] == first.label.method) & (tests["variant"] == first.label.variant)
-    return next(records(tests[own]), None)
+    own = (rows["method"] == first.label.method) & (rows["variant"] == first.label.variant)
+    return next(records(rows[own]), None)
+
+
+def _stability(ranks: pd.DataFrame, first: Standing | None) -> str:
+    row = _row(ranks, first)
+    return "" if row is None else f"first in {100 * row.first:.0f} % of resamplings of the patients"
 
 
 def _verdict(tests: pd.DataFrame, first: Standing | None) -> str:

@@ -48,6 +48,7 @@ def make_report(
     facts: Facts,
     path: str | Path,
     unavailable: Mapping[str, str] | None = None,
+    rankings: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report.
 
@@ -63,6 +64,7 @@ def make_report(
         facts: Splits, subsets, convention and order (`facts.gather_facts`).
         path: The file to write.
         unavailable: Data sets that were left out, with the reason.
+        rankings: How often each method is first when patients are resampled, where that was computed.
 
     Returns:
         The file written.
@@ -78,7 +80,7 @@ def make_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    leading = leaders(material)
+    leading = leaders(material, rankings)
     html = environment.get_template("report.html.j2").render(
         facts=facts,
         title=facts.title or facts.suite,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
+
 from contrastseg.report.leaders import leaders
 
 
@@ -54,6 +56,15 @@ def test_a_leading_reference_says_how_many_were_found_worse(world):
     comparisons.loc[comparisons["verdict"] == "better", "verdict"] = "worse"
     line = leaders(replace(world.material, summary=summary, comparisons=comparisons))[0]
     assert line.certainty == "it is the reference itself: 3 of 3 others found worse"
+
+
+def test_how_often_the_first_stays_first_is_said_where_it_is_known(world):
+    axes = {"dataset": "organs", "evaluated_on": "organs", "checkpoint": "last", "labels": "r0.1", "metric": "dice"}
+    rows = [axes | {"method": "pdcr", "variant": "default", "first": 0.873}]
+    rows += [axes | {"method": "uafr", "variant": "rf", "first": 0.127}]
+    first, second, *_ = leaders(world.material, pd.DataFrame(rows))
+    assert first.stability == "first in 87 % of resamplings of the patients"
+    assert second.stability == ""
 
 
 def test_nothing_scored_leads_nowhere(world):
