@@ -126,7 +126,7 @@ def splits():
 
 
 def tables():
-    return drawn("tables", SUITE.tables, "csv", "md", "tex")
+    return drawn("tables", SUITE.tables, "csv", "md", "tex", "html")
 
 
 def figures():

@@ -91,6 +91,7 @@ rule tabulate:
         ),
         markdown=RESULTS / "tables" / "{table}.md",
         latex=RESULTS / "tables" / "{table}.tex",
+        html=RESULTS / "tables" / "{table}.html",
     log:
         RESULTS / "logs" / "tabulate-{table}.log",
     conda:
