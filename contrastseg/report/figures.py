@@ -1,4 +1,4 @@
-"""The figures of a paper, as SVG and PNG. A new kind is one file, one line in `KINDS` and its name in `settings`."""
+"""The figures of a paper, as SVG, PDF and PNG. A new kind: a file, a line in `KINDS`, its name in `settings`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pandas as pd
 
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
+from contrastseg.report.figure_boxes import box_plots
+from contrastseg.report.figure_cost import cost_scores
 from contrastseg.report.figure_curves import learning_curves
+from contrastseg.report.figure_outcomes import outcomes
 from contrastseg.report.figure_overlays import overlay_grid
-from contrastseg.report.figure_scores import box_plots, label_ratio
+from contrastseg.report.figure_scores import label_ratio
 from contrastseg.report.figure_source import FigureSource, Kind
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.overlays import Overlay
@@ -23,12 +26,23 @@ KINDS: dict[str, Kind] = {
     "label_ratio": Kind(
         label_ratio,
         "Mean over patients (and classes) against the number of labels, with the intervals of the tables; "
-        "methods are set side by side so that their intervals do not hide each other.",
+        "methods are set side by side so that their intervals do not hide each other. More than eight methods have a "
+        "cell each, with the reference's line in grey.",
     ),
     "box": Kind(
         box_plots,
-        "Every patient (points, the mean over frames, seeds and draws) by class: median, quartiles, whiskers to "
-        "the farthest patient within 1.5 interquartile ranges.",
+        "Patients (points, the mean over frames, seeds and draws; of more than 100 only those beyond the whiskers) by "
+        "class: median, quartiles, whiskers to the farthest patient within 1.5 interquartile ranges.",
+    ),
+    "outcomes": Kind(
+        outcomes,
+        "Structures that were there and not found (missed, left) and found where none was (invented, right), counted "
+        "over all cases, classes and runs. What a convention makes of them decides many a ranking.",
+    ),
+    "cost": Kind(
+        cost_scores,
+        "Mean score against what a run costs (median over its runs; of methods with several stages the last one). The "
+        "line is the Pareto front; runs from unlike hardware have none, for their times do not compare.",
     ),
     "learning_curves": Kind(
         learning_curves,
@@ -41,6 +55,11 @@ KINDS: dict[str, Kind] = {
         "draw, fold and seed). Of volumes the slice with the largest reference area. "
         "Cropped to all that is reference or prediction. Line: reference.",
     ),
+}
+FORMATS: dict[str, dict[str, None]] = {  # without what differs from day to day and machine to machine
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
 }
 CAPTIONS = {name: kind.caption for name, kind in KINDS.items()}
 
@@ -57,7 +76,7 @@ def make_figures(
     facts: Facts | None = None,
     frames: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
-    """Write `<name>.svg` and `<name>.png` of every figure into `folder`; the same input gives the same bytes.
+    """Write `<name>.svg`, `.pdf` and `.png` of every figure into `folder`; the same input gives the same bytes.
 
     Args:
         scores: The collected scores, one row per case, class and metric.
@@ -79,18 +98,17 @@ def make_figures(
     material = Material(summary, comparisons, cards, infos, (), facts or Facts("suite"))
     written = []
     for one in settings:
-        base = Path(folder) / one.name
-        svg, png = base.with_name(f"{base.name}.svg"), base.with_name(f"{base.name}.png")
         source = FigureSource(material, scores, logs, overlays.get(one.name, ()), frames).chosen(one)
         with drawing():
             figure = KINDS[one.kind].draw(source, one)
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, the same in both files
-            with atomic_path(svg) as temporary:
-                figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
-            with atomic_path(png) as temporary:
-                figure.savefig(temporary, format="png", dpi=one.dpi, metadata={"Software": None})
-        written += [svg, png]
+            if figure.get_layout_engine() is not None:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")  # laid out once, the same in every file
+            for suffix, metadata in FORMATS.items():
+                path = Path(folder) / f"{one.name}.{suffix}"
+                with atomic_path(path) as temporary:
+                    figure.savefig(temporary, format=suffix, dpi=one.dpi, metadata=dict(metadata))
+                written.append(path)
     return written
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ PATIENTS = {"organs": 12, "lesions": 8}
 PROVENANCE = {"supervised": "published", "mean_teacher": "official", "pdcr": "reconstructed", "uafr": "published"}
 LEVEL = {"supervised": 0.0, "mean_teacher": 0.03, "pdcr": 0.09, "uafr": 0.05}
 BUDGETS = {"r0.1": (0.1, 2), "r0.5": (0.5, 10)}
+RATIOS = (0.05, 0.1, 0.25, 1.0)
 HOLE = ("organs", "uafr", "r0.5", 0, "organs-p03")
 
 
@@ -294,3 +296,74 @@ def report(
         world.facts,
         tmp_path_factory.mktemp("page") / "report.html",
     )
+
+
+def grid_scores(methods: Sequence[str], datasets: Mapping[str, int], patients: int, seeds: int = 3) -> pd.DataFrame:
+    """Invented Dice and HD95 of a full grid at four label ratios, some structures missed, some invented.
+
+    Args:
+        methods: Better ones last.
+        datasets: Number of classes by name.
+        patients: Of each data set.
+        seeds: Runs of each cell.
+    """
+    rng = np.random.default_rng(11)
+    parts = []
+    for dataset, classes in datasets.items():
+        hard = rng.uniform(0, 0.2)
+        for nth, method in enumerate(methods):
+            for rank, ratio in enumerate(RATIOS):
+                level = 0.6 - hard + 0.08 * rank + 0.012 * nth * (1 - 0.2 * rank)
+                shape = (seeds, patients, classes)
+                dice = level + rng.normal(0, 0.1, (1, patients, 1)) + rng.normal(0, 0.03, shape)
+                luck = rng.uniform(size=shape)
+                outcome = np.where(luck < 0.04 / (1 + rank), "missed", np.where(luck > 0.99, "invented", "scored"))
+                dice = np.where(outcome == "scored", dice.clip(0.01, 0.99), 0.0)
+                seed, patient, place = (grid.ravel() for grid in np.indices(shape))
+                frame = pd.DataFrame({"seed": seed, "patient": patient, "class": place, "outcome": outcome.ravel()})
+                frame["patient"] = "p" + frame["patient"].astype(str).str.zfill(3)
+                frame["class"] = "class " + frame["class"].astype(str)
+                frame["labelled_patients"], frame["label_ratio"], frame["labels"] = 4**rank, ratio, f"r{ratio:g}"
+                frame = frame.assign(dataset=dataset, evaluated_on=dataset, method=method)
+                parts.append(frame.assign(metric="dice", value=dice.ravel(), unit="1"))
+                parts.append(frame.assign(metric="hd95", value=30 * (1 - dice.ravel()), unit="mm"))
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.assign(suite="grid", split="random", fold=0, variant="default", draw=0, checkpoint="last")
+    return rows.assign(case=rows["patient"])[list(COLUMNS)].astype(COLUMNS)
+
+
+def grid_cards(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """A run card for every run of `grid_scores`."""
+    rng = np.random.default_rng(12)
+    runs = scores[["dataset", "method", "variant", "labels", "labelled_patients", "draw", "fold", "seed"]]
+    size = {method: 2e6 * rng.uniform(0.8, 3) for method in dict.fromkeys(scores["method"])}
+    return [
+        {str(name): value for name, value in run.items()}
+        | {"labelled_count": run["labelled_patients"], "card": {"provenance": "published"}}
+        | {"wall_s": 600 * rng.uniform(0.95, 1.05) * size[run["method"]] / 2e6, "parameters": size[run["method"]]}
+        | {"peak_memory_bytes": 2**31, "hardware": {"device": "gpu", "gpu": "An invented GPU"}}
+        for run in runs.drop_duplicates().to_dict("records")
+    ]
+
+
+def grid_logs(cards: Sequence[Mapping[str, Any]], points: int = 200) -> dict[str, pd.DataFrame]:
+    """A training log for every card."""
+    rng = np.random.default_rng(13)
+    steps = np.linspace(100, 20000, points).round()
+    logs = {}
+    for card in cards:
+        fall = np.exp(-steps / rng.uniform(2000, 6000))
+        dice = np.where(np.arange(points) % 10 == 0, 0.8 - 0.6 * fall, np.nan)
+        noise = rng.normal(0, 0.03, points)
+        logs[run_key(card)] = pd.DataFrame({"step": steps, "loss": 0.3 + fall + noise, "val_dice": dice})
+    return logs
+
+
+def grid_pictures(methods: Sequence[str], datasets: Sequence[str]) -> list[Overlay]:
+    """Three pictures for every method and data set."""
+    return [
+        replace(one, dataset=dataset, evaluated_on=dataset, method=method, labels="r0.05")
+        for dataset in datasets
+        for method in methods
+        for one in pictures()[:3]
+    ]
