@@ -25,7 +25,8 @@ NEEDED = {
     "overlays": "its pictures are made where the predictions and the images are",
     "learning_curves": "it is drawn where the logs of the runs are",
 }
-LEGEND = tuple((name, colour) for name, (colour, _) in ERRORS.items())
+# as opaque as a swatch has to be to be told apart
+LEGEND = tuple((name, f"{colour}{round(255 * min(1, alpha + 0.2)):02x}") for name, (colour, alpha) in ERRORS.items())
 
 
 def page_figures(settings: Sequence[FigureSettings], folder: Path, material: Material) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def test_everything_is_made_again_from_the_scores_where_nothing_else_is(finished
         shutil.copy(finished.results / name, kept)
     command = [sys.executable, "-m", "contrastseg", "report", str(kept / "scores.parquet")]
     variables = {**os.environ, "PYTHONPATH": str(finished.code)}
-    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "not drawn: overlays" in done.stderr
     for name in ("comparisons.csv", "summary.csv", "tables/main.csv"):
