@@ -16,12 +16,16 @@ from pathlib import Path
 from contrastseg.errors import SuiteError, unknown_name
 
 PACKAGE = "contrastseg"
+_CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Never part of a fingerprint, though everybody imports them: how errors are worded and files are written changes no
 # result; what the settings modules say arrives, resolved, in the configuration that each rule carries beside its
 # fingerprint; the registry only finds a class by its name; the version number alone changes nothing.
 _LEFT_OUT = {PACKAGE, f"{PACKAGE}.errors", f"{PACKAGE}.files", f"{PACKAGE}.methods.registry"}
 _LEFT_OUT_SUFFIX = ".settings"
+
+# Data that a module reads beside its arguments: a corrected printed number redraws the tables.
+_DATA = {f"{PACKAGE}.evaluation.published": "benchmarks/published/*.csv"}
 
 # The modules a stage starts from; `.*` takes a whole package, for what is chosen by name at run time.
 _ROOTS: dict[str, tuple[str, ...]] = {
@@ -36,6 +40,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "compare": ("contrastseg.evaluation.statistics",),
     "tabulate": ("contrastseg.report.tables",),
     "plot": ("contrastseg.report.figures",),
+    "slices": ("contrastseg.report.slices",),
     "report": ("contrastseg.report.*",),
 }
 
@@ -90,7 +95,8 @@ def code_fingerprint(modules: Sequence[str]) -> str:
     hashed = hashlib.sha256()
     for name in sorted(seen):
         hashed.update(f"{name} {_digest(name)}\n".encode())
-    for path in sorted(_templates(modules)):
+    data = [path for name in seen & _DATA.keys() for path in _CHECKOUT.glob(_DATA[name])]
+    for path in (*sorted(data), *sorted(_templates(modules))):
         hashed.update(path.name.encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from contrastseg.cli import data, look, new_method, results, runs
+from contrastseg.cli import data, look, new_method, published, results, runs
 from contrastseg.errors import ContrastsegError
 
 
@@ -33,6 +33,6 @@ app = _App(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-for _room in (look, data, runs, results, new_method):
+for _room in (look, data, runs, results, published, new_method):
     for _command in _room.COMMANDS:
         app.command()(_command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contrastseg.evaluation import catalogue
@@ -39,6 +39,7 @@ class MethodLabel:
         meaning: What the letter says.
         printed: How the method's name is printed.
         note: What belongs to the name, such as a schedule shorter than the source's.
+        beside: What a source calls the row that the method stands in; its whole name where `method` is empty.
     """
 
     method: str
@@ -47,17 +48,20 @@ class MethodLabel:
     meaning: str
     printed: str = ""
     note: str = ""
+    beside: str = ""
 
     @property
     def name(self) -> str:
         """The method, with the variant in brackets when it is not the default one, and what else the name must say."""
+        if self.beside:
+            return f"{self.beside} (here {replace(self, beside='').name})" if self.method else self.beside
         inside = ", ".join(part for part in (self.variant, self.note) if part not in ("default", ""))
         return (self.printed or self.method) + (f" ({inside})" if inside else "")
 
     @property
     def plain(self) -> str:
-        """Name and mark for plain text, such as "pdcr [P]"."""
-        return f"{self.name} [{self.mark}]"
+        """Name and mark for plain text, such as "pdcr [P]"; without a mark where somebody else printed the row."""
+        return f"{self.name} [{self.mark}]" if self.mark else self.name
 
 
 def provenances(cards: Iterable[Mapping[str, Any]]) -> dict[str, str]:

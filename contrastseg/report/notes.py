@@ -18,6 +18,15 @@ from contrastseg.report.naming import (
 )
 from contrastseg.report.table_model import Block, Material, Place, records
 
+PAPER_NOTES = (
+    "Printed: as the source has it. [p] printed, nothing is known against it; [s] suspect; [i] inconsistent: it cannot "
+    "come from one set of predictions together with the numbers beside it.",
+    "Ours: our mean in the printed unit. not run: the source's method or label budget is not part of this comparison; "
+    "not scored: we have no such metric; missing: it should be there and is not.",
+    "Difference: ours minus printed, where the units allow one. It is no effect of a method while the protocols differ "
+    "or are not known to match; under every block stands which.",
+    "Best bold, second underlined: printed among printed marked [p], ours among ours without holes.",
+)
 HOLES_NAMED = 6  # more than these are counted; the CSV and the page name them all
 
 
@@ -101,6 +110,9 @@ def table_notes(material: Material, kind: str, blocks: Sequence[Block]) -> list[
             "comparison could reach; where it is above the level the verdict is “n too small”, not a finding."
         )
         return [tests, policy, *legend]
+    if kind == "paper":
+        stars = _stars_note(material)
+        return [line for line in (*PAPER_NOTES, stars, policy, *legend) if line]
     reading = "Best bold, second underlined, by the printed number."
     if kind == "main":
         reading += " miss / inv / holes: structures missed and invented, predictions missing."

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastseg.report.paper_settings import PaperSettings
 
 Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="File name without suffix")
 
 
 class TableSettings(BaseModel):
-    """One table, written as CSV, Markdown and LaTeX under its name."""
+    """One table, written as CSV, Markdown, LaTeX and HTML under its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["main", "classes", "comparison"] = "main"
+    kind: Literal["main", "classes", "comparison", "paper"] = "main"
     caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
     metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
@@ -24,6 +26,13 @@ class TableSettings(BaseModel):
     checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
     decimals: dict[str, int] = Field(default_factory=dict, description="Decimals per metric")
     intervals: bool = Field(True, description="Print [low, high] behind every mean")
+    published: PaperSettings | None = Field(None, description="The printed table beside which ours stands (paper)")
+
+    @model_validator(mode="after")
+    def _a_paper_s_table_names_it(self) -> Self:
+        if (self.kind == "paper") != (self.published is not None):
+            raise ValueError("a table of kind paper, and no other, has the key `published`")
+        return self
 
 
 class FigureSettings(BaseModel):

@@ -1,65 +1,43 @@
-"""A table as Markdown and as LaTeX (booktabs)."""
+"""A table as CSV, Markdown and HTML. LaTeX has a module of its own."""
 
 from __future__ import annotations
 
 import re
 
+from markupsafe import escape
+
 from contrastseg.report.table_model import Block, Cell, Table
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",  # a bare bracket after \\ would be read as its optional argument
-    "]": "{]}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "−": "$-$",
-    "–": "--",
-    "—": "---",
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "√": r"$\surd$",
-    "†": r"$\dagger$",
-    "*": r"$\ast$",
-    "“": "``",
-    "”": "''",
-    "’": "'",
-    "…": r"\dots{}",
-    "\n": " ",
-}
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+_FORMULA = ("=", "+", "-", "@")
 
 
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(character, character) for character in text)
+def to_csv(table: Table) -> str:
+    """The unrounded rows; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    tidy = table.tidy.copy()
+    for name in tidy.columns:
+        if tidy[name].dtype.kind not in "biufc":
+            tidy[name] = tidy[name].map(_no_formula)
+    return str(tidy.to_csv(index=False, float_format="%.6g"))
+
+
+def _no_formula(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\r\n\t]+", " ", value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def escape_markdown(text: str) -> str:
     """Text that Markdown (inside a table too) prints as it is."""
-    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()).replace("&", "&amp;"))
 
 
 def to_markdown(table: Table) -> str:
     """The table as Markdown: one table per block, notes below as a list."""
     parts = [f"**{escape_markdown(table.caption)}**"]
     for block in table.blocks:
-        heads = ["Method", *(_markdown_head(column.group, column.title) for column in block.columns)]
+        heads = [escape_markdown(block.head), *(_markdown_head(column.group, column.title) for column in block.columns)]
         lines = [_markdown_line(heads), _markdown_line(["---", *["---:"] * len(block.columns)])]
         for row in block.rows:
             cells = [_markdown_cell(cell) for cell in row.cells]
@@ -87,56 +65,37 @@ def _markdown_cell(cell: Cell) -> str:
     return f"{text} {escape_markdown(cell.small)}" if cell.small else text
 
 
-def to_latex(table: Table) -> str:
-    """The table as a LaTeX float that needs the package booktabs and nothing else."""
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}[tbp]",
-        r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape_latex(table.caption)}}}",
-        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]', '-', table.name)}}}",
-    ]
-    for block in table.blocks:
-        lines += _latex_block(block)
-    if not table.blocks:
-        lines.append("No scores.")
-    lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
-    lines += [rf"{escape_latex(note)}\par" for note in table.notes]
-    return "\n".join([*lines, r"\end{minipage}", r"\end{table}"]) + "\n"
+def to_html(table: Table) -> str:
+    """The table as a piece of HTML without style or script, to be pasted into a page."""
+    parts = [f"<figure>\n<figcaption>{escape(table.caption)}</figcaption>"]
+    parts += [_html_block(block) for block in table.blocks] or ["<p>No scores.</p>"]
+    return "\n".join([*parts, _html_notes(table.notes), "</figure>"]) + "\n"
 
 
-def _latex_block(block: Block) -> list[str]:
-    width = len(block.columns)
-    lines = [
-        r"\par\medskip",
-        rf"{{\bfseries {escape_latex(block.title)}}}\par\smallskip",
-        rf"\begin{{tabular}}{{l{'r' * width}}}",
-        r"\toprule",
-    ]
+def _html_block(block: Block) -> str:
+    lines = ["<table>", f"<caption>{escape(block.title)}</caption>", "<thead>"]
     groups = block.groups()
     if groups:
-        heads, rules, first = [], [], 2
-        for group, span in groups:
-            heads.append(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(group)}}}")
-            rules.append(rf"\cmidrule(lr){{{first}-{first + span - 1}}}")
-            first += span
-        lines += [rf" & {' & '.join(heads)} \\", "".join(rules)]
-    lines += [rf"Method & {' & '.join(escape_latex(column.title) for column in block.columns)} \\", r"\midrule"]
+        heads = "".join(f'<th scope="colgroup" colspan="{span}">{escape(group)}</th>' for group, span in groups)
+        lines.append(f"<tr><td></td>{heads}</tr>")
+    heads = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in block.columns)
+    lines += [f'<tr><th scope="col">{escape(block.head)}</th>{heads}</tr>', "</thead>", "<tbody>"]
     for row in block.rows:
-        name = rf"{escape_latex(row.label.name)}\textsuperscript{{{escape_latex(row.label.mark)}}}"
-        lines.append(rf"{name} & {' & '.join(_latex_cell(cell) for cell in row.cells)} \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if block.notes:
-        lines.append(r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright")
-        lines += [rf"{escape_latex(note)}\par" for note in block.notes]
-        lines.append(r"\end{minipage}")
-    return lines
+        mark = f'<sup title="{escape(row.label.meaning)}">{escape(row.label.mark)}</sup>' if row.label.mark else ""
+        cells = "".join(f"<td>{_html_cell(cell)}</td>" for cell in row.cells)
+        lines.append(f'<tr><th scope="row">{escape(row.label.name)}{mark}</th>{cells}</tr>')
+    return "\n".join([*lines, "</tbody>", "</table>", _html_notes(block.notes)])
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = escape_latex(cell.text)
+def _html_cell(cell: Cell) -> str:
+    text = str(escape(cell.text))
     if cell.emphasis:
-        text = rf"\{'textbf' if cell.emphasis == 'best' else 'underline'}{{{text}}}"
-    if cell.star:
-        text += rf"\textsuperscript{{{escape_latex(cell.star)}}}"
-    return rf"{text} {{\scriptsize {escape_latex(cell.small)}}}" if cell.small else text
+        tag = "strong" if cell.emphasis == "best" else "u"
+        text = f"<{tag}>{text}</{tag}>"
+    text += f"<sup>{escape(cell.star)}</sup>" if cell.star else ""
+    return f"{text} <small>{escape(cell.small)}</small>" if cell.small else text
+
+
+def _html_notes(notes: tuple[str, ...]) -> str:
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"<ul>{items}</ul>" if items else ""

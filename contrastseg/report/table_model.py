@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -55,12 +56,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """One data set's part of a table, with columns and notes of its own."""
+    """One data set's part of a table, with columns and notes of its own; `head` says what goes down."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    head: str = "Method"
 
     def groups(self) -> list[tuple[str, int]]:
         """The headings above the columns with the number of columns each spans; empty when there are none."""
@@ -96,9 +98,25 @@ class Material:
     skipped: Sequence[Mapping[str, Any]]
     facts: Facts
 
+    @cached_property
+    def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
+        return provenances(self.cards), printed_names(self.cards)
+
+    @cached_property
+    def _labelled(self) -> dict[tuple[str, str], int]:
+        return labelled_counts(self.cards)
+
+    @cached_property
+    def training(self) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+        """(entry, method) -> the training settings of its runs."""
+        found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for card in self.cards:
+            found.setdefault((str(card["dataset"]), str(card["method"])), []).append(card.get("training") or {})
+        return found
+
     def label(self, method: str, variant: str) -> MethodLabel:
         """The label of a method with its provenance mark."""
-        return method_label(method, variant, provenances(self.cards), printed_names(self.cards))
+        return method_label(method, variant, *self._names)
 
     def dataset_title(self, entry: str) -> str:
         """The title of an entry's data set; the entry's own name when it is not known."""
@@ -110,7 +128,7 @@ class Material:
 
     def labelled(self, entry: str, labels: str) -> int | None:
         """Number of labelled patients of a budget."""
-        return labelled_counts(self.cards).get((entry, labels))
+        return self._labelled.get((entry, labels))
 
     def metrics(self, chosen: Sequence[str] | None = None) -> list[str]:
         """The metrics to print: those chosen that were scored, else all that were."""

@@ -23,9 +23,10 @@ from pydantic import (
 )
 
 from contrastseg.data.settings import PreparationSettings, SplitSettings
-from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError, unknown_name
+from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
+from contrastseg.suite.drawings import check_drawings, known
 from contrastseg.suite.reading import explain, read_yaml
 from contrastseg.training.settings import TrainingSettings, merge
 
@@ -117,7 +118,7 @@ class DatasetEntry(_Strict):
             return self
         except DataError as error:
             raise ValueError(str(error)) from error
-        _known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
+        known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
         return self
 
     @property
@@ -169,9 +170,9 @@ class MethodEntry(_Strict):
     def _known_method(self) -> Self:
         from contrastseg.methods import registry
 
-        _known("method", self.name, registry.names())
+        known("method", self.name, registry.names())
         for stage in self.stages:
-            _known(f"stage of {self.name}", stage, [known.name for known in registry.get(self.name).stages])
+            known(f"stage of {self.name}", stage, [one.name for one in registry.get(self.name).stages])
         for variant in self.variants:
             try:
                 self.resolve(variant)
@@ -249,10 +250,10 @@ class Suite(_Strict):
         entries = [entry.name for entry in self.datasets]
         for entry in self.datasets:
             for other in entry.evaluate_on:
-                _known(f"entry to evaluate {entry.name} on,", other, entries)
+                known(f"entry to evaluate {entry.name} on,", other, entries)
             _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
             for other in entry.pool:
-                _known(f"entry in the pool of {entry.name},", other, entries)
+                known(f"entry in the pool of {entry.name},", other, entries)
                 _fits(entry, self.entry(other))
             _distinct(f"pool of {entry.name}", entry.pool)
             drawn = entry.split.name in ("random", "official")
@@ -265,20 +266,11 @@ class Suite(_Strict):
                 if "best_val" in self.checkpoints and not settings.validate_every:
                     raise ValueError("checkpoint best_val needs training.validate_every > 0")
         reference, _, variant = self.comparison.reference.partition("/")
-        _known("reference of the comparison,", reference, [method.name for method in self.methods])
+        known("reference of the comparison,", reference, [method.name for method in self.methods])
         if variant:
-            _known("variant of the reference", variant, list(self.method(reference).variants))
-        drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
-        for drawing in drawings:
-            where = f"{drawing.name}:"
-            for kind, wanted, there in (
-                ("entry", drawing.datasets, entries),
-                ("method", drawing.methods, [method.name for method in self.methods]),
-                ("label budget", drawing.labels, self.labels),
-                ("checkpoint", drawing.checkpoints, list(self.checkpoints)),
-            ):
-                for name in wanted or ():
-                    _known(f"{kind} in {where}", name, there)
+            known("variant of the reference", variant, list(self.method(reference).variants))
+        variants = {method.name: method.variants for method in self.methods}
+        check_drawings([*self.tables, *self.figures], entries, variants, self.labels, list(self.checkpoints))
         return self
 
     def entry(self, name: str) -> DatasetEntry:
@@ -378,12 +370,6 @@ def _own_split(known: Mapping[str, Any]) -> SplitSettings:
         return registry.get(known["dataset"], known["options"]).split
     except DataError:  # said by those that need the data
         return SplitSettings()
-
-
-def _known(kind: str, name: str, known: Sequence[str]) -> str:
-    if name not in known:
-        raise ValueError(unknown_name(kind, name, list(known)))
-    return name
 
 
 def _distinct(kind: str, values: Sequence[Any]) -> None:

@@ -18,7 +18,8 @@ def test_every_file_loads(published: pd.DataFrame) -> None:
     files = sorted(FOLDER.glob("*.csv"))
     assert sorted(published["file"].unique()) == [file.stem for file in files]
     assert len(published) == sum(len(file.read_text().splitlines()) - 1 for file in files)
-    assert list(published.columns) == [*COLUMNS, "fraction", "metric_here", "file"]
+    added = ["printed", "decimals", "fraction", "metric_here", "file", "line"]
+    assert list(published.columns) == [*COLUMNS, *added]
     assert set(published["status"]) == set(STATUSES)
     assert published["value"].notna().all()
 
@@ -27,6 +28,15 @@ def test_fractions_are_fractions(published: pd.DataFrame) -> None:
     ratios = published[published["metric"].isin(["dice", "jaccard", "miou", "pixel_accuracy"])]
     assert ratios["fraction"].between(0, 1).all()
     assert published[published["metric"].isin(["asd", "hd", "hd95", "dice gain"])]["fraction"].isna().all()
+
+
+def test_a_number_keeps_the_zeros_it_was_printed_with(published: pd.DataFrame) -> None:
+    row = find_published(published, dataset="ISIC2017", method="PDCR+UAFR", metric="jaccard").iloc[0]
+    assert (row["printed"], row["decimals"], row["value"]) == ("82.00", 2, 82.0)
+    assert row["fraction"] == pytest.approx(0.82)
+    text = (FOLDER / f"{row['file']}.csv").read_text().splitlines()[row["line"] - 1]
+    assert "ISIC2017" in text
+    assert ",PDCR+UAFR,100%,foreground,jaccard,%,82.00," in text
 
 
 def test_suspect_numbers_say_why(published: pd.DataFrame) -> None:
@@ -40,7 +50,9 @@ def test_numbers_are_found_by_what_they_are(published: pd.DataFrame) -> None:
     assert found["value"].tolist()[0] == 87.10
     with pytest.raises(ScoringError, match=r"unknown published labelled '8 patients'.*7 patients"):
         find_published(published, dataset="ACDC", labelled="8 patients")
-    with pytest.raises(ScoringError, match="unknown column 'colour'"):
+    assert find_published(published, source="mc-net+ repository performance file")["file"].unique().tolist() == ["acdc"]
+    assert set(find_published(published, metric="iou")["metric"]) == {"jaccard"}
+    with pytest.raises(ScoringError, match=r"unknown filter 'colour'; there are: class, dataset.*source"):
         find_published(published, colour="red")
 
 

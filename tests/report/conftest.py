@@ -13,13 +13,15 @@ import pytest
 
 from contrastseg.evaluation.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
+from contrastseg.files import write_json
 from contrastseg.report.facts import Facts, gather_facts
 from contrastseg.report.figure_style import KNOWN
 from contrastseg.report.figures import make_figures
-from contrastseg.report.overlays import RANKS, Overlay
+from contrastseg.report.overlays import RANKS, Overlay, Volume
 from contrastseg.report.page import make_report
 from contrastseg.report.runs import run_key
 from contrastseg.report.settings import FigureSettings, default_figures, default_tables
+from contrastseg.report.slices import LIMIT, SUFFIX, cut, fit
 from contrastseg.report.table_model import Material
 
 CLASSES = {"organs": ["liver", "spleen", "kidney"], "lesions": ["lesion"]}
@@ -229,6 +231,25 @@ def pictures() -> list[Overlay]:
     ]
 
 
+def ball(shift: int) -> Volume:
+    """A ball in nine slices, predicted `shift` pixels aside."""
+    z, y, x = np.mgrid[:9, :40, :50]
+    reference = ((3 * (z - 4)) ** 2 + (y - 20) ** 2 + (x - 22) ** 2 < 130).astype(np.uint8)
+    image = (reference + 0.1 * ((x + y + z) % 5))[None].astype(np.float32)
+    return Volume(image, reference, np.roll(reference, shift, axis=2), 1.0, False)
+
+
+def stacks() -> list[dict[str, Any]]:
+    """The volumes to look through: two methods, three cases each."""
+    return [
+        {"dataset": "organs", "evaluated_on": "organs", "checkpoint": "last", "labels": "r0.1", "method": method}
+        | {"variant": "default", "rank": rank, "case": f"organs-p{place}", "metric": "dice", "score": 0.5 + 0.1 * place}
+        | {"of": 9, "slices": cut(ball(6 - 2 * place))}
+        for method in ("supervised", "pdcr")
+        for place, rank in enumerate(RANKS)
+    ]
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     return build()
@@ -255,6 +276,7 @@ def drawn(world: World, figure_settings: list[FigureSettings], tmp_path_factory:
         world.infos,
         world.facts,
     )
+    write_json(folder / f"overlays{SUFFIX}", fit(stacks(), LIMIT))
     return folder
 
 

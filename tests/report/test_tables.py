@@ -14,7 +14,8 @@ import pytest
 
 from contrastseg.report.page import make_report
 from contrastseg.report.settings import TableSettings, default_tables
-from contrastseg.report.table_formats import escape_latex, escape_markdown, to_latex, to_markdown
+from contrastseg.report.table_formats import escape_markdown, to_markdown
+from contrastseg.report.table_latex import escape_latex, to_latex
 from contrastseg.report.table_model import Block, Cell, Column, Row, Table
 from contrastseg.report.tables import build_tables, make_tables
 
@@ -264,7 +265,7 @@ def test_the_csv_is_unrounded_and_stands_alone(world, tmp_path):
     written = make_tables(
         world.summary, world.comparisons, world.cards, world.infos, world.skipped, [MAIN], world.facts, tmp_path
     )
-    assert [path.name for path in written] == ["main.csv", "main.md", "main.tex"]
+    assert [path.name for path in written] == ["main.csv", "main.md", "main.tex", "main.html"]
     frame = pd.read_csv(tmp_path / "main.csv")
     assert set(frame["metric"]) == {"dice", "hd95"}
     organs = frame[frame["dataset"] == "organs"]

@@ -43,7 +43,7 @@ def test_the_full_benchmark_from_published_files_to_the_report(workspace):
     assert {"isic2016", "ph2"} == set(scores.loc[scores["dataset"] == "isic2016", "evaluated_on"])
 
     for folder, names, suffixes in (
-        ("tables", ("main", "comparison", "classes"), ("csv", "md", "tex")),
+        ("tables", ("main", "comparison", "classes"), ("csv", "md", "tex", "html")),
         ("figures", ("label_ratio", "box", "learning_curves", "overlays"), ("svg", "png")),
     ):
         made = {path.name for path in (results / folder).iterdir() if path.stat().st_size}

@@ -126,8 +126,15 @@ def splits():
 
 
 def tables():
-    return drawn("tables", SUITE.tables, "csv", "md", "tex")
+    return drawn("tables", SUITE.tables, "csv", "md", "tex", "html")
 
 
 def figures():
     return drawn("figures", SUITE.figures, "svg", "png")
+
+
+def slices():
+    """What the page's slider moves through."""
+    return drawn(
+        "figures", [f for f in SUITE.figures if f.kind == "overlays"], "slices.json"
+    )
