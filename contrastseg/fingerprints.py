@@ -40,6 +40,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "compare": ("contrastseg.evaluation.statistics",),
     "tabulate": ("contrastseg.report.tables",),
     "plot": ("contrastseg.report.figures",),
+    "slices": ("contrastseg.report.slices",),
     "report": ("contrastseg.report.*",),
 }
 

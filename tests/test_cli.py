@@ -18,7 +18,7 @@ from contrastseg.data.geometry import Geometry
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
-COMMANDS += ["predict", "score", "collect", "compare", "tabulate", "plot", "report", "new-method"]
+COMMANDS += ["predict", "score", "collect", "compare", "tabulate", "plot", "slices", "report", "new-method"]
 TRAINING = {
     "steps": 2,
     "batch_size": 2,

@@ -1,28 +1,29 @@
-"""collect, compare, tabulate, plot, report: from scores on disk to a page, in seconds, without a GPU."""
+"""collect, compare, tabulate, plot, slices, report: from scores on disk to a page, in seconds, without a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from contrastseg.cli.shared import RESOURCES, existing, print_json, read_config, validated
+from contrastseg.cli.stored import Stored, of_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from contrastseg.report.facts import Facts
+    from contrastseg.evaluation.settings import ComparisonSettings
+    from contrastseg.report.settings import FigureSettings, TableSettings
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
-# What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
-_TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
-_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction"}
+# Without these there is nothing to draw, and a figure that was drawn where they were is better than an empty one.
+NEEDS = {"learning_curves": "the logs of the runs", "overlays": "the predictions and the images"}
 
 
-def collect(results: Path = RESULTS) -> None:
-    """Put the scores of all runs of the plan into one table, and their run cards into one file.
+def collect(results: Path = RESULTS, resources: Path = RESOURCES) -> None:
+    """Put the scores of all runs of the plan into one table, their run cards and what is known of the data into files.
 
     Example: `contrastseg collect --results results/demo`
     """
@@ -30,8 +31,8 @@ def collect(results: Path = RESULTS) -> None:
     from contrastseg.evaluation.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
 
-    plan = _plan(results)
-    cards = {run["folder"]: read_json(_of_run(results / run["folder"] / "run.json")) for run in plan["runs"]}
+    plan = Stored(results, resources).plan
+    cards = {run["folder"]: read_json(of_run(results / run["folder"] / "run.json")) for run in plan["runs"]}
     rows = []
     for item in plan["evaluations"]:
         card = cards[item["folder"]]
@@ -40,6 +41,7 @@ def collect(results: Path = RESULTS) -> None:
         rows.append(({name: axes[name] for name in AXES}, path))
     write_table(collect_scores(rows), results / "scores.parquet")
     write_json(results / "cards.json", list(cards.values()))
+    write_json(results / "data.json", Stored(results, resources, whole=False).data_copy())
     typer.echo(str(results / "scores.parquet"))
 
 
@@ -54,13 +56,20 @@ def compare(
 
     Example: `contrastseg compare --results results/demo --config '{"reference": "supervised"}'`
     """
-    from contrastseg.evaluation.collect import read_table
     from contrastseg.evaluation.settings import ComparisonSettings
+
+    comparisons = _compare(results, validated(ComparisonSettings, read_config(config)))
+    if as_json:
+        return print_json(comparisons.to_dict("records"))
+    typer.echo(str(results / "comparisons.csv"))
+
+
+def _compare(results: Path, settings: ComparisonSettings) -> pd.DataFrame:
+    from contrastseg.evaluation.collect import read_table
     from contrastseg.evaluation.statistics import compare as compare_scores
     from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
     from contrastseg.files import write_text
 
-    settings = validated(ComparisonSettings, read_config(config))
     scores = read_table(results / "scores.parquet")
     chosen = (settings.reference, settings.metrics, settings.alpha, settings.family)
     comparisons = compare_scores(scores, *chosen)
@@ -73,9 +82,7 @@ def compare(
     }
     for name, frame in frames.items():
         write_text(results / f"{name}.csv", frame.to_csv(index=False))
-    if as_json:
-        return print_json(comparisons.to_dict("records"))
-    typer.echo(str(results / "comparisons.csv"))
+    return comparisons
 
 
 def tabulate(
@@ -88,13 +95,17 @@ def tabulate(
     Example: `contrastseg tabulate --results results/demo --config '{"name": "main", "metrics": ["dice"]}'`
     """
     from contrastseg.report.settings import TableSettings, default_tables
-    from contrastseg.report.tables import make_tables
 
     settings = default_tables() if config is None else [validated(TableSettings, read_config(config))]
-    plan = _plan(results)
-    frames = _frame(results / "summary.csv"), _frame(results / "comparisons.csv")
-    material = _cards(results), _infos(plan, resources), plan["skipped"]
-    for path in make_tables(*frames, *material, settings, _facts(plan, resources), results / "tables"):
+    _tabulate(Stored(results, resources), settings)
+
+
+def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
+    from contrastseg.report.tables import make_tables
+
+    frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
+    material = stored.cards, stored.infos, stored.skipped or []
+    for path in make_tables(*frames, *material, settings, stored.facts, stored.results / "tables"):
         typer.echo(str(path))
 
 
@@ -103,108 +114,121 @@ def plot(
     config: str | None = typer.Option(None, help="Settings of one figure (file or JSON); the usual ones without."),
     resources: Path = RESOURCES,
 ) -> None:
-    """Draw figures as SVG and PNG.
+    """Draw figures as SVG, PDF and PNG.
 
     Example: `contrastseg plot --results results/demo --config '{"name": "box", "kind": "box"}'`
     """
-    import pandas as pd
-
-    from contrastseg.evaluation.collect import read_table
-    from contrastseg.report.figures import make_figures
-    from contrastseg.report.overlays import load_overlays
-    from contrastseg.report.runs import run_key
     from contrastseg.report.settings import FigureSettings, default_figures
 
     settings = default_figures() if config is None else [validated(FigureSettings, read_config(config))]
-    plan = _plan(results)
-    folders = {run_key(run): results / run["folder"] for run in plan["runs"]}
-    logs = {}
-    if any(figure.kind == "learning_curves" for figure in settings):
-        logs = {key: pd.read_csv(_of_run(folder / "log.csv")) for key, folder in folders.items()}
-    scores = read_table(results / "scores.parquet")
-    prepared = {entry: resources / "prepared" / entry for entry in _entries(plan)}
-    overlays = load_overlays(scores, prepared, folders, settings)
-    summary, infos, facts = _frame(results / "summary.csv"), _infos(plan, resources), _facts(plan, resources)
-    cards, folder = _cards(results), results / "figures"
-    for path in make_figures(scores, summary, cards, logs, overlays, settings, folder, infos, facts):
+    _plot(Stored(results, resources), settings)
+
+
+def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
+    from contrastseg.report.figures import make_figures, tables_read
+    from contrastseg.report.overlays import load_overlays
+
+    logs = stored.logs() if any(figure.kind == "learning_curves" for figure in settings) else {}
+    overlays = load_overlays(stored.scores, stored.prepared, stored.folders, settings)
+    if not stored.whole:
+        found = {one.name: logs if one.kind == "learning_curves" else overlays.get(one.name) for one in settings}
+        lacking = [one for one in settings if one.kind in NEEDS and not found[one.name]]
+        for one in lacking:
+            typer.echo(f"not drawn: {one.name}: {NEEDS[one.kind]} are not here", err=True)
+        settings = [one for one in settings if one not in lacking]
+    data = stored.scores, stored.frame("summary.csv"), stored.cards, logs, overlays
+    there = [name for name in tables_read(settings) if (stored.results / f"{name}.csv").is_file()]
+    frames = {name: stored.frame(f"{name}.csv") for name in there}
+    folder = stored.results / "figures"
+    for path in make_figures(*data, settings, folder, stored.infos, stored.facts, frames):
+        typer.echo(str(path))
+
+
+def slices(
+    results: Path = RESULTS,
+    config: str | None = typer.Option(None, help="Settings of one figure of overlays (file or JSON)."),
+    resources: Path = RESOURCES,
+) -> None:
+    """Cut the volumes that overlays show into small pictures: what the slider of report.html moves through.
+
+    Example: `contrastseg slices --results results/demo`
+    """
+    from contrastseg.report.settings import FigureSettings, default_figures
+
+    settings = default_figures() if config is None else [validated(FigureSettings, read_config(config))]
+    _slices(Stored(results, resources), settings)
+
+
+def _slices(stored: Stored, settings: Sequence[FigureSettings]) -> None:
+    from contrastseg.report.slices import make_slices
+
+    data = stored.scores, stored.prepared, stored.folders
+    for path in make_slices(*data, settings, stored.results / "figures", keep=not stored.whole):
         typer.echo(str(path))
 
 
 def report(
-    results: Path = RESULTS,
+    scores: Path | None = typer.Argument(
+        None, help="results/<suite>/scores.parquet: make statistics, tables, figures and the page again from it."
+    ),
+    results: Path | None = typer.Option(None, help="Folder of a suite's results: make the page alone."),
     config: str | None = typer.Option(None, help="`tables` and `figures` to show: YAML or JSON file, or JSON text."),
+    suite: Path | None = typer.Option(None, help="Suite file to go by; benchmarks/<suite>.yaml where it is there."),
     resources: Path = RESOURCES,
 ) -> None:
     """Write report.html: everything on one page that opens offline.
 
-    Example: `contrastseg report --results results/demo`
+    From scores.parquet everything is made again, in seconds, without the predictions, the data or a GPU. What the
+    scores do not hold (pictures, learning curves) stays as it was drawn, or the page says that it is missing.
+
+    Example: `contrastseg report results/demo/scores.parquet`
     """
-    from contrastseg.report.page import make_report
+    if (scores is None) == (results is None):
+        raise typer.BadParameter("name either scores.parquet or --results")
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
     given = read_config(config)
     tables = [validated(TableSettings, item) for item in given.get("tables", [])] if given else default_tables()
     figures = [validated(FigureSettings, item) for item in given.get("figures", [])] if given else default_figures()
-    plan = _plan(results)
-    frames = _frame(results / "summary.csv"), _frame(results / "comparisons.csv")
-    material = _cards(results), _infos(plan, resources), plan["skipped"]
-    facts, page = _facts(plan, resources), results / "report.html"
-    typer.echo(str(make_report(*frames, *material, tables, figures, results / "figures", facts, page)))
+    if results is not None:
+        _page(Stored(results, resources), tables, figures)
+        return
+    assert scores is not None
+    path = existing(scores / "scores.parquet" if scores.is_dir() else scores, "scores", "run `contrastseg collect`")
+    stored = Stored(path.parent, resources, whole=False)
+    comparison, file = stored.plan["suite"].get("comparison") or {}, suite or _suite_file(stored)
+    if file is not None:
+        from contrastseg.suite import load_suite
+
+        typer.echo(f"settings: {file}", err=True)
+        chosen = load_suite(file)
+        comparison = chosen.comparison.model_dump()
+        if not given:
+            tables, figures = chosen.tables, chosen.figures
+        stored = Stored(path.parent, resources, chosen.model_dump(mode="json"), whole=False)
+    from contrastseg.evaluation.settings import ComparisonSettings
+
+    _compare(stored.results, validated(ComparisonSettings, comparison))
+    _tabulate(stored, tables)
+    _plot(stored, figures)
+    _slices(stored, figures)
+    _page(stored, tables, figures)
 
 
-def _plan(results: Path) -> dict[str, Any]:
-    from contrastseg.files import read_json
-
-    path = existing(
-        results / "plan.json", "plan", f"run `contrastseg plan SUITE --output {results / 'plan.json'}` first"
-    )
-    plan: dict[str, Any] = read_json(path)
-    return plan
+def _suite_file(stored: Stored) -> Path | None:
+    file = Path("benchmarks") / f"{stored.plan['suite']['name']}.yaml"
+    return file if file.is_file() else None
 
 
-def _of_run(path: Path) -> Path:
-    return existing(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")
+def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:
+    from contrastseg.report.page import make_report
+
+    frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
+    material = *frames, stored.cards, stored.infos, stored.skipped
+    folder, page = stored.results / "figures", stored.results / "report.html"
+    rankings = stored.frame("rankings.csv") if (stored.results / "rankings.csv").is_file() else None
+    known = stored.facts, page, stored.unavailable, rankings
+    typer.echo(str(make_report(*material, tables, figures, folder, *known)))
 
 
-def _cards(results: Path) -> list[dict[str, Any]]:
-    from contrastseg.files import read_json
-
-    cards: list[dict[str, Any]] = read_json(
-        existing(results / "cards.json", "run cards", "run `contrastseg collect` first")
-    )
-    return cards
-
-
-def _frame(path: Path) -> pd.DataFrame:
-    """A CSV of `compare`, text as text."""
-    import pandas as pd
-
-    existing(path, "summary of the scores", "run `contrastseg compare` first")
-    columns = pd.read_csv(path, nrows=0).columns
-    text = {name: str for name in columns if name in _TEXT}
-    numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
-
-
-def _entries(plan: dict[str, Any]) -> Sequence[str]:
-    return [entry["name"] for entry in plan["suite"]["datasets"] if entry["name"] not in plan["unavailable"]]
-
-
-def _infos(plan: dict[str, Any], resources: Path) -> list[dict[str, Any]]:
-    from contrastseg.files import read_json
-
-    remedy = "run `contrastseg prepare` first"
-    files = [resources / "prepared" / entry / "dataset.json" for entry in _entries(plan)]
-    return [read_json(existing(file, "prepared data set", remedy)) for file in files]
-
-
-def _facts(plan: dict[str, Any], resources: Path) -> Facts:
-    from contrastseg.files import read_json
-    from contrastseg.report.facts import gather_facts
-
-    remedy = "run `contrastseg split` first"
-    files = [resources / "splits" / f"{entry}.json" for entry in _entries(plan)]
-    return gather_facts(plan["suite"], [read_json(existing(file, "split", remedy)) for file in files])
-
-
-COMMANDS = (collect, compare, tabulate, plot, report)
+COMMANDS = (collect, compare, tabulate, plot, slices, report)

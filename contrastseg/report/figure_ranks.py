@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,7 +11,8 @@ from contrastseg.evaluation.critical import FEWEST, Diagram, diagram_power, diag
 from contrastseg.evaluation.ranking import Ranking, rankings
 from contrastseg.report.figure_contests import panels, place_order, place_title
 from contrastseg.report.figure_scores import styles_of
-from contrastseg.report.figure_style import FAINT, INK, PAPER, MethodStyle, empty_figure
+from contrastseg.report.figure_source import FigureSource
+from contrastseg.report.figure_style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.naming import budget_order, budget_title, metric_title, p_value
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
@@ -20,14 +20,14 @@ from contrastseg.report.table_model import Material
 Styles = dict[tuple[str, str], MethodStyle]
 
 
-def rank_stability(scores: pd.DataFrame, material: Material, settings: FigureSettings) -> Figure:
+def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
     """How often each method has each rank when patients are resampled, one panel per data set and label budget.
 
     Args:
-        scores: The collected scores.
-        material: Titles, order, provenance.
+        source: The collected scores; titles, order and the level of the tests.
         settings: The metric and the width.
     """
+    scores, material = source.scores, source.material
     found = list(rankings(scores, [settings.metric])) if len(scores) else []
     if not found:
         return empty_figure(settings.width, f"No two methods have {settings.metric} on two patients in common.")
@@ -60,14 +60,14 @@ def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: Styles, materia
     ax.grid(axis="x")
 
 
-def critical_diagram(scores: pd.DataFrame, material: Material, settings: FigureSettings) -> Figure:
+def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
     """Mean ranks over data sets, joined by bars where they are closer than the critical difference, by label budget.
 
     Args:
-        scores: The collected scores.
-        material: Titles, order, provenance, the level of the test.
+        source: The collected scores; titles, order and the level of the tests.
         settings: The metric and the width.
     """
+    scores, material = source.scores, source.material
     found = diagrams(scores, [settings.metric], material.facts.alpha) if len(scores) else []
     if not found:
         text = f"No {FEWEST} methods have {settings.metric} on the same {FEWEST} data sets: no critical difference."
@@ -90,8 +90,7 @@ def _ranks(ax: Axes, diagram: Diagram, styles: Styles, material: Material) -> No
     rows = {int(method): y for y, method in enumerate(order)}
     for method, y in rows.items():
         style = styles[diagram.methods[method]]
-        face = style.colour if style.filled else PAPER
-        ax.plot(found.ranks[method], y, marker=style.marker, color=style.colour, markerfacecolor=face, zorder=3)
+        ax.plot(found.ranks[method], y, **style.point, zorder=3)
     for place, bar in enumerate(groups(found)):
         x = count + 0.45 + 0.05 * count * place
         ax.plot([x, x], [rows[int(bar[0])] - 0.25, rows[int(bar[-1])] + 0.25], color=INK, linewidth=2.2, clip_on=False)

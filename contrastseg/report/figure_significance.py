@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -12,6 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from contrastseg.evaluation.aggregation import CONTEST
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.figure_contests import Pair, in_suites_order, panels, place_order, place_title
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import FAINT, INK, PAPER, empty_figure
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material, records
@@ -27,14 +27,14 @@ CELLS = {
 _OPPOSITE = {"better": "worse", "worse": "better"}
 
 
-def significance_map(scores: pd.DataFrame, material: Material, settings: FigureSettings) -> Figure:
+def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
     """One map per data set and label budget: what the row's method is beside the column's, by corrected tests.
 
     Args:
-        scores: The collected scores.
-        material: Titles, order, provenance, the level of the tests.
+        source: The collected scores; titles, order and the level of the tests.
         settings: The metric and the width.
     """
+    scores, material = source.scores, source.material
     pairs = pairwise(scores, [settings.metric], material.facts.alpha) if len(scores) else scores
     if not len(pairs):
         return empty_figure(settings.width, f"No two methods have {settings.metric} on the same data.")

@@ -1,4 +1,4 @@
-"""The figures of a paper, as SVG and PNG: score against labels, box plots, learning curves, overlays."""
+"""The figures of a paper, as SVG, PDF and PNG. A new kind: a file, a line in `KINDS`, its name in `settings`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,78 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
+from contrastseg.report.figure_boxes import box_plots
+from contrastseg.report.figure_cost import cost_scores
 from contrastseg.report.figure_curves import learning_curves
+from contrastseg.report.figure_outcomes import outcomes
 from contrastseg.report.figure_overlays import overlay_grid
 from contrastseg.report.figure_ranks import critical_diagram, rank_stability
-from contrastseg.report.figure_scores import box_plots, label_ratio
+from contrastseg.report.figure_scores import label_ratio
 from contrastseg.report.figure_significance import significance_map
+from contrastseg.report.figure_source import FigureSource, Kind
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.overlays import Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.table_model import Material, keep
+from contrastseg.report.table_model import Material
 
-CAPTIONS = {
-    "label_ratio": "Mean over patients (and classes) against the number of labels, with the intervals of the tables; "
-    "methods are set side by side so that their intervals do not hide each other.",
-    "box": "Every patient (points, the mean over frames, seeds and draws) by class: median, quartiles, whiskers to "
-    "the farthest patient within 1.5 interquartile ranges.",
-    "significance": "Every pair of methods: two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected "
-    "over the pairs of each map, a family of its own.",
-    "rank_stability": "Ranks by the mean over patients (crosses) and over resampled patients (area: how often; line: "
-    "95 %). Trained models are not resampled: other seeds may change more.",
-    "critical_difference": "Mean ranks over data sets; bars join methods that Nemenyi's test does not tell apart. Few "
-    "data sets tell little apart, as the power in each title says: no finding is not equality.",
-    "learning_curves": "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
-    "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
-    "overlays": "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
-    "draw, fold and seed). Of volumes the slice with the largest reference area. "
-    "Cropped to all that is reference or prediction. Line: reference.",
+KINDS: dict[str, Kind] = {
+    "label_ratio": Kind(
+        label_ratio,
+        "Mean over patients (and classes) against the number of labels, with the intervals of the tables; "
+        "methods are set side by side so that their intervals do not hide each other. More than eight methods have a "
+        "cell each, with the reference's line in grey.",
+    ),
+    "box": Kind(
+        box_plots,
+        "Patients (points, the mean over frames, seeds and draws; of more than 100 only those beyond the whiskers) by "
+        "class: median, quartiles, whiskers to the farthest patient within 1.5 interquartile ranges.",
+    ),
+    "outcomes": Kind(
+        outcomes,
+        "Structures that were there and not found (missed, left) and found where none was (invented, right), counted "
+        "over all cases, classes and runs. What a convention makes of them decides many a ranking.",
+    ),
+    "significance": Kind(
+        significance_map,
+        "Every pair of methods: two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected over the pairs "
+        "of each map, a family of its own.",
+    ),
+    "rank_stability": Kind(
+        rank_stability,
+        "Ranks by the mean over patients (crosses) and over resampled patients (area: how often; line: 95 %). Trained "
+        "models are not resampled: other seeds may change more.",
+    ),
+    "critical_difference": Kind(
+        critical_diagram,
+        "Mean ranks over data sets; bars join methods that Nemenyi's test does not tell apart. Few data sets tell "
+        "little apart, as the power in each title says: no finding is not equality.",
+    ),
+    "cost": Kind(
+        cost_scores,
+        "Mean score against what a run costs (median over its runs; of methods with several stages the last one). The "
+        "line is the Pareto front; runs from unlike hardware have none, for their times do not compare.",
+    ),
+    "learning_curves": Kind(
+        learning_curves,
+        "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
+        "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
+    ),
+    "overlays": Kind(
+        overlay_grid,
+        "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
+        "draw, fold and seed). Of volumes the slice with the largest reference area. "
+        "Cropped to all that is reference or prediction. Line: reference.",
+    ),
 }
+FORMATS: dict[str, dict[str, None]] = {  # without what differs from day to day and machine to machine
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+CAPTIONS = {name: kind.caption for name, kind in KINDS.items()}
 
 
 def make_figures(
@@ -50,8 +91,9 @@ def make_figures(
     folder: str | Path,
     infos: Sequence[Mapping[str, Any]] = (),
     facts: Facts | None = None,
+    frames: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
-    """Write `<name>.svg` and `<name>.png` of every figure into `folder`; the same input gives the same bytes.
+    """Write `<name>.svg`, `.pdf` and `.png` of every figure into `folder`; the same input gives the same bytes.
 
     Args:
         scores: The collected scores, one row per case, class and metric.
@@ -63,59 +105,30 @@ def make_figures(
         folder: Where the files go.
         infos: The `dataset.json` of the entries, for titles and the order of classes.
         facts: The suite's order of methods and its reference.
+        frames: The tables that the kinds of these figures read (`tables_read`), such as `comparisons`.
 
     Returns:
         The files written.
     """
-    empty = pd.DataFrame()
-    material = Material(summary, empty, cards, infos, (), facts or Facts("suite"))
+    frames = dict(frames or {})
+    comparisons = frames.get("comparisons", pd.DataFrame())
+    material = Material(summary, comparisons, cards, infos, (), facts or Facts("suite"))
     written = []
     for one in settings:
-        base = Path(folder) / one.name
-        svg, png = base.with_name(f"{base.name}.svg"), base.with_name(f"{base.name}.png")
+        source = FigureSource(material, scores, logs, overlays.get(one.name, ()), frames).chosen(one)
         with drawing():
-            figure = _draw(one, material, scores, logs, overlays.get(one.name, ()))
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, the same in both files
-            with atomic_path(svg) as temporary:
-                figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
-            with atomic_path(png) as temporary:
-                figure.savefig(temporary, format="png", dpi=one.dpi, metadata={"Software": None})
-        written += [svg, png]
+            figure = KINDS[one.kind].draw(source, one)
+            if figure.get_layout_engine() is not None:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")  # laid out once, the same in every file
+            for suffix, metadata in FORMATS.items():
+                path = Path(folder) / f"{one.name}.{suffix}"
+                with atomic_path(path) as temporary:
+                    figure.savefig(temporary, format=suffix, dpi=one.dpi, metadata=dict(metadata))
+                written.append(path)
     return written
 
 
-def _draw(
-    settings: FigureSettings,
-    material: Material,
-    scores: pd.DataFrame,
-    logs: Mapping[str, pd.DataFrame],
-    overlays: Sequence[Overlay],
-) -> Figure:
-    match settings.kind:
-        case "label_ratio":
-            return label_ratio(_chosen(material.summary, settings), material, settings)
-        case "box":
-            return box_plots(_chosen(scores, settings), material, settings)
-        case "significance":
-            return significance_map(_chosen(scores, settings), material, settings)
-        case "rank_stability":
-            return rank_stability(_chosen(scores, settings), material, settings)
-        case "critical_difference":
-            return critical_diagram(_chosen(scores, settings), material, settings)
-        case "learning_curves":
-            return learning_curves(logs, material, settings)
-        case "overlays":
-            return overlay_grid(overlays, material, settings)
-
-
-def _chosen(frame: pd.DataFrame, settings: FigureSettings) -> pd.DataFrame:
-    return keep(
-        frame,
-        {
-            "dataset": settings.datasets,
-            "method": settings.methods,
-            "labels": settings.labels,
-            "checkpoint": settings.checkpoints,
-        },
-    )
+def tables_read(settings: Sequence[FigureSettings]) -> list[str]:
+    """The CSV tables of the results folder, without suffix, that these figures are drawn from beside the summary."""
+    return sorted({name for one in settings for name in KINDS[one.kind].reads})

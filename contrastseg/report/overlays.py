@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,6 +82,99 @@ def pick_cases(scores: pd.DataFrame, metric: str = "dice", labels: Iterable[str]
     return pd.concat(picked, ignore_index=True)[columns] if picked else pd.DataFrame(columns=columns)
 
 
+@dataclass(frozen=True)
+class Volume:
+    """One case on its native grid, slices first; a photograph is a single slice.
+
+    Attributes:
+        image: float32 (C, S, H, W), in any range.
+        reference: uint8 (S, H, W).
+        prediction: uint8 (S, H, W).
+        aspect: Height of a pixel over its width.
+        flat: Whether it is a photograph.
+    """
+
+    image: np.ndarray
+    reference: np.ndarray
+    prediction: np.ndarray
+    aspect: float
+    flat: bool
+
+    @cached_property
+    def largest(self) -> int:
+        """The slice with the largest reference area; the middle one where there is no reference."""
+        areas = ((self.reference > 0) & (self.reference != 255)).sum(axis=(1, 2))
+        return int(areas.argmax()) if areas.any() else len(areas) // 2
+
+    @cached_property
+    def _window(self) -> tuple[float, float]:
+        """What is black and what is white: the 1st and 99th percentile of the largest slice, for all slices alike."""
+        low, high = np.percentile(self._channels(self.largest), [1, 99])
+        return float(low), float(high)
+
+    def _channels(self, at: int) -> np.ndarray:
+        picture = self.image[:, at]
+        return np.moveaxis(picture, 0, -1) if picture.shape[0] == 3 else picture[0]
+
+    def picture(self, at: int) -> np.ndarray:
+        """One slice of the image for display: float32 in 0..1, (H, W, 3) for three channels, else (H, W)."""
+        low, high = self._window
+        return np.clip((self._channels(at) - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """One case to show: the row of `pick_cases` and its files."""
+
+    row: Mapping[str, Any]
+    data: PreparedDataset
+    prediction: Path
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """What names the picture."""
+        names = ("dataset", "evaluated_on", "method", "variant", "labels", "checkpoint", "rank", "case", "patient")
+        return {name: str(self.row[name]) for name in names}
+
+    def volume(self) -> Volume:
+        """Its arrays."""
+        case = str(self.row["case"])
+        loaded = self.data.load(case, with_label=False, mmap=True)
+        image = loaded.geometry.to_native(np.asarray(loaded.image, dtype=np.float32), order=1)
+        reference = read_label(self.data.reference_path(case))[0]
+        prediction = read_label(self.prediction)[0]
+        spacing = loaded.geometry.native_spacing or (1.0,) * reference.ndim
+        flat = reference.ndim == 2
+        if flat:
+            image, reference, prediction = image[:, None], reference[None], prediction[None]
+        else:
+            axis = self.data.info.slice_axis or 0
+            image = np.moveaxis(image, axis + 1, 1)
+            reference, prediction = np.moveaxis(reference, axis, 0), np.moveaxis(prediction, axis, 0)
+            spacing = tuple(step for index, step in enumerate(spacing) if index != axis)
+        return Volume(image, reference, prediction, spacing[0] / spacing[1], flat)
+
+
+def find_cases(
+    scores: pd.DataFrame, prepared: Mapping[str, str | Path], runs: Mapping[str, str | Path], settings: FigureSettings
+) -> Iterator[Picked]:
+    """The cases that one figure of overlays shows, without those whose prediction or image is no longer there."""
+    selection = {"dataset": settings.datasets, "method": settings.methods, "checkpoint": settings.checkpoints}
+    datasets: dict[str, PreparedDataset] = {}
+    for picked in pick_cases(keep(scores, selection), settings.metric, settings.labels).to_dict("records"):
+        row = {str(name): value for name, value in picked.items()}
+        key, entry, case = run_key(row), str(row["evaluated_on"]), str(row["case"])
+        if key not in runs or not (Path(prepared.get(entry, "")) / "dataset.json").is_file():
+            continue
+        folder = Path(runs[key]) / "predictions" / entry / str(row["checkpoint"])
+        if not folder.is_dir():
+            continue
+        file = (expected_predictions(folder) or label_files(folder)).get(case)
+        if file is not None and file.is_file():
+            data = datasets.setdefault(entry, PreparedDataset(prepared[entry]))
+            yield Picked(row, data, file)
+
+
 def load_overlays(
     scores: pd.DataFrame,
     prepared: Mapping[str, str | Path],
@@ -97,71 +192,22 @@ def load_overlays(
         settings: The figures of the suite; other kinds are passed over.
     """
     return {
-        one.name: _load(keep(scores, _selection(one)), prepared, runs, one)
+        one.name: [_overlay(picked) for picked in find_cases(scores, prepared, runs, one)]
         for one in settings
         if one.kind == "overlays"
     }
 
 
-def _load(
-    scores: pd.DataFrame, prepared: Mapping[str, str | Path], runs: Mapping[str, str | Path], settings: FigureSettings
-) -> list[Overlay]:
-    overlays = []
-    for picked in pick_cases(scores, settings.metric, settings.labels).to_dict("records"):
-        row = {str(name): value for name, value in picked.items()}
-        key, entry, case = run_key(row), str(row["evaluated_on"]), str(row["case"])
-        if key not in runs or entry not in prepared:
-            continue
-        folder = Path(runs[key]) / "predictions" / entry / str(row["checkpoint"])
-        if not folder.is_dir():
-            continue
-        file = (expected_predictions(folder) or label_files(folder)).get(case)
-        if file is None or not file.is_file():
-            continue
-        axes = {name: str(row[name]) for name in ("dataset", "method", "variant", "labels", "checkpoint", "rank")}
-        pictures = _slices(PreparedDataset(prepared[entry]), case, file)
-        overlays.append(
-            Overlay(
-                **axes,
-                evaluated_on=entry,
-                case=case,
-                patient=str(row["patient"]),
-                score=float(row["value"]),
-                image=pictures[0],
-                reference=pictures[1],
-                prediction=pictures[2],
-                aspect=pictures[3],
-                place=pictures[4],
-            )
-        )
-    return overlays
-
-
-def _selection(settings: FigureSettings) -> dict[str, list[str] | None]:
-    return {"dataset": settings.datasets, "method": settings.methods, "checkpoint": settings.checkpoints}
-
-
-def _slices(data: PreparedDataset, case: str, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, str]:
-    """Image, reference, prediction (one slice each, on the native grid), aspect and place."""
-    loaded = data.load(case, with_label=False, mmap=True)
-    image = loaded.geometry.to_native(np.asarray(loaded.image, dtype=np.float32), order=1)
-    reference = read_label(data.reference_path(case))[0]
-    prediction = read_label(file)[0]
-    spacing = loaded.geometry.native_spacing or (1.0,) * reference.ndim
-    place = ""
-    if reference.ndim == 3:
-        axis = data.info.slice_axis or 0
-        areas = np.moveaxis((reference > 0) & (reference != 255), axis, 0).sum(axis=(1, 2))
-        at = int(areas.argmax()) if areas.any() else reference.shape[axis] // 2
-        image = image.take(at, axis=axis + 1)
-        reference, prediction = reference.take(at, axis=axis), prediction.take(at, axis=axis)
-        spacing = tuple(step for index, step in enumerate(spacing) if index != axis)
-        place = f"slice {at + 1} of {len(areas)}"
-    return _displayable(image), reference, prediction, spacing[0] / spacing[1], place
-
-
-def _displayable(image: np.ndarray) -> np.ndarray:
-    """(C, H, W) in any range to 0..1, (H, W, 3) for three channels, else the first channel; 1st to 99th percentile."""
-    picture = np.moveaxis(image, 0, -1) if image.shape[0] == 3 else image[0]
-    low, high = np.percentile(picture, [1, 99])
-    return np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+def _overlay(picked: Picked) -> Overlay:
+    """The slice with the largest reference area."""
+    volume = picked.volume()
+    at = volume.largest
+    return Overlay(
+        **picked.axes,
+        score=float(picked.row["value"]),
+        image=volume.picture(at),
+        reference=volume.reference[at],
+        prediction=volume.prediction[at],
+        aspect=volume.aspect,
+        place="" if volume.flat else f"slice {at + 1} of {len(volume.reference)}",
+    )

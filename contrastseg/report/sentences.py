@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from contrastseg.report.leaders import complete_rows
 from contrastseg.report.naming import (
     budget_order,
     budget_title,
@@ -38,8 +39,7 @@ def _highest(material: Material) -> str:
     parts = []
     for key, part in material.places(means[means["metric"] == metric]):
         smallest = min(set(part["labels"].astype(str)), key=budget_order)
-        rows = part[(part["labels"] == smallest) & part["mean"].notna()]
-        complete = rows[(rows["holes"] == 0) & (rows["n_patients"] == rows["n_patients"].max())]
+        complete = complete_rows(part[part["labels"] == smallest])
         if len(complete) < 2:
             continue
         row = next(records(complete.sort_values("mean", ascending=better is False, kind="stable")))

@@ -36,20 +36,31 @@ class TableSettings(BaseModel):
 
 
 class FigureSettings(BaseModel):
-    """One figure, written as SVG and PNG under its name."""
+    """One figure, written as SVG, PDF and PNG under its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
     kind: Literal[
-        "label_ratio", "box", "significance", "rank_stability", "critical_difference", "learning_curves", "overlays"
+        "label_ratio",
+        "box",
+        "outcomes",
+        "significance",
+        "rank_stability",
+        "critical_difference",
+        "cost",
+        "learning_curves",
+        "overlays",
     ]
     caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
     metric: str = Field("dice", description="What is drawn, or what ranks the cases (overlays)")
+    cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="What a score costs (cost)")
     columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods")
-    labels: list[str] | None = Field(None, description="Only these label budgets; overlays take the first")
+    labels: list[str] | None = Field(
+        None, description="Only these label budgets; overlays, and figures with room for few, take the first"
+    )
     checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
     width: float = Field(7.2, gt=1, le=30, description="Width in inches")
     dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
@@ -69,6 +80,10 @@ def default_figures() -> list[FigureSettings]:
     return [
         FigureSettings(name="label_ratio", kind="label_ratio"),
         FigureSettings(name="box", kind="box"),
+        FigureSettings(name="outcomes", kind="outcomes"),
+        FigureSettings(name="significance", kind="significance"),
+        FigureSettings(name="rank_stability", kind="rank_stability"),
+        FigureSettings(name="cost", kind="cost"),
         FigureSettings(name="learning_curves", kind="learning_curves"),
         FigureSettings(name="overlays", kind="overlays"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import pytest
 
 from contrastseg.evaluation.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
+from contrastseg.files import write_json
 from contrastseg.report.facts import Facts, gather_facts
+from contrastseg.report.figure_style import KNOWN
 from contrastseg.report.figures import make_figures
-from contrastseg.report.overlays import RANKS, Overlay
+from contrastseg.report.overlays import RANKS, Overlay, Volume
 from contrastseg.report.page import make_report
 from contrastseg.report.runs import run_key
 from contrastseg.report.settings import FigureSettings, default_figures, default_tables
+from contrastseg.report.slices import LIMIT, SUFFIX, cut, fit
 from contrastseg.report.table_model import Material
 
 CLASSES = {"organs": ["liver", "spleen", "kidney"], "lesions": ["lesion"]}
@@ -26,6 +30,7 @@ PATIENTS = {"organs": 12, "lesions": 8}
 PROVENANCE = {"supervised": "published", "mean_teacher": "official", "pdcr": "reconstructed", "uafr": "published"}
 LEVEL = {"supervised": 0.0, "mean_teacher": 0.03, "pdcr": 0.09, "uafr": 0.05}
 BUDGETS = {"r0.1": (0.1, 2), "r0.5": (0.5, 10)}
+RATIOS = (0.05, 0.1, 0.25, 1.0)
 HOLE = ("organs", "uafr", "r0.5", 0, "organs-p03")
 
 
@@ -226,6 +231,25 @@ def pictures() -> list[Overlay]:
     ]
 
 
+def ball(shift: int) -> Volume:
+    """A ball in nine slices, predicted `shift` pixels aside."""
+    z, y, x = np.mgrid[:9, :40, :50]
+    reference = ((3 * (z - 4)) ** 2 + (y - 20) ** 2 + (x - 22) ** 2 < 130).astype(np.uint8)
+    image = (reference + 0.1 * ((x + y + z) % 5))[None].astype(np.float32)
+    return Volume(image, reference, np.roll(reference, shift, axis=2), 1.0, False)
+
+
+def stacks() -> list[dict[str, Any]]:
+    """The volumes to look through: two methods, three cases each."""
+    return [
+        {"dataset": "organs", "evaluated_on": "organs", "checkpoint": "last", "labels": "r0.1", "method": method}
+        | {"variant": "default", "rank": rank, "case": f"organs-p{place}", "metric": "dice", "score": 0.5 + 0.1 * place}
+        | {"of": 9, "slices": cut(ball(6 - 2 * place))}
+        for method in ("supervised", "pdcr")
+        for place, rank in enumerate(RANKS)
+    ]
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     return build()
@@ -252,6 +276,7 @@ def drawn(world: World, figure_settings: list[FigureSettings], tmp_path_factory:
         world.infos,
         world.facts,
     )
+    write_json(folder / f"overlays{SUFFIX}", fit(stacks(), LIMIT))
     return folder
 
 
@@ -272,3 +297,91 @@ def report(
         world.facts,
         tmp_path_factory.mktemp("page") / "report.html",
     )
+
+
+def grid_scores(methods: Sequence[str], datasets: Mapping[str, int], patients: int, seeds: int = 3) -> pd.DataFrame:
+    """Invented Dice and HD95 of a full grid at four label ratios, some structures missed, some invented.
+
+    Args:
+        methods: Better ones last.
+        datasets: Number of classes by name.
+        patients: Of each data set.
+        seeds: Runs of each cell.
+    """
+    rng = np.random.default_rng(11)
+    parts = []
+    for dataset, classes in datasets.items():
+        hard = rng.uniform(0, 0.2)
+        for nth, method in enumerate(methods):
+            for rank, ratio in enumerate(RATIOS):
+                level = 0.6 - hard + 0.08 * rank + 0.012 * nth * (1 - 0.2 * rank)
+                shape = (seeds, patients, classes)
+                dice = level + rng.normal(0, 0.1, (1, patients, 1)) + rng.normal(0, 0.03, shape)
+                luck = rng.uniform(size=shape)
+                outcome = np.where(luck < 0.04 / (1 + rank), "missed", np.where(luck > 0.99, "invented", "scored"))
+                dice = np.where(outcome == "scored", dice.clip(0.01, 0.99), 0.0)
+                seed, patient, place = (grid.ravel() for grid in np.indices(shape))
+                frame = pd.DataFrame({"seed": seed, "patient": patient, "class": place, "outcome": outcome.ravel()})
+                frame["patient"] = "p" + frame["patient"].astype(str).str.zfill(3)
+                frame["class"] = "class " + frame["class"].astype(str)
+                frame["labelled_patients"], frame["label_ratio"], frame["labels"] = 4**rank, ratio, f"r{ratio:g}"
+                frame = frame.assign(dataset=dataset, evaluated_on=dataset, method=method)
+                parts.append(frame.assign(metric="dice", value=dice.ravel(), unit="1"))
+                parts.append(frame.assign(metric="hd95", value=30 * (1 - dice.ravel()), unit="mm"))
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.assign(suite="grid", split="random", fold=0, variant="default", draw=0, checkpoint="last")
+    return rows.assign(case=rows["patient"])[list(COLUMNS)].astype(COLUMNS)
+
+
+def grid_cards(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """A run card for every run of `grid_scores`."""
+    rng = np.random.default_rng(12)
+    runs = scores[["dataset", "method", "variant", "labels", "labelled_patients", "draw", "fold", "seed"]]
+    size = {method: 2e6 * rng.uniform(0.8, 3) for method in dict.fromkeys(scores["method"])}
+    return [
+        {str(name): value for name, value in run.items()}
+        | {"labelled_count": run["labelled_patients"], "card": {"provenance": "published"}}
+        | {"wall_s": 600 * rng.uniform(0.95, 1.05) * size[run["method"]] / 2e6, "parameters": size[run["method"]]}
+        | {"peak_memory_bytes": 2**31, "hardware": {"device": "gpu", "gpu": "An invented GPU"}}
+        for run in runs.drop_duplicates().to_dict("records")
+    ]
+
+
+def grid_logs(cards: Sequence[Mapping[str, Any]], points: int = 200) -> dict[str, pd.DataFrame]:
+    """A training log for every card."""
+    rng = np.random.default_rng(13)
+    steps = np.linspace(100, 20000, points).round()
+    logs = {}
+    for card in cards:
+        fall = np.exp(-steps / rng.uniform(2000, 6000))
+        dice = np.where(np.arange(points) % 10 == 0, 0.8 - 0.6 * fall, np.nan)
+        noise = rng.normal(0, 0.03, points)
+        logs[run_key(card)] = pd.DataFrame({"step": steps, "loss": 0.3 + fall + noise, "val_dice": dice})
+    return logs
+
+
+def grid_pictures(methods: Sequence[str], datasets: Sequence[str]) -> list[Overlay]:
+    """Three pictures for every method and data set."""
+    return [
+        replace(one, dataset=dataset, evaluated_on=dataset, method=method, labels="r0.05")
+        for dataset in datasets
+        for method in methods
+        for one in pictures()[:3]
+    ]
+
+
+@pytest.fixture(scope="session")
+def crowd() -> World:
+    """Twenty methods at four label ratios on three data sets: what a figure has to stand."""
+    datasets = {"one": 1, "three": 3, "many": 13}
+    scores = grid_scores(KNOWN, datasets, patients=4, seeds=2)
+    cards = grid_cards(scores)
+    facts = Facts("grid", methods=KNOWN, datasets=tuple(datasets), reference="supervised")
+    empty = pd.DataFrame()
+    return World(scores, summarise(scores), empty, cards, [], [], facts, grid_logs(cards, 60))
+
+
+@pytest.fixture(scope="session")
+def overlays_of() -> Callable[[Sequence[str], Sequence[str]], list[Overlay]]:
+    """Makes three pictures for every method and data set."""
+    return grid_pictures

@@ -40,7 +40,14 @@ def test_unknown_settings_are_errors():
         with pytest.raises(ValidationError, match="name"):
             model(name="../x", kind="main")
     assert len({one.name for one in default_tables()}) == 3
-    assert {one.kind for one in default_figures()} == {"label_ratio", "box", "learning_curves", "overlays"}
+    assert {one.kind for one in default_figures()} == {
+        "label_ratio",
+        "box",
+        "outcomes",
+        "cost",
+        "learning_curves",
+        "overlays",
+    }
 
 
 def test_numbers_are_written_as_a_paper_would():

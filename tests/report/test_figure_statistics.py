@@ -13,6 +13,7 @@ from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_ranks import critical_diagram, rank_stability
 from contrastseg.report.figure_significance import significance_map
+from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figures import CAPTIONS, make_figures
 from contrastseg.report.settings import FigureSettings
 
@@ -57,7 +58,7 @@ def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
 
 def test_a_cell_says_what_its_test_found(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = significance_map(scores, world.material, settings_of("significance"))
+    figure = significance_map(FigureSource(world.material, scores), settings_of("significance"))
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     names = [label.get_text() for label in ax.get_yticklabels()]
     cells = {(names[round(t.get_position()[1])], names[round(t.get_position()[0])]): t.get_text() for t in ax.texts}
@@ -74,12 +75,12 @@ def test_a_cell_says_what_its_test_found(world):
 def test_the_level_is_the_suites(world):
     scores = world.scores[world.scores["labels"] == "r0.1"]
     strict = replace(world.material, facts=replace(world.facts, alpha=1e-9))
-    assert set(drawn_text(significance_map(scores, strict, settings_of("significance")))) == {"n", ""}
+    assert set(drawn_text(significance_map(FigureSource(strict, scores), settings_of("significance")))) == {"n", ""}
 
 
 def test_the_ranking_stands_best_first_with_how_often_it_held(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = rank_stability(scores, world.material, settings_of("rank_stability"))
+    figure = rank_stability(FigureSource(world.material, scores), settings_of("rank_stability"))
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     assert [label.get_text().split(" ")[0] for label in ax.get_yticklabels()] == [
         "pdcr",
@@ -95,13 +96,13 @@ def test_the_ranking_stands_best_first_with_how_often_it_held(world):
 
 def test_distances_rank_the_lowest_first(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = rank_stability(scores, world.material, settings_of("rank_stability", metric="hd95"))
+    figure = rank_stability(FigureSource(world.material, scores), settings_of("rank_stability", metric="hd95"))
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     assert ax.get_yticklabels()[0].get_text().startswith("pdcr")
 
 
 def test_a_diagram_over_data_sets_states_its_low_power(world, wide):
-    figure = critical_diagram(wide, world.material, settings_of("critical_difference"))
+    figure = critical_diagram(FigureSource(world.material, wide), settings_of("critical_difference"))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == 2, "a diagram for each label budget"
     assert all("3 data sets" in ax.get_xlabel() for ax in shown)
@@ -111,7 +112,7 @@ def test_a_diagram_over_data_sets_states_its_low_power(world, wide):
 
 
 def test_two_data_sets_make_no_diagram(world):
-    figure = critical_diagram(world.scores, world.material, settings_of("critical_difference"))
+    figure = critical_diagram(FigureSource(world.material, world.scores), settings_of("critical_difference"))
     assert not figure.axes
     assert "No 3 methods" in figure.texts[0].get_text()
 
@@ -119,5 +120,5 @@ def test_two_data_sets_make_no_diagram(world):
 def test_methods_nobody_ranked_before_are_drawn_too(world):
     """Names outside the suite's list, and a suite without facts."""
     bare = replace(world.material, facts=Facts("suite"), cards=[])
-    assert drawn_text(rank_stability(world.scores, bare, settings_of("rank_stability")))
-    assert drawn_text(significance_map(world.scores, bare, settings_of("significance")))
+    assert drawn_text(rank_stability(FigureSource(bare, world.scores), settings_of("rank_stability")))
+    assert drawn_text(significance_map(FigureSource(bare, world.scores), settings_of("significance")))

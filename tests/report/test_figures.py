@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from contrastseg.report.figure_overlays import cropped
-from contrastseg.report.figure_style import method_styles
-from contrastseg.report.figures import make_figures
+from contrastseg.report.figure_curves import _smoothed
+from contrastseg.report.figure_overlays import cropped, outlines
+from contrastseg.report.figure_source import FigureSource
+from contrastseg.report.figures import FORMATS, KINDS, make_figures
 from contrastseg.report.overlays import Overlay, pick_cases
 from contrastseg.report.runs import parse_run_key, run_key
 from contrastseg.report.settings import FigureSettings
 
-NAMES = ("label_ratio", "box", "learning_curves", "overlays")
+KIND_NAMES = get_args(FigureSettings.model_fields["kind"].annotation)
+NAMES = ("label_ratio", "box", "outcomes", "cost", "learning_curves", "overlays")
+
+
+def test_a_suite_may_ask_for_every_kind_that_can_be_drawn():
+    assert set(KIND_NAMES) == set(KINDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,11 +37,11 @@ def test_figures_show_something(drawn, name):
 def test_the_same_input_gives_the_same_bytes(world, drawn, tmp_path):
     settings = [FigureSettings(name="label_ratio", kind="label_ratio", dpi=50)]
     make_figures(world.scores, world.summary, world.cards, {}, {}, settings, tmp_path, world.infos, world.facts)
-    for suffix in ("svg", "png"):
+    for suffix in FORMATS:
         assert (tmp_path / f"label_ratio.{suffix}").read_bytes() == (drawn / f"label_ratio.{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("kind", KIND_NAMES)
 def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
     settings = [FigureSettings(name="none", kind=kind, dpi=50)]
     make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, settings, tmp_path)
@@ -45,29 +53,6 @@ def test_a_dollar_in_a_name_is_no_formula(world, tmp_path):
     settings = [FigureSettings(name="f", kind="label_ratio", dpi=50)]
     make_figures(named.scores, named.summary, named.cards, {}, {}, settings, tmp_path, named.infos, named.facts)
     assert (tmp_path / "f.png").is_file()
-
-
-def test_a_method_looks_the_same_in_every_figure():
-    order = ("supervised", "a", "b", "c")
-    every = method_styles([(name, "default") for name in order], order, "supervised")
-    few = method_styles([("c", "default")], order, "supervised")
-    assert few["c", "default"] == every["c", "default"]
-    looks = {(style.colour, style.marker) for style in every.values()}
-    assert len(looks) == len(order)
-    assert len({style.marker for style in every.values()}) == len(order), "a grey print must tell them apart"
-
-
-def test_many_methods_never_share_colour_and_marker():
-    names = [f"m{number:02d}" for number in range(30)]
-    styles = method_styles([(name, "default") for name in names], names)
-    assert len({(style.colour, style.marker) for style in styles.values()}) == len(names)
-
-
-def test_variants_keep_their_methods_colour():
-    styles = method_styles([("a", "default"), ("a", "rf")], ("a",))
-    assert styles["a", "default"].colour == styles["a", "rf"].colour
-    assert (styles["a", "default"].filled, styles["a", "rf"].filled) == (True, False)
-    assert styles["a", "default"].line != styles["a", "rf"].line
 
 
 def test_worst_median_and_best_case_of_the_first_run(world):
@@ -118,3 +103,36 @@ def test_learning_curves_stand_logs_without_validation(world, tmp_path):
     settings = [FigureSettings(name="curves", kind="learning_curves", dpi=50)]
     make_figures(world.scores, world.summary, world.cards, logs, {}, settings, tmp_path, world.infos, world.facts)
     assert (tmp_path / "curves.png").is_file()
+
+
+def test_a_curve_is_the_running_mean_of_what_was_logged_last():
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame({"step": [*range(1, 91), 90], "loss": rng.normal(size=91)})
+    log.loc[7, "loss"] = np.nan
+    last = log.dropna().groupby("step")["loss"].last()
+    expected = last.rolling(len(last) // 20, min_periods=1, center=True).mean()
+    smoothed = _smoothed(log, "loss")
+    np.testing.assert_allclose(smoothed, expected)
+    np.testing.assert_array_equal(smoothed.index, expected.index)
+
+
+def test_an_outline_runs_between_the_pixels():
+    labels = np.zeros((6, 8), np.uint8)
+    labels[2:4, 3:6] = 1
+    labels[0, 0] = 255
+    lines = outlines(labels)
+    assert np.isnan(lines).all(axis=1).sum() == 1, "one structure, one line; what is ignored has none"
+    assert (np.nanmin(lines, axis=0), np.nanmax(lines, axis=0)) == (
+        pytest.approx([1.5, 2.5]),
+        pytest.approx([3.5, 5.5]),
+    )
+    assert len(outlines(np.zeros((4, 4), np.uint8))) == 0
+
+
+def test_a_figures_settings_narrow_what_it_is_drawn_from(world):
+    source = FigureSource(world.material, world.scores, frames={"other": world.summary})
+    few = source.chosen(FigureSettings(name="f", kind="box", methods=["pdcr"], labels=["r0.1"]))
+    for frame in (few.scores, few.material.summary, few.material.comparisons, few.frames["other"]):
+        assert set(frame["method"]) == {"pdcr"}
+        assert set(frame["labels"]) == {"r0.1"}
+    assert few.material.facts == world.facts

@@ -33,7 +33,7 @@ SUITE = {
     },
     "evaluation": {"metrics": ["dice"]},
     "tables": [{"name": "main", "kind": "main", "caption": "As it was."}],
-    "figures": [{"name": "box", "kind": "box"}],
+    "figures": [{"name": "box", "kind": "box"}, {"name": "overlays", "kind": "overlays", "dpi": 50}],
 }
 
 

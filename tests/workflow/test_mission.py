@@ -44,7 +44,7 @@ def test_the_full_benchmark_from_published_files_to_the_report(workspace):
 
     for folder, names, suffixes in (
         ("tables", ("main", "comparison", "classes"), ("csv", "md", "tex", "html")),
-        ("figures", ("label_ratio", "box", "learning_curves", "overlays"), ("svg", "png")),
+        ("figures", tuple(figure["name"] for figure in suite["figures"]), ("svg", "pdf", "png")),
     ):
         made = {path.name for path in (results / folder).iterdir() if path.stat().st_size}
         assert {f"{name}.{suffix}" for name in names for suffix in suffixes} <= made

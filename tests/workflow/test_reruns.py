@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "report"}
+AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
 
 
 def run_cards(results: Path) -> dict[str, dict]:
@@ -77,6 +81,53 @@ def test_the_caption_of_a_table_redraws_that_table(finished):
         assert finished.planned() == {"tabulate": 1, "report": 1}
     finally:
         finished.write_suite()
+
+
+def test_the_caption_of_a_figure_draws_that_figure(finished):
+    figures = finished.suite()["figures"]
+    finished.write_suite(figures=[figures[0] | {"caption": "As it is now."}, *figures[1:]])
+    try:
+        assert finished.planned() == {"plot": 1, "report": 1}
+    finally:
+        finished.write_suite()
+
+
+def test_tables_and_figures_are_targets_by_name(finished):
+    assert finished.planned("tables", "figures") == {}
+    (finished.results / "tables" / "main.md").unlink()
+    (finished.results / "figures" / "box.png").unlink()
+    assert finished.planned("tables") == {"tabulate": 1, "tables": 1}
+    finished.run("--", "tables", "figures")
+    assert (finished.results / "tables" / "main.md").is_file()
+    assert (finished.results / "figures" / "box.png").is_file()
+    finished.run()
+    assert finished.planned() == {}
+
+
+def test_snakemake_makes_its_own_report_of_it(finished):
+    finished.run("--report", "snakemake-report.html")
+    text = (finished.work / "snakemake-report.html").read_text(encoding="utf-8")
+    for name in ("report.html", "box.svg", "main.csv", "comparisons.csv"):
+        assert name in text
+    assert "As it was" not in text  # captions of Snakemake's own report stand in workflow/report
+    assert "paired by patient" in text
+
+
+def test_everything_is_made_again_from_the_scores_where_nothing_else_is(finished, tmp_path):
+    kept = tmp_path / "results" / "tiny"
+    kept.mkdir(parents=True)
+    for name in ("scores.parquet", "cards.json", "data.json", "plan.json"):
+        shutil.copy(finished.results / name, kept)
+    command = [sys.executable, "-m", "contrastseg", "report", str(kept / "scores.parquet")]
+    variables = {**os.environ, "PYTHONPATH": str(finished.code)}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "not drawn: overlays" in done.stderr
+    for name in ("comparisons.csv", "summary.csv", "tables/main.csv"):
+        assert (kept / name).read_text() == (finished.results / name).read_text()
+    page = (kept / "report.html").read_text()
+    assert "Phantom" in page  # the data's own title, from the copy beside the scores
+    assert "missing: this figure was not drawn; its pictures are made where the predictions" in page
 
 
 def test_another_seed_leaves_the_finished_runs_alone(finished):

@@ -131,3 +131,10 @@ def tables():
 
 def figures():
     return drawn("figures", SUITE.figures, "svg", "png")
+
+
+def slices():
+    """What the page's slider moves through."""
+    return drawn(
+        "figures", [f for f in SUITE.figures if f.kind == "overlays"], "slices.json"
+    )

@@ -35,6 +35,7 @@ rule collect:
     output:
         scores=RESULTS / "scores.parquet",
         cards=RESULTS / "cards.json",
+        data=RESULTS / "data.json",
     log:
         RESULTS / "logs" / "collect.log",
     conda:
@@ -115,12 +116,14 @@ rule plot:
         RESULTS / "cards.json",
         RESULTS / "scores.parquet",
         RESULTS / "summary.csv",
+        RESULTS / "comparisons.csv",
     output:
         svg=report(
             RESULTS / "figures" / "{figure}.svg",
             caption="../report/figure.rst",
             category="Figures",
         ),
+        pdf=RESULTS / "figures" / "{figure}.pdf",
         png=RESULTS / "figures" / "{figure}.png",
     log:
         RESULTS / "logs" / "plot-{figure}.log",
@@ -136,6 +139,26 @@ rule plot:
         "python -m contrastseg plot --results $(dirname $(dirname {output.svg})) --config {params.config:q} > {log} 2>&1"
 
 
+rule slices:
+    input:
+        RESULTS / "plan.json",
+        RESULTS / "scores.parquet",
+    output:
+        RESULTS / "figures" / "{figure}.slices.json",
+    log:
+        RESULTS / "logs" / "slices-{figure}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("slices"),
+        config=JOBS.figure,
+    shell:
+        "python -m contrastseg slices --results $(dirname $(dirname {output})) --config {params.config:q} > {log} 2>&1"
+
+
 rule report:
     input:
         RESULTS / "plan.json",
@@ -144,6 +167,7 @@ rule report:
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
         figures(),
+        slices(),
     output:
         page=report(
             RESULTS / "report.html", caption="../report/page.rst", category="Report"
@@ -165,3 +189,14 @@ rule report:
         ),
     shell:
         "python -m contrastseg report --results $(dirname {output.page}) --config {params.config:q} > {log} 2>&1"
+
+
+# By name: `snakemake tables figures`.
+rule tables:
+    input:
+        tables(),
+
+
+rule figures:
+    input:
+        figures(),

@@ -14,7 +14,7 @@
     const numeric = rows.some((row) => "sort" in row.cells[column].dataset);
     // First click: largest number first, or A to Z; the next one turns it round.
     const before = head.getAttribute("aria-sort");
-    const sign = before ? (before === "descending" ? 1 : -1) : numeric ? -1 : 1;
+    const sign = before !== "none" ? (before === "descending" ? 1 : -1) : numeric ? -1 : 1;
     rows.sort((a, b) => {
       const x = value(a, column, numeric);
       const y = value(b, column, numeric);
@@ -22,7 +22,7 @@
       return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
     });
     body.append(...rows);
-    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    table.querySelectorAll("th[aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
     said.textContent = `Sorted by ${head.textContent.trim()}, ${head.getAttribute("aria-sort")}.`;
   };
@@ -34,29 +34,47 @@
       button.append(...head.childNodes);
       button.addEventListener("click", () => sort(table, column, head));
       head.append(button);
+      head.setAttribute("aria-sort", "none");
     });
   });
 
   // Filters: every word must occur in the row.
-  document.querySelectorAll(".filter").forEach((label) => {
-    label.hidden = false;
-    const rows = [...label.closest(".table-set").querySelectorAll("tbody tr")];
-    label.querySelector("input").addEventListener("input", (event) => {
+  document.querySelectorAll(".filter").forEach((filter) => {
+    filter.hidden = false;
+    const rows = [...filter.closest(".table-set").querySelectorAll("tbody tr")];
+    filter.querySelector("input").addEventListener("input", (event) => {
       const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
       for (const row of rows) {
-        const scope = label.dataset.whole === undefined ? row.cells[0] : row;
+        const scope = filter.dataset.whole === undefined ? row.cells[0] : row;
         row.hidden = !words.every((word) => scope.textContent.toLowerCase().includes(word));
       }
-      said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown.`;
+      const shown = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+      filter.querySelector(".count").textContent = words.length ? shown : "";
+      said.textContent = `${shown} shown.`;
     });
   });
 
-  // Theme: the system's unless chosen; a page opened from a file may not be allowed to remember.
+  // Slices: one picture of a volume at a time; without this script the one with the largest reference shows.
+  document.querySelectorAll(".volume label.slider").forEach((label) => {
+    label.hidden = false;
+    const pictures = [...label.parentElement.querySelectorAll(".slices img")];
+    const input = label.querySelector("input");
+    const output = label.querySelector("output");
+    const of = output.textContent.split(" of ")[1];
+    const show = () => {
+      pictures.forEach((picture, place) => { picture.hidden = place !== Number(input.value); });
+      output.textContent = `${pictures[Number(input.value)].dataset.at} of ${of}`;
+      input.setAttribute("aria-valuetext", `slice ${output.textContent}`);
+    };
+    input.addEventListener("input", show);
+    show();
+  });
+
+  // Theme: the system's unless chosen here; nothing is remembered outside the page.
   const root = document.documentElement;
   const themes = ["system", "light", "dark"];
   const button = document.getElementById("theme");
   let theme = "system";
-  try { theme = localStorage.getItem("theme") || theme; } catch { /* not remembered */ }
   const show = () => {
     if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
     button.textContent = `Theme: ${theme}`;
@@ -64,7 +82,6 @@
   button.hidden = false;
   button.addEventListener("click", () => {
     theme = themes[(themes.indexOf(theme) + 1) % themes.length];
-    try { localStorage.setItem("theme", theme); } catch { /* not remembered */ }
     show();
   });
   show();

@@ -1,0 +1,172 @@
+"""What stands in a folder of results, and what can be said without the parts that were left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contrastseg.cli.shared import existing
+from contrastseg.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from contrastseg.report.facts import Facts
+
+# What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
+_TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
+_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction"}
+_OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The results of one suite.
+
+    Attributes:
+        results: The suite's folder.
+        resources: The project's resources; what was prepared and split is read there, or in the copy of `collect`.
+        suite: The suite as a plain dict where it is read anew; else the plan's.
+        whole: Whether a part that is missing is an error. Not so where only stored scores are shown again.
+    """
+
+    results: Path
+    resources: Path
+    suite: dict[str, Any] | None = None
+    whole: bool = True
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan; without its file and if that is allowed, what the run cards and the scores say of it."""
+        path = self.results / "plan.json"
+        if self.whole or path.is_file():
+            remedy = f"run `contrastseg plan SUITE --output {path}` first"
+            plan: dict[str, Any] = read_json(existing(path, "plan", remedy))
+        else:
+            plan = self._plan_of_the_scores()
+        return plan | {"suite": self.suite} if self.suite else plan
+
+    def _plan_of_the_scores(self) -> dict[str, Any]:
+        scores = self.scores
+        suite = {
+            "name": str(scores["suite"].iloc[0]) if len(scores) else self.results.name,
+            "datasets": [{"name": name} for name in dict.fromkeys(scores["dataset"])],
+            "methods": [{"name": name} for name in dict.fromkeys(card["method"] for card in self.cards)],
+        }
+        return {"suite": suite, "runs": [], "evaluations": [], "skipped": None, "unavailable": {}}
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """`scores.parquet`."""
+        from contrastseg.evaluation.collect import read_table
+
+        return read_table(self.results / "scores.parquet")
+
+    @cached_property
+    def cards(self) -> list[dict[str, Any]]:
+        """The `run.json` of the runs."""
+        path = self.results / "cards.json"
+        if not self.whole and not path.is_file():
+            return []
+        cards: list[dict[str, Any]] = read_json(existing(path, "run cards", "run `contrastseg collect` first"))
+        return cards
+
+    @property
+    def skipped(self) -> list[dict[str, Any]] | None:
+        """The pairs that do not apply; None where nobody knows."""
+        skipped: list[dict[str, Any]] | None = self.plan["skipped"]
+        return skipped
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The data sets that were there."""
+        return [entry["name"] for entry in self.plan["suite"]["datasets"] if entry["name"] not in self.unavailable]
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The data sets that were not, with the reason."""
+        unavailable: dict[str, str] = self.plan["unavailable"]
+        return unavailable
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A CSV of `compare`, text as text."""
+        import pandas as pd
+
+        path = existing(self.results / name, "summary of the scores", "run `contrastseg compare` first")
+        columns = pd.read_csv(path, nrows=0).columns
+        text = {name: str for name in columns if name in _TEXT}
+        numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+
+    @property
+    def infos(self) -> list[dict[str, Any]]:
+        """The `dataset.json` of the entries."""
+        return self._of_entries("infos", "prepared/{}/dataset.json", "prepared data set", "contrastseg prepare")
+
+    @property
+    def facts(self) -> Facts:
+        """What tables and figures say of splits and suite."""
+        from contrastseg.report.facts import gather_facts
+
+        splits = self._of_entries("splits", "splits/{}.json", "split", "contrastseg split")
+        return gather_facts(self.plan["suite"], splits)
+
+    def _of_entries(self, kept: str, place: str, what: str, command: str) -> list[dict[str, Any]]:
+        """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
+        path = self.results / "data.json"
+        copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
+        found = []
+        for entry in self.entries:
+            file = self.resources / place.format(entry)
+            if file.is_file():
+                found.append(read_json(file))
+            elif entry in copies:
+                found.append(copies[entry])
+            elif self.whole:
+                existing(file, what, f"run `{command}` first")
+        return found
+
+    def data_copy(self) -> dict[str, Any]:
+        """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
+        splits = self._of_entries("splits", "splits/{}.json", "split", "contrastseg split")
+        parts = ("train", "val", "test")
+        trimmed = [
+            {name: split.get(name) for name in _OF_A_SPLIT}
+            | {"folds": [{part: fold.get(part, []) for part in parts} for fold in split.get("folds", [])[:1]]}
+            for split in splits
+        ]
+        return {"infos": self.infos, "splits": trimmed}
+
+    @property
+    def prepared(self) -> dict[str, Path]:
+        """Folder of the prepared data by entry."""
+        return {entry: self.resources / "prepared" / entry for entry in self.entries}
+
+    @cached_property
+    def folders(self) -> dict[str, Path]:
+        """Folder of each run by `runs.run_key`."""
+        from contrastseg.report.runs import run_key
+
+        return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
+
+    def logs(self) -> dict[str, pd.DataFrame]:
+        """`log.csv` of each run."""
+        import pandas as pd
+
+        return {
+            key: pd.read_csv(of_run(folder / "log.csv"))
+            for key, folder in self.folders.items()
+            if self.whole or (folder / "log.csv").is_file()
+        }
+
+
+def of_run(path: Path) -> Path:
+    """The file of a run of the plan.
+
+    Raises:
+        ContrastsegError: It is not there.
+    """
+    return existing(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")

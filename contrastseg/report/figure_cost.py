@@ -1,0 +1,139 @@
+"""What a score costs: training time, parameters or memory against the mean score, with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, zip_longest
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from contrastseg.report.figure_labels import label_points
+from contrastseg.report.figure_layout import Pair, Sheet, note, shown_budgets
+from contrastseg.report.figure_scores import panel_title, styles_of
+from contrastseg.report.figure_source import FigureSource
+from contrastseg.report.figure_style import NEUTRAL, empty_figure
+from contrastseg.report.figure_text import SMALL, distinct
+from contrastseg.report.naming import budget_title, higher_is_better, metric_title
+from contrastseg.report.settings import FigureSettings
+from contrastseg.report.table_model import records
+
+Cost = Literal["seconds", "parameters", "memory"]
+TITLES: dict[Cost, str] = {
+    "seconds": "training time of a run [s]",
+    "parameters": "parameters [million]",
+    "memory": "peak memory of a run [GiB]",
+}
+_MOST_PANELS, _TALL, _TITLE, _AXIS = 8, 2.1, 0.42, 0.42
+
+
+def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
+    """Mean score against cost, one panel per data set and label budget; the Pareto front is a line.
+
+    Args:
+        source: Summary and run cards, and titles, order, provenance.
+        settings: The cost, the metric and the width.
+    """
+    material, summary = source.material, source.material.summary
+    costs, devices = costs_of(material.cards, settings.cost)
+    if len(summary):
+        chosen = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
+        keys = zip(*(chosen[name].astype(str) for name in ("dataset", "labels", "method", "variant")), strict=True)
+        summary = chosen.assign(cost=[costs.get(key, np.nan) for key in keys]).dropna(subset=["cost", "mean"])
+    if not len(summary):
+        return empty_figure(settings.width, f"No run says its {settings.cost}, or no {settings.metric} was scored.")
+    places = material.places(summary)
+    styles = styles_of(summary, material)
+    most = max(1, _MOST_PANELS // len(places))
+    panels = [
+        (key, labels, part[part["labels"] == labels])
+        for key, part in places
+        for labels in shown_budgets(part, settings, most)
+    ]
+    left_out = len(panels) < sum(part["labels"].nunique() for _, part in places)
+    across = min(2, len(panels))
+    line = _TITLE + _TALL + _AXIS
+    pitch = settings.width / across
+    sheet = Sheet(settings.width, -(-len(panels) // across) * line + 0.45)
+    names = dict(zip(styles, distinct([material.label(*pair).plain for pair in styles], 1.25, SMALL), strict=True))
+    better = higher_is_better(settings.metric) is not False
+    mixed = False
+    for at, (key, labels, part) in enumerate(panels):
+        down, column = divmod(at, across)
+        ax = sheet.axes(column * pitch + 0.55, down * line + _TITLE, pitch - 0.65, _TALL)
+        here = devices.get((key[0], labels), set())
+        comparable = settings.cost == "parameters" or len(here) <= 1
+        mixed |= not comparable
+        points = {(str(row.method), str(row.variant)): (float(row.cost), float(row.mean)) for row in records(part)}
+        front = pareto_front(points, better) if comparable else []
+        steps = _steps([points[pair] for pair in front])
+        ax.plot([x for x, _ in steps], [y for _, y in steps], color=NEUTRAL, linewidth=0.9, zorder=1)
+        for pair, (x, y) in points.items():
+            ax.plot([x], [y], zorder=3, **styles[pair].point)
+        costs_here = [x for x, _ in points.values()]
+        if min(costs_here) > 0 and max(costs_here) > 15 * min(costs_here):
+            ax.set_xscale("log")
+        ax.margins(x=0.14, y=0.14)
+        title = f"{material.block_title(*key)} · {budget_title(labels, material.labelled(key[0], labels))}"
+        ax.set_title(panel_title(title, pitch - 0.65))
+        ax.set_xlabel(TITLES[settings.cost], labelpad=2)
+        ax.set_ylabel(metric_title(settings.metric, str(part["unit"].iloc[0])), labelpad=2)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace(",", " "))
+        ax.grid()
+        label_points(ax, [(names[pair], points[pair], pair in front) for pair in points], steps)
+    note(sheet, _note(settings.cost, left_out, mixed), above=0.04)
+    return sheet.figure
+
+
+def _steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners of the front: at a cost between two methods the cheaper one's score is what can be had."""
+    corners = [(after[0], before[1]) for before, after in pairwise(front)]
+    return [corner for pair in zip_longest(front, corners) for corner in pair if corner is not None]
+
+
+def _note(cost: Cost, left_out: bool, mixed: bool) -> str:
+    parts = ["Line and bold names: Pareto front, nobody is both cheaper and better."]
+    if cost == "seconds":
+        parts.append("Pre-training stages are not counted.")
+    if mixed:
+        parts.append("Panels without a line: the runs stem from unlike hardware and their costs do not compare.")
+    if left_out:
+        parts.append("Not every label budget is drawn.")
+    return " ".join(parts)
+
+
+def costs_of(
+    cards: Sequence[Mapping[str, Any]], cost: Cost
+) -> tuple[dict[tuple[str, str, str, str], float], dict[tuple[str, str], set[str]]]:
+    """The median cost over the runs by (data set, labels, method, variant); the devices by (data set, labels)."""
+    read = {
+        "seconds": ("wall_s", 1.0),
+        "parameters": ("parameters", 1e-6),
+        "memory": ("peak_memory_bytes", 2.0**-30),
+    }
+    name, factor = read[cost]
+    found: dict[tuple[str, str, str, str], list[float]] = {}
+    devices: dict[tuple[str, str], set[str]] = {}
+    for card in cards:
+        if card.get(name) is None:
+            continue
+        dataset, labels, method, variant = (str(card[axis]) for axis in ("dataset", "labels", "method", "variant"))
+        found.setdefault((dataset, labels, method, variant), []).append(float(card[name]) * factor)
+        hardware = card.get("hardware") or {}
+        devices.setdefault((dataset, labels), set()).add(
+            str(hardware.get("cpu") if hardware.get("device") == "cpu" else hardware.get("device"))
+        )
+    return {key: float(np.median(values)) for key, values in found.items()}, devices
+
+
+def pareto_front(points: Mapping[Pair, tuple[float, float]], higher: bool = True) -> list[Pair]:
+    """Those whom nobody beats: no other is at most as costly and better, or cheaper and as good; by cost."""
+    sign = 1 if higher else -1
+    front: list[Pair] = []
+    best = -np.inf
+    for pair, (_, score) in sorted(points.items(), key=lambda item: (item[1][0], -sign * item[1][1])):
+        if sign * score > best:
+            front.append(pair)
+            best = sign * score
+    return front

@@ -1,0 +1,139 @@
+"""What the page says of data sets, methods and runs, as plain values for its template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contrastseg.report import notes
+from contrastseg.report.facts import Facts
+from contrastseg.report.naming import budget_title, in_order, provenances
+from contrastseg.report.runs import run_key
+from contrastseg.report.table_model import Material
+
+
+def dataset_cards(material: Material) -> list[dict[str, Any]]:
+    """The data cards; a data set that was scored and whose card was left behind says so."""
+    known = [str(info.get("entry")) for info in material.infos]
+    scored = dict.fromkeys(material.summary["dataset"].astype(str)) if len(material.summary) else {}
+    absent = in_order([name for name in scored if name not in known], material.facts.datasets)
+    left = "left behind where the data was prepared"
+    return [
+        *(_dataset_card(info, material.facts) for info in material.infos),
+        *({"title": name, "entry": name, "lines": [("Data card", left)]} for name in absent),
+    ]
+
+
+def _dataset_card(info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """One data card: its title and the lines under it."""
+    entry = facts.entry(str(info.get("entry", "")))
+    split = f"{entry.split_name} ({entry.split_hash})" if entry.split_hash else ""
+    present = ", ".join(f"{count} {part}" for part, count in entry.present.items() if count)
+    lines = {
+        "Data set": info.get("dataset"),
+        "Modality": info.get("modality"),
+        "Stored as": f"{info.get('spatial_dims')}D, channels {', '.join(map(str, info.get('channels') or ()))}",
+        "Classes": ", ".join(map(str, info.get("classes") or ())),
+        "Distances in": info.get("unit"),
+        "Split": f"{split}{': ' if split and present else ''}{present}",
+        "Split from": entry.split_source,
+        "Subset": entry.subset_note(),
+        "Preparation": _settings(info.get("preparation") or {}),
+        "Source": _settings(info.get("source") or {}),
+        "Licence": info.get("licence"),
+        "Citation": info.get("citation"),
+        "Notes": " ".join(map(str, info.get("notes") or ())),
+    }
+    return {
+        "title": str(info.get("title") or info.get("entry")),
+        "entry": str(info.get("entry")),
+        "lines": [(name, str(value)) for name, value in lines.items() if value],
+    }
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in values.items() if value not in (None, [], {}, ""))
+
+
+def method_cards(material: Material) -> list[dict[str, Any]]:
+    """One card per method, with the variants and the settings they ran with."""
+    known = provenances(material.cards)
+    runs = {str(run["method"]): run for run in reversed(material.cards)}
+    cards = []
+    for name in material.method_order(list(runs)):
+        card = runs[name].get("card") or {}
+        cards.append(
+            {
+                "label": material.label(name, "default"),
+                "provenance": known.get(name, "unknown"),
+                "title": str(card.get("title") or name),
+                "paper": str(card.get("paper") or ""),
+                "doi": str(card.get("doi") or ""),
+                "summary": str(card.get("summary") or ""),
+                "differs": [str(line) for line in card.get("differs") or ()],
+                "options": {str(key): str(value) for key, value in (card.get("options") or {}).items()},
+            }
+        )
+    return cards
+
+
+def skipped_pairs(material: Material) -> list[dict[str, str]]:
+    """The pairs of method and data that do not apply, each with its reason."""
+    return [
+        {
+            "dataset": material.dataset_title(str(item["dataset"])),
+            "method": material.label(str(item["method"]), str(item.get("variant") or "default")).plain,
+            "labels": budget_title(str(item["labels"])),
+            "reason": str(item["reason"]),
+        }
+        for item in material.skipped
+    ]
+
+
+def hole_lines(material: Material) -> list[str]:
+    """The predictions that are missing, by name."""
+    if not len(material.summary):
+        return []
+    means = material.summary[material.summary["class"] == "mean"]
+    return [
+        f"{material.dataset_title(dataset)}: {name}"
+        for (dataset, _, _), part in material.places(means)
+        for name in notes.holes(part, material)
+    ]
+
+
+def device(run: Mapping[str, Any]) -> str:
+    """What a run ran on."""
+    hardware = run.get("hardware") or {}
+    name = str(hardware.get("device") or "unknown device")
+    return f"{hardware.get('cpu') or 'CPU'}, {hardware.get('cpu_count', '?')} cores" if name == "cpu" else name
+
+
+def run_line(run: Mapping[str, Any], material: Material) -> dict[str, Any]:
+    """One line of the table of runs; numbers stay numbers, for sorting."""
+    return {
+        "key": run_key(run),
+        "label": material.label(str(run["method"]), str(run["variant"])),
+        "pair": (str(run["method"]), str(run["variant"])),
+        "dataset": str(run["dataset"]),
+        "labels": str(run["labels"]),
+        "run": f"draw {run['draw']}, fold {run['fold']}, seed {run['seed']}",
+        "device": device(run),
+        "precision": str(run.get("precision") or ""),
+        "steps": run.get("steps"),
+        "ms_per_step": None if run.get("seconds_per_step") is None else 1000 * float(run["seconds_per_step"]),
+        "wall_s": run.get("wall_s"),
+        "peak_mib": None if run.get("peak_memory_bytes") is None else float(run["peak_memory_bytes"]) / 2**20,
+        "parameters": run.get("parameters"),
+        "commit": str(run.get("git_commit") or "")[:12],
+        "fingerprint": str(run.get("fingerprint") or ""),
+    }
+
+
+def version_lines(cards: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Every version that occurs of each package, one line each."""
+    found: dict[str, dict[str, None]] = {}
+    for run in cards:
+        for name, version in (run.get("versions") or {}).items():
+            found.setdefault(str(name), {}).setdefault(str(version))
+    return [(name, ", ".join(versions)) for name, versions in sorted(found.items())]

@@ -1,0 +1,72 @@
+"""Cost against score: the front, the costs of runs, and names that do not lie upon each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from contrastseg.report.figure_cost import cost_scores, costs_of, pareto_front
+from contrastseg.report.figure_labels import label_points
+from contrastseg.report.figure_source import FigureSource
+from contrastseg.report.figure_style import drawing
+from contrastseg.report.settings import FigureSettings
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_front_is_whom_nobody_beats(higher):
+    rng = np.random.default_rng(3)
+    points = {(f"m{n}", "default"): (float(x), float(y)) for n, (x, y) in enumerate(rng.integers(0, 8, (30, 2)))}
+    sign = 1 if higher else -1
+
+    def beaten(one):
+        x, y = points[one]
+        return any(a <= x and sign * b >= sign * y and (a, b) != (x, y) for a, b in points.values())
+
+    best = {points[pair] for pair in points if not beaten(pair)}
+    front = pareto_front(points, higher)
+    assert {points[pair] for pair in front} == best
+    assert [points[pair] for pair in front] == sorted(points[pair] for pair in front)
+
+
+def test_a_cost_is_the_median_over_runs_and_names_its_device(world):
+    costs, devices = costs_of(world.cards, "seconds")
+    assert costs["organs", "r0.1", "pdcr", "default"] == 61.75
+    assert devices["organs", "r0.1"] == {"An invented CPU"}
+    assert costs_of(world.cards, "parameters")[0]["organs", "r0.1", "pdcr", "default"] == pytest.approx(0.123456)
+    assert costs_of([card | {"wall_s": None} for card in world.cards], "seconds") == ({}, {})
+
+
+def words(world, cards, **settings):
+    material = world.material
+    with drawing():
+        source = FigureSource(
+            type(material)(material.summary, material.comparisons, cards, (), (), material.facts), world.scores
+        )
+        figure = cost_scores(source, FigureSettings(name="f", kind="cost", **settings))
+    return figure, " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_times_of_unlike_hardware_have_no_front(world):
+    other = [card | {"hardware": {"device": "Another GPU"}} if card["seed"] else card for card in world.cards]
+    assert "do not compare" not in words(world, world.cards)[1]
+    figure, text = words(world, other)
+    assert "do not compare" in text
+    assert all(len(ax.lines[0].get_xdata()) == 0 for ax in figure.axes)
+    assert "do not compare" not in words(world, other, cost="parameters")[1]
+
+
+def test_names_do_not_lie_upon_each_other_nor_leave_the_frame():
+    rng = np.random.default_rng(5)
+    figure = Figure(figsize=(3.6, 2.6))
+    ax = figure.add_axes((0.15, 0.15, 0.8, 0.7))
+    points = rng.uniform(0.2, 0.8, (20, 2))
+    ax.plot(*points.T, "o")
+    ax.margins(0.14)
+    label_points(ax, [(f"method_{n} [P]", (x, y), False) for n, (x, y) in enumerate(points)])
+    boxes = [text.get_window_extent() for text in ax.texts]
+    overlaps = sum(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+    assert overlaps <= 2, "twenty names at random in a small panel: next to none touch"
+    frame = ax.get_window_extent()
+    assert all(frame.x0 - 2 < box.x0 and box.x1 < frame.x1 + 2 for box in boxes)

@@ -1,0 +1,115 @@
+"""Twenty methods, and names that would break or enter a figure: all text is inside, large enough, and only text."""
+
+from __future__ import annotations
+
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.axis import Tick
+from matplotlib.text import Text
+
+from contrastseg.report.figure_source import FigureSource
+from contrastseg.report.figure_style import drawing
+from contrastseg.report.figures import KINDS, make_figures
+from contrastseg.report.settings import FigureSettings, default_figures
+
+KIND_NAMES = [one.kind for one in default_figures()]
+HOSTILE = {
+    "supervised": "<script>alert(1)</script>",
+    "mean_teacher": "$x_1^{\\frac{$ & \"quoted\" 'name'",
+    "pdcr": "a_method_with_a_name_of_two_hundred_letters_" * 5,
+    "uafr": "Größe 方法 \u202e --> ]]> \x07",
+}
+
+
+def hostile(world):
+    """The same comparison, its methods, data sets and cases called what nobody should call them."""
+    for old, new in HOSTILE.items():
+        world = world.rename(old, new)
+    names = {"organs": "<img src=x onerror=alert(1)> $\\sum_$", "lesions": "long title of a data set " * 10}
+    infos = [info | {"title": names[info["entry"]]} for info in world.infos]
+    logs = {}
+    for key, log in world.logs.items():
+        dataset, method, rest = key.split("/", 2)
+        logs[f"{dataset}/{HOSTILE[method].replace('/', ' ')}/{rest}"] = log
+    return replace(world, infos=infos, logs=logs)
+
+
+@pytest.fixture
+def hostile_overlays(overlays_of):
+    case = "<b>case</b> $\\alpha$ \"'" + "c" * 200
+    return [replace(one, case=case) for one in overlays_of(list(HOSTILE.values()), ["organs", "lesions"])]
+
+
+def figure_of(world, kind, overlays):
+    source = FigureSource(world.material, world.scores, world.logs, overlays)
+    with drawing():
+        figure = KINDS[kind].draw(source, FigureSettings(name="f", kind=kind))
+        figure.draw_without_rendering()
+    return figure
+
+
+def check_texts(figure):
+    page = figure.bbox
+    # Ticks beyond the limits are objects too, though never drawn, so only the sizes of their numbers are looked at.
+    beside = {text for tick in figure.findobj(Tick) for text in (tick.label1, tick.label2)}
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    for text in texts:
+        assert text.get_fontsize() >= 7, text.get_text()
+        if text in beside:
+            continue
+        box = text.get_window_extent()
+        inside = (box.x0 > -2, box.y0 > -2, box.x1 < page.x1 + 2, box.y1 < page.y1 + 2)
+        assert all(inside), f"{text.get_text()!r} sticks out: {box.extents} of {page.extents}"
+    return texts
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_twenty_methods_are_all_named_in_a_readable_size(crowd, overlays_of, kind):
+    methods = crowd.facts.methods
+    figure = figure_of(crowd, kind, overlays_of(methods, ["one"]))
+    written = {text.get_text().split(" [")[0] for text in check_texts(figure)}
+    missing = [name for name in methods if name not in written]
+    assert not missing
+
+
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_hostile_names_stay_inside_the_figure(world, hostile_overlays, kind):
+    named = hostile(world)
+    check_texts(figure_of(named, kind, hostile_overlays))
+
+
+def test_hostile_names_are_no_markup(world, hostile_overlays, tmp_path):
+    named = hostile(world)
+    settings = [one.model_copy(update={"dpi": 50}) for one in default_figures()]
+    overlays = {"overlays": hostile_overlays}
+    data = named.scores, named.summary, named.cards, named.logs, overlays
+    make_figures(*data, settings, tmp_path, named.infos, named.facts)
+    for one in settings:
+        tags = {element.tag.split("}")[1] for element in ET.parse(tmp_path / f"{one.name}.svg").iter()}
+        assert tags <= {"svg", "metadata", "RDF", "Work", "type", "format"} | {
+            *("defs", "style", "g", "path", "use", "clipPath", "rect", "image"),
+        }
+
+
+def test_every_overlay_is_a_picture_of_its_own(crowd, overlays_of, tmp_path):
+    settings = [FigureSettings(name="overlays", kind="overlays", dpi=50)]
+    overlays = {"overlays": overlays_of(crowd.facts.methods, ["one"])}
+    data = crowd.scores, crowd.summary, crowd.cards, {}, overlays
+    make_figures(*data, settings, tmp_path, crowd.infos, crowd.facts)
+    assert (tmp_path / "overlays.svg").read_text().count("<image") == 3 * len(crowd.facts.methods)
+
+
+def test_a_crowd_is_drawn_in_seconds(crowd):
+    start = time.process_time()
+    figure_of(crowd, "label_ratio", ())
+    assert time.process_time() - start < 20
+
+
+def test_boxes_of_a_crowd_say_which_budgets_are_left_out(crowd):
+    words = " ".join(text.get_text() for text in figure_of(crowd, "box", ()).findobj(Text))
+    assert "Not drawn for every data set: 10 % labelled, 25 % labelled, 100 % labelled." in words
+    assert np.all([f"class {number}" in words for number in range(13)])
