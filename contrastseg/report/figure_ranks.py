@@ -79,7 +79,7 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
         _ranks(ax, diagram, styles, material)
         power = 100 * diagram_power(len(diagram.datasets), len(diagram.methods), material.facts.alpha)
         hopeless = "nothing can be told apart" if diagram.critical.hopeless else f"power at 1 SD {power:.0f} %"
-        over = f"over {len(diagram.datasets)} data sets ({hopeless})"
+        over = f"over {len(diagram.datasets)} data sets\n({hopeless})"
         ax.set_xlabel(f"mean rank by {metric_title(settings.metric)} {over}")
     return figure
 
