@@ -22,10 +22,23 @@ def inline_svg(path: Path, name: str, description: str) -> Markup:
         description: What it shows, for those who do not see it.
     """
     text = _NOISE.sub("", path.read_text(encoding="utf-8")).strip()
-    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = _with_own_ids(text, name)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = text.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
     for _ in range(2):
         text = _SIZE.sub(r"\1", text, count=1)
     return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1))
+
+
+def _with_own_ids(text: str, name: str) -> str:
+    """Every id with its prefix, once: Matplotlib names two equal images alike."""
+    seen: set[str] = set()
+
+    def own(match: re.Match[str]) -> str:
+        if match[1] in seen:
+            return ""
+        seen.add(match[1])
+        return f' id="{name}-{match[1]}"'
+
+    return re.sub(r'\sid="([^"]*)"', own, text)
