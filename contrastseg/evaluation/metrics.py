@@ -75,7 +75,7 @@ def score_case(
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
     # A boolean mask is a label map of one class.
-    prediction, reference = (part.astype(np.uint8) if part.dtype == bool else part for part in (prediction, reference))
+    prediction, reference = (part.view(np.uint8) if part.dtype == bool else part for part in (prediction, reference))
     steps = spacing if rule.spacing else None
     diagonal = image_diagonal(reference.shape, steps)
     scale = np.ones(reference.ndim) if steps is None else np.asarray(steps, dtype=float)
@@ -88,14 +88,16 @@ def score_case(
         if unknown.any():
             prediction, reference = (np.where(unknown, 0, part) for part in (prediction, reference))
     counts = confusion(prediction, reference, max(labels, default=0) + 1, ignore=None)
-    boxes = [find_objects(part) for part in (prediction, reference)] if SURFACE_METRICS.intersection(names) else []
+    measured = bool(SURFACE_METRICS.intersection(names))
+    # A single class fills the box around all foreground: only where there are more is each looked for.
+    boxes = [find_objects(part) for part in (prediction, reference)] if measured and len(counts) > 2 else []
 
     scores = []
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
         reach = tolerance if isinstance(tolerance, int | float) else tolerance[label]
-        if boxes and tally.outcome == "scored":
-            joint = _joint(boxes[0][label - 1], boxes[1][label - 1])
+        if measured and tally.outcome == "scored":
+            joint = _joint(boxes[0][label - 1], boxes[1][label - 1]) if boxes else ...
             masks = prediction[joint] == label, reference[joint] == label
         else:
             masks = None
@@ -173,12 +175,14 @@ def _value(
 
 def _foreground_box(prediction: NDArray, reference: NDArray) -> Box:
     """The smallest box around everything that is not background in either array; one voxel where there is nothing."""
-    foreground = (prediction != 0) | (reference != 0)
+    foreground = prediction != 0
+    foreground |= reference != 0
     box = []
     for axis in range(foreground.ndim):
-        others = tuple(other for other in range(foreground.ndim) if other != axis)
-        filled = np.flatnonzero(foreground.any(axis=others))
+        # Of what is left of the volume, a projection: each axis after the first looks at one dimension less.
+        filled = np.flatnonzero(foreground.any(axis=tuple(range(1, foreground.ndim))))
         box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 1))
+        foreground = foreground.any(axis=0)
     return tuple(box)
 
 
