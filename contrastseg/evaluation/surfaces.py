@@ -50,19 +50,32 @@ def border(mask: NDArray) -> NDArray:
     return mask & ~inner
 
 
-def surface_distances(prediction: NDArray, reference: NDArray, spacing: NDArray) -> SurfaceDistances:
-    """Both directed sets of Euclidean distances between the borders of two masks that are not empty.
+class Borders:
+    """The borders of two masks that are not empty, and the distances between them at one or more spacings."""
 
-    Args:
-        prediction: Boolean, (*spatial), already cropped to the joint box of both masks.
-        reference: Boolean, same shape.
-        spacing: (ndim,), in array order.
-    """
-    borders = border(prediction), border(reference)
-    return SurfaceDistances(
-        to_reference=_directed(borders[0], borders[1], spacing),
-        to_prediction=_directed(borders[1], borders[0], spacing),
-    )
+    def __init__(self, prediction: NDArray, reference: NDArray) -> None:
+        """Find the borders.
+
+        Args:
+            prediction: Boolean, (*spatial), already cropped to the joint box of both masks.
+            reference: Boolean, same shape.
+        """
+        self._prediction, self._reference = border(prediction), border(reference)
+        self._found: dict[tuple[float, ...], SurfaceDistances] = {}
+
+    def distances(self, spacing: NDArray) -> SurfaceDistances:
+        """Both directed sets of Euclidean distances; the second time at a spacing it is a look-up.
+
+        Args:
+            spacing: (ndim,), in array order.
+        """
+        key = tuple(spacing.tolist())
+        if key not in self._found:
+            self._found[key] = SurfaceDistances(
+                to_reference=_directed(self._prediction, self._reference, spacing),
+                to_prediction=_directed(self._reference, self._prediction, spacing),
+            )
+        return self._found[key]
 
 
 def _directed(source: NDArray, target: NDArray, spacing: NDArray) -> NDArray:
@@ -117,7 +130,7 @@ def _looked_up(points: NDArray, target: NDArray, spacing: NDArray) -> tuple[NDAr
 
 
 def _neighbours(shape: tuple[int, ...], spacing: NDArray) -> tuple[NDArray, NDArray]:
-    """Every step (N, ndim) to a voxel within a radius that holds about `_NEIGHBOURS`, and its length (N,), ascending."""
+    """Steps (N, ndim) to all voxels within a radius that holds about `_NEIGHBOURS`; their lengths (N,), ascending."""
     ball = {1: 2.0, 2: math.pi, 3: 4 / 3 * math.pi}[len(shape)]
     radius = float((_NEIGHBOURS * spacing.prod() / ball) ** (1 / len(shape)))
     reach = [min(int(radius / step), size - 1) for size, step in zip(shape, spacing, strict=True)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
+from scipy.spatial.distance import cdist
 
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation import surfaces
@@ -97,15 +98,47 @@ def test_border_is_what_erosion_takes_away(mask: NDArray) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(pairs())
-def test_tree_and_transform_give_the_same_distances(pair: tuple[NDArray, NDArray, tuple[float, ...]]) -> None:
+@pytest.mark.parametrize(
+    "way",
+    [{"_NEIGHBOURS": 0, "_EDT_PER_VOXEL": math.inf}, {"_NEIGHBOURS": 0, "_EDT_PER_VOXEL": 0.0}, {"_PER_LOOK_UP": 0.0}],
+    ids=["tree", "transform", "look-ups first"],
+)
+def test_every_way_gives_the_distances_of_all_pairs(
+    way: dict[str, float], pair: tuple[NDArray, NDArray, tuple[float, ...]]
+) -> None:
     first, second, spacing = pair
-    found = []
-    for cost in (0.0, math.inf):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(surfaces, "_EDT_PER_VOXEL", cost)
-            both = surfaces.surface_distances(first, second, np.array(spacing))
-        found.append(np.concatenate([np.sort(both.to_reference), np.sort(both.to_prediction)]))
-    assert found[0] == pytest.approx(found[1], abs=1e-9)
+    points = [np.argwhere(surfaces.border(mask)) * spacing for mask in (first, second)]
+    between = cdist(*points)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in way.items():
+            patch.setattr(surfaces, name, value)
+        found = surfaces.Borders(first, second).distances(np.array(spacing))
+    assert np.sort(found.to_reference) == pytest.approx(np.sort(between.min(axis=1)), abs=1e-9)
+    assert np.sort(found.to_prediction) == pytest.approx(np.sort(between.min(axis=0)), abs=1e-9)
+
+
+def test_the_way_is_chosen_by_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near borders need no search; few far queries take the tree; very many in a small box the transform."""
+    taken = []
+    for name in ("cKDTree", "distance_transform_edt"):
+        kept = getattr(surfaces, name)
+        monkeypatch.setattr(
+            surfaces, name, lambda *a, kept=kept, name=name, **k: (taken.append(name), kept(*a, **k))[1]
+        )
+    near, far = np.zeros((2, 60, 60, 60), bool)
+    near[10:20, 10:20, 10:20] = far[50:58, 50:58, 50:58] = True
+    everywhere = np.ones((60, 60), bool)
+    for masks, expected in (
+        ((near, np.roll(near, 1, 0)), []),
+        ((near, far), ["cKDTree"]),
+        (
+            (np.indices((60, 60)).sum(0) % 2 == 0, everywhere & (np.arange(60) > 58)),
+            ["cKDTree", "distance_transform_edt"],
+        ),
+    ):
+        taken.clear()
+        surfaces.Borders(*masks).distances(np.ones(masks[0].ndim))
+        assert sorted(set(taken)) == expected
 
 
 @settings(max_examples=60, deadline=None)
