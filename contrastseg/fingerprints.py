@@ -34,9 +34,9 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "score": ("contrastseg.evaluation.scoring",),
     "collect": ("contrastseg.evaluation.collect",),
     "compare": ("contrastseg.evaluation.statistics",),
-    "tabulate": ("contrastseg.report.tables",),
-    "plot": ("contrastseg.report.figures",),
-    "report": ("contrastseg.report.*",),
+    "tabulate": ("contrastseg.report.tables", "contrastseg.evaluation.convention_ranks"),
+    "plot": ("contrastseg.report.figures", "contrastseg.evaluation.convention_ranks"),
+    "report": ("contrastseg.report.*", "contrastseg.evaluation.convention_ranks"),
 }
 
 

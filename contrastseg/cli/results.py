@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from contrastseg.report.facts import Facts
+    from contrastseg.report.settings import FigureSettings, TableSettings
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 # What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
@@ -21,12 +22,17 @@ _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant",
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction"}
 
 
-def collect(results: Path = RESULTS) -> None:
+def collect(
+    results: Path = RESULTS,
+    conventions: bool = typer.Option(
+        False, "--conventions", help="The scores by convention instead, into conventions.parquet."
+    ),
+) -> None:
     """Put the scores of all runs of the plan into one table, and their run cards into one file.
 
     Example: `contrastseg collect --results results/demo`
     """
-    from contrastseg.evaluation.collect import AXES, write_table
+    from contrastseg.evaluation.collect import AXES, COLUMNS, CONVENTION_COLUMNS, write_table
     from contrastseg.evaluation.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
 
@@ -36,11 +42,14 @@ def collect(results: Path = RESULTS) -> None:
     for item in plan["evaluations"]:
         card = cards[item["folder"]]
         axes = {**card, **item, "split": card["split_name"], "labelled_patients": card["labelled_count"]}
-        path = results / item["folder"] / "scores" / item["evaluated_on"] / f"{item['checkpoint']}.csv"
+        name = f"{item['checkpoint']}.conventions.csv" if conventions else f"{item['checkpoint']}.csv"
+        path = results / item["folder"] / "scores" / item["evaluated_on"] / name
         rows.append(({name: axes[name] for name in AXES}, path))
-    write_table(collect_scores(rows), results / "scores.parquet")
-    write_json(results / "cards.json", list(cards.values()))
-    typer.echo(str(results / "scores.parquet"))
+    table = results / ("conventions.parquet" if conventions else "scores.parquet")
+    write_table(collect_scores(rows, CONVENTION_COLUMNS if conventions else COLUMNS), table)
+    if not conventions:
+        write_json(results / "cards.json", list(cards.values()))
+    typer.echo(str(table))
 
 
 def compare(
@@ -81,11 +90,13 @@ def tabulate(
     from contrastseg.report.settings import TableSettings, default_tables
     from contrastseg.report.tables import make_tables
 
-    settings = default_tables() if config is None else [validated(TableSettings, read_config(config))]
     plan = _plan(results)
+    usual = default_tables(_several_conventions(plan))
+    settings = usual if config is None else [validated(TableSettings, read_config(config))]
     frames = _frame(results / "summary.csv"), _frame(results / "comparisons.csv")
     material = _cards(results), _infos(plan, resources), plan["skipped"]
-    for path in make_tables(*frames, *material, settings, _facts(plan, resources), results / "tables"):
+    ranks = _ranks(plan, results, settings)
+    for path in make_tables(*frames, *material, settings, _facts(plan, resources), results / "tables", ranks):
         typer.echo(str(path))
 
 
@@ -106,8 +117,9 @@ def plot(
     from contrastseg.report.runs import run_key
     from contrastseg.report.settings import FigureSettings, default_figures
 
-    settings = default_figures() if config is None else [validated(FigureSettings, read_config(config))]
     plan = _plan(results)
+    usual = default_figures(_several_conventions(plan))
+    settings = usual if config is None else [validated(FigureSettings, read_config(config))]
     folders = {run_key(run): results / run["folder"] for run in plan["runs"]}
     logs = {}
     if any(figure.kind == "learning_curves" for figure in settings):
@@ -117,7 +129,8 @@ def plot(
     overlays = load_overlays(scores, prepared, folders, settings)
     summary, infos, facts = _frame(results / "summary.csv"), _infos(plan, resources), _facts(plan, resources)
     cards, folder = _cards(results), results / "figures"
-    for path in make_figures(scores, summary, cards, logs, overlays, settings, folder, infos, facts):
+    ranks = _ranks(plan, results, settings)
+    for path in make_figures(scores, summary, cards, logs, overlays, settings, folder, infos, facts, ranks):
         typer.echo(str(path))
 
 
@@ -133,14 +146,16 @@ def report(
     from contrastseg.report.page import make_report
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
-    given = read_config(config)
-    tables = [validated(TableSettings, item) for item in given.get("tables", [])] if given else default_tables()
-    figures = [validated(FigureSettings, item) for item in given.get("figures", [])] if given else default_figures()
-    plan = _plan(results)
+    given, plan = read_config(config), _plan(results)
+    several = _several_conventions(plan)
+    tables = [validated(TableSettings, item) for item in given.get("tables", [])] if given else default_tables(several)
+    drawn = [validated(FigureSettings, item) for item in given.get("figures", [])]
+    figures = drawn if given else default_figures(several)
     frames = _frame(results / "summary.csv"), _frame(results / "comparisons.csv")
     material = _cards(results), _infos(plan, resources), plan["skipped"]
     facts, page = _facts(plan, resources), results / "report.html"
-    typer.echo(str(make_report(*frames, *material, tables, figures, results / "figures", facts, page)))
+    ranks = _ranks(plan, results, tables)
+    typer.echo(str(make_report(*frames, *material, tables, figures, results / "figures", facts, page, ranks)))
 
 
 def _plan(results: Path) -> dict[str, Any]:
@@ -175,6 +190,25 @@ def _frame(path: Path) -> pd.DataFrame:
     text = {name: str for name in columns if name in _TEXT}
     numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+
+
+def _several_conventions(plan: dict[str, Any]) -> bool:
+    return bool(plan["suite"]["evaluation"].get("also_conventions"))
+
+
+def _ranks(plan: dict[str, Any], results: Path, drawings: Sequence[TableSettings | FigureSettings]) -> pd.DataFrame:
+    """Ranks by convention, where a table or a figure shows them; else nothing."""
+    import pandas as pd
+
+    if not any(drawing.kind == "conventions" for drawing in drawings):
+        return pd.DataFrame()
+    from contrastseg.evaluation.collect import CONVENTION_COLUMNS, read_table
+    from contrastseg.evaluation.convention_ranks import convention_ranks
+
+    path = existing(
+        results / "conventions.parquet", "scores by convention", "run `contrastseg collect --conventions` first"
+    )
+    return convention_ranks(read_table(path, CONVENTION_COLUMNS), plan["suite"]["evaluation"]["convention"])
 
 
 def _entries(plan: dict[str, Any]) -> Sequence[str]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
+from contrastseg.report.figure_conventions import convention_ranks_figure
 from contrastseg.report.figure_curves import learning_curves
 from contrastseg.report.figure_overlays import overlay_grid
 from contrastseg.report.figure_scores import box_plots, label_ratio
@@ -29,6 +30,8 @@ CAPTIONS = {
     "overlays": "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
     "draw, fold and seed). Of volumes the slice with the largest reference area. "
     "Cropped to all that is reference or prediction. Line: reference.",
+    "conventions": "Rank of each method by its mean, the same predictions scored under each convention: where lines "
+    "cross, the convention alone made the difference. Ties are set apart; methods with missing predictions have none.",
 }
 
 
@@ -42,6 +45,7 @@ def make_figures(
     folder: str | Path,
     infos: Sequence[Mapping[str, Any]] = (),
     facts: Facts | None = None,
+    conventions: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write `<name>.svg` and `<name>.png` of every figure into `folder`; the same input gives the same bytes.
 
@@ -55,12 +59,14 @@ def make_figures(
         folder: Where the files go.
         infos: The `dataset.json` of the entries, for titles and the order of classes.
         facts: The suite's order of methods and its reference.
+        conventions: Ranks by convention (`evaluation.convention_ranks`), where a suite scores by several.
 
     Returns:
         The files written.
     """
     empty = pd.DataFrame()
-    material = Material(summary, empty, cards, infos, (), facts or Facts("suite"))
+    ranks = empty if conventions is None else conventions
+    material = Material(summary, empty, cards, infos, (), facts or Facts("suite"), ranks)
     written = []
     for one in settings:
         base = Path(folder) / one.name
@@ -89,6 +95,8 @@ def _draw(
             return label_ratio(_chosen(material.summary, settings), material, settings)
         case "box":
             return box_plots(_chosen(scores, settings), material, settings)
+        case "conventions":
+            return convention_ranks_figure(_chosen(material.conventions, settings), material, settings)
         case "learning_curves":
             return learning_curves(logs, material, settings)
         case "overlays":

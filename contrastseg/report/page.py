@@ -47,6 +47,7 @@ def make_report(
     figures_folder: str | Path,
     facts: Facts,
     path: str | Path,
+    conventions: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report.
 
@@ -61,11 +62,13 @@ def make_report(
         figures_folder: Where `make_figures` wrote them.
         facts: Splits, subsets, convention and order (`facts.gather_facts`).
         path: The file to write.
+        conventions: Ranks by convention (`evaluation.convention_ranks`), where a suite scores by several.
 
     Returns:
         The file written.
     """
-    material = Material(summary, comparisons, cards, infos, skipped, facts)
+    ranks = pd.DataFrame() if conventions is None else conventions
+    material = Material(summary, comparisons, cards, infos, skipped, facts, ranks)
     built = build_tables(material, tables)
     headline = next((table for table in built if table.kind == "main"), built[0] if built else None)
     environment = Environment(

@@ -15,7 +15,7 @@ class TableSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["main", "classes", "comparison"] = "main"
+    kind: Literal["main", "classes", "comparison", "conventions"] = "main"
     caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
     metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
@@ -32,9 +32,11 @@ class FigureSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["label_ratio", "box", "learning_curves", "overlays"]
+    kind: Literal["label_ratio", "box", "learning_curves", "overlays", "conventions"]
     caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
-    metric: str = Field("dice", description="What is drawn (label_ratio, box) or what ranks the cases (overlays)")
+    metric: str = Field(
+        "dice", description="What is drawn (label_ratio, box, conventions) or what ranks the cases (overlays)"
+    )
     columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods")
@@ -44,20 +46,27 @@ class FigureSettings(BaseModel):
     dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
 
 
-def default_tables() -> list[TableSettings]:
-    """The tables of a suite that names none."""
+def default_tables(conventions: bool = False) -> list[TableSettings]:
+    """The tables of a suite that names none; one more where it scores by several conventions."""
+    more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])]
     return [
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
         TableSettings(name="classes", kind="classes", metrics=["dice"]),
+        *(more if conventions else ()),
     ]
 
 
-def default_figures() -> list[FigureSettings]:
-    """The figures of a suite that names none."""
+def default_figures(conventions: bool = False) -> list[FigureSettings]:
+    """The figures of a suite that names none; two more where it scores by several conventions."""
+    more = [
+        FigureSettings(name="conventions_dice", kind="conventions", metric="dice"),
+        FigureSettings(name="conventions_hd95", kind="conventions", metric="hd95"),
+    ]
     return [
         FigureSettings(name="label_ratio", kind="label_ratio"),
         FigureSettings(name="box", kind="box"),
         FigureSettings(name="learning_curves", kind="learning_curves"),
         FigureSettings(name="overlays", kind="overlays"),
+        *(more if conventions else ()),
     ]

@@ -95,6 +95,7 @@ class Material:
     infos: Sequence[Mapping[str, Any]]
     skipped: Sequence[Mapping[str, Any]]
     facts: Facts
+    conventions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def label(self, method: str, variant: str) -> MethodLabel:
         """The label of a method with its provenance mark."""
@@ -133,6 +134,7 @@ class Material:
             self,
             summary=keep(self.summary, wanted),
             comparisons=keep(self.comparisons, wanted),
+            conventions=keep(self.conventions, wanted),
             skipped=[
                 item
                 for item in self.skipped

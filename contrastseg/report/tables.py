@@ -13,6 +13,7 @@ import pandas as pd
 from contrastseg.files import write_text
 from contrastseg.report import notes
 from contrastseg.report.comparison_table import comparison_blocks
+from contrastseg.report.convention_table import convention_blocks
 from contrastseg.report.facts import Facts
 from contrastseg.report.naming import (
     VERDICTS,
@@ -34,6 +35,7 @@ CAPTIONS = {
     "main": "Mean over patients of each method at each label budget.",
     "classes": "Mean over patients per class.",
     "comparison": "Paired comparison of each method with the reference, patient by patient.",
+    "conventions": "What the scoring convention alone does to the ranking: the same predictions under each convention.",
 }
 
 
@@ -46,6 +48,7 @@ def make_tables(
     settings: Sequence[TableSettings],
     facts: Facts,
     folder: str | Path,
+    conventions: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write `<name>.csv`, `<name>.md` and `<name>.tex` of every table into `folder`.
 
@@ -58,11 +61,13 @@ def make_tables(
         settings: The tables wanted.
         facts: Splits, subsets, convention and the order of the methods (`facts.gather_facts`).
         folder: Where the files go.
+        conventions: Ranks by convention (`evaluation.convention_ranks`), where a suite scores by several.
 
     Returns:
         The files written.
     """
-    material = Material(summary, comparisons, cards, infos, skipped, facts)
+    ranks = pd.DataFrame() if conventions is None else conventions
+    material = Material(summary, comparisons, cards, infos, skipped, facts, ranks)
     written = []
     for table in build_tables(material, settings):
         base = Path(folder) / table.name
@@ -83,10 +88,13 @@ def build_tables(material: Material, settings: Sequence[TableSettings]) -> list[
 
 
 def _build(material: Material, settings: TableSettings) -> Table:
-    blocks = {"main": _main_blocks, "classes": _class_blocks, "comparison": comparison_blocks}[settings.kind](
-        material, settings
-    )
-    tidy = material.comparisons if settings.kind == "comparison" else _tidy(material, settings)
+    blocks = {
+        "main": _main_blocks,
+        "classes": _class_blocks,
+        "comparison": comparison_blocks,
+        "conventions": convention_blocks,
+    }[settings.kind](material, settings)
+    tidy = _tidy(material, settings)
     return Table(
         name=settings.name,
         kind=settings.kind,
@@ -269,6 +277,10 @@ def _rows_of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _tidy(material: Material, settings: TableSettings) -> pd.DataFrame:
     wanted: dict[str, Sequence[str] | None] = {"metric": settings.metrics}
+    if settings.kind == "comparison":
+        return material.comparisons
+    if settings.kind == "conventions":
+        return keep(material.conventions, wanted)
     frame = keep(material.summary, wanted)
     return _rows_of(frame, "mean") if settings.kind == "main" else frame
 
@@ -293,5 +305,6 @@ def _with_provenance(frame: pd.DataFrame, material: Material) -> pd.DataFrame:
     frame["evaluated_split_name"] = [entry.split_name for entry in tested]
     frame["evaluated_split_hash"] = [entry.split_hash for entry in tested]
     frame["subset"] = [entry.subset_note() or "" for entry in entries]
-    frame["convention"] = material.facts.convention
+    if "convention" not in frame:
+        frame["convention"] = material.facts.convention
     return frame

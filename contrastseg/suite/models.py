@@ -223,6 +223,15 @@ class Suite(_Strict):
     figures: list[FigureSettings] = Field(default_factory=default_figures)
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drawings(cls, given: Any) -> Any:
+        """Whoever asks for several conventions and names no tables or figures sees what they do."""
+        evaluation = given.get("evaluation") if isinstance(given, dict) else None
+        if not (isinstance(evaluation, dict) and evaluation.get("also_conventions")):
+            return given
+        return {"tables": default_tables(True), "figures": default_figures(True), **given}
+
     @field_validator("labels")
     @classmethod
     def _budgets(cls, labels: list[str]) -> list[str]:
@@ -271,6 +280,8 @@ class Suite(_Strict):
         drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
         for drawing in drawings:
             where = f"{drawing.name}:"
+            if drawing.kind == "conventions" and not self.evaluation.conventions:
+                raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
             for kind, wanted, there in (
                 ("entry", drawing.datasets, entries),
                 ("method", drawing.methods, [method.name for method in self.methods]),

@@ -125,6 +125,11 @@ def splits():
     ]
 
 
+def conventions():
+    """The scores under other conventions, where the suite asks for any."""
+    return [RESULTS / "conventions.parquet"] if SUITE.evaluation.conventions else []
+
+
 def tables():
     return drawn("tables", SUITE.tables, "csv", "md", "tex")
 
