@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,3 +71,17 @@ def default_figures(conventions: bool = False) -> list[FigureSettings]:
         FigureSettings(name="overlays", kind="overlays"),
         *(more if conventions else ()),
     ]
+
+
+def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
+    """The tables of a suite that names none, from its fields so far."""
+    return default_tables(_several_conventions(suite))
+
+
+def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
+    """The figures of a suite that names none, from its fields so far."""
+    return default_figures(_several_conventions(suite))
+
+
+def _several_conventions(suite: Mapping[str, Any]) -> bool:
+    return bool(getattr(suite.get("evaluation"), "conventions", ()))

@@ -25,7 +25,7 @@ from pydantic import (
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError, unknown_name
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
-from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
+from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
 from contrastseg.suite.reading import explain, read_yaml
 from contrastseg.training.settings import TrainingSettings, merge
 
@@ -219,18 +219,9 @@ class Suite(_Strict):
     checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
     evaluation: EvaluationSettings = EvaluationSettings()
     comparison: ComparisonSettings = ComparisonSettings()
-    tables: list[TableSettings] = Field(default_factory=default_tables)
-    figures: list[FigureSettings] = Field(default_factory=default_figures)
+    tables: list[TableSettings] = Field(default_factory=usual_tables)
+    figures: list[FigureSettings] = Field(default_factory=usual_figures)
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drawings(cls, given: Any) -> Any:
-        """Whoever asks for several conventions and names no tables or figures sees what they do."""
-        evaluation = given.get("evaluation") if isinstance(given, dict) else None
-        if not (isinstance(evaluation, dict) and evaluation.get("also_conventions")):
-            return given
-        return {"tables": default_tables(True), "figures": default_figures(True), **given}
 
     @field_validator("labels")
     @classmethod
@@ -279,7 +270,6 @@ class Suite(_Strict):
             _known("variant of the reference", variant, list(self.method(reference).variants))
         drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
         for drawing in drawings:
-            where = f"{drawing.name}:"
             if drawing.kind == "conventions" and not self.evaluation.conventions:
                 raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
             for kind, wanted, there in (
@@ -289,7 +279,7 @@ class Suite(_Strict):
                 ("checkpoint", drawing.checkpoints, list(self.checkpoints)),
             ):
                 for name in wanted or ():
-                    _known(f"{kind} in {where}", name, there)
+                    _known(f"{kind} in {drawing.name}:", name, there)
         return self
 
     def entry(self, name: str) -> DatasetEntry:
