@@ -23,7 +23,7 @@ from contrastseg.evaluation.metrics import score_case
 from tests.evaluation.mask_pairs import KINDS, MaskPair, mask_pairs
 
 TOLERANCE = 1.6
-FEW, MANY = settings(max_examples=25, deadline=None), settings(max_examples=600, deadline=None)
+FEW, MANY = settings(max_examples=25, deadline=None), settings(max_examples=300, deadline=None)
 DRAWN = [kind for kind in KINDS if kind != "one of two empty"]
 
 
