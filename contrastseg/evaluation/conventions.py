@@ -94,7 +94,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "medpy",
-            "medpy.metric.binary, called as it is; distances of empty masks raise",
+            "medpy.metric.binary: distances of empty masks raise; beside other conventions they have no value",
             spacing=True,
             missed=Empty(overlap=0.0, distance="error", surface_overlap="error"),
             invented=Empty(overlap=0.0, distance="error", surface_overlap="error"),

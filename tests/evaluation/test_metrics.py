@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -144,6 +145,22 @@ def test_every_class_is_scored_by_itself() -> None:
         alone = score(prediction == scores.label, reference == scores.label, (3.0, 1.0, 1.0), *EVERYTHING)
         tolerant = score_case(prediction, reference, (3.0, 1.0, 1.0), 5, EVERYTHING, tolerance=1.6)[scores.label - 1]
         assert tolerant.values == pytest.approx(alone)
+
+
+def test_a_volume_of_13_classes_needs_less_than_40_bytes_a_voxel() -> None:
+    """2 GiB at 512 x 512 x 200; the largest part is what a class as large as the volume needs."""
+    reference = np.zeros((40, 96, 96), np.uint8)
+    reference[1:-1, 1:-1, 1:-1] = 1
+    for label in range(2, 14):
+        reference[5:35, 10:80, 6 * label : 6 * label + 4] = label
+    prediction = np.roll(reference, (1, 2, 2), (0, 1, 2))
+    tracemalloc.start()
+    try:
+        score_case(prediction, reference, (3.0, 1.0, 1.0), 14, EVERYTHING)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / reference.size < 40
 
 
 def test_tolerance_may_differ_by_class() -> None:
