@@ -36,7 +36,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "train": ("contrastseg.training.run", "contrastseg.networks.*", "{method}"),
     "predict": ("contrastseg.training.prediction", "contrastseg.networks.*", "{method}"),
     "score": ("contrastseg.evaluation.scoring",),
-    "collect": ("contrastseg.evaluation.collect",),
+    "collect": ("contrastseg.evaluation.collect", "contrastseg.evaluation.convention_ranks"),
     "compare": ("contrastseg.evaluation.statistics",),
     "tabulate": ("contrastseg.report.tables",),
     "plot": ("contrastseg.report.figures",),

@@ -159,6 +159,21 @@ def test_scores_of_files_from_outside(tmp_path):
     files = [tmp_path / name / "case1.nii.gz" for name in ("labels", "truth")]
     alone = call("score", "--prediction", files[0], "--reference", files[1], "--classes", "background,heart")
     assert "heart" in alone
+    several = ("--convention", "default", "--convention", "ssl4mis", "--metric", "hd95", "--json")
+    rows = json.loads(call("score", "--prediction", files[0], "--reference", files[1], *several))
+    assert [(row["convention"], row["unit"]) for row in rows] == [("default", "mm"), ("ssl4mis", "voxel")]
+
+
+def test_a_reference_without_a_prediction_is_a_hole_that_is_named(tmp_path):
+    geometry = Geometry((8, 8), None, "pixel", None, "png", (8, 8))
+    for name in ("p/a.png", "r/a.png", "r/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_label(tmp_path / name, np.eye(8, dtype=np.uint8), geometry)
+    done = process("score", "--prediction", "p", "--reference", "r", "--metric", "dice", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "1 without a prediction: b" in done.stderr
+    outcomes = {row["case"]: (row["outcome"], row["value"]) for row in json.loads(done.stdout)}
+    assert outcomes == {"a": ("scored", 1.0), "b": ("hole", None)}
 
 
 def test_a_structure_nobody_predicted_is_null_in_json_and_never_nan(tmp_path):

@@ -74,6 +74,27 @@ def test_statistics_of_a_grid(tmp_path: Path) -> None:
     assert all(f"step {step}" in shown for step in rows)
 
 
+def test_metrics_beside_other_programs(tmp_path: Path) -> None:
+    """The values agree, or the script stops; whoever is not here is named."""
+    command = [sys.executable, str(SPEED / "metrics.py"), "--part", "16", "--rounds", "1", "--output", str(tmp_path)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (file,) = tmp_path.glob("metrics-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["case"] for row in rows if row["contender"] == "contrastseg"] == [
+        *("2D", "ACDC-like", "LA-like", "CT-like", "CT-like, disjoint", "CT-like, 13 classes", "memory, 13 classes")
+    ]
+    for contender in ("monai", "medpy", "surface_distance"):
+        assert contender in {row["contender"] for row in rows} or f"{contender}: not installed" in shown
+    for row in rows:
+        assert row["hardware"]
+        assert row["case"] in shown
+        if row["contender"] in ("monai", "medpy"):
+            assert row["agrees"] == "to 1e-4"
+    assert int(rows[-1]["peak_mib"]) > 20
+    assert "MISSED" not in shown, "targets are about the full sizes"
+
+
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)
 def test_committed_results_name_their_hardware(file: Path) -> None:
     with open(file, newline="") as opened:

@@ -74,6 +74,7 @@ def test_the_committed_schema_is_the_generated_one():
         ({"datasets": [{"name": "a", "dataset": "phantom_lesions", "evaluate_on": ["b"]}]}, ["evaluate a on", "'b'"]),
         ({"evaluation": {"metrics": ["dise"]}}, ["dise", "dice", "hd95"]),
         ({"evaluation": {"convention": "mine"}}, ["mine", "medpy", "transunet"]),
+        ({"tables": [{"name": "t", "kind": "conventions"}]}, ["t shows conventions", "evaluation.also_conventions"]),
         ({"comparison": {"reference": "pdcr"}}, ["reference", "pdcr", "supervised"]),
         ({"tables": [{"name": "t", "labels": ["r1"]}]}, ["label budget in t", "r0.5"]),
         ({"figures": [{"name": "f", "kind": "pie"}]}, ["figures.0.kind", "box"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,7 +22,13 @@ RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/d
 NEEDS = {"learning_curves": "the logs of the runs", "overlays": "the predictions and the images"}
 
 
-def collect(results: Path = RESULTS, resources: Path = RESOURCES) -> None:
+def collect(
+    results: Path = RESULTS,
+    resources: Path = RESOURCES,
+    conventions: bool = typer.Option(
+        False, "--conventions", help="The scores by convention instead, and how they rank the methods."
+    ),
+) -> None:
     """Put the scores of all runs of the plan into one table, their run cards and what is known of the data into files.
 
     Example: `contrastseg collect --results results/demo`
@@ -37,12 +43,27 @@ def collect(results: Path = RESULTS, resources: Path = RESOURCES) -> None:
     for item in plan["evaluations"]:
         card = cards[item["folder"]]
         axes = {**card, **item, "split": card["split_name"], "labelled_patients": card["labelled_count"]}
-        path = results / item["folder"] / "scores" / item["evaluated_on"] / f"{item['checkpoint']}.csv"
+        name = f"{item['checkpoint']}.conventions.csv" if conventions else f"{item['checkpoint']}.csv"
+        path = results / item["folder"] / "scores" / item["evaluated_on"] / name
         rows.append(({name: axes[name] for name in AXES}, path))
+    if conventions:
+        return _conventions(results, rows, plan["suite"]["evaluation"]["convention"])
     write_table(collect_scores(rows), results / "scores.parquet")
     write_json(results / "cards.json", list(cards.values()))
     write_json(results / "data.json", Stored(results, resources, whole=False).data_copy())
     typer.echo(str(results / "scores.parquet"))
+
+
+def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], base: str) -> None:
+    from contrastseg.evaluation.collect import CONVENTION_COLUMNS, write_table
+    from contrastseg.evaluation.collect import collect as collect_scores
+    from contrastseg.evaluation.convention_ranks import convention_ranks
+    from contrastseg.files import write_text
+
+    scores = collect_scores(rows, CONVENTION_COLUMNS)
+    write_table(scores, results / "conventions.parquet")
+    write_text(results / "conventions.csv", convention_ranks(scores, base).to_csv(index=False))
+    typer.echo(str(results / "conventions.csv"))
 
 
 def compare(
@@ -96,8 +117,9 @@ def tabulate(
     """
     from contrastseg.report.settings import TableSettings, default_tables
 
-    settings = default_tables() if config is None else [validated(TableSettings, read_config(config))]
-    _tabulate(Stored(results, resources), settings)
+    stored = Stored(results, resources)
+    usual = default_tables(stored.several_conventions)
+    _tabulate(stored, usual if config is None else [validated(TableSettings, read_config(config))])
 
 
 def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
@@ -105,7 +127,8 @@ def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
 
     frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
     material = stored.cards, stored.infos, stored.skipped or []
-    for path in make_tables(*frames, *material, settings, stored.facts, stored.results / "tables"):
+    folder = stored.results / "tables"
+    for path in make_tables(*frames, *material, settings, stored.facts, folder, _ranks(stored, settings)):
         typer.echo(str(path))
 
 
@@ -120,8 +143,9 @@ def plot(
     """
     from contrastseg.report.settings import FigureSettings, default_figures
 
-    settings = default_figures() if config is None else [validated(FigureSettings, read_config(config))]
-    _plot(Stored(results, resources), settings)
+    stored = Stored(results, resources)
+    usual = default_figures(stored.several_conventions)
+    _plot(stored, usual if config is None else [validated(FigureSettings, read_config(config))])
 
 
 def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
@@ -155,8 +179,9 @@ def slices(
     """
     from contrastseg.report.settings import FigureSettings, default_figures
 
-    settings = default_figures() if config is None else [validated(FigureSettings, read_config(config))]
-    _slices(Stored(results, resources), settings)
+    stored = Stored(results, resources)
+    usual = default_figures(stored.several_conventions)
+    _slices(stored, usual if config is None else [validated(FigureSettings, read_config(config))])
 
 
 def _slices(stored: Stored, settings: Sequence[FigureSettings]) -> None:
@@ -188,14 +213,18 @@ def report(
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
     given = read_config(config)
-    tables = [validated(TableSettings, item) for item in given.get("tables", [])] if given else default_tables()
-    figures = [validated(FigureSettings, item) for item in given.get("figures", [])] if given else default_figures()
     if results is not None:
-        _page(Stored(results, resources), tables, figures)
-        return
-    assert scores is not None
-    path = existing(scores / "scores.parquet" if scores.is_dir() else scores, "scores", "run `contrastseg collect`")
-    stored = Stored(path.parent, resources, whole=False)
+        stored = Stored(results, resources)
+    else:
+        assert scores is not None
+        path = scores / "scores.parquet" if scores.is_dir() else scores
+        stored = Stored(existing(path, "scores", "run `contrastseg collect`").parent, resources, whole=False)
+    tables, figures = default_tables(stored.several_conventions), default_figures(stored.several_conventions)
+    if given:
+        tables = [validated(TableSettings, item) for item in given.get("tables", [])]
+        figures = [validated(FigureSettings, item) for item in given.get("figures", [])]
+    if stored.whole:
+        return _page(stored, tables, figures)
     comparison, file = stored.plan["suite"].get("comparison") or {}, suite or _suite_file(stored)
     if file is not None:
         from contrastseg.suite import load_suite
@@ -205,7 +234,10 @@ def report(
         comparison = chosen.comparison.model_dump()
         if not given:
             tables, figures = chosen.tables, chosen.figures
-        stored = Stored(path.parent, resources, chosen.model_dump(mode="json"), whole=False)
+        stored = Stored(stored.results, resources, chosen.model_dump(mode="json"), whole=False)
+    if not (stored.results / "conventions.csv").is_file():
+        tables = [one for one in tables if one.kind != "conventions"]
+        figures = [one for one in figures if one.kind != "conventions"]
     from contrastseg.evaluation.settings import ComparisonSettings
 
     _compare(stored.results, validated(ComparisonSettings, comparison))
@@ -227,8 +259,14 @@ def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[Fig
     material = *frames, stored.cards, stored.infos, stored.skipped
     folder, page = stored.results / "figures", stored.results / "report.html"
     rankings = stored.frame("rankings.csv") if (stored.results / "rankings.csv").is_file() else None
-    known = stored.facts, page, stored.unavailable, rankings
+    known = stored.facts, page, stored.unavailable, rankings, _ranks(stored, tables)
     typer.echo(str(make_report(*material, tables, figures, folder, *known)))
+
+
+def _ranks(stored: Stored, tables: Sequence[TableSettings]) -> pd.DataFrame | None:
+    """How conventions rank the methods, where a table shows it."""
+    wanted = any(table.kind == "conventions" for table in tables)
+    return stored.frame("conventions.csv", "collect --conventions") if wanted else None
 
 
 COMMANDS = (collect, compare, tabulate, plot, slices, report)

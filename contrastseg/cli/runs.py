@@ -149,9 +149,13 @@ def predict(
 
 
 def score(
-    prediction: Path = typer.Option(help="A label map, or a folder of them."),
+    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD or PNG), or a folder of them."),
     reference: Path = typer.Option(help="A label map, a folder of them, or a prepared data set."),
-    convention: str | None = typer.Option(None, help="Score as a published code did: medpy, monai, transunet, ..."),
+    convention: list[str] = typer.Option(
+        [],
+        help="Score as a published code did: medpy, monai, transunet, ...; repeated, each in turn, overlaps and"
+        " distances only.",
+    ),
     metric: list[str] = typer.Option([], help="Metric; may be repeated."),
     classes: str | None = typer.Option(None, help="Names from background on, comma separated, or a dataset.json."),
     config: str | None = typer.Option(None, help="Evaluation settings: YAML or JSON file, or JSON text."),
@@ -162,35 +166,36 @@ def score(
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
-    from contrastseg.evaluation.scoring import score_file, score_folder, write_scores
+    from contrastseg.evaluation.scoring import score_by_conventions, score_file, score_folder, write_scores
     from contrastseg.evaluation.settings import EvaluationSettings
     from contrastseg.files import read_json
 
     given: dict[str, Any] = read_config(config)
-    if convention is not None:
-        given["convention"] = convention
+    if convention:
+        given |= {"convention": convention[0], "also_conventions": convention[1:]}
     if metric:
         given["metrics"] = metric
     settings = validated(EvaluationSettings, given)
     names: list[str] | None = None
     if classes is not None:
         names = read_json(classes)["classes"] if classes.endswith(".json") else classes.split(",")
-    tolerance = settings.nsd_tolerance
-    if prediction.is_dir():
-        rows = score_folder(
-            prediction, reference, settings.metrics, settings.convention, classes=names, tolerance=tolerance
-        )
+    if settings.conventions:
+        rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, classes=names)
     else:
-        rows = score_file(
-            prediction, reference, settings.metrics, settings.convention, classes=names, tolerance=tolerance
-        )
+        score_one = score_folder if prediction.is_dir() else score_file
+        asked = prediction, reference, settings.metrics, settings.convention
+        rows = score_one(*asked, classes=names, tolerance=settings.nsd_tolerance)
+    holes = sorted(set(rows["case"][rows["outcome"] == "hole"]))
+    if holes:
+        typer.secho(f"{len(holes)} without a prediction: {', '.join(holes)}", fg=typer.colors.YELLOW, err=True)
     if output is not None:
         write_scores(rows, output)
     if as_json:
         return print_json(rows.to_dict("records"))
     if output is None:
         shown = rows.assign(value=rows["value"].map(lambda value: f"{value:.4f}")).astype(str)
-        print_table(f"Scores ({settings.convention})", list(shown.columns), shown.to_numpy().tolist())
+        title = f"Scores ({', '.join(settings.conventions or (settings.convention,))})"
+        print_table(title, list(shown.columns), shown.to_numpy().tolist())
 
 
 COMMANDS = (train, predict, score)

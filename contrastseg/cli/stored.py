@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
-_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction"}
+_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention"}
 _OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
 
 
@@ -91,11 +91,16 @@ class Stored:
         unavailable: dict[str, str] = self.plan["unavailable"]
         return unavailable
 
-    def frame(self, name: str) -> pd.DataFrame:
-        """A CSV of `compare`, text as text."""
+    @property
+    def several_conventions(self) -> bool:
+        """Whether the suite scores by other conventions too."""
+        return bool(self.plan["suite"].get("evaluation", {}).get("also_conventions"))
+
+    def frame(self, name: str, command: str = "compare") -> pd.DataFrame:
+        """A CSV of `compare`, or of another command, text as text."""
         import pandas as pd
 
-        path = existing(self.results / name, "summary of the scores", "run `contrastseg compare` first")
+        path = existing(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
         columns = pd.read_csv(path, nrows=0).columns
         text = {name: str for name in columns if name in _TEXT}
         numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}

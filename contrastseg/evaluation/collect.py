@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,19 @@ COLUMNS: dict[str, str] = AXES | {name: "float64" if name == "value" else "str" 
 """Every column of `scores.parquet` with its type, in order."""
 
 
-def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]]) -> pd.DataFrame:
+CONVENTION_COLUMNS: dict[str, str] = COLUMNS | {"convention": "str"}
+"""Every column of `conventions.parquet`: the same predictions, each row under a named convention."""
+
+
+def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]], columns: Mapping[str, str] = COLUMNS) -> pd.DataFrame:
     """Put the scores of many runs into one table.
 
     Args:
         runs: For each run its axes (every key of AXES) and its CSV of scores.
+        columns: COLUMNS, or CONVENTION_COLUMNS where the files hold scores by convention.
 
     Returns:
-        Rows with the columns and types of COLUMNS, sorted by the axes, each run's rows in the order of its file.
+        Rows with these columns and types, sorted by the axes, each run's rows in the order of its file.
 
     Raises:
         ScoringError: An axis or a file or a column is missing, or two runs have the same axes.
@@ -52,12 +57,12 @@ def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]]) -> pd.DataFram
         key = tuple(axes[name] for name in AXES)
         if key in parts:
             raise ScoringError("two runs with the same axes", file=path, remedy="score each run once")
-        scores = _read(Path(path))
-        parts[key] = scores.assign(**{name: axes[name] for name in AXES})[list(COLUMNS)]
+        scores = _read(Path(path), [name for name in columns if name not in AXES])
+        parts[key] = scores.assign(**{name: axes[name] for name in AXES})[list(columns)]
     if not parts:
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
     ordered = [parts[key] for key in sorted(parts)]
-    return pd.concat(ordered, ignore_index=True).astype(COLUMNS)
+    return pd.concat(ordered, ignore_index=True).astype(dict(columns))
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -66,8 +71,8 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read `scores.parquet`, with the columns and types of COLUMNS.
+def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.DataFrame:
+    """Read `scores.parquet`, with the columns and types of COLUMNS; or `conventions.parquet`, with its own.
 
     Raises:
         ScoringError: It does not exist or lacks a column.
@@ -75,17 +80,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if not Path(path).is_file():
         raise ScoringError("no table of scores", file=path, remedy="run `contrastseg collect` first")
     table = pd.read_parquet(path)
-    if absent := [name for name in COLUMNS if name not in table.columns]:
+    if absent := [name for name in columns if name not in table.columns]:
         raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
-    return table[list(COLUMNS)].astype(COLUMNS)
+    return table[list(columns)].astype(dict(columns))
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise ScoringError("a run without scores", file=path, remedy="run `contrastseg score` for it")
-    text = {name: str for name in SCORE_COLUMNS if name != "value"}
+    text = {name: str for name in columns if name != "value"}
     # Patients and classes may be called "NA" or "nan": only the value may be missing.
     scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]})
-    if absent := [name for name in SCORE_COLUMNS if name not in scores.columns]:
+    if absent := [name for name in columns if name not in scores.columns]:
         raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
     return scores

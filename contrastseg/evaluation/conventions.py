@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from contrastseg.errors import ScoringError, unknown_name
@@ -94,10 +94,11 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "medpy",
-            "medpy.metric.binary, called as it is; distances of empty masks raise",
+            "medpy.metric.binary: distances of empty masks raise; beside other conventions they have no value",
             spacing=True,
             missed=Empty(overlap=0.0, distance="error", surface_overlap="error"),
             invented=Empty(overlap=0.0, distance="error", surface_overlap="error"),
+            # 1 by medpy's source; under numpy 2.4 its `dc` gives NaN instead, for it waits for a ZeroDivisionError.
             absent=Empty(overlap=1.0, distance="error", surface_overlap="error"),
             definitions=_POOLED,
             backend="medpy",
@@ -151,3 +152,18 @@ def get_convention(name: str) -> Convention:
     if name not in CONVENTIONS:
         raise ScoringError(unknown_name("convention", name, list(CONVENTIONS)), remedy="choose one of these")
     return CONVENTIONS[name]
+
+
+def replayable(convention: Convention) -> Convention:
+    """The convention for scoring whole folders under several: computed here, NaN where it refuses.
+
+    What medpy would compute is computed by this library, which gives the same numbers (a test compares thousands of
+    pairs) without medpy, and a structure that it raises on has no value instead of ending everything; whoever shows
+    the scores counts those.
+    """
+
+    def answering(empty: Empty) -> Empty:
+        return Empty(**{name: NAN if value == "error" else value for name, value in vars(empty).items()})
+
+    missed, invented, absent = map(answering, (convention.missed, convention.invented, convention.absent))
+    return replace(convention, backend="own", missed=missed, invented=invented, absent=absent)

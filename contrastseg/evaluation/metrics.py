@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from contrastseg.evaluation.catalogue import DEFAULT_METRICS, METRICS, SURFACE_METRICS, resolve_metrics
+from contrastseg.evaluation.catalogue import DEFAULT_METRICS, SURFACE_METRICS, resolve_metrics
 from contrastseg.evaluation.conventions import Convention, get_convention
 from contrastseg.evaluation.overlap import IGNORE, confusion
-from contrastseg.evaluation.surfaces import SurfaceDistances, surface_distances
+from contrastseg.evaluation.surfaces import Borders
+from contrastseg.evaluation.values import Tally, metric_value
 
 Box = tuple[slice, ...]
 
@@ -69,16 +71,36 @@ def score_case(
         ValueError: Shapes differ, or a label is outside the classes.
         ScoringError: An unknown metric or convention, or a convention that refuses to score an empty mask.
     """
-    names = resolve_metrics(metrics)
     rule = get_convention(convention) if isinstance(convention, str) else convention
+    given = prediction, reference, spacing, classes, metrics, [rule]
+    return score_case_by_conventions(*given, ignore=ignore, tolerance=tolerance)[0]
+
+
+def score_case_by_conventions(
+    prediction: NDArray,
+    reference: NDArray,
+    spacing: Sequence[float] | None,
+    classes: int | Sequence[int],
+    metrics: Sequence[str],
+    conventions: Sequence[Convention],
+    *,
+    ignore: int | None = IGNORE,
+    tolerance: float | Mapping[int, float] = 1.0,
+) -> list[list[ClassScores]]:
+    """Score every class of one case under several conventions; borders and counts are shared. See `score_case`.
+
+    Returns:
+        For each convention what `score_case` returns.
+    """
+    names = resolve_metrics(metrics)
     labels = list(range(1, classes)) if isinstance(classes, int) else sorted(classes)
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
     # A boolean mask is a label map of one class.
-    prediction, reference = (part.astype(np.uint8) if part.dtype == bool else part for part in (prediction, reference))
-    steps = spacing if rule.spacing else None
-    diagonal = image_diagonal(reference.shape, steps)
-    scale = np.ones(reference.ndim) if steps is None else np.asarray(steps, dtype=float)
+    prediction, reference = (part.view(np.uint8) if part.dtype == bool else part for part in (prediction, reference))
+    # By whether a convention knows the spacing: voxel sizes and the diagonal.
+    scales = {known: _scale(spacing if known else None, reference.ndim) for known in {c.spacing for c in conventions}}
+    diagonals = {known: image_diagonal(reference.shape, scale.tolist()) for known, scale in scales.items()}
     voxel_ml = None if spacing is None or reference.ndim != 3 else math.prod(spacing) / 1000
 
     box = _foreground_box(prediction, reference)
@@ -88,97 +110,49 @@ def score_case(
         if unknown.any():
             prediction, reference = (np.where(unknown, 0, part) for part in (prediction, reference))
     counts = confusion(prediction, reference, max(labels, default=0) + 1, ignore=None)
-    boxes = [find_objects(part) for part in (prediction, reference)] if SURFACE_METRICS.intersection(names) else []
+    measured = bool(SURFACE_METRICS.intersection(names))
+    # A single class fills the box around all foreground: only where there are more is each looked for.
+    boxes = [find_objects(part) for part in (prediction, reference)] if measured and len(counts) > 2 else []
 
-    scores = []
+    called = any(rule.backend == "medpy" for rule in conventions)
+    scores: list[list[ClassScores]] = [[] for _ in conventions]
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
         reach = tolerance if isinstance(tolerance, int | float) else tolerance[label]
+        joint: Box | EllipsisType = ...
         if boxes and tally.outcome == "scored":
             joint = _joint(boxes[0][label - 1], boxes[1][label - 1])
+        if called or (measured and tally.outcome == "scored"):
             masks = prediction[joint] == label, reference[joint] == label
-        else:
-            masks = None
-        if rule.backend == "medpy":
-            from contrastseg.evaluation.medpy_backend import medpy_scores
+        borders = Borders(*masks) if measured and tally.outcome == "scored" else None
+        for rule, rows in zip(conventions, scores, strict=True):
+            scale = scales[rule.spacing]
+            if rule.backend == "medpy":
+                from contrastseg.evaluation.medpy_backend import medpy_scores
 
-            whole = masks or (prediction == label, reference == label)
-            values = medpy_scores(*whole, scale, names, rule)
-        else:
-            distances = None if masks is None else surface_distances(*masks, scale)
-            values = {name: _value(name, tally, distances, reach, voxel_ml, rule, diagonal) for name in names}
-        scores.append(ClassScores(label, tally.outcome, values))
+                values = medpy_scores(*masks, scale, names, rule)
+            else:
+                found = None if borders is None else borders.distances(scale)
+                diagonal = diagonals[rule.spacing]
+                values = {name: metric_value(name, tally, found, reach, voxel_ml, rule, diagonal) for name in names}
+            rows.append(ClassScores(label, tally.outcome, values))
     return scores
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Voxel counts of one class: in both masks, in the prediction, in the reference."""
-
-    both: int
-    predicted: int
-    referenced: int
-
-    @property
-    def outcome(self) -> str:
-        """Which of the two masks hold anything."""
-        if self.predicted and self.referenced:
-            return "scored"
-        if self.referenced:
-            return "missed"
-        return "invented" if self.predicted else "absent"
-
-
-_COUNTED: dict[str, Callable[[Tally], float]] = {
-    "dice": lambda t: 2 * t.both / (t.predicted + t.referenced),
-    "iou": lambda t: t.both / (t.predicted + t.referenced - t.both),
-    "precision": lambda t: t.both / t.predicted,
-    "recall": lambda t: t.both / t.referenced,
-    "intersection": lambda t: float(t.both),
-    "union": lambda t: float(t.predicted + t.referenced - t.both),
-}
-
-_MEASURED: dict[str, Callable[[SurfaceDistances, float], float]] = {
-    "hd95": lambda d, _: float(max(np.percentile(d.to_reference, 95), np.percentile(d.to_prediction, 95))),
-    "hd95_pooled": lambda d, _: float(np.percentile(np.concatenate([d.to_reference, d.to_prediction]), 95)),
-    "hd": lambda d, _: float(max(d.to_reference.max(), d.to_prediction.max())),
-    # One mean over both borders (Metrics Reloaded, MONAI, medpy 0.5); older medpy averaged the two directed means.
-    "assd": lambda d, _: float(np.concatenate([d.to_reference, d.to_prediction]).mean()),
-    "asd": lambda d, _: float(d.to_reference.mean()),
-    "nsd": lambda d, reach: float(np.mean(np.concatenate([d.to_reference, d.to_prediction]) <= reach)),
-}
-
-
-def _value(
-    name: str,
-    tally: Tally,
-    distances: SurfaceDistances | None,
-    tolerance: float,
-    voxel_ml: float | None,
-    rule: Convention,
-    diagonal: float,
-) -> float:
-    if METRICS[name].kind == "count":
-        return _COUNTED[name](tally)
-    if METRICS[name].kind == "volume":
-        if tally.outcome == "absent":
-            return math.nan
-        return abs(tally.predicted - tally.referenced) * (1.0 if voxel_ml is None else voxel_ml)
-    if tally.outcome != "scored":
-        return rule.empty_score(name, tally.outcome, diagonal)
-    if distances is not None and name in SURFACE_METRICS:
-        return _MEASURED[rule.definitions.get(name, name)](distances, tolerance)
-    return _COUNTED[name](tally)
+def _scale(spacing: Sequence[float] | None, ndim: int) -> NDArray:
+    return np.ones(ndim) if spacing is None else np.asarray(spacing, dtype=float)
 
 
 def _foreground_box(prediction: NDArray, reference: NDArray) -> Box:
     """The smallest box around everything that is not background in either array; one voxel where there is nothing."""
-    foreground = (prediction != 0) | (reference != 0)
+    foreground = prediction != 0
+    foreground |= reference != 0
     box = []
-    for axis in range(foreground.ndim):
-        others = tuple(other for other in range(foreground.ndim) if other != axis)
-        filled = np.flatnonzero(foreground.any(axis=others))
+    for _ in range(foreground.ndim):
+        # Of what is left of the volume, a projection: each axis after the first looks at one dimension less.
+        filled = np.flatnonzero(foreground.any(axis=tuple(range(1, foreground.ndim))))
         box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 1))
+        foreground = foreground.any(axis=0)
     return tuple(box)
 
 

@@ -5,8 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from contrastseg.errors import ScoringError
+
 INDEX = "predictions.json"
-SUFFIXES = (".nii.gz", ".nii", ".png")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
+"""What a label map's name may end with."""
+# Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
+_OTHER_IMAGES = (
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".mhd",
+    ".nhdr",
+    ".img",
+    ".dcm",
+)
 
 
 def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
@@ -26,10 +45,37 @@ def missing_predictions(folder: str | Path) -> list[str]:
 
 
 def label_files(folder: str | Path) -> dict[str, Path]:
-    """Every label map of a folder (NIfTI or PNG) by case, the case being the file's name without its suffix."""
-    files = {}
+    """Every label map of a folder by case, the case being the file's name without its suffix.
+
+    Raises:
+        ScoringError: Two files are of the same case, or an image is in a format that label maps are not read from.
+    """
+    files: dict[str, Path] = {}
     for file in sorted(Path(folder).iterdir()):
-        suffix = next((suffix for suffix in SUFFIXES if file.name.lower().endswith(suffix)), None)
-        if suffix and not file.name.startswith("."):
-            files[file.name[: -len(suffix)]] = file
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        case = case_of(file)
+        if case is None:
+            if file.name.lower().endswith(_OTHER_IMAGES):
+                raise ScoringError(
+                    "an image among the label maps, in a format that none are read from",
+                    file=file,
+                    remedy=f"convert it to one of {', '.join(SUFFIXES)}, or take it out of the folder",
+                )
+        elif case in files:
+            raise ScoringError(
+                f"two label maps of one case: {files[case].name} and {file.name}",
+                case=case,
+                file=file,
+                remedy="keep one of them in the folder",
+            )
+        else:
+            files[case] = file
     return files
+
+
+def case_of(file: str | Path) -> str | None:
+    """The name of a label map without its suffix; None where it is no label map's."""
+    name = Path(file).name
+    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
+    return name[: -len(suffix)] if suffix else None

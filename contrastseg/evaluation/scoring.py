@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from contrastseg.data.cases import PreparedDataset, read_label
-from contrastseg.data.formats import case_name
+from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.catalogue import DEFAULT_METRICS, resolve_metrics, unit_of
-from contrastseg.evaluation.conventions import Convention, get_convention
-from contrastseg.evaluation.metrics import ClassScores, score_case
-from contrastseg.evaluation.overlap import IGNORE
-from contrastseg.evaluation.predictions import expected_predictions, label_files
+from contrastseg.evaluation.catalogue import DEFAULT_METRICS, METRICS, resolve_metrics, unit_of
+from contrastseg.evaluation.conventions import Convention, get_convention, replayable
+from contrastseg.evaluation.metrics import ClassScores, score_case_by_conventions
+from contrastseg.evaluation.pairs import Pair, labels_that_occur, pair_of_files, pairs_of_folder, read_pair
 from contrastseg.files import atomic_path
 
 SCORE_COLUMNS = ("patient", "case", "class", "metric", "value", "unit", "outcome")
+CONVENTION_COLUMNS = ("convention", *SCORE_COLUMNS)
 Tolerance = float | Mapping[str, float]
-# Affines pass through float32 headers; a tenth of a thousandth of a millimetre is no misplacement.
-_AFFINE_ATOL = 1e-3
-
-
-@dataclass(frozen=True)
-class Reference:
-    """One reference and where its scores belong."""
-
-    case: str
-    patient: str
-    path: Path
-    unit: str | None = None
-    spacing: tuple[float, ...] | None = None
 
 
 def score_folder(
@@ -53,7 +37,7 @@ def score_folder(
     expected case without a file becomes rows of outcome `hole` and value NaN, so that it is seen and never averaged.
 
     Args:
-        predictions: Folder of label maps named by case (NIfTI or PNG).
+        predictions: Folder of label maps named by case (NIfTI, NRRD or PNG).
         references: A prepared data set (or its folder), or a folder of label maps named by case.
         metrics: Names in the catalogue.
         convention: Name of the scoring convention.
@@ -66,37 +50,10 @@ def score_folder(
 
     Raises:
         ScoringError: A prediction without a reference, or of another shape or place, or a label outside the classes.
+        DataError: A file is unreadable or holds no label map.
     """
-    rule = get_convention(convention)
-    names = resolve_metrics(metrics)
-    folder = Path(predictions)
-    if not folder.is_dir():
-        raise ScoringError("no such folder of predictions", file=folder, remedy="run `contrastseg predict` first")
-    if not isinstance(references, PreparedDataset) and (Path(references) / "cases.csv").is_file():
-        references = PreparedDataset(references)
-    if isinstance(references, PreparedDataset):
-        known, classes = _prepared(references), classes or references.info.classes
-    else:
-        known = _plain(Path(references))
-
-    listed = expected_predictions(folder)
-    found = label_files(folder) if listed is None else {c: f for c, f in listed.items() if f.is_file()}
-    expected = sorted(cases) if cases is not None else sorted(known if listed is None else listed)
-    orphans = sorted((found.keys() | set(expected)) - known.keys())
-    if orphans:
-        raise ScoringError(
-            f"{len(orphans)} prediction(s) without a reference: {', '.join(orphans[:5])}",
-            case=orphans[0],
-            file=found.get(orphans[0], folder),
-            remedy="give the references of these cases, or remove the predictions",
-        )
-    if classes is None:
-        classes = _labels_that_occur([known[case].path for case in expected] + list(found.values()))
-    rows = []
-    for case in expected:
-        reference = known[case]
-        rows += _score(found.get(case), reference, names, rule, classes, tolerance)
-    return _frame(rows)
+    pairs, known = pairs_of_folder(predictions, references, cases)
+    return _score(pairs, classes or known, resolve_metrics(metrics), [get_convention(convention)], tolerance)
 
 
 def score_file(
@@ -112,132 +69,101 @@ def score_file(
 
     The case is named after the prediction. Without `classes`, the labels that occur in either file are scored.
     """
-    prediction = Path(prediction)
-    for file, what in ((prediction, "prediction"), (Path(reference), "reference")):
-        if not file.is_file():
-            raise ScoringError(f"no such {what}", file=file, remedy="check the path")
-    case = case_name(prediction)
-    known = Reference(case, case, Path(reference))
-    names = resolve_metrics(metrics)
-    labels = _labels_that_occur([prediction, known.path]) if classes is None else classes
-    return _frame(_score(prediction, known, names, get_convention(convention), labels, tolerance))
+    pairs = [pair_of_files(prediction, reference)]
+    return _score(pairs, classes, resolve_metrics(metrics), [get_convention(convention)], tolerance)
+
+
+def score_by_conventions(
+    predictions: str | Path,
+    references: PreparedDataset | str | Path,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    conventions: Sequence[str] = ("default",),
+    *,
+    classes: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Score the same predictions under several conventions: two files, or folders as in `score_folder`.
+
+    Only overlaps and distances are scored, which the conventions are about. Where a convention refuses to score, the
+    value is NaN (`conventions.replayable`).
+
+    Returns:
+        The rows of `score_folder` with a column `convention` before them, convention by convention.
+    """
+    rules = [replayable(get_convention(name)) for name in dict.fromkeys(conventions)]
+    names = [name for name in resolve_metrics(metrics) if METRICS[name].kind in ("overlap", "distance")]
+    if Path(predictions).is_dir():
+        pairs, known = pairs_of_folder(predictions, references)
+    else:
+        pairs, known = [pair_of_files(predictions, references)], None  # type: ignore[arg-type]
+    return _score(pairs, classes or known, names, rules, 1.0, named=True)
 
 
 def write_scores(scores: pd.DataFrame, path: str | Path) -> None:
     """Write one run's rows as CSV, atomically."""
+    columns = CONVENTION_COLUMNS if "convention" in scores else SCORE_COLUMNS
     with atomic_path(path) as temporary:
-        scores.to_csv(temporary, index=False, columns=list(SCORE_COLUMNS))
-
-
-def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:
-    known = {}
-    for row in dataset.index.itertuples():
-        if row.labelled:
-            case = str(row.case)
-            known[case] = Reference(case, str(row.patient), dataset.reference_path(case), dataset.info.unit)
-    return known
-
-
-def _plain(folder: Path) -> dict[str, Reference]:
-    if not folder.is_dir():
-        raise ScoringError("no such folder of references", file=folder, remedy="check the path")
-    known = {case: Reference(case, case, file) for case, file in label_files(folder).items()}
-    if not known:
-        raise ScoringError("a folder without label maps", file=folder, remedy="give NIfTI or PNG files named by case")
-    return known
+        scores.to_csv(temporary, index=False, columns=list(columns))
 
 
 def _score(
-    prediction: Path | None,
-    reference: Reference,
+    pairs: Sequence[Pair],
+    classes: Sequence[str] | None,
     metrics: Sequence[str],
-    rule: Convention,
-    classes: Sequence[str],
+    rules: Sequence[Convention],
     tolerance: Tolerance,
-) -> list[tuple[object, ...]]:
-    truth, spacing, affine = read_label(reference.path)
-    if reference.unit not in (None, "mm"):
-        spacing = None
-    unit = "mm" if spacing is not None else ("voxel" if truth.ndim == 3 else "pixel")
-    if not rule.spacing:
-        unit = "voxel" if truth.ndim == 3 else "pixel"
-    names = list(classes)
-    if prediction is None:
-        scores = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
+    named: bool = False,
+) -> pd.DataFrame:
+    """The rows of all pairs, by convention, with a column that names it where `named`."""
+    names = list(classes) if classes is not None else labels_that_occur(pairs)
+    reach: dict[int, float] | float = 1.0
+    if "nsd" in metrics:
+        reach = {label: _tolerance_of(names[label], tolerance) for label in range(1, len(names))}
+    rows: list[list[tuple[object, ...]]] = [[] for _ in rules]
+    for pair in pairs:
+        for rule, part, found in zip(rules, rows, _score_pair(pair, names, metrics, rules, reach), strict=True):
+            part += [(rule.name, *row) for row in found] if named else found
+    columns = list(CONVENTION_COLUMNS if named else SCORE_COLUMNS)
+    frame = pd.DataFrame([row for part in rows for row in part], columns=columns)
+    return frame.astype({"value": float} | {name: "str" for name in columns if name != "value"})
+
+
+def _score_pair(
+    pair: Pair,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    rules: Sequence[Convention],
+    reach: Mapping[int, float] | float,
+) -> list[list[tuple[object, ...]]]:
+    read = read_pair(pair, len(names))
+    case, ndim = pair.reference.case, read.reference.ndim
+    if read.prediction is None:
+        hole = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
+        found = [hole for _ in rules]
     else:
-        labels, _, place = read_label(prediction)
-        _check(reference, prediction, labels, place, truth, affine, len(names))
-        reach = (
-            {
-                label: tolerance if isinstance(tolerance, int | float) else _tolerance_of(names[label], tolerance)
-                for label in range(1, len(names))
-            }
-            if "nsd" in metrics
-            else 1.0
-        )
+        arrays = read.prediction, read.reference, read.spacing, len(names), metrics, rules
         try:
-            scores = score_case(labels, truth, spacing, len(names), metrics, tolerance=reach, convention=rule)
+            found = score_case_by_conventions(*arrays, tolerance=reach)
         except ScoringError as error:
-            raise ScoringError(error.reason, case=reference.case, file=prediction, remedy=error.remedy) from error
-    units = {metric: unit_of(metric, unit, truth.ndim) for metric in metrics}
-    return [
-        (reference.patient, reference.case, names[score.label], metric, value, units[metric], score.outcome)
-        for score in scores
-        for metric, value in score.values.items()
-    ]
-
-
-def _check(
-    reference: Reference,
-    file: Path,
-    labels: NDArray,
-    place: list[list[float]] | None,
-    truth: NDArray,
-    affine: list[list[float]] | None,
-    num_classes: int,
-) -> None:
-    if labels.shape != truth.shape:
-        raise ScoringError(
-            f"prediction of shape {labels.shape}, reference of shape {truth.shape}",
-            case=reference.case,
-            file=file,
-            remedy="bring the prediction back to the reference's grid",
+            raise ScoringError(error.reason, case=case, file=pair.prediction, remedy=error.remedy) from error
+    tables: list[list[tuple[object, ...]]] = []
+    for rule, scores in zip(rules, found, strict=True):
+        length = "mm" if rule.spacing and read.spacing is not None else ("voxel" if ndim == 3 else "pixel")
+        units = {metric: unit_of(metric, length, ndim) for metric in metrics}
+        tables.append(
+            [
+                (pair.reference.patient, case, names[score.label], metric, value, units[metric], score.outcome)
+                for score in scores
+                for metric, value in score.values.items()
+            ]
         )
-    if place is not None and affine is not None and not np.allclose(place, affine, atol=_AFFINE_ATOL):
-        raise ScoringError(
-            "prediction and reference lie in different places: their affines differ",
-            case=reference.case,
-            file=file,
-            remedy="write the prediction with the affine of its image",
-        )
-    for what, path, values in (("prediction", file, labels), ("reference", reference.path, truth)):
-        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-        outside = [int(v) for v in present if v >= num_classes and not (v == IGNORE and what == "reference")]
-        if outside:
-            raise ScoringError(
-                f"{what} with labels {outside} outside the classes 0..{num_classes - 1}",
-                case=reference.case,
-                file=path,
-                remedy="map the labels to the classes, or name all classes",
-            )
+    return tables
 
 
-def _tolerance_of(name: str, tolerance: Mapping[str, float]) -> float:
+def _tolerance_of(name: str, tolerance: Tolerance) -> float:
+    if isinstance(tolerance, int | float):
+        return tolerance
     if name not in tolerance:
         raise ScoringError(
             f"no NSD tolerance for class {name!r}", remedy="name every class in nsd_tolerance, or give one number"
         )
     return tolerance[name]
-
-
-def _labels_that_occur(files: Iterable[Path]) -> list[str]:
-    highest = 0
-    for file in files:
-        values = read_label(file)[0]
-        highest = max(highest, int(values[values != IGNORE].max(initial=0)))
-    return ["background", *(str(label) for label in range(1, highest + 1))]
-
-
-def _frame(rows: list[tuple[object, ...]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
-    return frame.astype({"value": float} | {name: "str" for name in SCORE_COLUMNS if name != "value"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.catalogue import DEFAULT_METRICS, resolve_metrics
@@ -20,6 +20,11 @@ class EvaluationSettings(BaseModel):
 
     metrics: tuple[str, ...] = Field(DEFAULT_METRICS, min_length=1, description="Metrics to score, by name.")
     convention: str = Field("default", description="Scoring convention, by name.")
+    also_conventions: tuple[str, ...] = Field(
+        (),
+        description="Conventions that the same predictions are scored by as well, for the table and the figure of what "
+        "the convention alone does to the ranking (conventions.parquet).",
+    )
     nsd_tolerance: float | dict[str, float] = Field(
         1.0, description="Tolerance of NSD in the image's unit, for all classes or by class name."
     )
@@ -32,11 +37,23 @@ class EvaluationSettings(BaseModel):
     @field_validator("convention")
     @classmethod
     def _known_convention(cls, name: str) -> str:
-        try:
-            get_convention(name)
-        except ScoringError as error:
-            raise ValueError(error.reason) from error
-        return name
+        return _convention(name)
+
+    @field_validator("also_conventions")
+    @classmethod
+    def _known_conventions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_convention, names))
+
+    @model_validator(mode="after")
+    def _each_convention_once(self) -> Self:
+        if len({*self.also_conventions, self.convention}) <= len(self.also_conventions):
+            raise ValueError(f"also_conventions names a convention twice, or the suite's own, {self.convention!r}")
+        return self
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """The suite's convention and then the others, where there are others; else none."""
+        return (self.convention, *self.also_conventions) if self.also_conventions else ()
 
 
 class ComparisonSettings(BaseModel):
@@ -59,6 +76,14 @@ class ComparisonSettings(BaseModel):
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return _known(names)
+
+
+def _convention(name: str) -> str:
+    try:
+        get_convention(name)
+    except ScoringError as error:
+        raise ValueError(error.reason) from error
+    return name
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:

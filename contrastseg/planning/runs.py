@@ -60,6 +60,10 @@ class Run:
         """The file of its scores."""
         return self.folder / "scores" / evaluated_on / f"{checkpoint}.csv"
 
+    def convention_scores(self, evaluated_on: str, checkpoint: str) -> Path:
+        """The file of its scores under several conventions."""
+        return self.folder / "scores" / evaluated_on / f"{checkpoint}.conventions.csv"
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -11,6 +11,7 @@ import pandas as pd
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_boxes import box_plots
+from contrastseg.report.figure_conventions import convention_ranks_figure
 from contrastseg.report.figure_cost import cost_scores
 from contrastseg.report.figure_curves import learning_curves
 from contrastseg.report.figure_outcomes import outcomes
@@ -55,6 +56,12 @@ KINDS: dict[str, Kind] = {
         critical_diagram,
         "Mean ranks over data sets; bars join methods that Nemenyi's test does not tell apart. Few data sets tell "
         "little apart, as the power in each title says: no finding is not equality.",
+    ),
+    "conventions": Kind(
+        convention_ranks_figure,
+        "Rank of each method by its mean, the same predictions scored under each convention: where lines cross, the "
+        "convention alone made the difference. Ties are set apart; methods with missing predictions have none.",
+        ("conventions",),
     ),
     "cost": Kind(
         cost_scores,

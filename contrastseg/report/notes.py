@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.evaluation.catalogue import bounds
+from contrastseg.evaluation.conventions import get_convention
 from contrastseg.report.naming import (
     PROVENANCE,
     UNKNOWN_PROVENANCE,
@@ -114,11 +115,23 @@ def table_notes(material: Material, kind: str, blocks: Sequence[Block]) -> list[
     if kind == "paper":
         stars = _stars_note(material)
         return [line for line in (*PAPER_NOTES, stars, policy, *legend) if line]
+    if kind == "conventions":
+        reading = (
+            "Nothing but the scoring differs between the columns. In brackets: places lost (+) or won (−) against the "
+            "first convention. Ranks of means are no test. Methods with missing predictions are not ranked."
+        )
+        return [reading, *_sources(blocks), *legend]
     reading = "Best bold, second underlined, by the printed number."
     if kind == "main":
         reading += " miss / inv / holes: structures missed and invented, predictions missing."
     stars = _stars_note(material) if kind == "main" else None
     return [line for line in (reading, stars, policy, *legend) if line]
+
+
+def _sources(blocks: Sequence[Block]) -> list[str]:
+    """Where the rules of each convention in the table are from."""
+    names = dict.fromkeys(column.group for block in blocks for column in block.columns)
+    return [f"{name}: {get_convention(name).source}." for name in names]
 
 
 def comparison_notes(material: Material, rows: pd.DataFrame) -> list[str]:

@@ -49,6 +49,7 @@ def make_report(
     path: str | Path,
     unavailable: Mapping[str, str] | None = None,
     rankings: pd.DataFrame | None = None,
+    conventions: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report.
 
@@ -65,11 +66,13 @@ def make_report(
         path: The file to write.
         unavailable: Data sets that were left out, with the reason.
         rankings: How often each method is first when patients are resampled, where that was computed.
+        conventions: Ranks by convention (`evaluation.convention_ranks`), where a suite scores by several.
 
     Returns:
         The file written.
     """
-    material = Material(summary, comparisons, cards, infos, skipped or (), facts)
+    ranks = pd.DataFrame() if conventions is None else conventions
+    material = Material(summary, comparisons, cards, infos, skipped or (), facts, ranks)
     shown = page_figures(figures, Path(figures_folder), material)
     front = next((one for one in shown if one["drawing"] and one["kind"] != "overlays"), None)
     holes = page_cards.hole_lines(material)

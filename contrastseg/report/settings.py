@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,7 +18,7 @@ class TableSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["main", "classes", "comparison", "paper"] = "main"
+    kind: Literal["main", "classes", "comparison", "paper", "conventions"] = "main"
     caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
     metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
@@ -48,6 +49,7 @@ class FigureSettings(BaseModel):
         "significance",
         "rank_stability",
         "critical_difference",
+        "conventions",
         "cost",
         "learning_curves",
         "overlays",
@@ -66,17 +68,23 @@ class FigureSettings(BaseModel):
     dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
 
 
-def default_tables() -> list[TableSettings]:
-    """The tables of a suite that names none."""
+def default_tables(conventions: bool = False) -> list[TableSettings]:
+    """The tables of a suite that names none; one more where it scores by several conventions."""
+    more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])]
     return [
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
         TableSettings(name="classes", kind="classes", metrics=["dice"]),
+        *(more if conventions else ()),
     ]
 
 
-def default_figures() -> list[FigureSettings]:
-    """The figures of a suite that names none."""
+def default_figures(conventions: bool = False) -> list[FigureSettings]:
+    """The figures of a suite that names none; two more where it scores by several conventions."""
+    more = [
+        FigureSettings(name="conventions_dice", kind="conventions", metric="dice"),
+        FigureSettings(name="conventions_hd95", kind="conventions", metric="hd95"),
+    ]
     return [
         FigureSettings(name="label_ratio", kind="label_ratio"),
         FigureSettings(name="box", kind="box"),
@@ -86,4 +94,19 @@ def default_figures() -> list[FigureSettings]:
         FigureSettings(name="cost", kind="cost"),
         FigureSettings(name="learning_curves", kind="learning_curves"),
         FigureSettings(name="overlays", kind="overlays"),
+        *(more if conventions else ()),
     ]
+
+
+def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
+    """The tables of a suite that names none, from its fields so far."""
+    return default_tables(_several_conventions(suite))
+
+
+def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
+    """The figures of a suite that names none, from its fields so far."""
+    return default_figures(_several_conventions(suite))
+
+
+def _several_conventions(suite: Mapping[str, Any]) -> bool:
+    return bool(getattr(suite.get("evaluation"), "conventions", ()))

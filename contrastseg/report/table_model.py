@@ -97,6 +97,7 @@ class Material:
     infos: Sequence[Mapping[str, Any]]
     skipped: Sequence[Mapping[str, Any]]
     facts: Facts
+    conventions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
@@ -151,6 +152,7 @@ class Material:
             self,
             summary=keep(self.summary, wanted),
             comparisons=keep(self.comparisons, wanted),
+            conventions=keep(self.conventions, wanted),
             skipped=[
                 item
                 for item in self.skipped

@@ -11,6 +11,7 @@ import pandas as pd
 from contrastseg.files import write_text
 from contrastseg.report import notes
 from contrastseg.report.comparison_table import comparison_blocks
+from contrastseg.report.convention_table import convention_blocks
 from contrastseg.report.facts import Facts
 from contrastseg.report.naming import VERDICTS
 from contrastseg.report.paper_table import paper_blocks, paper_rows
@@ -25,12 +26,14 @@ CAPTIONS = {
     "classes": "Mean over patients per class.",
     "comparison": "Paired comparison of each method with the reference, patient by patient.",
     "paper": "What was printed, what we measured, and the difference, in the source's layout.",
+    "conventions": "What the scoring convention alone does to the ranking: the same predictions under each convention.",
 }
 _BLOCKS: dict[str, Callable[[Material, TableSettings], list[Block]]] = {
     "main": main_blocks,
     "classes": class_blocks,
     "comparison": comparison_blocks,
     "paper": paper_blocks,
+    "conventions": convention_blocks,
 }
 
 
@@ -43,6 +46,7 @@ def make_tables(
     settings: Sequence[TableSettings],
     facts: Facts,
     folder: str | Path,
+    conventions: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write `<name>.csv`, `<name>.md`, `<name>.tex` and `<name>.html` of every table into `folder`.
 
@@ -55,11 +59,13 @@ def make_tables(
         settings: The tables wanted.
         facts: Splits, subsets, convention and the order of the methods (`facts.gather_facts`).
         folder: Where the files go.
+        conventions: Ranks by convention (`evaluation.convention_ranks`), where a suite scores by several.
 
     Returns:
         The files written.
     """
-    material = Material(summary, comparisons, cards, infos, skipped, facts)
+    ranks = pd.DataFrame() if conventions is None else conventions
+    material = Material(summary, comparisons, cards, infos, skipped, facts, ranks)
     written = []
     for table in build_tables(material, settings):
         base = Path(folder) / table.name
@@ -98,6 +104,8 @@ def _tidy(material: Material, settings: TableSettings) -> pd.DataFrame:
     if settings.kind == "paper":
         return paper_rows(material, settings)
     wanted: dict[str, Sequence[str] | None] = {"metric": settings.metrics}
+    if settings.kind == "conventions":
+        return keep(material.conventions, wanted)
     frame = keep(material.summary, wanted)
     return rows_of_class(frame, "mean") if settings.kind == "main" else frame
 
@@ -122,5 +130,6 @@ def _with_provenance(frame: pd.DataFrame, material: Material) -> pd.DataFrame:
     frame["evaluated_split_name"] = [entry.split_name for entry in tested]
     frame["evaluated_split_hash"] = [entry.split_hash for entry in tested]
     frame["subset"] = [entry.subset_note() or "" for entry in entries]
-    frame["convention"] = material.facts.convention
+    if "convention" not in frame:
+        frame["convention"] = material.facts.convention
     return frame

@@ -25,7 +25,7 @@ from pydantic import (
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
-from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
+from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
 from contrastseg.suite.drawings import check_drawings, known
 from contrastseg.suite.reading import explain, read_yaml
 from contrastseg.training.settings import TrainingSettings, merge
@@ -220,8 +220,8 @@ class Suite(_Strict):
     checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
     evaluation: EvaluationSettings = EvaluationSettings()
     comparison: ComparisonSettings = ComparisonSettings()
-    tables: list[TableSettings] = Field(default_factory=default_tables)
-    figures: list[FigureSettings] = Field(default_factory=default_figures)
+    tables: list[TableSettings] = Field(default_factory=usual_tables)
+    figures: list[FigureSettings] = Field(default_factory=usual_figures)
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
 
     @field_validator("labels")
@@ -269,8 +269,12 @@ class Suite(_Strict):
         known("reference of the comparison,", reference, [method.name for method in self.methods])
         if variant:
             known("variant of the reference", variant, list(self.method(reference).variants))
+        drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
+        for drawing in drawings:
+            if drawing.kind == "conventions" and not self.evaluation.conventions:
+                raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
         variants = {method.name: method.variants for method in self.methods}
-        check_drawings([*self.tables, *self.figures], entries, variants, self.labels, list(self.checkpoints))
+        check_drawings(drawings, entries, variants, self.labels, list(self.checkpoints))
         return self
 
     def entry(self, name: str) -> DatasetEntry:

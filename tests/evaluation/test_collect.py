@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.collect import AXES, COLUMNS, collect, read_table, write_table
+from contrastseg.evaluation.collect import AXES, COLUMNS, CONVENTION_COLUMNS, collect, read_table, write_table
+from contrastseg.evaluation.scoring import CONVENTION_COLUMNS as SCORING_CONVENTION_COLUMNS
 from contrastseg.evaluation.scoring import SCORE_COLUMNS, write_scores
 
 
@@ -55,3 +56,15 @@ def test_what_cannot_be_collected_is_an_error(tmp_path: Path, axes: dict[str, An
         collect([(axes, file)])
     with pytest.raises(ScoringError, match="collect"):
         read_table(tmp_path / "scores.parquet")
+
+
+def test_scores_by_convention_are_a_table_of_their_own(tmp_path: Path, axes: dict[str, Any]) -> None:
+    rows = [(name, "NA", "c0", "RV", "dice", 0.5, "1", "scored") for name in ("default", "medpy")]
+    write_scores(pd.DataFrame(rows, columns=list(SCORING_CONVENTION_COLUMNS)), tmp_path / "1.csv")
+    table = collect([(axes, tmp_path / "1.csv")], CONVENTION_COLUMNS)
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == CONVENTION_COLUMNS
+    assert table["convention"].tolist() == ["default", "medpy"]
+    write_table(table, tmp_path / "conventions.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "conventions.parquet", CONVENTION_COLUMNS), table)
+    with pytest.raises(ScoringError, match="without the columns convention"):
+        collect([(axes, run(tmp_path / "2.csv", 1))], CONVENTION_COLUMNS)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from contrastseg.evaluation import overlap
 from contrastseg.evaluation.overlap import confusion, dice, iou
 
 LABELS = arrays(np.uint8, (4, 5), elements=st.integers(0, 2))
@@ -45,3 +48,18 @@ def test_ignored_voxels_count_for_nothing() -> None:
 def test_bad_labels_are_refused(prediction: list[int], reference: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         confusion(np.array(prediction), np.array(reference), 2)
+
+
+def test_counting_in_parts_counts_everything_and_needs_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    reference, prediction = rng.integers(0, 5, (2, 3 * overlap._CHUNK + 7), dtype=np.uint8)
+    expected = np.zeros((5, 5), int)
+    np.add.at(expected, (reference, prediction), 1)
+    tracemalloc.start()
+    try:
+        found = overlap.confusion(prediction, reference, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found, expected)
+    assert peak < 30 * overlap._CHUNK

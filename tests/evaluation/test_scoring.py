@@ -12,7 +12,13 @@ from contrastseg.data.cases import Geometry, PreparedDataset, write_label
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.catalogue import OUTCOMES
 from contrastseg.evaluation.predictions import missing_predictions
-from contrastseg.evaluation.scoring import SCORE_COLUMNS, score_file, score_folder
+from contrastseg.evaluation.scoring import (
+    CONVENTION_COLUMNS,
+    SCORE_COLUMNS,
+    score_by_conventions,
+    score_file,
+    score_folder,
+)
 
 SHAPE = (4, 8, 8)
 AFFINE = [[-1.5, 0, 0, 0], [0, -1.5, 0, 0], [0, 0, 10, 0], [0, 0, 0, 1]]
@@ -212,3 +218,29 @@ def test_missing_folders_are_errors(tmp_path: Path, folders: tuple[Path, Path]) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(ScoringError, match="without label maps"):
         score_folder(folders[0], tmp_path / "empty")
+
+
+def test_the_same_predictions_under_several_conventions(folders: tuple[Path, Path]) -> None:
+    """Each is what it would be alone, in its own unit; where medpy raises there is no value; nothing else is scored."""
+    (folders[0] / "a.nii.gz").unlink()
+    names = ("default", "transunet", "monai", "medpy")
+    scores = score_by_conventions(*folders, ("dice", "hd95", "recall", "nsd"), names, classes=CLASSES)
+    assert list(scores.columns) == list(CONVENTION_COLUMNS)
+    assert list(dict.fromkeys(scores["convention"])) == list(names)
+    assert set(scores["metric"]) == {"dice", "hd95"}
+    for name in ("default", "transunet", "monai"):
+        alone = score_folder(*folders, ("dice", "hd95"), name, classes=CLASSES)
+        together = scores[scores["convention"] == name].drop(columns="convention").reset_index(drop=True)
+        pd.testing.assert_frame_equal(together, alone)
+    medpy = scores[(scores["convention"] == "medpy") & (scores["metric"] == "hd95")].set_index(["case", "class"])
+    assert medpy["outcome"].to_dict()["b", "LV"] == "missed"
+    assert math.isnan(medpy["value"]["b", "LV"])
+    assert medpy["value"]["b", "RV"] == 0
+    assert set(scores.loc[scores["case"] == "a", "outcome"]) == {"hole"}
+    units = scores[scores["metric"] == "hd95"].groupby("convention")["unit"].unique().map(list).to_dict()
+    assert units == {"default": ["mm"], "monai": ["mm"], "medpy": ["mm"], "transunet": ["voxel"]}
+
+
+def test_two_files_under_several_conventions(folders: tuple[Path, Path]) -> None:
+    scores = score_by_conventions(folders[0] / "c.nii.gz", folders[1] / "c.nii.gz", ("dice",), ("default", "transunet"))
+    assert scores.loc[scores["class"] == "1", "value"].tolist() == [0, 1]

@@ -21,12 +21,20 @@ def test_defaults_are_the_policy() -> None:
         ({"metrics": ["dise"]}, "unknown metric 'dise'; there are: .*dice"),
         ({"convention": "best"}, "unknown convention 'best'; there are: .*transunet"),
         ({"metrics": []}, "at least 1 item"),
+        ({"also_conventions": ["medpy", "best"]}, "unknown convention 'best'; there are: .*transunet"),
+        ({"also_conventions": ["medpy", "medpy"]}, "names a convention twice"),
+        ({"also_conventions": ["default"]}, "or the suite's own, 'default'"),
         ({"colour": 1}, "Extra inputs"),
     ],
 )
 def test_wrong_settings_say_what_there_is(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         EvaluationSettings.model_validate(fields)
+
+
+def test_other_conventions_come_after_the_suites_own() -> None:
+    assert EvaluationSettings().conventions == ()
+    assert EvaluationSettings(convention="monai", also_conventions=("medpy",)).conventions == ("monai", "medpy")
 
 
 @pytest.mark.parametrize("fields", [{"alpha": 0}, {"alpha": 1}, {"family": "all"}, {"metrics": ["x"]}])
@@ -36,7 +44,17 @@ def test_wrong_comparisons_are_refused(fields: dict[str, object]) -> None:
 
 
 def test_nothing_here_imports_torch_and_planning_imports_next_to_nothing() -> None:
-    modules = ["collect", "conventions", "derived", "metrics", "published", "scoring", "settings", "statistics"]
+    modules = [
+        "collect",
+        "conventions",
+        "convention_ranks",
+        "derived",
+        "metrics",
+        "published",
+        "scoring",
+        "settings",
+        "statistics",
+    ]
     code = "import sys\nimport contrastseg.evaluation.predictions\n"
     code += "assert not {'numpy', 'pandas', 'scipy', 'pydantic'} & set(sys.modules), 'predictions'\n"
     code += "import contrastseg.evaluation.overlap\n"

@@ -57,6 +57,19 @@ def test_an_edit_of_the_loop_retrains_all(finished):
     assert planned["predict"] == planned["score"] == 4
 
 
+def test_other_conventions_are_scored_beside_what_is_there(finished):
+    evaluation = {"metrics": ["dice"], "also_conventions": ["medpy", "ssl4mis"]}
+    drawings = {"tables": [{"name": "conventions", "kind": "conventions"}], "figures": []}
+    finished.write_suite(evaluation=evaluation, **drawings)
+    try:
+        planned = finished.planned()
+    finally:
+        finished.write_suite()
+    assert planned.pop("score_by_conventions") == 4
+    assert planned.pop("collect_conventions") == planned.pop("plan") == 1
+    assert set(planned) <= {"collect", "compare", "tabulate", "report"}, "nothing is trained, predicted or scored again"
+
+
 def test_an_edit_of_a_metric_rescores_and_trains_nothing(finished):
     with finished.edited(
         "contrastseg/evaluation/metrics.py", "import numpy as np\n", "import numpy as np\n\nEDITED = 1\n"

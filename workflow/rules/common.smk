@@ -125,6 +125,11 @@ def splits():
     ]
 
 
+def conventions():
+    """How other conventions rank the methods, where the suite asks for any."""
+    return [RESULTS / "conventions.csv"] if SUITE.evaluation.conventions else []
+
+
 def tables():
     return drawn("tables", SUITE.tables, "csv", "md", "tex", "html")
 

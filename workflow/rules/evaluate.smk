@@ -49,7 +49,38 @@ rule score:
         runtime=120,
     params:
         fingerprint=stage_fingerprint("score"),
-        config=planning.to_argument(SUITE.evaluation.model_dump(mode="json")),
+        config=planning.to_argument(
+            SUITE.evaluation.model_dump(mode="json", exclude={"also_conventions"})
+        ),
+        content=JOBS.references,
+        missing=JOBS.missing,
+    shell:
+        "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
+        " --reference $(dirname {input.data}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
+
+
+# The same predictions as published codes would have scored them, beside the suite's own scores and never among them.
+rule score_by_conventions:
+    input:
+        index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
+        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
+        split=ancient("resources/splits/{evaluated_on}.json"),
+        trained=ancient("resources/splits/{dataset}.json"),
+    output:
+        scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
+    log:
+        f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        fingerprint=stage_fingerprint("score"),
+        config=planning.to_argument(
+            SUITE.evaluation.model_dump(mode="json", exclude={"nsd_tolerance"})
+        ),
         content=JOBS.references,
         missing=JOBS.missing,
     shell:

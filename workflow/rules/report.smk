@@ -49,6 +49,32 @@ rule collect:
         "python -m contrastseg collect --results $(dirname {output.scores}) > {log} 2>&1"
 
 
+# Only asked for where the suite names conventions beside its own.
+rule collect_conventions:
+    input:
+        plan=RESULTS / "plan.json",
+        runs=[run.folder / "run.json" for run in PLAN.runs],
+        scores=[
+            run.convention_scores(other, checkpoint)
+            for run, other, checkpoint in PLAN.evaluations()
+        ],
+        splits=[ancient(file) for file in [*splits(), *PLAN.pools()]],
+    output:
+        scores=RESULTS / "conventions.parquet",
+        ranks=RESULTS / "conventions.csv",
+    log:
+        RESULTS / "logs" / "collect-conventions.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        fingerprint=stage_fingerprint("collect"),
+    shell:
+        "python -m contrastseg collect --conventions --results $(dirname {output.scores}) > {log} 2>&1"
+
+
 rule compare:
     input:
         RESULTS / "scores.parquet",
@@ -86,6 +112,7 @@ rule tabulate:
         RESULTS / "cards.json",
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
+        conventions(),
     output:
         csv=report(
             RESULTS / "tables" / "{table}.csv",
@@ -117,6 +144,7 @@ rule plot:
         RESULTS / "scores.parquet",
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
+        conventions(),
     output:
         svg=report(
             RESULTS / "figures" / "{figure}.svg",
@@ -166,6 +194,7 @@ rule report:
         RESULTS / "scores.parquet",
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
+        conventions(),
         figures(),
         slices(),
     output:

@@ -1,0 +1,203 @@
+"""Predictions and references on disk: which belong together, and whether they lie on one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastseg.data.cases import PreparedDataset, read_label
+from contrastseg.data.formats import as_label
+from contrastseg.data.itk import ITK_SUFFIXES, read_itk
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation.overlap import IGNORE
+from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
+
+# Affines pass through float32 headers; a tenth of a thousandth of a millimetre is no misplacement.
+_AFFINE_ATOL = 1e-3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference and where its scores belong."""
+
+    case: str
+    patient: str
+    path: Path
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reference and its prediction, None where there is no file."""
+
+    reference: Reference
+    prediction: Path | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A reference and its prediction on one grid.
+
+    Attributes:
+        prediction: uint8 (*spatial) in array order; None where there is no file.
+        reference: uint8, same shape.
+        spacing: Of the reference in mm; None where it is unknown.
+    """
+
+    prediction: NDArray | None
+    reference: NDArray
+    spacing: tuple[float, ...] | None
+
+
+def pairs_of_folder(
+    predictions: str | Path, references: PreparedDataset | str | Path, cases: Iterable[str] | None = None
+) -> tuple[list[Pair], tuple[str, ...] | None]:
+    """Every expected case of a folder of predictions, by name, and the names of the labels where they are known.
+
+    Expected are `cases`, else what the folder's `predictions.json` lists, else every reference.
+
+    Raises:
+        ScoringError: A folder is missing or empty, or a prediction has no reference.
+    """
+    folder = Path(predictions)
+    if not folder.is_dir():
+        raise ScoringError("no such folder of predictions", file=folder, remedy="run `contrastseg predict` first")
+    if not isinstance(references, PreparedDataset) and (Path(references) / "cases.csv").is_file():
+        references = PreparedDataset(references)
+    prepared = isinstance(references, PreparedDataset)
+    known = _prepared(references) if isinstance(references, PreparedDataset) else _plain(Path(references))
+    listed = expected_predictions(folder)
+    found = label_files(folder) if listed is None else {c: f for c, f in listed.items() if f.is_file()}
+    expected = sorted(cases) if cases is not None else sorted(known if listed is None else listed)
+    orphans = sorted((found.keys() | set(expected)) - known.keys())
+    if orphans:
+        raise ScoringError(
+            f"{len(orphans)} prediction(s) without a reference: {', '.join(orphans[:5])}",
+            case=orphans[0],
+            file=found.get(orphans[0], folder),
+            remedy="give the references of these cases, or remove the predictions; a case is named by its file",
+        )
+    names = tuple(references.info.classes) if prepared else None  # type: ignore[union-attr]
+    return [Pair(known[case], found.get(case)) for case in expected], names
+
+
+def pair_of_files(prediction: str | Path, reference: str | Path) -> Pair:
+    """Two files, whatever they are called; the case is named after the prediction.
+
+    Raises:
+        ScoringError: One of them is no file, or is not named as a label map.
+    """
+    for file, what in ((Path(prediction), "prediction"), (Path(reference), "reference")):
+        if file.is_dir():
+            raise ScoringError(f"the {what} is a folder, the other a file", file=file, remedy="give two of a kind")
+        if not file.is_file():
+            raise ScoringError(f"no such {what}", file=file, remedy="check the path")
+        if case_of(file) is None:
+            raise ScoringError(
+                f"the {what} is of a format that label maps are not read from",
+                file=file,
+                remedy=f"convert it to one of {', '.join(SUFFIXES)}",
+            )
+    case = str(case_of(prediction))
+    return Pair(Reference(case, case, Path(reference)), Path(prediction))
+
+
+def labels_that_occur(pairs: Iterable[Pair]) -> list[str]:
+    """Names 0..K-1 for files that nobody named the labels of: the highest label that occurs in any is K-1."""
+    highest = 0
+    for pair in pairs:
+        for file in (pair.reference.path, pair.prediction):
+            if file is not None:
+                values = _read(file, pair.reference.case)[0]
+                highest = max(highest, int(values[values != IGNORE].max(initial=0)))
+    return ["background", *(str(label) for label in range(1, highest + 1))]
+
+
+def read_pair(pair: Pair, num_classes: int) -> Labels:
+    """Read both files.
+
+    Raises:
+        ScoringError: They differ in shape, spacing or place, or hold a label that is no class.
+        DataError: A file is unreadable or holds no label map.
+    """
+    reference = pair.reference
+    truth, spacing, affine = _read(reference.path, reference.case)
+    if reference.unit not in (None, "mm"):
+        spacing = None
+    if pair.prediction is None:
+        return Labels(None, truth, spacing)
+    labels, steps, place = _read(pair.prediction, reference.case)
+    if reason := _difference(labels, steps, place, truth, spacing, affine):
+        raise ScoringError(
+            reason,
+            case=reference.case,
+            file=pair.prediction,
+            remedy="bring the prediction back to the reference's grid, and write it with the affine of its image",
+        )
+    for what, path, values in (("prediction", pair.prediction, labels), ("reference", reference.path, truth)):
+        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+        outside = [int(v) for v in present if v >= num_classes and not (v == IGNORE and what == "reference")]
+        if outside:
+            raise ScoringError(
+                f"{what} with labels {outside} outside the classes 0..{num_classes - 1}",
+                case=reference.case,
+                file=path,
+                remedy="map the labels to the classes, or name all classes",
+            )
+    return Labels(labels, truth, spacing)
+
+
+Grid = tuple[NDArray, tuple[float, ...] | None, list[list[float]] | None]
+
+
+def _read(path: Path, case: str) -> Grid:
+    if not path.name.lower().endswith(ITK_SUFFIXES):
+        return read_label(path, case)
+    array, spacing, affine = read_itk(path, case)
+    return as_label(array, case, path), spacing, affine
+
+
+def _difference(
+    labels: NDArray,
+    steps: tuple[float, ...] | None,
+    place: list[list[float]] | None,
+    truth: NDArray,
+    spacing: tuple[float, ...] | None,
+    affine: list[list[float]] | None,
+) -> str | None:
+    """Why two label maps cannot be compared; None where they can. What a format does not say is not compared."""
+    if labels.shape != truth.shape:
+        return f"prediction of shape {labels.shape}, reference of shape {truth.shape}"
+    if steps is not None and spacing is not None and not np.allclose(steps, spacing, atol=_AFFINE_ATOL):
+        return f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm"
+    if place is not None and affine is not None and not np.allclose(place, affine, atol=_AFFINE_ATOL):
+        return "prediction and reference lie in different places: their affines differ"
+    return None
+
+
+def _printed(spacing: tuple[float, ...]) -> str:
+    return " x ".join(f"{step:g}" for step in spacing)
+
+
+def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:
+    known = {}
+    for row in dataset.index.itertuples():
+        if row.labelled:
+            case = str(row.case)
+            known[case] = Reference(case, str(row.patient), dataset.reference_path(case), dataset.info.unit)
+    return known
+
+
+def _plain(folder: Path) -> dict[str, Reference]:
+    if not folder.is_dir():
+        raise ScoringError("no such folder of references", file=folder, remedy="check the path")
+    known = {case: Reference(case, case, file) for case, file in label_files(folder).items()}
+    if not known:
+        raise ScoringError(
+            "a folder without label maps", file=folder, remedy=f"give files named by case: {', '.join(SUFFIXES)}"
+        )
+    return known
