@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.workflow.warm import python_path
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("contrastseg", "workflow", "profiles", "benchmarks", "Snakefile", "environment.yml")
 SUITE = {
@@ -48,11 +50,18 @@ class Workspace:
     def results(self) -> Path:
         return self.work / "results" / "tiny"
 
-    def snakemake(self, *arguments: str, cores: str = "2", **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on the copy; its output comes with errors and all."""
+    def snakemake(
+        self, *arguments: str, cores: str = "2", warm: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the copy; its output comes with errors and all.
+
+        Jobs are forked from one process (see `tests.workflow.warm`) unless `warm` is false.
+        """
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
         variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
         variables.pop("CONTRASTSEG_DATA", None)
+        if warm and "--dry-run" not in arguments:
+            variables["PATH"] = os.pathsep.join([python_path(), variables["PATH"]])
         variables |= environment
         return subprocess.run(
             [*command, *arguments],

@@ -1,0 +1,138 @@
+"""A Python with the big imports behind it, from which the jobs of a workflow are forked.
+
+A job that trains two steps spends seconds on importing torch. `python_path` gives a folder whose `python`, first on
+PATH, hands `python -m contrastseg …` to a server here; the server forks, and the child becomes the job: its arguments,
+folder, environment, files and exit code. Whatever else is asked of that `python` goes to the real one. Only packages
+from outside are imported beforehand; the project's own code is read anew by each job, from where PYTHONPATH says.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+IMPORTED = (
+    *("numpy", "pandas", "pyarrow.parquet", "scipy.ndimage", "scipy.spatial", "scipy.stats", "h5py", "nibabel"),
+    *("SimpleITK", "PIL.Image", "skimage.segmentation", "pydantic", "typer.rich_utils", "rich.progress", "yaml"),
+    *("filelock", "jinja2", "matplotlib.figure", "matplotlib.backends.backend_agg", "torch", "torch._dynamo"),
+    *("lightning_fabric", "torch.utils.tensorboard"),
+)
+CLIENT = """#!{python} -IS
+import json, os, socket, sys
+if sys.argv[1:3] != ["-m", "contrastseg"]:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+job = json.dumps({{"arguments": sys.argv[3:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
+socket.send_fds(server, [b"+"], [0, 1, 2])
+server.sendall(job + b"\\n")
+answer = server.recv(16)
+sys.exit(int(answer) if answer else 1)
+"""
+
+
+@functools.cache
+def python_path() -> str:
+    """The folder to put first on PATH; the server is started once and ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="warm"))
+    address = str(folder / "socket")
+    client = folder / "python"
+    client.write_text(CLIENT.format(python=sys.executable, address=address))
+    client.chmod(0o755)
+    reading, writing = os.pipe()  # its other end closes when this process is gone, however it goes
+    os.set_inheritable(writing, False)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    server = subprocess.Popen(
+        [sys.executable, __file__, address], stdin=reading, stdout=subprocess.PIPE, env=environment, cwd="/"
+    )
+    os.close(reading)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n", "the server of workflow tests did not start"
+    return str(folder)
+
+
+def serve(address: str) -> None:
+    """Fork a job for every connection, and tell each client how its job ended."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    here = str(Path(__file__).parent)
+    paths = [path for path in sys.path if path != here]
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen(64)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    gc.freeze()
+    running: dict[int, tuple[int, socket.socket]] = {}
+    while True:
+        ready, _, _ = select.select([0, listening, *running], [], [])
+        if 0 in ready:
+            return
+        for pidfd in [handle for handle in ready if isinstance(handle, int)]:
+            child, connection = running.pop(pidfd)
+            _, status = os.waitpid(child, 0)
+            os.close(pidfd)
+            code = os.waitstatus_to_exitcode(status)
+            with contextlib.suppress(BrokenPipeError):  # the client may have been killed
+                connection.sendall(str(code if code >= 0 else 128 - code).encode())
+            connection.close()
+        if listening in ready:
+            connection, _ = listening.accept()
+            child = os.fork()
+            if child == 0:
+                listening.close()
+                become(connection, paths)
+            running[os.pidfd_open(child)] = child, connection
+
+
+def become(connection: socket.socket, paths: list[str]) -> None:
+    """Be the job that the client was asked for."""
+    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    received = b""
+    while not received.endswith(b"\n"):
+        received += connection.recv(1 << 16)
+    connection.close()
+    job = json.loads(received)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    os.chdir(job["folder"])
+    before = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:] = [job["folder"], *before, *paths]
+    sys.argv = ["contrastseg", *job["arguments"]]
+    sys.dont_write_bytecode = bool(job["environment"].get("PYTHONDONTWRITEBYTECODE"))
+    importlib.invalidate_caches()
+    code = 0
+    try:
+        runpy.run_module("contrastseg", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)  # without taking every module apart, which would copy all memory that is shared so far
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(sys.argv[1])
