@@ -1,37 +1,63 @@
-"""Where results go, and how: one CSV per benchmark and machine, the hardware in its name."""
+"""What the benchmarks share: the machine, the clock, memory, and one CSV per benchmark and machine."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from contrastseg.files import atomic_path
-from contrastseg.training.records import hardware
 
-FOLDER = Path(__file__).resolve().parent / "results"
-
-
-def file_name(benchmark: str, device: str = "cpu") -> str:
-    """`training-cpu-amd-epyc-2cores.csv`, `training-gpu-nvidia-h200.csv`."""
-    machine = hardware(torch.device(device))
-    if torch.device(device).type == "cuda":
-        return f"{benchmark}-gpu-{_plain(machine['device'])}.csv"
-    return f"{benchmark}-cpu-{_plain(machine['cpu'])}-{machine['cpu_count']}cores.csv"
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """What `run.json` says of the hardware."""
+    import torch
+
+    from contrastseg.training.records import hardware
+
+    return hardware(torch.device(device))
 
 
-def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+def described() -> str:
+    """Processor, cores and system, for a column."""
+    found = machine()
+    return f"{found['cpu']}, {found['cpu_count']} cores, {found['system']}"
+
+
+def results_path(folder: Path, benchmark: str, device: str = "cpu") -> Path:
+    """`training-cpu-amd-epyc-2cores.csv`, `training-cuda-nvidia-h200.csv`."""
+    found = machine(device)
+    name = found["device"] if device != "cpu" else f"{found['cpu']} {found['cpu_count']}cores"
+    return folder / f"{benchmark}-{device}-{re.sub(r'[^a-z0-9.]+', '-', str(name).lower()).strip('-')}.csv"
+
+
+def write(file: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows, whole or not at all; what a row does not say is left empty."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary, open(temporary, "w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, columns, lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def clock(device: str = "cpu") -> Callable[[], float]:
+    """Seconds of this process, which other load does not stretch: on a CPU those of its one thread."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def peak_memory() -> int:
+    """Highest resident size of this process so far, in bytes.
+
+    Linux hands the parent's highest size down in `getrusage`, through exec too; its VmHWM starts anew.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -6,8 +6,6 @@ Example: `python benchmarks/speed/comparisons.py --methods 20 --ratios 4 --datas
 from __future__ import annotations
 
 import argparse
-import csv
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _results import RESULTS, described, results_path, write
 
 from contrastseg.evaluation.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, critical_table, pairwise, ranking_table, summarise
-from contrastseg.files import atomic_path
 
-RESULTS = Path(__file__).resolve().parent / "results"
 METRICS = ("dice", "hd95")
 RATIOS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 STEPS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -63,12 +60,6 @@ def grid(datasets: int, methods: int, ratios: int, classes: int, patients: int, 
 
 def measure(scores: pd.DataFrame, note: str) -> list[dict[str, Any]]:
     """One row for each step; CPU seconds beside the wall's, because a busy machine stretches only the second."""
-    import torch
-
-    from contrastseg.training.records import hardware
-
-    machine = hardware(torch.device("cpu"))
-    described = f"{machine['cpu']}, {machine['cpu_count']} cores, {machine['system']}"
     rows = []
     for step, run in STEPS.items():
         wall, processor = time.perf_counter(), time.process_time()
@@ -78,7 +69,7 @@ def measure(scores: pd.DataFrame, note: str) -> list[dict[str, Any]]:
                 **{"step": step, "scores": len(scores), "rows": len(found)},
                 "cpu_seconds": round(time.process_time() - processor, 2),
                 "seconds": round(time.perf_counter() - wall, 2),
-                **{"hardware": described, "note": note},
+                **{"hardware": described(), "note": note},
             }
         )
     return rows
@@ -96,15 +87,7 @@ def main() -> None:
     rows = measure(grid(*(getattr(options, name) for name in sizes)), options.note)
     for row in rows:
         print(", ".join(f"{name} {row[name]}" for name in ("step", "scores", "rows", "cpu_seconds", "seconds")))
-    processor, _, cores = rows[0]["hardware"].rpartition(", ")[0].rpartition(", ")
-    name = re.sub(r"[^a-z0-9.]+", "-", processor.lower()).strip("-")
-    with (
-        atomic_path(options.output / f"comparisons-cpu-{name}-{cores.replace(' ', '')}.csv") as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as opened,
-    ):
-        writer = csv.DictWriter(opened, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write(results_path(options.output, "comparisons"), list(rows[0]), rows)
 
 
 if __name__ == "__main__":

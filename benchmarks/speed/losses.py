@@ -15,28 +15,23 @@ Example: `python benchmarks/speed/losses.py --rounds 30 --device cuda`
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import math
 import os
 import pkgutil
-import re
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from _results import RESULTS, clock, described, results_path, write
 from loss_forms import LIBRARIES, Comparison, Form, comparisons
 from torch import Tensor
 
 import contrastseg.losses
-from contrastseg.files import atomic_path
-from contrastseg.training.records import hardware
 
-RESULTS = Path(__file__).resolve().parent / "results"
 CONTENDERS = ("ours", "product", "plain", *LIBRARIES)
 WITH_MEMORY = [each for each in CONTENDERS if each != "product"]
 TIMES = [f"{each}_ms" for each in CONTENDERS]
@@ -78,10 +73,11 @@ def seconds(form: Form, inputs: tuple[Tensor, ...]) -> float:
     """Time of one pass."""
     synchronise: Any = torch.cuda.synchronize if inputs[0].is_cuda else lambda: None
     synchronise()
-    started = time.perf_counter()
+    now = clock(inputs[0].device.type)
+    started = now()
     one_pass(form, inputs)
     synchronise()
-    return time.perf_counter() - started
+    return now() - started
 
 
 @contextmanager
@@ -177,9 +173,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
-    machine = hardware(device)
-    name = str(machine["device"] if given.device == "cuda" else f"{machine['cpu']} {machine['cpu_count']}cores")
-    versions = (given.rounds, given.device, given.threads, torch.__version__, name, given.note)
+    versions = (given.rounds, given.device, given.threads, torch.__version__, described(), given.note)
     others = libraries()
     print(line({column: column for column in COLUMNS}))
     rows: list[dict[str, Any]] = []
@@ -197,14 +191,9 @@ def main() -> None:
         print(line(rows[-1]), flush=True)
     for missing in sorted(all_losses() - {row["loss"] for row in rows}):
         print(f"{missing:<26}not measured")
-    given.output.mkdir(parents=True, exist_ok=True)
-    described = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
-    path = given.output / f"losses-{given.device}-{described}.csv"
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"wrote {path}")
+    file = results_path(given.output, "losses", given.device)
+    write(file, COLUMNS, rows)
+    print(f"wrote {file}")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,32 @@
-"""What each method's step costs: `python benchmarks/speed/methods.py --hardware cpu-xeon-2.5GHz`.
+"""What each method's step costs: `OMP_NUM_THREADS=1 python benchmarks/speed/methods.py`.
 
 Every stage of every method is trained for a few steps on the same phantom, in 2D and 3D, with the default network, one
 after the other. `results/methods-<hardware>.csv` holds a row per stage: the trainable parameters, the median time of a
 step and the labelled pixels it had. `contrastseg methods` shows the first two, the time as a multiple of
 `supervised`'s; `contrastseg plan` estimates hours with them. A stage that fails is a row with its error and no numbers.
-nnU-Net plans network, patch and batch of its own. Run it on an idle machine.
+nnU-Net plans network, patch and batch of its own. On a CPU the seconds are those of the process's one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import math
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+from _results import RESULTS, clock, results_path, write
+
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.data.splits import split_dataset
-from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
 
-RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
     *("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step"),
     *("device", "torch", "error"),
@@ -54,7 +53,9 @@ def settings_of(method: str, steps: int) -> dict[str, Any]:
     return found.resolve("default", {name: value for name, value in own.items() if name in found.defaults})
 
 
-def measure(method: str, dims: int, steps: int, training: dict[str, Any], data: dict[str, str]) -> list[dict[str, Any]]:
+def measure(
+    method: str, dims: int, steps: int, training: dict[str, Any], data: dict[str, str], now: Callable[[], float]
+) -> list[dict[str, Any]]:
     """A row per stage of the method, as far as it runs; the first half of the steps warms up and is not counted."""
     rows: list[dict[str, Any]] = []
     initial: dict[str, str] = {}
@@ -76,9 +77,7 @@ def measure(method: str, dims: int, steps: int, training: dict[str, Any], data: 
                     initial={item.stage: initial[item.stage] for item in stage.takes},
                     **data,
                 )
-                record = train(
-                    config, Path(folder) / stage.name, on_step=lambda _, to=times: to.append(time.perf_counter())
-                )
+                record = train(config, Path(folder) / stage.name, on_step=lambda _, to=times: to.append(now()))
             # Whatever it is: the other methods are still worth measuring, and the row says what it was.
             except Exception as error:
                 row["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -93,26 +92,17 @@ def measure(method: str, dims: int, steps: int, training: dict[str, Any], data: 
     return rows
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """The table as far as it has come, so that a run that is stopped leaves what it has."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hardware", required=True, help="name of the machine, for the file's name")
     parser.add_argument("--methods", nargs="*", default=registry.names())
     parser.add_argument("--dims", type=int, nargs="*", default=[2, 3], choices=(2, 3))
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--patch", type=int, nargs="*", help="instead of the budget's, in its dimensions")
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
-    asked.output.mkdir(parents=True, exist_ok=True)
-    path = asked.output / f"methods-{asked.hardware}.csv"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    file = results_path(asked.output, "methods", device)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         data = phantom(Path(folder))
@@ -120,12 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             training = {**BUDGETS[dims], **({"patch_size": asked.patch} if len(asked.patch or []) == dims else {})}
             for method in asked.methods:
                 if dims in registry.get(method).spatial_dims:
-                    measured = measure(method, dims, asked.steps, training, data)
+                    measured = measure(method, dims, asked.steps, training, data, clock(device))
                     rows += measured
-                    write(path, rows)
+                    write(file, COLUMNS, rows)  # as far as it has come: a run that is stopped leaves what it has
                     for row in measured:
                         print(*row.values(), flush=True)
-    print(f"wrote {path}")
+    print(f"wrote {file}")
 
 
 if __name__ == "__main__":

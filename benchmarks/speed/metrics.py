@@ -13,11 +13,9 @@ Example: `python benchmarks/speed/metrics.py --rounds 5`
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import importlib.metadata
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -28,16 +26,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _results import RESULTS, described, peak_memory, results_path, write
 from numpy.typing import NDArray
-from preparation import peak_memory
 from scipy.ndimage import zoom
 
 import contrastseg
 from contrastseg.evaluation.catalogue import METRICS
 from contrastseg.evaluation.metrics import score_case
-from contrastseg.files import atomic_path
 
-RESULTS = Path(__file__).resolve().parent / "results"
 CT, CT_SPACING, LARGE = (120, 512, 512), (2.5, 0.8, 0.8), (200, 512, 512)
 CLASSES = 13
 LIMIT_MIB = 2048
@@ -280,11 +276,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import torch
 
-    from contrastseg.training.records import hardware
-
     torch.set_num_threads(1)
-    machine = hardware(torch.device("cpu"))
-    described = f"{machine['cpu']}, {machine['cpu_count']} cores, {machine['system']}"
     versions = installed()
     rows = []
     for case in cases(given.part):
@@ -293,14 +285,9 @@ def main() -> None:
             show(row, judged=given.part == 1)
     rows.append(memory(given.part))
     show(rows[-1], judged=given.part == 1)
-    given.output.mkdir(parents=True, exist_ok=True)
-    processor = re.sub(r"[^a-z0-9.]+", "-", machine["cpu"].lower()).strip("-")
-    path = given.output / f"metrics-cpu-{processor}-{machine['cpu_count']}cores.csv"
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "hardware": described, "note": given.note} for row in rows)
-    print(f"wrote {path}")
+    file = results_path(given.output, "metrics")
+    write(file, COLUMNS, ({**row, "hardware": described(), "note": given.note} for row in rows))
+    print(f"wrote {file}")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,9 @@ Example: `python benchmarks/speed/preparation.py --cases 6 --shape 48 160 160`
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.metadata
 import json
 import os
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _results import RESULTS, described, peak_memory, results_path, write
 
-RESULTS = Path(__file__).resolve().parent / "results"
 FOLDER = "Dataset001_Speed"
 ENDING = ".nii.gz"
 RULES: dict[str, list[float] | None] = {"native spacing": None, "resampled to 4 x 1.2 x 1.2 mm": [4.0, 1.2, 1.2]}
@@ -112,17 +109,6 @@ def run_ours(root: Path, rule: str, output: Path) -> Callable[[], None]:
     return run
 
 
-def peak_memory() -> int:
-    """Highest resident size of this process so far, in bytes.
-
-    Linux hands the parent's highest size down in `getrusage`, through exec too; its VmHWM starts anew.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def measure(root: Path, contender: str, rule: str, output: Path) -> None:
     """Run one contender in this process and print seconds and memory as JSON."""
     run = {"contrastseg": run_ours, "nnunetv2": run_nnunet}[contender](root, rule, output)
@@ -136,13 +122,8 @@ def measure(root: Path, contender: str, rule: str, output: Path) -> None:
 
 def compare(cases: int, shape: tuple[int, int, int], rounds: int, note: str) -> list[dict[str, Any]]:
     """One row for each rule and contender."""
-    import torch
-
     import contrastseg
-    from contrastseg.training.records import hardware
 
-    machine = hardware(torch.device("cpu"))
-    described = f"{machine['cpu']}, {machine['cpu_count']} cores, {machine['system']}"
     versions = {"nnunetv2": importlib.metadata.version("nnunetv2"), "contrastseg": contrastseg.__version__}
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -172,7 +153,7 @@ def compare(cases: int, shape: tuple[int, int, int], rounds: int, note: str) -> 
                         "peak_mib": round(max(one["peak"] for one in each) / 2**20),
                         "above_start_mib": round(max(one["above"] for one in each) / 2**20),
                         "speed_ratio": round(seconds["nnunetv2"] / seconds[contender], 2),
-                        "hardware": described,
+                        "hardware": described(),
                         "note": note,
                     }
                 )
@@ -182,17 +163,6 @@ def compare(cases: int, shape: tuple[int, int, int], rounds: int, note: str) -> 
 def _start(root: Path, environment: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, __file__, "--root", str(root), *arguments]
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def file_name() -> str:
-    """Of the results on this machine, by its hardware."""
-    import torch
-
-    from contrastseg.training.records import hardware
-
-    machine = hardware(torch.device("cpu"))
-    processor = re.sub(r"[^a-z0-9.]+", "-", machine["cpu"].lower()).strip("-")
-    return f"preparation-cpu-{processor}-{machine['cpu_count']}cores.csv"
 
 
 def main() -> None:
@@ -213,11 +183,7 @@ def main() -> None:
         contender, rule, output = given.measure
         return measure(given.root, contender, rule, Path(output))
     rows = compare(given.cases, tuple(given.shape), given.rounds, given.note)
-    given.output.mkdir(parents=True, exist_ok=True)
-    with open(given.output / file_name(), "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(results_path(given.output, "preparation"), COLUMNS, rows)
     shown = ("rule", "contender", "cases_per_s", "speed_ratio", "peak_mib", "above_start_mib")
     print("".join(f"{name:<34}" if name == "rule" else f"{name:>18}" for name in shown))
     for row in rows:

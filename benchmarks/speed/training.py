@@ -33,12 +33,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import FOLDER, file_name, write
+from _results import RESULTS, described, machine, peak_memory, results_path, write
 from _training_loops import LOOPS, NNUNET_FOLDER, Cases, Work
 
 from contrastseg.files import write_json
 from contrastseg.networks.registry import build
-from contrastseg.training.records import hardware
 
 CONTENDERS = ("contrastseg", *LOOPS)
 COLUMNS = (
@@ -148,8 +147,6 @@ def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder:
 
 def measure(given: argparse.Namespace) -> None:
     """Run one contender in this process and print the seconds of its counted steps, and memory, as JSON."""
-    from preparation import peak_memory
-
     workload, device = resized(WORKLOADS[given.measure[0]], given.part), torch.device(given.device)
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
@@ -198,7 +195,7 @@ def resized(workload: Workload, part: float) -> Workload:
 
 def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per piece of work and contender."""
-    machine = hardware(torch.device(given.device))
+    device = machine(given.device)["device"]
     for name in given.work:
         workload = resized(WORKLOADS[name], given.part)
         taken: dict[str, list[dict[str, float]]] = {contender: [] for contender in given.contenders}
@@ -224,9 +221,9 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "steps": given.steps,
                 "threads": given.threads,
                 "workers": 0 if contender in ("contrastseg", "bare") else given.workers,
-                "device": machine["device"],
+                "device": device,
                 "torch": torch.__version__,
-                "hardware": f"{machine['cpu']}, {machine['cpu_count']} cores, {machine['system']}",
+                "hardware": described(),
                 "note": given.note,
             }
 
@@ -258,7 +255,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--note", default="", help="what a reader of the numbers should know, such as other load")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the CSV file")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the CSV file")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -270,7 +267,7 @@ def main() -> None:
     for row in compare(given):
         print("".join(f"{row[name]!s:>16}" for name in shown), flush=True)
         rows.append(row)
-    write(given.output / file_name("training", given.device), COLUMNS, rows)
+    write(results_path(given.output, "training", given.device), COLUMNS, rows)
 
 
 if __name__ == "__main__":
