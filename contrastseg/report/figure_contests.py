@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from contrastseg.report.figure_layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
-from contrastseg.report.figure_text import SMALL, clean, distinct, fitted
+from contrastseg.report.figure_text import SMALL, clean, distinct, fitted, width_of
 from contrastseg.report.naming import budget_order, budget_title, in_order
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
@@ -51,6 +51,8 @@ def place_title(place: tuple[str, ...], material: Material, width: float) -> str
     """Data set above, label budget below, each in one line of this many inches."""
     dataset, evaluated_on, checkpoint, _, labels = place
     budget = budget_title(labels, material.labelled(dataset, labels))
+    if width_of(budget, _TITLE, True) > width:
+        budget = budget_title(labels)
     lines = (material.block_title(dataset, evaluated_on, checkpoint), budget)
     return "\n".join(fitted(line, width, _TITLE, True) for line in lines)
 
@@ -83,7 +85,7 @@ class Panels:
         """A title in two lines above the panel, from where its names begin."""
         box = ax.get_position()
         left, top = box.x0 * self.sheet.width - NAMES + 0.05, (1 - box.y1) * self.sheet.height
-        self.sheet.text(left, top - 0.06, text, va="bottom", fontsize=_TITLE, fontweight="bold", linespacing=1.1)
+        self.sheet.text(left, top - 0.06, text, va="bottom", fontsize=_TITLE, fontweight="bold", linespacing=1.2)
 
     def below(self, ax: Axes, text: str) -> None:
         """What the horizontal axis shows, in two lines at most."""

@@ -42,7 +42,7 @@ def convention_ranks_figure(source: FigureSource, settings: FigureSettings) -> F
     conventions = list(dict.fromkeys(ranks["convention"].astype(str)))
     sloped = max(width_of(name, SMALL) for name in conventions)
     rows = [len(part[["method", "variant"]].drop_duplicates()) for *_, part in found]
-    drawn = panels(settings.width, rows, _RANK, 0.12 + 0.5 * min(sloped, _NAME), said)
+    drawn = panels(settings.width, rows, _RANK, 0.22 + 0.5 * min(sloped, _NAME), said)
     for ax, (key, labels, part) in zip(drawn.axes, found, strict=True):
         _lines(ax, part, styles, material)
         budget = f"{metric_title(settings.metric)} · {budget_title(labels, material.labelled(key[0], labels))}"
@@ -60,11 +60,14 @@ def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], materi
         if len(rows := part[(part["method"] == pair[0]) & (part["variant"] == pair[1])])
     }
     order = sorted(lines, key=lambda pair: (np.isnan(lines[pair][0]), lines[pair][0]))
-    named_rows(ax, order, material, [str(place + 1) for place in range(len(order))])
+    ranked = [not np.isnan(lines[pair]).all() for pair in order]
+    named_rows(ax, order, material, [str(place + 1) if there else "–" for place, there in enumerate(ranked)])
     shifts = _apart(np.array([lines[pair] for pair in order]))
     for pair, shift in zip(order, shifts, strict=True):
         style = styles[pair]
         ranks = lines[pair] - 1 + shift
+        if np.isnan(ranks).all():
+            ax.text(0, order.index(pair), "not ranked", va="center", fontsize=SMALL)
         ax.plot(range(len(conventions)), ranks, linestyle=style.line, clip_on=False, **style.point)
     names = distinct(conventions, _NAME, SMALL)
     ax.set_xticks(range(len(conventions)), names, fontsize=SMALL, rotation=30, ha="right", rotation_mode="anchor")

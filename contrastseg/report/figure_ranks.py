@@ -55,13 +55,13 @@ def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, Meth
     order = np.argsort(ranking.ranks, kind="stable")
     low, high = np.quantile(ranking.resampled, [0.025, 0.975], axis=0, method="nearest")
     columns = np.arange(1, len(order) + 1)
-    room = 72 * min(ROW, ax.get_position().width * drawn.sheet.width / len(order))  # points: a full circle's width
+    pitch = 72 * ax.get_position().width * drawn.sheet.width / len(order)  # points
     for y, method in enumerate(order):
         style = styles[contest.methods[method]]
         ax.plot([low[method], high[method]], [y, y], color=FAINT, linewidth=0.9, zorder=1)
-        sizes = (0.95 * room) ** 2 * ranking.shares[method]
-        ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.8, linewidth=0, zorder=2)
-        ax.plot(ranking.ranks[method], y, marker="x", color=INK, markersize=min(4.5, 0.7 * room), zorder=3)
+        sizes = (0.95 * 72 * ROW) ** 2 * ranking.shares[method]
+        ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.7, linewidth=0, zorder=2)
+        ax.plot(ranking.ranks[method], y, marker="x", color=INK, markersize=min(4.5, 0.55 * pitch), zorder=3)
     ax.set_xlim(0.4, len(order) + 0.6)
     ax.set_xticks(_numbered(len(order)))
 

@@ -22,13 +22,14 @@ from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import records
 
 _CELL, _SMALLEST = 0.22, 0.115  # inches: a sign and a number of two digits fit into the smallest
+_TURNED = 0.16  # inches: in narrower cells numbers of two digits would run together
 _NUMBERS, _GAP = 0.2, 0.15  # inches: the rows' numbers, and what is between two maps
 # Colour, sign and what it means: the sign alone is enough where there is no colour.
 CELLS = {
     "better": ("#0072B2", "+", "row is better than column"),
     "worse": ("#D55E00", "−", "row is worse than column"),
     "n.s.": (PAPER, "·", "no difference found"),
-    "n too small": ("#9aa3ad80", "n", "n too small to find any"),
+    "n too small": ("#9aa3ad80", "n", "too few patients to find any"),
     "no pairs": (PAPER, "", "no patient in common"),
 }
 _OPPOSITE = {"better": "worse", "worse": "better"}
@@ -64,11 +65,14 @@ def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
         left, top = NAMES + column * pitch + _NUMBERS, line * tall + HEAD + 0.18
         ax = sheet.axes(left, top, cell * len(methods), cell * len(methods))
         _map(ax, maps[place], methods, names if not column else [""] * len(names))
+        ax.tick_params(axis="x", labelrotation=90 if cell < _TURNED and len(methods) > 9 else 0)
         for number in range(len(methods)):
             sheet.text(left - 0.04, top + (number + 0.5) * cell, str(number + 1), ha="right", va="center")
-        title = place_title(place, material, pitch - _GAP)
-        sheet.text(left - _NUMBERS, top - 0.2, title, va="bottom", fontsize=8.5, fontweight="bold", linespacing=1.1)
+        title = place_title(place, material, pitch - 0.06)
+        sheet.text(left - _NUMBERS, top - 0.2, title, va="bottom", fontsize=8.5, fontweight="bold", linespacing=1.2)
     seen = {verdict for cells in maps.values() for verdict in cells.values()}
+    if any(len(cells) < len(methods) * (len(methods) - 1) for cells in maps.values()):
+        seen.add("no pairs")  # a method of other maps was not run for this one
     handles = [
         Patch(facecolor=colour, edgecolor=FAINT, linewidth=0.5, label=f"{sign}  {meaning}")
         for verdict, (colour, sign, meaning) in CELLS.items()
