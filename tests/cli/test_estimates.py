@@ -9,6 +9,7 @@ import pytest
 
 from contrastseg.cli.estimates import estimate
 from contrastseg.planning import Plan, expand
+from contrastseg.report.settings import default_figures, default_tables
 from contrastseg.suite import parse_suite
 
 HEADER = "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step,device,torch"
@@ -35,7 +36,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_measured_is_said() -> None:
     found = estimate(plan(), Path("absent"))
     assert found["runs"] == found["runs_left"] == 4
-    assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + 3 + 4 + 5
+    drawings = len(default_tables()) + len(default_figures())
+    assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + drawings + 5
     assert found["device_hours_left"] == "0.00 (not known: no finished run and no measured step)"
     assert found["disk_left_gb"] == "0.00 (not known: no finished run)"
     assert found["to_download"] == "nothing"

@@ -44,6 +44,8 @@ def test_unknown_settings_are_errors():
         "label_ratio",
         "box",
         "outcomes",
+        "significance",
+        "rank_stability",
         "cost",
         "learning_curves",
         "overlays",

@@ -7,16 +7,18 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axis import Tick
 from matplotlib.text import Text
 
+from contrastseg.evaluation.convention_ranks import convention_ranks
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.figures import KINDS, make_figures
 from contrastseg.report.settings import FigureSettings, default_figures
 
-KIND_NAMES = [one.kind for one in default_figures()]
+KIND_NAMES = list(KINDS)
 HOSTILE = {
     "supervised": "<script>alert(1)</script>",
     "mean_teacher": "$x_1^{\\frac{$ & \"quoted\" 'name'",
@@ -44,8 +46,15 @@ def hostile_overlays(overlays_of):
     return [replace(one, case=case) for one in overlays_of(list(HOSTILE.values()), ["organs", "lesions"])]
 
 
+def ranks_of(scores):
+    """Ranks under two conventions, one of which drops what was missed."""
+    other = scores.assign(convention="drop", value=scores["value"].mask(scores["outcome"] == "missed"))
+    return convention_ranks(pd.concat([scores.assign(convention="default"), other]), "default")
+
+
 def figure_of(world, kind, overlays):
-    source = FigureSource(world.material, world.scores, world.logs, overlays)
+    frames = {"conventions": ranks_of(world.scores)} if kind == "conventions" else {}
+    source = FigureSource(world.material, world.scores, world.logs, overlays, frames)
     with drawing():
         figure = KINDS[kind].draw(source, FigureSettings(name="f", kind=kind))
         figure.draw_without_rendering()
@@ -107,6 +116,14 @@ def test_a_crowd_is_drawn_in_seconds(crowd):
     start = time.process_time()
     figure_of(crowd, "label_ratio", ())
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize("kind", ["significance", "rank_stability", "conventions"])
+def test_rankings_of_a_crowd_show_what_can_be_read_and_say_what_is_left_out(crowd, kind):
+    figure = figure_of(crowd, kind, ())
+    assert len(figure.axes) == 2 * len(crowd.facts.datasets)
+    words = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "Not drawn for every data set: 25 % labelled, 100 % labelled." in words
 
 
 def test_boxes_of_a_crowd_say_which_budgets_are_left_out(crowd):

@@ -75,7 +75,7 @@ def test_a_cell_says_what_its_test_found(world):
 def test_the_level_is_the_suites(world):
     scores = world.scores[world.scores["labels"] == "r0.1"]
     strict = replace(world.material, facts=replace(world.facts, alpha=1e-9))
-    assert set(drawn_text(significance_map(FigureSource(strict, scores), settings_of("significance")))) == {"n", ""}
+    assert set(drawn_text(significance_map(FigureSource(strict, scores), settings_of("significance")))) == {"n"}
 
 
 def test_the_ranking_stands_best_first_with_how_often_it_held(world):
