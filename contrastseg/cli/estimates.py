@@ -77,10 +77,14 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
+    drawings += sum(one.kind == "overlays" for one in plan.suite.figures)  # the slices to look through on the page
+    reading = 2 * len(evaluations)  # predict, score
+    if plan.suite.evaluation.conventions:
+        reading += len(evaluations) + 1  # scored once more, and collected
     return {
         "runs": len(plan.runs),
         "runs_left": sum(not (run.folder / "run.json").is_file() for run in plan.runs),
-        "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + 2 * len(evaluations) + drawings + 5,
+        "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
         "device_hours_left": f"{hours:.2f}{by}{_without(unknown, left, 'measured step')}",
         "disk_left_gb": f"{disk / 1e9:.2f}{_without(unfinished, left)}",
         "to_download": _downloads(plan, entries, data_root),

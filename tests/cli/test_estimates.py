@@ -36,11 +36,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_measured_is_said() -> None:
     found = estimate(plan(), Path("absent"))
     assert found["runs"] == found["runs_left"] == 4
-    drawings = len(default_tables()) + len(default_figures())
+    drawings = len(default_tables()) + len(default_figures()) + 1  # and the slices of the overlays
     assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + drawings + 5
     assert found["device_hours_left"] == "0.00 (not known: no finished run and no measured step)"
     assert found["disk_left_gb"] == "0.00 (not known: no finished run)"
     assert found["to_download"] == "nothing"
+
+
+def test_other_conventions_score_every_run_once_more() -> None:
+    more = estimate(plan(evaluation={"also_conventions": ["ssl4mis"]}), Path("absent"))["jobs"]
+    drawings = len(default_tables(True)) + len(default_figures(True)) + 1
+    assert more == 2 + 4 + 1 + 3 * 4 + 1 + drawings + 5
 
 
 def test_hours_follow_measured_steps_their_number_and_their_pixels() -> None:
