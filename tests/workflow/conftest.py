@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.warm import python_path
+from tests.workflow.warm import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("contrastseg", "workflow", "profiles", "benchmarks", "Snakefile", "environment.yml")
@@ -57,11 +57,10 @@ class Workspace:
 
         Jobs are forked from one process (see `tests.workflow.warm`) unless `warm` is false.
         """
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
+        python = interpreter() if warm and "--dry-run" not in arguments else sys.executable
+        command = [python, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
         variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
         variables.pop("CONTRASTSEG_DATA", None)
-        if warm and "--dry-run" not in arguments:
-            variables["PATH"] = os.pathsep.join([python_path(), variables["PATH"]])
         variables |= environment
         return subprocess.run(
             [*command, *arguments],

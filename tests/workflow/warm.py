@@ -1,9 +1,10 @@
 """A Python with the big imports behind it, from which the jobs of a workflow are forked.
 
-A job that trains two steps spends seconds on importing torch. `python_path` gives a folder whose `python`, first on
-PATH, hands `python -m contrastseg …` to a server here; the server forks, and the child becomes the job: its arguments,
-folder, environment, files and exit code. Whatever else is asked of that `python` goes to the real one. Only packages
-from outside are imported beforehand; the project's own code is read anew by each job, from where PYTHONPATH says.
+A job that trains two steps spends seconds on importing torch. `interpreter` gives a Python to run Snakemake with, in an
+environment like this one but for its `python`. That one hands `python -m contrastseg …` to a server here, which forks,
+and the child becomes the job: its arguments, folder, environment, files and exit code. Whatever else is asked of it
+goes to the real one. Only packages from outside are imported beforehand; the project's own code is read anew by each
+job, from where PYTHONPATH says.
 """
 
 from __future__ import annotations
@@ -46,11 +47,18 @@ sys.exit(int(answer) if answer else 1)
 
 
 @functools.cache
-def python_path() -> str:
-    """The folder to put first on PATH; the server is started once and ends with this process."""
+def interpreter() -> str:
+    """The Python to run Snakemake with; the server is started once and ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="warm"))
     address = str(folder / "socket")
-    client = folder / "python"
+    # Jobs look for `python` beside the interpreter that runs Snakemake: so a virtual environment of its own, whose
+    # packages are those of this one.
+    (folder / "bin").mkdir()
+    (folder / "lib").symlink_to(Path(sys.prefix) / "lib")
+    (folder / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix) / 'bin'}\n")
+    started = folder / "bin" / "snakemake-python"
+    started.symlink_to(Path(sys.executable).resolve())
+    client = folder / "bin" / "python"
     client.write_text(CLIENT.format(python=sys.executable, address=address))
     client.chmod(0o755)
     reading, writing = os.pipe()  # its other end closes when this process is gone, however it goes
@@ -63,7 +71,7 @@ def python_path() -> str:
     os.close(reading)
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n", "the server of workflow tests did not start"
-    return str(folder)
+    return str(started)
 
 
 def serve(address: str) -> None:
