@@ -15,7 +15,7 @@ from contrastseg.cli import app
 from contrastseg.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / "results" / "reference" / "acdc_small" / "cpu-amd-epyc-2cores"
+KEPT = ROOT / "results" / "reference" / "acdc_small" / "cpu-amd-epyc-2cores-a156c4e"
 SUITE = ROOT / "benchmarks" / "acdc_small.yaml"
 ENTRY = "acdc_2d_96"
 
