@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from _results import RESULTS, clock, results_path, write
+from _results import RESULTS, clock, described, results_path, write
 
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.data.splits import split_dataset
@@ -29,7 +29,7 @@ from contrastseg.training.settings import RunConfig
 
 COLUMNS = (
     *("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step"),
-    *("device", "torch", "error"),
+    *("device", "torch", "hardware", "error"),
 )
 # A volume has many pixels: patches as deep as the phantom, two at a time.
 BUDGETS: dict[int, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def measure(
     initial: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for stage in registry.get(method).stages:
-            row: dict[str, Any] = {"method": method, "stage": stage.name, "spatial_dims": dims}
+            row: dict[str, Any] = {"method": method, "stage": stage.name, "spatial_dims": dims, "hardware": described()}
             rows.append(row)
             times: list[float] = []
             try:
