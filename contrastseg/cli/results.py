@@ -28,6 +28,9 @@ def collect(
     conventions: bool = typer.Option(
         False, "--conventions", help="The scores by convention instead, and how they rank the methods."
     ),
+    partial: bool = typer.Option(
+        False, "--partial", help="Leave out what is not scored yet, or failed; tables and page name it."
+    ),
 ) -> None:
     """Put the scores of all runs of the plan into one table, their run cards and what is known of the data into files.
 
@@ -38,14 +41,22 @@ def collect(
     from contrastseg.files import read_json, write_json
 
     plan = Stored(results, resources).plan
-    cards = {run["folder"]: read_json(of_run(results / run["folder"] / "run.json")) for run in plan["runs"]}
+    folders = [run["folder"] for run in plan["runs"]]
+    if partial:
+        folders = [folder for folder in folders if (results / folder / "run.json").is_file()]
+    cards = {folder: read_json(of_run(results / folder / "run.json")) for folder in folders}
     rows = []
     for item in plan["evaluations"]:
+        if partial and item["folder"] not in cards:
+            continue
         card = cards[item["folder"]]
         axes = {**card, **item, "split": card["split_name"], "labelled_patients": card["labelled_count"]}
         name = f"{item['checkpoint']}.conventions.csv" if conventions else f"{item['checkpoint']}.csv"
         path = results / item["folder"] / "scores" / item["evaluated_on"] / name
-        rows.append(({name: axes[name] for name in AXES}, path))
+        if not partial or path.is_file():
+            rows.append(({name: axes[name] for name in AXES}, path))
+    if absent := len(plan["evaluations"]) - len(rows):
+        typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are not there yet", err=True)
     if conventions:
         return _conventions(results, rows, plan["suite"]["evaluation"]["convention"])
     write_table(collect_scores(rows), results / "scores.parquet")

@@ -76,9 +76,11 @@ class Stored:
 
     @property
     def skipped(self) -> list[dict[str, Any]] | None:
-        """The pairs that do not apply; None where nobody knows."""
+        """The pairs that do not apply, and those that were planned and have no scores; None where nobody knows."""
+        from contrastseg.report.unfinished import unfinished
+
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
-        return skipped
+        return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
 
     @property
     def entries(self) -> Sequence[str]:

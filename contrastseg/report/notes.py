@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,11 +19,12 @@ from contrastseg.report.naming import (
     split_reference,
 )
 from contrastseg.report.table_model import Block, Material, Place, records
+from contrastseg.report.unfinished import NOT_RUN, PARTLY_RUN
 
 PAPER_NOTES = (
     "Printed: as the source has it. [p] printed, nothing is known against it; [s] suspect; [i] inconsistent: it cannot "
     "come from one set of predictions together with the numbers beside it.",
-    "Ours: our mean in the printed unit. not run: the source's method or label budget is not part of this comparison; "
+    "Ours: our mean in the printed unit. not run: the source's method or label budget is not part of this comparison, or waits; "
     "not scored: we have no such metric; missing: it should be there and is not.",
     "Difference: ours minus printed, where the units allow one. It is no effect of a method while the protocols differ "
     "or are not known to match; under every block stands which.",
@@ -32,11 +33,12 @@ PAPER_NOTES = (
 HOLES_NAMED = 6  # more than these are counted; the CSV and the page name them all
 
 
-def skip_reason(skipped: Iterable[Mapping[str, Any]], dataset: str, method: str, labels: str) -> str | None:
-    """Why a method was not run on a data set at a budget; None when it should have been."""
-    for item in skipped:
-        if (item["dataset"], item["method"], item["labels"]) == (dataset, method, labels):
-            return str(item["reason"])
+def skipped_item(material: Material, dataset: str, pair: tuple[str, str], labels: str) -> Mapping[str, Any] | None:
+    """Why a method has no score on a data set at a budget; None when it should have one."""
+    for item in material.skipped:
+        same = (item["dataset"], item["method"], item["labels"]) == (dataset, pair[0], labels)
+        if same and item.get("variant", pair[1]) == pair[1] and item.get("state") != PARTLY_RUN:
+            return item
     return None
 
 
@@ -65,12 +67,14 @@ def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Seque
         shown = named[:HOLES_NAMED]
         more = [f"and {len(named) - len(shown)} more, named in the CSV"] if len(named) > len(shown) else []
         lines.append(f"missing: {'; '.join([*absent, *shown, *more])}. Cells with holes are not ranked.")
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}
     for item in material.skipped:
         if item["dataset"] == dataset:
-            where = f"{item['method']} at {budget_title(str(item['labels']))}"
-            reasons.setdefault(str(item["reason"]), []).append(where)
-    lines += [f"Does not apply: {', '.join(where)}: {reason}." for reason, where in reasons.items()]
+            name = material.label(str(item["method"]), str(item.get("variant", "default"))).name
+            state = {NOT_RUN: "Not run", PARTLY_RUN: "Partly run"}.get(str(item.get("state")), "Does not apply")
+            where = f"{name} at {budget_title(str(item['labels']))}"
+            reasons.setdefault((state, str(item["reason"])), []).append(where)
+    lines += [f"{state}: {', '.join(where)}: {reason}." for (state, reason), where in reasons.items()]
     return [line for line in lines if line]
 
 
@@ -94,7 +98,7 @@ def missing_cells(material: Material, key: Place, part: pd.DataFrame, pairs: Seq
         f"{material.label(*pair).name} at {budget_title(labels)}"
         for labels in dict.fromkeys(part["labels"].astype(str))
         for pair in pairs
-        if (*pair, labels) not in present and skip_reason(material.skipped, key[0], pair[0], labels) is None
+        if (*pair, labels) not in present and skipped_item(material, key[0], pair, labels) is None
     ]
 
 

@@ -153,8 +153,11 @@ def _missing(
 ) -> list[str]:
     """What is not in the numbers, counted; the section on holes names each."""
     lines = [f"{plural(len(holes), 'prediction')}, named below" if holes else "no predictions"]
-    if skipped:
-        lines.append(f"{plural(len(skipped), 'pair')} of method and data that do not apply")
+    waiting = sum("state" in item for item in skipped or ())
+    if waiting:
+        lines.append(f"{plural(waiting, 'pair')} of method and data not run, or in part")
+    if skipped and len(skipped) > waiting:
+        lines.append(f"{plural(len(skipped) - waiting, 'pair')} of method and data that do not apply")
     if skipped is None:
         lines.append("pairs that do not apply: not known here")
     if unavailable:

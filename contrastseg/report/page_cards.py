@@ -78,7 +78,7 @@ def method_cards(material: Material) -> list[dict[str, Any]]:
 
 
 def skipped_pairs(material: Material) -> list[dict[str, str]]:
-    """The pairs of method and data that do not apply, each with its reason."""
+    """The pairs of method and data that do not apply or were not run, each with its reason."""
     return [
         {
             "dataset": material.dataset_title(str(item["dataset"])),

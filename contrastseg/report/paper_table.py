@@ -13,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 
 from contrastseg.report.naming import MethodLabel, interval, number
-from contrastseg.report.notes import block_notes, skip_reason
+from contrastseg.report.notes import block_notes, skipped_item
 from contrastseg.report.paper_pairs import Pair, Pairing, pairing
 from contrastseg.report.paper_protocol import Protocols, comparable
 from contrastseg.report.paper_settings import AXES, Axis, PaperSettings
@@ -144,7 +144,7 @@ def _hole(pairs: Pairing, pair: Pair) -> Cell:
         return Cell("not run", kind="skipped")
     if not pair.metric or (pairs.metrics and pair.metric not in pairs.metrics):
         return Cell("not scored", kind="skipped")
-    return empty_cell(pair.row, skip_reason(pairs.material.skipped, pair.place[0], pair.method[0], pair.labels))
+    return empty_cell(pair.row, skipped_item(pairs.material, pair.place[0], pair.method, pair.labels))
 
 
 def _difference(pair: Pair) -> Cell:

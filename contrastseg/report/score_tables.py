@@ -21,6 +21,7 @@ from contrastseg.report.naming import (
 )
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.table_model import PLACE, Block, Cell, Column, Emphasis, Material, Place, Row, keep, records
+from contrastseg.report.unfinished import NOT_RUN
 
 STARS = {"better": "*", "worse": "†"}
 
@@ -103,7 +104,7 @@ def _column(
     for pair in pairs:
         row = by_pair.get(pair)
         if row is None or math.isnan(row.mean):
-            cells.append(empty_cell(row, notes.skip_reason(material.skipped, dataset, pair[0], labels)))
+            cells.append(empty_cell(row, notes.skipped_item(material, dataset, pair, labels)))
             continue
         small = interval(row.low, row.high, places) if settings.intervals else ""
         if settings.kind == "classes":
@@ -135,10 +136,10 @@ def _counts(row: Any) -> str:
     return ", ".join(f"{count} {word}" for count, word in counts if count)
 
 
-def empty_cell(row: Any, reason: str | None) -> Cell:
-    """A cell without a mean says which of three things it is."""
-    if reason is not None:
-        return Cell("n/a", kind="skipped")
+def empty_cell(row: Any, skipped: Mapping[str, Any] | None) -> Cell:
+    """A cell without a mean says which of four things it is."""
+    if skipped is not None:
+        return Cell("not run" if skipped.get("state") == NOT_RUN else "n/a", kind="skipped")
     if row is not None and row.holes == 0:
         return Cell("absent", kind="skipped")  # scored, but no patient has the structure
     return Cell("missing", kind="missing")
@@ -175,8 +176,11 @@ def _pairs(part: pd.DataFrame, material: Material, dataset: str, labels: str | N
     pairs = {(str(m), str(v)) for m, v in zip(part["method"], part["variant"], strict=True)}
     here = {method for method, _ in pairs}
     for item in material.skipped:
-        if item["dataset"] == dataset and item["method"] not in here and labels in (None, item["labels"]):
-            pairs.add((str(item["method"]), "default"))
+        if item["dataset"] == dataset and labels in (None, item["labels"]):
+            if "variant" in item:
+                pairs.add((str(item["method"]), str(item["variant"])))
+            elif item["method"] not in here:
+                pairs.add((str(item["method"]), "default"))
     order = material.method_order([method for method, _ in pairs])
     return sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
 

@@ -120,6 +120,50 @@ def test_collect_keeps_what_the_report_needs_of_the_data(kept):
     assert data["splits"][0]["folds"] == [{"train": ["a"], "val": [], "test": ["b"]}]  # the first fold, without draws
 
 
+def test_what_waits_or_failed_is_left_out_and_named(kept, suite):
+    """Two methods with two seeds were planned; one seed of the first is there."""
+    card = read_json(kept / "cards.json")[0]
+    axes = {name: card[name] for name in ("suite", "dataset", "variant", "labels", "draw", "fold")}
+    runs = [
+        {**axes, "method": method, "seed": seed, "folder": f"runs/{method}/{seed}"}
+        for method in ("supervised", "pdcr")
+        for seed in (0, 1)
+    ]
+    write_json(kept / runs[0]["folder"] / "run.json", card | runs[0])
+    write_json(kept / runs[1]["folder"] / "run.json", card | runs[1])  # trained, not scored
+    (kept / runs[0]["folder"] / "scores" / ENTRY).mkdir(parents=True)
+    (kept / runs[0]["folder"] / "scores" / ENTRY / "last.csv").write_text(
+        "patient,case,class,metric,value,unit,outcome\na,a,RV,dice,0.5,1,scored\nb,b,RV,dice,0.7,1,scored\n"
+    )
+    planned = {
+        "name": "acdc_small",
+        "datasets": [{"name": ENTRY}],
+        "methods": [{"name": "supervised"}, {"name": "pdcr"}],
+    }
+    evaluations = [{"folder": run["folder"], "evaluated_on": ENTRY, "checkpoint": "last"} for run in runs]
+    plan = {"suite": planned, "runs": runs, "evaluations": evaluations, "skipped": [], "unavailable": {}}
+    write_json(kept / "plan.json", plan)
+    write_json(Path("resources") / "prepared" / ENTRY / "dataset.json", {"entry": ENTRY, "title": "A heart"})
+    write_json(Path("resources") / "splits" / f"{ENTRY}.json", {"entry": ENTRY, "name": "list", "folds": []})
+
+    refused = CliRunner().invoke(app, ["collect", "--results", str(kept)])
+    assert refused.exit_code != 0
+    assert "3 of 4 evaluations are not there yet" in invoke("collect", "--results", kept, "--partial")
+    invoke("report", kept / "scores.parquet")
+
+    lines = (kept / "tables" / "main.md").read_text().splitlines()
+    assert "0.600" in next(line for line in lines if line.startswith("| supervised"))
+    assert "not run" in next(line for line in lines if line.startswith("| pdcr"))
+    notes = "\n".join(lines)
+    assert "Partly run: supervised" in notes
+    assert "1 of 2 runs without scores (draw 0, fold 0, seed 1)" in notes
+    assert "Not run: pdcr" in notes
+    assert "missing:" not in notes
+    page = (kept / "report.html").read_text()
+    assert "2 pairs of method and data not run, or in part" in page
+    assert "planned, without scores" in page
+
+
 @pytest.mark.parametrize("arguments", [[], ["one/scores.parquet", "--results", "two"]])
 def test_one_of_the_two_is_named(arguments):
     result = CliRunner().invoke(app, ["report", *arguments])

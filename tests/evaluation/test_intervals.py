@@ -43,15 +43,44 @@ def test_large_samples_get_the_bootstrap_as_wide_as_t() -> None:
     patients = rng.normal(0.8, 0.1, (60, 1))
     alone = mean_interval(patients)
     assert alone.kind == "bootstrap"
-    assert (alone.low, alone.high) == pytest.approx(textbook(patients[:, 0]), abs=0.003)
+    assert (alone.low, alone.high) == pytest.approx(textbook(patients[:, 0]), abs=0.003), "normal scores have no tail"
     # Seeds that disagree widen it, however many patients there are.
     unstable = mean_interval(patients + np.array([[-0.02, 0.0, 0.02]]))
     assert unstable.high - unstable.low > 1.3 * (alone.high - alone.low)
 
 
-def test_percentiles_that_the_resamples_cannot_show_are_not_claimed() -> None:
-    patients = np.random.default_rng(0).normal(0.8, 0.1, (60, 1))
-    assert mean_interval(patients + np.array([[-0.2, 0.0, 0.2]]), bounds=(-np.inf, np.inf)).kind == "t"
+def test_a_long_tail_makes_the_bootstrap_longer_on_its_side() -> None:
+    distances = np.random.default_rng(0).lognormal(np.log(8), 0.8, (40, 1))
+    found = mean_interval(distances, bounds=DISTANCE)
+    assert found.kind == "bootstrap"
+    assert found.high - found.mean > 1.3 * (found.mean - found.low)
+    # Turned round, so is the interval.
+    mirrored = mean_interval(100 - distances)
+    assert (100 - mirrored.high, 100 - mirrored.low) == pytest.approx((found.low, found.high))
+
+
+def test_the_bootstrap_agrees_with_one_written_out() -> None:
+    values = np.random.default_rng(3).gamma(2, size=25)
+    rng = np.random.default_rng(4)
+    drawn = values[rng.integers(0, 25, (40_000, 25))]
+    t = (drawn.mean(axis=1) - values.mean()) / (drawn.std(axis=1, ddof=1) / 5)
+    low, high = values.mean() - np.quantile(t, [0.975, 0.025]) * values.std(ddof=1) / 5
+    found = mean_interval(values[:, None])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03)
+
+
+def test_a_bootstrap_stays_in_the_metrics_range() -> None:
+    missed = np.array([[0.0]] * 17 + [[0.9], [0.95], [0.99], [0.2]])
+    found = mean_interval(missed, bounds=DICE)
+    assert found.kind == "bootstrap"
+    assert 0 <= found.low < found.mean < found.high <= 1
+
+
+def test_where_resamples_show_no_spread_t_is_used() -> None:
+    values = np.array([[1.0]] * 29 + [[0.4]])
+    found = mean_interval(values, bounds=DICE)
+    assert found.kind == "t", "a third of the resamples leave the one patient out that differs"
+    assert 0 < found.low < found.mean < found.high < 1
 
 
 def test_seeds_are_nested_in_their_draws() -> None:
