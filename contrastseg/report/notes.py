@@ -24,8 +24,8 @@ from contrastseg.report.unfinished import NOT_RUN, PARTLY_RUN
 PAPER_NOTES = (
     "Printed: as the source has it. [p] printed, nothing is known against it; [s] suspect; [i] inconsistent: it cannot "
     "come from one set of predictions together with the numbers beside it.",
-    "Ours: our mean in the printed unit. not run: the source's method or label budget is not part of this comparison, or "
-    "waits; not scored: we have no such metric; missing: it should be there and is not.",
+    "Ours: our mean in the printed unit. not run: the source's method or label budget is not part of this comparison, "
+    "or waits; not scored: we have no such metric; missing: it should be there and is not.",
     "Difference: ours minus printed, where the units allow one. It is no effect of a method while the protocols differ "
     "or are not known to match; under every block stands which.",
     "Best bold, second underlined: printed among printed marked [p], ours among ours without holes.",
