@@ -105,12 +105,12 @@ class Source:
         starts = (centres - torch.tensor([(n - 1) / 2 for n in shape])).round().long()
         offsets = augmentation.source_offsets(warp, self.patch, device)
         broadcast = (len(units),) + (1,) * dims + (dims,)
-        inside = offsets + (centres - starts).to(device).reshape(broadcast)
-        image = augmentation.sample(self.storage.blocks(units, starts, shape), inside)
+        grid = augmentation.sampling_grid(offsets + (centres - starts).to(device).reshape(broadcast), shape)
+        image = augmentation.sample(self.storage.blocks(units, starts, shape), grid)
 
         def whole_numbers(layer: Literal["label", "superpixels"]) -> Tensor:
             block = self.storage.blocks(units, starts, shape, layer)
-            return augmentation.sample(block, inside, nearest=True)[:, 0].long()
+            return augmentation.sample(block, grid, nearest=True)[:, 0].long()
 
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
