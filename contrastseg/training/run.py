@@ -24,6 +24,7 @@ from contrastseg.training.batches import Batches, Source
 from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
+from contrastseg.training.optimisations import compile_networks, lay_out, memory_format
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
@@ -120,6 +121,10 @@ def _fit(job: Job, material: Material) -> Outcome:
     fabric = _fabric(job.claim, training)
     method = build_method(config, dataset.in_channels, dataset.num_classes)
     taken = take_over(method, config)
+    precision = _precision(job.claim, training)
+    layout = memory_format(training, job.claim.accelerator, precision)
+    lay_out(method.modules, config.spatial_dims, layout)
+    compile_networks(method.modules, training.compile)
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
@@ -140,7 +145,8 @@ def _fit(job: Job, material: Material) -> Outcome:
         steps=progress.step,
         seconds=progress.seconds,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
-        precision=_precision(job.claim, training),
+        precision=precision,
+        training={"memory_format": layout},
         residency=batches.sources[next(iter(batches.sources))].storage.residency,
         best=progress.best if job.validation else None,
         best_step=progress.best_step if job.validation else None,

@@ -57,6 +57,10 @@ class TrainingSettings(_Strict):
     optimiser: OptimiserSettings = OptimiserSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    compile: Literal["off", "default", "reduce-overhead"] = Field(
+        "off", description="torch.compile of the networks; seconds at the start, and a C++ compiler on a CPU"
+    )
     residency: Literal["auto", "device", "host", "mapped"] = "auto"
     threads: int = Field(1, ge=1, description="CPU threads of one run")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
