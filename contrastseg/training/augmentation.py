@@ -103,7 +103,7 @@ def source_offsets(warp: Warp, patch: Sequence[int], device: torch.device) -> Te
 
 
 def sampling_grid(positions: Tensor, shape: Sequence[int]) -> Tensor:
-    """Positions (B, *patch, d) in pixels of blocks of a shape, as `sample` wants them; all layers of a unit share it."""
+    """Positions (B, *patch, d) in pixels of blocks of a shape, as `sample` wants them; a unit's layers share it."""
     extent = torch.tensor(shape, device=positions.device, dtype=torch.float32)
     # grid_sample wants the last axis first, and −1…1 from the first pixel's centre to the last one's.
     return (positions * (2 / (extent - 1).clamp(min=1)) - 1).flip(-1)

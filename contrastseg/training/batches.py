@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -127,6 +127,17 @@ class Source:
         position = torch.tensor([unit.position for unit in where])
         patient = torch.tensor([unit.patient for unit in where])
         return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels, patient)
+
+
+class BatchSource(Protocol):
+    """What the loop asks for batches."""
+
+    sources: Mapping[str, Source]
+    views: Mapping[str, View]
+
+    def __call__(self, step: int) -> dict[str, Sample]:
+        """The batch of this step."""
+        ...
 
 
 class Batches:

@@ -17,7 +17,7 @@ from contrastseg.errors import TrainingError
 from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
 from contrastseg.training import checkpoints
-from contrastseg.training.batches import Batches
+from contrastseg.training.batches import BatchSource
 from contrastseg.training.logs import Log
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
@@ -75,7 +75,7 @@ def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 def fit(
     method: Method,
-    batches: Batches,
+    batches: BatchSource,
     training: TrainingSettings,
     fabric: Fabric,
     folder: Path,
@@ -169,7 +169,7 @@ def fit(
     return progress, log
 
 
-def _check_finite(values: dict[str, float], step: int, batch: Batch, batches: Batches) -> None:
+def _check_finite(values: dict[str, float], step: int, batch: Batch, batches: BatchSource) -> None:
     """Stop at a loss that is no number, with the step, the terms and the cases it was computed from."""
     if math.isfinite(values["loss"]):
         return

@@ -25,6 +25,7 @@ from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.optimisations import compile_networks, lay_out, memory_format
+from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
@@ -128,18 +129,19 @@ def _fit(job: Job, material: Material) -> Outcome:
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
-    progress, log = fit(
-        method,
-        batches,
-        training,
-        fabric,
-        job.output,
-        seed=config.seed,
-        identity=config.identity,
-        header=job.header,
-        validate=validate,
-        on_step=job.on_step,
-    )
+    with read_ahead(batches, training.steps) as ready:
+        progress, log = fit(
+            method,
+            ready,
+            training,
+            fabric,
+            job.output,
+            seed=config.seed,
+            identity=config.identity,
+            header=job.header,
+            validate=validate,
+            on_step=job.on_step,
+        )
     log.close()
     return Outcome(
         steps=progress.step,
@@ -184,6 +186,7 @@ def _batches(
                 device=fabric.device,
                 residency=training.residency,
                 with_superpixels=superpixels,
+                cache_gb=training.cache_gb,
             )
             for dataset, cases in material[name]
         }

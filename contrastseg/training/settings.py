@@ -62,6 +62,9 @@ class TrainingSettings(_Strict):
         "off", description="torch.compile of the networks; seconds at the start, and a C++ compiler on a CPU"
     )
     residency: Literal["auto", "device", "host", "mapped"] = "auto"
+    cache_gb: float | None = Field(
+        None, gt=0, description="host memory that data may take under `auto`, else it is mapped; half of what is free"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of one run")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(200, ge=1)
