@@ -117,11 +117,15 @@ def fit(
     module, optimiser = fabric.setup(_Step(method), optimiser)
     if resumed is not None:
         optimiser.load_state_dict(resumed["optimiser"])
-    log = Log(folder, rows)
+    # Of several processes that train a run together the first writes and looks at the validation patients.
+    first = fabric.is_global_zero
+    log = Log(folder, rows, writes=first)
+    validate = validate if first else None
 
     def content() -> dict[str, Any]:
         return {**header, "modules": method.modules.state_dict(), "step": progress.step}
 
+    fabric.barrier()  # the checkpoint was read by all before the first writes another
     on_step(progress.step)
     method.modules.train()
     started = time.perf_counter()
@@ -143,7 +147,8 @@ def fit(
         last = done == training.steps
         at_checkpoint = last or done % training.checkpoint_every == 0
         if done % training.log_every == 0 or at_checkpoint:
-            values = {name: float(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            means = {name: fabric.all_reduce(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
             _check_finite(values, done, batch, batches)
             progress.seconds += time.perf_counter() - started
             log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
@@ -158,14 +163,15 @@ def fit(
                 progress.best, progress.best_step = score, done
                 checkpoints.save(saved / "best_val.ckpt", content())
             started = time.perf_counter()
-        if at_checkpoint and not last:
+        if first and at_checkpoint and not last:
             progress.seconds += time.perf_counter() - started
             resumable = {"identity": digest(identity), "optimiser": optimiser.state_dict(), "log": log.rows}
             checkpoints.save_resumable(saved, {**content(), **resumable, "progress": vars(progress)})
             log.write()
             started = time.perf_counter()
         on_step(done)
-    checkpoints.save(saved / "last.ckpt", content())
+    if first:
+        checkpoints.save(saved / "last.ckpt", content())
     return progress, log
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.split_files import Split
@@ -63,7 +64,7 @@ def train(
     torch.set_num_threads(training.threads)
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    claim = claim or devices.claim(training.accelerator)
+    claim = claim or devices.claim(training.accelerator, count=training.devices)
     try:
         split = Split.from_file(config.split)
         labelled = split.labelled(config.labels, config.draw, config.fold)
@@ -74,6 +75,10 @@ def train(
             pool, material = open_pool(config, dataset, split)
         job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step)
         engine = engine_of(config.method)
+        if engine is not None and training.devices > 1:
+            raise TrainingError(
+                f"{config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
+            )
         outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
         record = {
@@ -102,15 +107,16 @@ def train(
             "versions": records.versions(outcome.packages),
             "git_commit": records.git_commit(),
             "hardware": records.hardware(job.device),
-            "device_uuid": None if claim.device is None else claim.device.uuid,
+            "device_uuid": ",".join(device.uuid for device in claim.devices) or None,
             "started": started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wall_s": round(time.perf_counter() - clock, 3),
             "seconds_per_step": outcome.seconds / outcome.steps,
             "peak_memory_bytes": records.peak_memory_bytes(job.device),
         }
-        write_json(output / "run.json", record)
-        checkpoints.discard_resumable(output / "checkpoints")
+        if devices.is_first():
+            write_json(output / "run.json", record)
+            checkpoints.discard_resumable(output / "checkpoints")
         return record
     finally:
         claim.release()
@@ -120,6 +126,7 @@ def _fit(job: Job, material: Material) -> Outcome:
     """Train with this project's loop."""
     config, training, dataset = job.config, job.training, job.dataset
     fabric = _fabric(job.claim, training)
+    fabric.launch()
     method = build_method(config, dataset.in_channels, dataset.num_classes)
     taken = take_over(method, config)
     precision = _precision(job.claim, training)
@@ -163,7 +170,10 @@ def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
 
 
 def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric:
-    return Fabric(accelerator=claim.accelerator, devices=1, precision=_precision(claim, training))  # type: ignore[arg-type]
+    # Not every method uses every parameter in every step.
+    strategy = DDPStrategy(find_unused_parameters=True) if training.devices > 1 else "auto"
+    precision: Any = _precision(claim, training)
+    return Fabric(accelerator=claim.accelerator, strategy=strategy, devices=training.devices, precision=precision)
 
 
 def _batches(
@@ -193,10 +203,15 @@ def _batches(
         size = training.batch_size
         if name == "unlabelled" and training.unlabelled_batch_size is not None:
             size = training.unlabelled_batch_size
+        if size % fabric.world_size:
+            raise TrainingError(
+                f"a batch of {size} {name} samples cannot be shared out to {fabric.world_size} devices",
+                remedy="make the batch size a multiple of `devices`",
+            )
         sources[name] = Source(
             name,
             next(iter(parts.values())) if len(parts) == 1 else JoinedStorage(parts),
-            size,
+            size // fabric.world_size,
             training.patch_size,
             config.seed,
             training.augmentation,

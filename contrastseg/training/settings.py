@@ -65,6 +65,9 @@ class TrainingSettings(_Strict):
     cache_gb: float | None = Field(
         None, gt=0, description="host memory that data may take under `auto`, else it is mapped; half of what is free"
     )
+    devices: int = Field(
+        1, ge=1, description="GPUs (processes on a CPU) that share every batch; norms and batch-wise losses see a share"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of one run")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(200, ge=1)
