@@ -62,8 +62,8 @@ def by_hand(config: RunConfig) -> dict[str, torch.Tensor]:
     views = dict(registry.get(config.method).stage("train").views)
     shares = []
     for rank in range(2):
-        place = {"foreground_fraction": training.foreground_fraction, "rank": rank, "world": 2}
-        source = Source("labelled", data, 2, training.patch_size, config.seed, training.augmentation, **place)
+        rest = (config.seed, training.augmentation, training.foreground_fraction, rank, 2)
+        source = Source("labelled", data, 2, training.patch_size, *rest)
         shares.append(Batches({"labelled": source}, views))
     method.modules.train()
     optimiser = build_optimiser(list(method.modules.parameters()), training.optimiser)
