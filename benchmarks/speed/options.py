@@ -2,8 +2,8 @@
 
 Forward, loss, backward and optimiser of the default U-Net on one random batch, the options in turn in one process.
 `ratio` is an option's median step over that of float32, contiguous and not compiled; `first_s` is what the first step
-takes, compilation included; `loss_after` is the loss after all steps, which no option may move but by rounding. What
-`auto` chooses (contrastseg/training/optimisations.py) goes by these numbers. On a CPU the seconds are those of the
+takes, compilation included; `loss_after` is the loss after all steps, which no option may move but by rounding. The
+defaults of `memory_format` and `compile` go by these numbers. On a CPU the seconds are those of the
 process's one thread.
 
 Example: `OMP_NUM_THREADS=1 python benchmarks/speed/options.py --steps 5`

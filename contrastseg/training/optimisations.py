@@ -8,29 +8,17 @@ import torch
 from torch import nn
 
 from contrastseg.networks.features import FeatureNetwork
-from contrastseg.training.settings import TrainingSettings
 
 MemoryFormat = Literal["contiguous", "channels_last"]
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _COMPILED = ("features", "encode", "classify")
 
 
-def memory_format(training: TrainingSettings, device: str, precision: str) -> MemoryFormat:
-    """The layout of the networks' weights and so of their feature maps; `auto` is what was measured to be faster.
-
-    Args:
-        training: Its `memory_format` wins unless it is `auto`.
-        device: `cpu` or `cuda`.
-        precision: As Lightning Fabric calls it.
-    """
-    if training.memory_format != "auto":
-        return training.memory_format
-    # benchmarks/speed/results/options-*.csv; no measurement on a GPU stands behind another choice there.
-    return "channels_last" if device == "cpu" and precision == "32-true" else "contiguous"
-
-
 def lay_out(modules: nn.Module, spatial_dims: int, chosen: MemoryFormat) -> None:
-    """Put the convolutions' weights into a layout; what they compute takes it over."""
+    """Put the convolutions' weights into a layout; what they compute takes it over.
+
+    Random numbers that a dropout draws over feature maps come in the order of memory, so they change with it.
+    """
     if chosen == "channels_last":
         modules.to(memory_format=_CHANNELS_LAST[spatial_dims])  # type: ignore[call-overload]
 

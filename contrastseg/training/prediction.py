@@ -20,7 +20,6 @@ from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, restore, stage_training
 from contrastseg.training.engines import Labeller, engine_of
 from contrastseg.training.inference import case_logits
-from contrastseg.training.optimisations import lay_out, memory_format
 from contrastseg.training.settings import RunConfig
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".bmp")
@@ -61,9 +60,6 @@ class Predictor:
     def _prepared_labeller(self, content: Mapping[str, Any]) -> Labeller:
         method: Method = build_method(self.config, len(self.info.channels), len(self.info.classes))
         restore(method, content["modules"], str(self.checkpoint))
-        precision = "bf16-mixed" if self.device.type == "cuda" else "32-true"
-        layout = memory_format(self.training, self.device.type, precision)
-        lay_out(method.modules, self.config.spatial_dims, layout)
         method.modules.to(self.device).eval()
 
         def label(case: Case) -> np.ndarray:

@@ -25,7 +25,7 @@ from contrastseg.training.batches import Batches, Source
 from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
-from contrastseg.training.optimisations import compile_networks, lay_out, memory_format
+from contrastseg.training.optimisations import compile_networks, lay_out
 from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.storage import JoinedStorage, Storage
@@ -129,9 +129,7 @@ def _fit(job: Job, material: Material) -> Outcome:
     fabric.launch()
     method = build_method(config, dataset.in_channels, dataset.num_classes)
     taken = take_over(method, config)
-    precision = _precision(job.claim, training)
-    layout = memory_format(training, job.claim.accelerator, precision)
-    lay_out(method.modules, config.spatial_dims, layout)
+    lay_out(method.modules, config.spatial_dims, training.memory_format)
     compile_networks(method.modules, training.compile)
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)
@@ -154,8 +152,7 @@ def _fit(job: Job, material: Material) -> Outcome:
         steps=progress.step,
         seconds=progress.seconds,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
-        precision=precision,
-        training={"memory_format": layout},
+        precision=_precision(job.claim, training),
         residency=batches.sources[next(iter(batches.sources))].storage.residency,
         best=progress.best if job.validation else None,
         best_step=progress.best_step if job.validation else None,

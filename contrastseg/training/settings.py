@@ -57,7 +57,9 @@ class TrainingSettings(_Strict):
     optimiser: OptimiserSettings = OptimiserSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        "contiguous", description="layout of weights and maps; which is faster: benchmarks/speed/results/options-*.csv"
+    )
     compile: Literal["off", "default", "reduce-overhead"] = Field(
         "off", description="torch.compile of the networks; seconds at the start, and a C++ compiler on a CPU"
     )

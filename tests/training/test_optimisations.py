@@ -11,9 +11,8 @@ import torch
 
 from contrastseg.networks import registry
 from contrastseg.networks.features import FeatureNetwork
-from contrastseg.training.optimisations import compile_networks, lay_out, memory_format
+from contrastseg.training.optimisations import compile_networks, lay_out
 from contrastseg.training.run import train
-from contrastseg.training.settings import TrainingSettings
 
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"channels": [4, 8, 8]},
@@ -21,15 +20,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet_unet": {"weights": "none"},
     "deeplabv3plus": {"weights": "none"},
 }
-
-
-def test_auto_is_what_was_measured() -> None:
-    settings = TrainingSettings()
-    assert memory_format(settings, "cpu", "32-true") == "channels_last"
-    assert memory_format(settings, "cpu", "bf16-mixed") == "contiguous"
-    assert memory_format(settings, "cuda", "bf16-mixed") == "contiguous"
-    chosen = TrainingSettings(memory_format="channels_last")
-    assert memory_format(chosen, "cuda", "bf16-mixed") == "channels_last"
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -75,10 +65,6 @@ def test_a_run_in_another_layout_is_the_same_run(phantoms: dict[int, Any], tmp_p
         lines = (tmp_path / layout / "log.csv").read_text().splitlines()
         losses[layout] = [float(line.split(",")[1]) for line in lines[1:]]
     assert losses["channels_last"] == pytest.approx(losses["contiguous"], rel=1e-3)
-
-
-def test_the_record_names_the_layout_that_auto_chose(phantoms: dict[int, Any], tmp_path: Path) -> None:
-    assert train(phantoms[2].config("supervised"), tmp_path)["training"]["memory_format"] == "channels_last"
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here, which torch.compile needs on a CPU")
