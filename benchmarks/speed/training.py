@@ -2,7 +2,9 @@
 
 Each contender trains the same network with the same loss, optimiser, batch and patch on the same generated cases, in a
 fresh process; contenders take turns, and medians over the rounds count. `share_outside` is the part of a step that is
-not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's.
+not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's. On a CPU seconds are
+those that the processor spent on the process and its workers, so `samples_per_s` is what one core does in a second;
+other load does not stretch them. On a GPU it is the wall's clock.
 
     contrastseg   this project's `train`, whole: batches, augmentation, log, checkpoints
     bare          one random batch again and again: the limit
@@ -33,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _results import RESULTS, described, machine, peak_memory, results_path, write
+from _results import RESULTS, described, family_clock, machine, peak_memory, results_path, write
 from _training_loops import LOOPS, NNUNET_FOLDER, Cases, Work
 
 from contrastseg.files import write_json
@@ -141,7 +143,8 @@ def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder:
         },
     )
     times: list[float] = []
-    train(config, folder / "run", on_step=lambda _: times.append(time.perf_counter()))
+    now = family_clock(work.device.type)
+    train(config, folder / "run", on_step=lambda _: times.append(now()))
     return times
 
 
@@ -167,10 +170,11 @@ def measure(given: argparse.Namespace) -> None:
             times = ours(work, workload, given.channels, raw, folder, total)
         else:
             steps: Iterator[None] = LOOPS[given.measure[1]](work, read(workload, raw), given.root)
-            times = [time.perf_counter()]
+            now = family_clock(device.type)
+            times = [now()]
             for _ in range(total):
                 next(steps)
-                times.append(time.perf_counter())
+                times.append(now())
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         times[-1] = time.perf_counter()
