@@ -87,7 +87,7 @@ def lock() -> dict[str, str]:
 
 
 def direct() -> list[Requirement]:
-    return [Requirement(text) for text in project()["dependencies"] + project()["optional-dependencies"]["test"]]
+    return runpy.run_path(str(ROOT / ".ci" / "lock.py"))["direct_requirements"]()
 
 
 def test_every_direct_dependency_is_locked_within_its_bound():

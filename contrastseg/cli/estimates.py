@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from contrastseg.cli.measured import StepTimes, step_times
 from contrastseg.data.table import published_files
 from contrastseg.files import read_json
 from contrastseg.methods import registry
 from contrastseg.planning import Plan, Run, needs_download
-from contrastseg.planning.runs import spatial_dims
-from contrastseg.training.settings import TrainingSettings, merge
+from contrastseg.planning.limits import measured_seconds
+from contrastseg.planning.measured import step_times
 
 _SHOWN = 3
 
@@ -66,13 +64,14 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     times = step_times(measured)
     for kind, waiting in left.items():
         disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
-        one = fmean(seconds[kind]) if kind in seconds else _measured_seconds(plan, waiting[0], times)
+        run, stage = waiting[0].run, waiting[0].stage
+        one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times)
         if one is None:
             unknown.append("/".join(kind))
             continue
         hours += len(waiting) * one / 3600
         if kind not in seconds:
-            hardware.add(times[waiting[0].run.method].hardware)
+            hardware.add(times[run.method].hardware)
     by = f" (steps measured on {', '.join(sorted(hardware))})" if hardware else ""
     unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
@@ -94,20 +93,6 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
 def _jobs(run: Run) -> Iterator[_Job]:
     for stage in registry.get(run.method).stages:
         yield _Job(run, stage.name, run.stage_folder(stage.name))
-
-
-def _measured_seconds(plan: Plan, job: _Job, times: Mapping[str, StepTimes]) -> float | None:
-    """Seconds of a stage by the time of its steps; None where nobody measured it in these dimensions."""
-    known = times.get(job.run.method)
-    entry, method = plan.suite.entry(job.run.dataset), plan.suite.method(job.run.method)
-    if known is None or (job.stage, spatial_dims(entry)) not in known.steps:
-        return None
-    found = registry.get(method.name)
-    settings = plan.suite.training_of(entry, method).model_dump()
-    settings = merge(merge(settings, found.stage(job.stage).training), method.stages.get(job.stage, {}))
-    training = TrainingSettings.model_validate(merge(settings, found.own_training(method.resolve(job.run.variant))))
-    step = known.steps[job.stage, spatial_dims(entry)]
-    return training.steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
 
 
 def _without(names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:

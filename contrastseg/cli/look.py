@@ -50,8 +50,8 @@ def methods(
 
     Example: `contrastseg methods --json`
     """
-    from contrastseg.cli.measured import measurements
     from contrastseg.methods import registry
+    from contrastseg.planning.measured import measurements
 
     costs = measurements(measured)
     unknown: dict[str, Any] = {"parameters": None, "cost": {}, "measured_on": None}

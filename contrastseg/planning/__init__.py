@@ -3,6 +3,7 @@
 from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
 from contrastseg.planning.content import data_digest, pool_digest, prepared_folder, split_digest, split_file
 from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
+from contrastseg.planning.limits import by_attempt
 from contrastseg.planning.runs import RESULTS, Plan, Run, expand
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Jobs",
     "Plan",
     "Run",
+    "by_attempt",
     "data_digest",
     "data_root",
     "describe_missing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,8 @@ from contrastseg.evaluation.predictions import missing_predictions
 from contrastseg.methods import registry as methods
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import data_digest, pool_digest, prepared_folder, split_digest, split_file
+from contrastseg.planning.limits import limit_minutes, measured_seconds
+from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
     Run,
     fold_of,
@@ -36,10 +38,17 @@ class Wildcards(Protocol):
 class Jobs:
     """Answers about the jobs of one suite; the methods take a job's wildcards, as Snakemake's functions do."""
 
-    def __init__(self, suite: Suite, data_root: Path | None, unavailable: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        data_root: Path | None,
+        unavailable: Collection[str] = (),
+        measured: Path = Path("benchmarks/speed/results"),
+    ) -> None:
         self.suite = suite
         self.data_root = data_root
         self.unavailable = unavailable
+        self.measured = measured
 
     @cached_property
     def _settings(self) -> Any:
@@ -154,9 +163,26 @@ class Jobs:
         """The settings of one figure."""
         return _drawing(self.suite.figures, wildcards.figure)
 
-    def memory_mb(self, wildcards: Wildcards) -> int:
-        """Memory, as the method says."""
-        return methods.get(wildcards.method).memory_mb
+    def memory_mb(self, wildcards: Wildcards, attempt: int) -> int:
+        """Memory, as the method says; more of it when a job is tried again."""
+        return methods.get(wildcards.method).memory_mb * attempt
+
+    def runtime(self, wildcards: Wildcards, attempt: int) -> int:
+        """Minutes that a stage may train, by the measured seconds of its steps; more when it is tried again.
+
+        Steps measured on a GPU say nothing of a CPU. Those of a CPU serve where none was measured on a GPU.
+        """
+        on_cpu = self._training(wildcards)["accelerator"] == "cpu"
+        run, stage = self.run(wildcards), getattr(wildcards, "stage", "train")
+        for times in (self._steps(on_cpu), self._steps(True)):
+            seconds = measured_seconds(self.suite, run, stage, times)
+            if seconds is not None:
+                break
+        return limit_minutes(seconds, attempt)
+
+    @cached_property
+    def _steps(self) -> Callable[[bool], dict[str, StepTimes]]:
+        return cache(lambda on_cpu: step_times(self.measured, on_cpu=on_cpu))
 
     def threads(self, wildcards: Wildcards) -> int:
         """CPU threads. Two runs with one thread each beat one run with two."""

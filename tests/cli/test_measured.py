@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.cli.measured import measurements, step_times
 from contrastseg.errors import TrainingError
 from contrastseg.methods import registry
+from contrastseg.planning.measured import measurements, step_times
 
 ROOT = Path(__file__).resolve().parents[2]
 

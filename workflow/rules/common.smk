@@ -52,7 +52,8 @@ def make_plan():
 SUITE, OPTIONS = read_suite()
 DATA_ROOT = planning.data_root(OPTIONS, os.environ)
 PLAN = make_plan()
-JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable)
+MEASURED = BASE / "benchmarks" / "speed" / "results"
+JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED)
 RESULTS = planning.RESULTS / SUITE.name
 VARIANT = "results/{suite}/runs/{dataset}/{method}/{variant}"
 RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"

@@ -30,8 +30,8 @@ rule prepare:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=planning.by_attempt(8000),
+        runtime=planning.by_attempt(720),
     params:
         fingerprint=prepare_fingerprint,
         name=JOBS.dataset,

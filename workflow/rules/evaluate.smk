@@ -19,7 +19,7 @@ rule predict:
     resources:
         gpu=JOBS.one_gpu,
         mem_mb=JOBS.memory_mb,
-        runtime=240,
+        runtime=planning.by_attempt(240),
     params:
         fingerprint=predict_fingerprint,
         content=JOBS.test_content,
@@ -45,8 +45,8 @@ rule score:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(120),
     params:
         fingerprint=stage_fingerprint("score"),
         config=planning.to_argument(
@@ -74,8 +74,8 @@ rule score_by_conventions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(120),
     params:
         fingerprint=stage_fingerprint("score"),
         config=planning.to_argument(

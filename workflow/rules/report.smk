@@ -41,8 +41,8 @@ rule collect:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=planning.by_attempt(8000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("collect"),
     shell:
@@ -67,8 +67,8 @@ rule collect_conventions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=planning.by_attempt(8000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("collect"),
     shell:
@@ -97,8 +97,8 @@ rule compare:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=planning.by_attempt(8000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("compare"),
         config=planning.to_argument(SUITE.comparison.model_dump(mode="json")),
@@ -127,8 +127,8 @@ rule tabulate:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("tabulate"),
         config=JOBS.table,
@@ -158,8 +158,8 @@ rule plot:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("plot"),
         config=JOBS.figure,
@@ -178,8 +178,8 @@ rule slices:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("slices"),
         config=JOBS.figure,
@@ -206,8 +206,8 @@ rule report:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("report"),
         config=planning.to_argument(

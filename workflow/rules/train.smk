@@ -20,7 +20,7 @@ rule pretrain:
     resources:
         gpu=JOBS.gpus,
         mem_mb=JOBS.memory_mb,
-        runtime=1440,
+        runtime=JOBS.runtime,
     params:
         fingerprint=train_fingerprint,
         config=JOBS.config,
@@ -61,7 +61,7 @@ rule train:
     resources:
         gpu=JOBS.gpus,
         mem_mb=JOBS.memory_mb,
-        runtime=1440,
+        runtime=JOBS.runtime,
     params:
         fingerprint=train_fingerprint,
         config=JOBS.config,

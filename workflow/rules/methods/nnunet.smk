@@ -9,4 +9,4 @@ use rule train as train_nnunet with:
     resources:
         gpu=JOBS.gpus,
         mem_mb=JOBS.memory_mb,
-        runtime=5760,
+        runtime=planning.by_attempt(5760),

@@ -1,0 +1,197 @@
+"""The workflow on a real Slurm of one node: all its jobs, their limits, another attempt, and pre-emption.
+
+CONTRASTSEG_SLURM_SUITE=benchmarks/demo.yaml sends that whole suite through the same Slurm as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.cluster.slurm_node import SlurmJob, SlurmNode, lacking, slurm_node
+from tests.workflow.conftest import SUITE, Workspace, copy_of_the_repository
+
+pytestmark = pytest.mark.long
+PLUGIN = "snakemake_executor_plugin_slurm"
+WAIT_S = 3600
+PRETENDED = {"CONTRASTSEG_PRETEND_DEVICES": "2"}
+# More memory than this is what every training takes, and less than three times as much.
+TOO_LITTLE_MB = 400
+SMALL = {
+    "datasets": SUITE["datasets"][:1],
+    "training": {**SUITE["training"], "steps": 1500, "checkpoint_every": 50, "log_every": 10},
+    "figures": SUITE["figures"][:1],
+}
+
+
+@dataclass
+class Sent:
+    """What a Snakemake that sends its jobs to Slurm has done so far."""
+
+    process: subprocess.Popen[str]
+    file: Path
+    resumable: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        return self.file.read_text(encoding="utf-8", errors="replace")
+
+    def numbers(self, name: str = "") -> dict[int, str]:
+        """Jobs of Slurm by number, each with its rule or group; those of one name alone, if given."""
+        found = re.findall(r"SLURM jobid (\d+) \(log: \S*?/slurm_logs/(?:rule|group)_([^/]+)/", self.output)
+        return {int(number): rule for number, rule in found if name in ("", rule)}
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[SlurmNode]:
+    absent = lacking()
+    if absent:
+        pytest.skip(f"not on this machine: {', '.join(absent)} (Debian: slurmctld slurmd slurm-client munge)")
+    if importlib.util.find_spec(PLUGIN) is None:
+        pytest.skip(f"{PLUGIN} is not installed: pip install --constraint requirements.lock '.[slurm]'")
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, slurm_node(Path(folder)) as running:
+        yield running
+
+
+def send(space: Workspace, node: SlurmNode, suite: str, *options: str) -> Sent:
+    """Start Snakemake with the profile, on a Slurm that keeps no accounts."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(space.code / "Snakefile")]
+    command += ["--configfile", suite, "--profile", str(space.code / "profiles" / "slurm")]
+    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+    command += options
+    variables = {**os.environ, **node.environment, **PRETENDED, "PYTHONPATH": str(space.code)}
+    variables.pop("CONTRASTSEG_DATA", None)
+    file = space.work / "snakemake.out"
+    with open(file, "w", encoding="utf-8") as out:
+        process = subprocess.Popen(command, cwd=space.work, env=variables, stdout=out, stderr=out, text=True)
+    return Sent(process, file)
+
+
+def wait(sent: Sent) -> None:
+    sent.process.wait(WAIT_S)
+    assert sent.process.returncode == 0, sent.output
+
+
+def one(folder: Path, pattern: str) -> Path:
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def prepared(folder: Path) -> Workspace:
+    """A copy of the repository in which `mean_teacher` asks for too little memory."""
+    space = copy_of_the_repository(folder)
+    space.write_suite(**SMALL)
+    file = space.code / "contrastseg" / "methods" / "mean_teacher.py"
+    text = file.read_text(encoding="utf-8")
+    assert "memory_mb = 6000" in text
+    file.write_text(text.replace("memory_mb = 6000", f"memory_mb = {TOO_LITTLE_MB}"), encoding="utf-8")
+    return space
+
+
+def preempt_a_training(sent: Sent, space: Workspace, node: SlurmNode) -> None:
+    """Requeue the training of `supervised` once it has a checkpoint, as a job of higher priority would."""
+    deadline = time.monotonic() + WAIT_S
+    pattern = "runs/lesions/supervised/**/checkpoints/resume.ckpt"
+    while not any(space.results.glob(pattern)):
+        assert sent.process.poll() is None, sent.output
+        assert time.monotonic() < deadline, sent.output
+        time.sleep(0.1)
+    (number,) = sent.numbers("train_supervised")
+    node.ask("scontrol", "requeue", str(number))
+    while node.jobs()[number].state not in ("PENDING", "RUNNING") or not node.jobs()[number].restarts:
+        assert time.monotonic() < deadline, node.jobs()[number]
+        time.sleep(0.1)
+    sent.resumable = torch.load(one(space.results, pattern), weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def done(node: SlurmNode, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sent, Workspace, dict[int, SlurmJob]]:
+    """A small suite, run through Slurm, whose training of `supervised` was pre-empted."""
+    space = prepared(tmp_path_factory.mktemp("sent"))
+    sent = send(space, node, "tiny.yaml", "--set-resources", "predict:mem_mb=4000")
+    try:
+        preempt_a_training(sent, space, node)
+        wait(sent)
+    finally:
+        sent.process.terminate()
+    return sent, space, node.jobs()
+
+
+def test_every_job_goes_through_slurm_with_its_limits(done) -> None:
+    sent, _, jobs = done
+    names = sent.numbers()
+    assert set(names) == set(jobs)
+    expected = {"prepare", "train_supervised", "train_mean_teacher", "predict", "scoring", "collect", "compare"}
+    assert set(names.values()) == expected | {"drawing", "report"}
+    assert {jobs[number].gpus for number in sent.numbers("train_supervised")} == {1}
+    assert {jobs[number].gpus for number in sent.numbers("predict")} == {1}
+    assert {jobs[number].gpus for number in sent.numbers("scoring")} == {0}
+    (training,) = sent.numbers("train_supervised")
+    assert (jobs[training].memory_mb, jobs[training].limit_minutes) == (4000, 60)
+
+
+def test_short_steps_share_a_job(done) -> None:
+    sent, _, jobs = done
+    (scoring,) = sent.numbers("scoring")
+    assert jobs[scoring].memory_mb == 2 * 4000
+    assert len(sent.numbers("drawing")) == 1
+
+
+def test_a_job_beyond_its_memory_is_tried_again_with_more(done) -> None:
+    sent, _, jobs = done
+    attempts = [jobs[number] for number in sorted(sent.numbers("train_mean_teacher"))]
+    assert len(attempts) in (2, 3)
+    assert [job.memory_mb for job in attempts] == [TOO_LITTLE_MB * n for n in range(1, len(attempts) + 1)]
+    assert [job.limit_minutes for job in attempts] == [60 * n for n in range(1, len(attempts) + 1)]
+    assert all(job.state != "COMPLETED" for job in attempts[:-1])
+    assert attempts[-1].state == "COMPLETED"
+
+
+def test_a_preempted_training_goes_on_from_its_checkpoint(done) -> None:
+    """Its log holds the rows of the checkpoint to the millisecond of their steps: they were not trained again."""
+    sent, space, jobs = done
+    (number,) = sent.numbers("train_supervised")
+    assert (jobs[number].restarts, jobs[number].state) == (1, "COMPLETED")
+    carried = sent.resumable["log"]
+    with open(one(space.results, "runs/lesions/supervised/**/log.csv"), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert 0 < carried[-1]["step"] < int(rows[-1]["step"]) == 1500
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds[: len(carried)] == [row["seconds"] for row in carried]
+
+
+def test_the_results_are_those_of_a_local_run(done, tmp_path: Path) -> None:
+    _, space, _ = done
+    local = prepared(tmp_path)
+    local.run("--resources", "gpu=2", **PRETENDED)
+    scores = [pd.read_parquet(each.results / "scores.parquet") for each in (space, local)]
+    pd.testing.assert_frame_equal(*scores, check_exact=True)
+
+
+def test_a_whole_suite(node: SlurmNode, tmp_path: Path) -> None:
+    suite = os.environ.get("CONTRASTSEG_SLURM_SUITE")
+    if not suite:
+        pytest.skip("CONTRASTSEG_SLURM_SUITE names no suite: benchmarks/demo.yaml, for example")
+    space = copy_of_the_repository(tmp_path)
+    shutil.copy(Path(suite).resolve(), space.work / "asked.yaml")
+    sent = send(space, node, "asked.yaml")
+    try:
+        wait(sent)
+    finally:
+        sent.process.terminate()
+    assert {node.jobs()[number].state for number in sent.numbers()} == {"COMPLETED"}
+    assert list(space.work.glob("results/*/report.html"))
