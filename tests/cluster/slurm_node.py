@@ -46,7 +46,8 @@ SlurmdLogFile={folder}/slurmd.log
 # squeue answers for jobs that have ended, since there is no data base that sacct could ask.
 AccountingStorageType=accounting_storage/none
 MinJobAge=3600
-ProctrackType=proctrack/linuxproc
+# By groups of processes: descent (linuxproc) loses the child of a shell that ends before it.
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -52,8 +53,9 @@ class Sent:
 
     def numbers(self, name: str = "") -> dict[int, str]:
         """Jobs of Slurm by number, each with its rule or group; those of one name alone, if given."""
-        found = re.findall(r"SLURM jobid (\d+) \(log: \S*?/slurm_logs/(?:rule|group)_([^/]+)/", self.output)
-        return {int(number): rule for number, rule in found if name in ("", rule)}
+        place = r"slurm_logs/(?:rule_([^/]+)|group_([a-z]+)_[^/]+)/"
+        found = re.findall(rf"SLURM jobid (\d+) \(log: \S*?/{place}", self.output)
+        return {int(number): rule or group for number, rule, group in found if name in ("", rule, group)}
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,13 @@ def test_every_job_goes_through_slurm_with_its_limits(done) -> None:
     assert {jobs[number].gpus for number in sent.numbers("scoring")} == {0}
     (training,) = sent.numbers("train_supervised")
     assert (jobs[training].memory_mb, jobs[training].limit_minutes) == (4000, 60)
+
+
+def test_nothing_is_left_running(done) -> None:
+    """Least of all the first start of the training that was pre-empted, which would remove what the second makes."""
+    _, space, _ = done
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(space.code) in command]
 
 
 def test_short_steps_share_a_job(done) -> None:
