@@ -160,3 +160,10 @@ class Batches:
                 sample = replace(sample, image=image)
             batch[name] = sample
         return batch
+
+    def cases(self, batch: Mapping[str, Sample]) -> dict[str, list[str]]:
+        """The cases that the samples of a batch were taken from, by view."""
+        return {
+            name: [self.sources[view.source].storage.units[int(unit)].case for unit in batch[name].unit]
+            for name, view in self.views.items()
+        }

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from contrastseg.files import atomic_path
+from contrastseg.files import atomic_path, writing
 
 
 class Log:
@@ -23,13 +23,15 @@ class Log:
         self.folder = folder
         self.rows = rows
         done = rows[-1]["step"] if rows else 0
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+        with writing(folder / "tensorboard"):
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Append a row; `step` counts the steps done."""
         self.rows.append({"step": step, **values})
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        with writing(self.folder / "tensorboard"):
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
 
     def write(self) -> None:
         """Write `log.csv` whole. Columns are the union of the rows', in order of appearance."""
@@ -38,9 +40,11 @@ class Log:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        self._board.flush()
+        with writing(self.folder / "tensorboard"):
+            self._board.flush()
 
     def close(self) -> None:
         """Write everything and end."""
         self.write()
-        self._board.close()
+        with writing(self.folder / "tensorboard"):
+            self._board.close()

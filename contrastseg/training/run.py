@@ -22,6 +22,7 @@ from contrastseg.training import checkpoints, devices, records
 from contrastseg.training.assembly import build_method, stage_training, take_over
 from contrastseg.training.batches import Batches, Source
 from contrastseg.training.engines import Job, Outcome, engine_of
+from contrastseg.training.faults import DUMP, device_faults
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
@@ -72,7 +73,8 @@ def train(
             pool, material = open_pool(config, dataset, split)
         job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step)
         engine = engine_of(config.method)
-        outcome = _fit(job, material) if engine is None else engine.fit(job)
+        with device_faults(training.batch_size, training.patch_size):
+            outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
         record = {
             **config.model_dump(mode="json", exclude={"training", *PLACES}),
@@ -109,6 +111,7 @@ def train(
         }
         write_json(output / "run.json", record)
         checkpoints.discard_resumable(output / "checkpoints")
+        (output / "checkpoints" / DUMP).unlink(missing_ok=True)
         return record
     finally:
         claim.release()
