@@ -26,7 +26,8 @@ def lay_out(modules: nn.Module, spatial_dims: int, chosen: MemoryFormat) -> None
 def compile_networks(modules: nn.Module, mode: Literal["off", "default", "reduce-overhead"]) -> None:
     """Compile what the networks compute; names of parameters stay as they are, so checkpoints fit either way.
 
-    `reduce-overhead` records CUDA graphs on a GPU. A run has few shapes, each compiled for itself. Attached blocks are compiled with the network they are part of.
+    `reduce-overhead` records CUDA graphs on a GPU. A run has few shapes, each compiled for itself. Attached blocks are
+    compiled with the network they are part of.
     """
     if mode == "off":
         return
