@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.training.inference import case_logits, gaussian_weights, sliding_logits, window_starts
 
@@ -56,37 +55,3 @@ def test_weights_peak_in_the_middle_and_vanish_nowhere() -> None:
     assert weights.shape == (9, 17)
     assert float(weights[4, 8]) == float(weights.max())
     assert float(weights.min()) > 0
-
-
-class Operations(TorchDispatchMode):
-    """Counts what touches elements: no views, and not what the network does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counted: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if not func.is_view:
-            self.counted.append(str(func))
-        return func(*args, **(kwargs or {}))
-
-
-def test_windows_cost_a_batch_to_make_and_two_sums_each() -> None:
-    """What a window costs beside the network, in operations: a slow-down shows here on a machine of any load."""
-
-    def operations(windows_along_x: int) -> tuple[int, int]:
-        images, calls = torch.randn(1, 1, 32, 16 + 8 * (windows_along_x - 1)), []
-
-        def network(batch: torch.Tensor) -> torch.Tensor:
-            calls.append(len(batch))
-            return batch
-
-        with Operations() as seen:
-            sliding_logits(network, images, (16, 16), 0.5, 4)
-        assert sum(calls) == 3 * windows_along_x
-        return len(seen.counted), len(calls)
-
-    (few, few_batches), (many, many_batches) = operations(4), operations(12)
-    assert (few_batches, many_batches) == (3, 9), "batches are full"
-    # One stack a batch; the logits and the weights are added once a window.
-    assert many - few <= (many_batches - few_batches) + 2 * (36 - 12)
