@@ -115,6 +115,20 @@ def test_inference_beside_other_programs(tmp_path: Path) -> None:
     assert all(row["hardware"] for row in rows)
 
 
+def test_training_beside_the_bare_network(tmp_path: Path) -> None:
+    small = ("--work", "acdc_2d", "--part", "0.25", "--channels", "4", "8", "--rounds", "1", "--steps", "3")
+    command = [sys.executable, str(SPEED / "training.py"), *small, "--contenders", "contrastseg", "bare"]
+    subprocess.run([*command, "--device", "cpu", "--output", str(tmp_path)], check=True, capture_output=True)
+    (file,) = tmp_path.glob("training-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["contender"]: row for row in csv.DictReader(opened)}
+    ours, bare = rows["contrastseg"], rows["bare"]
+    expected = 1 - float(bare["cpu_ms"]) / float(ours["cpu_ms"])
+    assert float(ours["cpu_share_outside"]) == pytest.approx(expected, abs=0.05)
+    assert float(bare["cpu_share_outside"]) == 0
+    assert float(bare["cpu_ms"]) > 0
+
+
 def test_start_and_planning(tmp_path: Path) -> None:
     few = ("--rounds", "1", "--planning-rounds", "1", "--part", "100")
     command = [sys.executable, str(SPEED / "start.py"), *few, "--output", str(tmp_path)]

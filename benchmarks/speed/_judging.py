@@ -109,6 +109,8 @@ def judge(targets: Sequence[Target], machine: str, files: Mapping[str, list[Row]
             lines.append(Line(target, "", "not judged", note=f"{device} target"))
         elif target.file not in files:
             lines.append(Line(target, "", "FAIL", note="not measured"))
+        elif not files[target.file]:
+            lines.append(Line(target, "", "FAIL", note="no row in the file"))
         elif target.beside and not _has(files[target.file], target):
             lines.append(Line(target, "", "not judged", note=f"{target.beside} was not installed"))
         else:
