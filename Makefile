@@ -7,11 +7,12 @@ BIN := .venv/bin
 # Jobs of the workflow call `contrastseg` and `python` by name: let them find those of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-long lint format lock clean
+.PHONY: help demo speed test test-long lint format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       run benchmarks/demo.yaml on generated phantoms (CPU, minutes) and say where the report is"
+	@echo "make speed      measure everything that has a target (CPU, a quarter of an hour) and say which are reached"
 	@echo "make test       linters, types and every test of less than half a minute"
 	@echo "make test-long  the long tests"
 	@echo "make lint       linters and types alone"
@@ -38,6 +39,10 @@ help:
 demo: .venv/linked
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --cores all
 	@echo "The report: $(CURDIR)/results/demo/report.html"
+
+# CSV files in results/speed; those under benchmarks/speed/results are longer runs, made script by script.
+speed: .venv/linked
+	$(BIN)/python benchmarks/speed/run.py
 
 lint: .venv/linked
 	$(BIN)/ruff check .
