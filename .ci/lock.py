@@ -1,8 +1,8 @@
 """Remake requirements.lock and environment.yml from what is installed: `make lock`.
 
-Starting at pyproject.toml (the dependencies and the extras `test` and `docs`) it follows the requirements of the installed packages
-and pins each one found. Packages that merely happen to be installed are left out. To move to newer versions, install
-them into `.venv` (`.venv/bin/pip install --upgrade ...`), pass the tests, and run `make lock`.
+Starting at pyproject.toml (the dependencies and the extras `test` and `docs`) it follows the requirements of the
+installed packages and pins each one found. Packages that merely happen to be installed are left out. To move to newer
+versions, install them into `.venv` (`.venv/bin/pip install --upgrade ...`), pass the tests, and run `make lock`.
 """
 
 from __future__ import annotations

@@ -33,24 +33,24 @@ Made from the suites under `benchmarks/`, the measured steps under `benchmarks/s
 on a GPU. Measure yours, and `contrastseg plan` goes by it:
 
 ```sh
-OMP_NUM_THREADS=1 python benchmarks/speed/methods.py --hardware NAME
+OMP_NUM_THREADS=1 python benchmarks/speed/methods.py
 contrastseg plan benchmarks/full.yaml
 ```
 
 ## Training, by suite
 
 A *device* is one thread on one core of {hardware} that does nothing else. A stage's hours are its steps
-times what a step took there, in proportion to the pixels of a batch. On several devices, stages wait for those they start
-from. Downloads, preparation, prediction and scoring are left out, and so is `nnunet`, which plans patch and batch of its
-own: *stages* are those counted.
+times what a step took there, in proportion to the pixels of a batch. On several devices, stages wait for those they
+start from. Downloads, preparation, prediction and scoring are left out, and so is `nnunet`, which plans patch and batch
+of its own: *stages* are those counted.
 
 | suite | runs | stages | {titles} | longest run | network |
 | --- | ---: | ---: | {rulers} | ---: | --- |
 {rows}
 
 - *Network*: steps were measured with the default U-Net ({channels} channels, two convolutions a level) in
-  32 bits. A suite with a smaller U-Net, or with fewer bits, takes at most (≤) what stands here. One with another network
-  was not measured, and has no hours.
+  32 bits. A suite with a smaller U-Net, or with fewer bits, takes at most (≤) what stands here. One with another
+  network was not measured, and has no hours.
 - *Runs* are those planned where no data is on the machine. Two budgets that come to the same number of patients run
   once, so there may be fewer.
 {notes}
@@ -79,8 +79,8 @@ Memory on a GPU was not measured.
 _REFERENCE = """
 ## What reference runs took
 
-From the run cards, the last stage of training alone, by the clock on the wall: a machine busy with other work is slower.
-Seconds a step are the median over runs, memory is the largest size of a process.
+From the run cards, the last stage of training alone, by the clock on the wall: a machine busy with other work is
+slower. Seconds a step are the median over runs, memory is the largest size of a process.
 """
 
 

@@ -76,7 +76,9 @@ class Checkout:
     def run(self, script: str, where: str = "") -> str:
         """Run shell lines in the copy; both streams of output."""
         scripts = str(self.folder / ".venv" / "bin")
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("CONTRASTSEG_", "PYTEST_"))}
+        variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CONTRASTSEG_", "PYTEST_"))
+        }
         variables |= {
             "PATH": os.pathsep.join([scripts, os.environ["PATH"]]),
             "PYTHONPATH": str(self.folder),

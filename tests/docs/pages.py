@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +40,9 @@ class Block:
         return [" ".join(line.split()) for line in lines if line.strip()]
 
 
-def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in order."""
-    text = page.read_text(encoding="utf-8")
+def blocks(page: Path | str) -> list[Block]:
+    """The fenced blocks of a page, or of its text, in order."""
+    text = page if isinstance(page, str) else page.read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(text):
         title = re.search(r'title="([^"]+)"', match["info"])
@@ -49,6 +51,16 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def commands(page: Path) -> list[str]:
+def commands(page: Path | str) -> list[str]:
     """Every shell command a page shows."""
     return [command for block in blocks(page) if block.language in SHELL for command in block.commands]
+
+
+def made() -> dict[str, str]:
+    """The pages that the site makes when it is built, by their place in it."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        cards, costs = importlib.import_module("_cards"), importlib.import_module("_costs")
+    finally:
+        sys.path.remove(str(DOCS))
+    return {**cards.pages(), "costs.md": costs.page()}

@@ -1,4 +1,4 @@
-"""The tutorials, word for word: their files are written and their commands run, in order, in a copy of the repository."""
+"""The tutorials, word for word: their files are written, their commands run, in order, in a copy of the repository."""
 
 from __future__ import annotations
 
