@@ -69,6 +69,7 @@ def page(method: type[Method], measured: Path = MEASURED) -> str:
     card = method.card
     doi = f", {card.doi if card.doi.startswith('arXiv') else f'doi {card.doi}'}" if card.doi else ""
     facts = [
+        ("Name", f"`{method.name}` in a suite's `methods:`"),
         ("Mark", f"**{card.provenance}**: {MARKS[card.provenance]}"),
         ("Paper", f"{card.paper}{doi}"),
         ("Dimensions", " and ".join(f"{dims}D" for dims in method.spatial_dims)),
@@ -76,7 +77,7 @@ def page(method: type[Method], measured: Path = MEASURED) -> str:
         ("Variants", ", ".join(f"`{name}`{_changes(changed)}" for name, changed in method.variants.items())),
         ("Memory of a job", f"{method.memory_mb / 1000:g} GB are asked for; not measured"),
     ]
-    parts = [f"# {method.name}", "", f"{card.title}.", "", card.summary, "", "| | |", "| --- | --- |"]
+    parts = [f"# {card.title}", "", card.summary, "", "| | |", "| --- | --- |"]
     parts += [line(*fact) for fact in facts]
     if card.differs:
         parts += ["", "## What differs from the source", "", *(f"- {_flat(text)}" for text in card.differs)]

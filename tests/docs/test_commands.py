@@ -6,8 +6,8 @@ import ast
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import click
 import numpy as np
 import pytest
 import typer
@@ -16,6 +16,8 @@ from PIL import Image
 from contrastseg.cli import app
 from tests.docs.checkout import Checkout
 from tests.docs.pages import DOCS, PAGES, ROOT, commands, made
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands
 
 # Run from top to bottom, word for word, by test_tutorials.py.
 FOLLOWED = (DOCS / "tutorial-method.md", DOCS / "tutorial-data.md")
@@ -84,27 +86,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.mark.parametrize("command", RUN_HERE)
 def test_it_runs(command: str, checkout: Checkout) -> None:
-    assert checkout.run(command, command)
+    checkout.run(command, command)
+    assert (checkout.folder / "scores.csv").is_file() == ("scores.csv" in command)
+    (checkout.folder / "scores.csv").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("command", sorted(c for c in SHOWN if c.startswith("contrastseg ")))
 def test_its_options_exist(command: str) -> None:
     """Also where a command is not run word for word: the parser knows every name in it."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
     _, name, *arguments = shlex.split(command)
-    group.commands[name].make_context(name, arguments, resilient_parsing=False)
+    COMMANDS[name].make_context(name, arguments, resilient_parsing=False)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_what_sentences_say_of_commands_is_so(page: Path) -> None:
     """Commands inside a line of text, and the list of commands in the README: names and options exist."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
     text = page.read_text(encoding="utf-8")
     said = re.findall(r"`contrastseg ([a-z][^`]*)`", text) + re.findall(r"^contrastseg (.*?)  +\w", text, re.MULTILINE)
     for names, arguments in (re.fullmatch(r"([\w-]+(?: \| [\w-]+)*)(.*)", line, re.DOTALL).groups() for line in said):
         for name in names.split(" | "):
-            assert name in group.commands, f"{page.name}: contrastseg {name}"
-            known = {option for parameter in group.commands[name].params for option in parameter.opts}
+            assert name in COMMANDS, f"{page.name}: contrastseg {name}"
+            known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
             assert set(re.findall(r"(?<!\S)--[\w-]+", arguments)) <= known | {"--help"}, f"{name}{arguments}"
