@@ -103,7 +103,7 @@ def page(measured: Path = MEASURED, root: Path = ROOT) -> str:
         sign, network = _network(plan, jobs)
         chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
         spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]
-        shown = [f"{sign}{hours(span)}" if sign is not None else "" for span in spans]
+        shown = [f"{sign}{hours(span)}" if sign is not None else "–" for span in spans]
         rows.append(line(f"`{plan.suite.name}`", f"{len(plan.runs):,}", f"{len(jobs):,}", *shown, network))
         disk.append(line(f"`{plan.suite.name}`", _size(plan, jobs, parameters) if sign is not None else "not known"))
     text = _INTRODUCTION.format(

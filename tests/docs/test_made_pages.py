@@ -102,7 +102,7 @@ def test_hours_of_a_suite(costs: ModuleType, tmp_path: Path) -> None:
     page = costs.page(measured, tmp_path)
     assert "| `same` | 2 | 2 | 4.0 h | 2.0 h | 2.0 h | 2.0 h | as measured |" in page
     assert "| `thin` | 2 | 2 | ≤ 4.0 h | ≤ 2.0 h | ≤ 2.0 h | ≤ 2.0 h | U-Net 8-16 |" in page
-    assert "| `other` | 2 | 2 |  |  |  |  | vnet |" in page
+    assert "| `other` | 2 | 2 | – | – | – | – | vnet |" in page
     assert "`unmeasured` leaves out `pdcr/train`" in page
     assert "| `same` | 0.0 GB |" in page
     assert "| `other` | not known |" in page
