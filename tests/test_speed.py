@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from contrastseg.cli.measured import step_times
+
 SPEED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed"
 
 
@@ -54,6 +56,16 @@ def test_losses_beside_other_forms(tmp_path: Path) -> None:
     assert float(by_loss["paired_info_nce_loss"]["memory_exponent"]) == pytest.approx(2, abs=0.1)
     assert float(by_loss["cross_entropy_loss"]["memory_exponent"]) == pytest.approx(1, abs=0.1)
     assert any(row["lightly_ms"] for row in rows) != ("lightly is left out" in shown)
+
+
+def test_steps_of_methods(tmp_path: Path) -> None:
+    """A row per stage, and `contrastseg plan` reads it."""
+    size = ("--methods", "supervised", "--dims", "2", "--steps", "4", "--patch", "32", "32")
+    subprocess.run([sys.executable, str(SPEED / "methods.py"), *size, "--output", str(tmp_path)], check=True)
+    found = step_times(tmp_path)["supervised"]
+    assert found.hardware.startswith("cpu-")
+    assert found.steps["train", 2].seconds > 0
+    assert found.steps["train", 2].pixels == 8 * 32 * 32
 
 
 def test_statistics_of_a_grid(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ Moment = tuple[float, float]
 
 
 class Times(list[Moment]):
-    """When each step was done, by the clock and in processor seconds, workers counted; on a GPU the last is really done."""
+    """When each step was done, by the clock and in processor seconds, workers counted; on a GPU the last is done."""
 
     def __init__(self, steps: int, device: torch.device) -> None:
         super().__init__()
