@@ -149,8 +149,8 @@ def test_start_and_planning(tmp_path: Path) -> None:
     with open(file, newline="") as opened:
         rows = {(row["what"], row["contender"]): row for row in csv.DictReader(opened)}
     ours, trivial = rows["planning", "contrastseg"], rows["planning", "trivial workflow"]
-    # supervised, on nine entries, at four label ratios (some come to the same count) and three seeds.
-    assert 9 * 3 * 3 <= int(ours["jobs"]) / 3 <= 9 * 4 * 3 * 1.3
+    # supervised on nine entries, at three or four label ratios that differ and three seeds: trained, predicted, scored.
+    assert 9 * 3 * 3 * 3 <= int(ours["jobs"]) <= 9 * 4 * 3 * 3 * 2
     assert abs(int(trivial["jobs"]) - int(ours["jobs"])) <= 3, "as many jobs"
     assert float(ours["times_trivial"]) == pytest.approx(float(ours["cpu_s"]) / float(trivial["cpu_s"]), rel=1e-2)
     started, floor = rows["first step", "contrastseg"], rows["first step", "import torch"]

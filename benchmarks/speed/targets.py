@@ -143,6 +143,8 @@ TARGETS = (
         column="cpu_s",
         rows={"what": "first step"} | OURS,
         at_most=5,
+        tolerance=0.1,
+        because="mostly imports, 4.5 to 4.9 s on one busy machine",
         device="cpu",
     ),
     Target(
