@@ -1,8 +1,8 @@
 """Remake requirements.lock and environment.yml from what is installed: `make lock`.
 
-Starting at pyproject.toml (the dependencies and the `test` extra) it follows the requirements of the installed packages
-and pins each one found. Packages that merely happen to be installed are left out. To move to newer versions, install
-them into `.venv` (`.venv/bin/pip install --upgrade ...`), pass the tests, and run `make lock`.
+Starting at pyproject.toml (the dependencies and the extras `test` and `docs`) it follows the requirements of the
+installed packages and pins each one found. Packages that merely happen to be installed are left out. To move to newer
+versions, install them into `.venv` (`.venv/bin/pip install --upgrade ...`), pass the tests, and run `make lock`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ACCELERATOR = re.compile(r"(nvidia|cuda)-.*|triton")
 
 LOCK_HEADER = """\
-# Every package of the project and its tests, direct and indirect. Remade by `make lock`; not edited by hand.
+# Every package of the project, its tests and its site, direct and indirect. Remade by `make lock`; not edited by hand.
 # No build is named: pip takes the torch of your package index (with CUDA on Linux, unless the index says otherwise).
 """
 
@@ -42,9 +42,10 @@ dependencies:
 
 
 def direct_requirements(pyproject: Path = ROOT / "pyproject.toml") -> list[Requirement]:
-    """What pyproject.toml asks for: the dependencies, then the `test` extra."""
+    """What pyproject.toml asks for: the dependencies, then the extras `test` and `docs`."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    return [Requirement(text) for text in project["dependencies"] + extras["test"] + extras["docs"]]
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, str]:

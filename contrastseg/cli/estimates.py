@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +14,7 @@ from contrastseg.cli.measured import StepTimes, step_times
 from contrastseg.data.table import published_files
 from contrastseg.files import read_json
 from contrastseg.methods import registry
+from contrastseg.methods.contract import Stage
 from contrastseg.planning import Plan, Run, needs_download
 from contrastseg.planning.runs import spatial_dims
 from contrastseg.training.settings import TrainingSettings, merge
@@ -22,7 +23,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One stage of a run; a stage that serves several runs is one job."""
 
     run: Run
@@ -36,6 +37,7 @@ class _Job:
 
     @property
     def finished(self) -> bool:
+        """Whether it is done in the working directory."""
         return (self.folder / "run.json").is_file()
 
 
@@ -52,10 +54,10 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
         data_root: The user's folder of data sets.
     """
     evaluations = list(plan.evaluations())
-    jobs = {job.folder: job for run in plan.runs for job in _jobs(run)}.values()
+    jobs = jobs_of(plan)
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    left: dict[tuple[str, str, str], list[_Job]] = defaultdict(list)
+    left: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in jobs:
         if job.finished:
             seconds[job.kind].append(read_json(job.folder / "run.json")["wall_s"])
@@ -66,7 +68,7 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     times = step_times(measured)
     for kind, waiting in left.items():
         disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
-        one = fmean(seconds[kind]) if kind in seconds else _measured_seconds(plan, waiting[0], times)
+        one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan, waiting[0], times)
         if one is None:
             unknown.append("/".join(kind))
             continue
@@ -91,22 +93,31 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     }
 
 
-def _jobs(run: Run) -> Iterator[_Job]:
-    for stage in registry.get(run.method).stages:
-        yield _Job(run, stage.name, run.stage_folder(stage.name))
+def jobs_of(plan: Plan) -> list[Job]:
+    """Every stage that has to be trained, once; the stages of a run in their order."""
+    found = (Job(run, stage.name, run.stage_folder(stage.name)) for run in plan.runs for stage in _stages(run))
+    return list({job.folder: job for job in found}.values())
 
 
-def _measured_seconds(plan: Plan, job: _Job, times: Mapping[str, StepTimes]) -> float | None:
-    """Seconds of a stage by the time of its steps; None where nobody measured it in these dimensions."""
-    known = times.get(job.run.method)
+def _stages(run: Run) -> tuple[Stage, ...]:
+    return registry.get(run.method).stages
+
+
+def training_of(plan: Plan, job: Job) -> TrainingSettings:
+    """The settings a stage trains with: the suite's, the stage's own, then those of the method's entry."""
     entry, method = plan.suite.entry(job.run.dataset), plan.suite.method(job.run.method)
-    if known is None or (job.stage, spatial_dims(entry)) not in known.steps:
-        return None
     found = registry.get(method.name)
     settings = plan.suite.training_of(entry, method).model_dump()
     settings = merge(merge(settings, found.stage(job.stage).training), method.stages.get(job.stage, {}))
-    training = TrainingSettings.model_validate(merge(settings, found.own_training(method.resolve(job.run.variant))))
-    step = known.steps[job.stage, spatial_dims(entry)]
+    return TrainingSettings.model_validate(merge(settings, found.own_training(method.resolve(job.run.variant))))
+
+
+def measured_seconds(plan: Plan, job: Job, times: Mapping[str, StepTimes]) -> float | None:
+    """Seconds of a stage by the time of its steps; None where nobody measured it in these dimensions."""
+    known, dims = times.get(job.run.method), spatial_dims(plan.suite.entry(job.run.dataset))
+    if known is None or (job.stage, dims) not in known.steps:
+        return None
+    training, step = training_of(plan, job), known.steps[job.stage, dims]
     return training.steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
 
 

@@ -97,11 +97,13 @@ def train(
         fingerprint=stage_fingerprint("train", method=method),
     )
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
+    from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
 
     with progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:
         record = train_run(run, output, on_step=update)
-    typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
+    if is_first():
+        typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
 
 
 def predict(

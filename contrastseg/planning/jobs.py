@@ -163,8 +163,13 @@ class Jobs:
         return int(self._training(wildcards)["threads"])
 
     def gpus(self, wildcards: Wildcards) -> int:
-        """One slot of the resource `gpu`, none where the suite asks for the CPU."""
-        return 0 if self._training(wildcards)["accelerator"] == "cpu" else 1
+        """Slots of the resource `gpu`, one for each device of a run; none where the suite asks for the CPU."""
+        training = self._training(wildcards)
+        return 0 if training["accelerator"] == "cpu" else int(training["devices"])
+
+    def one_gpu(self, wildcards: Wildcards) -> int:
+        """What a prediction takes, however many devices trained."""
+        return min(1, self.gpus(wildcards))
 
     def priority(self, wildcards: Wildcards) -> int:
         """One seed of everything, then the next."""

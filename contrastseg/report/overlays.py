@@ -161,10 +161,12 @@ def find_cases(
     """The cases that one figure of overlays shows, without those whose prediction or image is no longer there."""
     selection = {"dataset": settings.datasets, "method": settings.methods, "checkpoint": settings.checkpoints}
     datasets: dict[str, PreparedDataset] = {}
-    for picked in pick_cases(keep(scores, selection), settings.metric, settings.labels).to_dict("records"):
+    here = [entry for entry, folder in prepared.items() if (Path(folder) / "dataset.json").is_file()]
+    scores = keep(scores[scores["evaluated_on"].isin(here)], selection)
+    for picked in pick_cases(scores, settings.metric, settings.labels).to_dict("records"):
         row = {str(name): value for name, value in picked.items()}
         key, entry, case = run_key(row), str(row["evaluated_on"]), str(row["case"])
-        if key not in runs or not (Path(prepared.get(entry, "")) / "dataset.json").is_file():
+        if key not in runs:
             continue
         folder = Path(runs[key]) / "predictions" / entry / str(row["checkpoint"])
         if not folder.is_dir():

@@ -102,13 +102,17 @@ def source_offsets(warp: Warp, patch: Sequence[int], device: torch.device) -> Te
     return offsets
 
 
-def sample(block: Tensor, positions: Tensor, nearest: bool = False) -> Tensor:
-    """Values of a block (B, C, *block) at positions (B, *patch, d) in its pixels; its border continues outwards."""
-    extent = torch.tensor(block.shape[2:], device=block.device, dtype=torch.float32)
+def sampling_grid(positions: Tensor, shape: Sequence[int]) -> Tensor:
+    """Positions (B, *patch, d) in pixels of blocks of a shape, as `sample` wants them; a unit's layers share it."""
+    extent = torch.tensor(shape, device=positions.device, dtype=torch.float32)
     # grid_sample wants the last axis first, and −1…1 from the first pixel's centre to the last one's.
-    normalised = (positions * (2 / (extent - 1).clamp(min=1)) - 1).flip(-1)
+    return (positions * (2 / (extent - 1).clamp(min=1)) - 1).flip(-1)
+
+
+def sample(block: Tensor, grid: Tensor, nearest: bool = False) -> Tensor:
+    """Values of a block (B, C, *block) where a `sampling_grid` of it looks; its border continues outwards."""
     mode = "nearest" if nearest else "bilinear"
-    return F.grid_sample(block, normalised, mode=mode, padding_mode="border", align_corners=True)
+    return F.grid_sample(block, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
 def change_intensity(images: Tensor, change: Intensity, random: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -105,12 +105,12 @@ class Source:
         starts = (centres - torch.tensor([(n - 1) / 2 for n in shape])).round().long()
         offsets = augmentation.source_offsets(warp, self.patch, device)
         broadcast = (len(units),) + (1,) * dims + (dims,)
-        inside = offsets + (centres - starts).to(device).reshape(broadcast)
-        image = augmentation.sample(self.storage.blocks(units, starts, shape), inside)
+        grid = augmentation.sampling_grid(offsets + (centres - starts).to(device).reshape(broadcast), shape)
+        image = augmentation.sample(self.storage.blocks(units, starts, shape), grid)
 
         def whole_numbers(layer: Literal["label", "superpixels"]) -> Tensor:
             block = self.storage.blocks(units, starts, shape, layer)
-            return augmentation.sample(block, inside, nearest=True)[:, 0].long()
+            return augmentation.sample(block, grid, nearest=True)[:, 0].long()
 
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
@@ -127,6 +127,17 @@ class Source:
         position = torch.tensor([unit.position for unit in where])
         patient = torch.tensor([unit.patient for unit in where])
         return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels, patient)
+
+
+class BatchSource(Protocol):
+    """What the loop asks for batches."""
+
+    sources: Mapping[str, Source]
+    views: Mapping[str, View]
+
+    def __call__(self, step: int) -> dict[str, Sample]:
+        """The batch of this step."""
+        ...
 
 
 class Batches:
@@ -160,10 +171,3 @@ class Batches:
                 sample = replace(sample, image=image)
             batch[name] = sample
         return batch
-
-    def cases(self, batch: Mapping[str, Sample]) -> dict[str, list[str]]:
-        """The cases that the samples of a batch were taken from, by view."""
-        return {
-            name: [self.sources[view.source].storage.units[int(unit)].case for unit in batch[name].unit]
-            for name, view in self.views.items()
-        }

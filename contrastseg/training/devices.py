@@ -1,7 +1,8 @@
-"""Which device a run may use: one GPU each, taken by a kernel lock that dies with the process.
+"""Which devices a run may use: taken by kernel locks that die with the process.
 
 `snakemake --resources gpu=4` limits how many runs there are at once but assigns no device. `claim` does: it takes a
-free slot of a free GPU within the visible set. Locks lie on node-local disk, one file per device UUID and slot.
+free slot of as many free GPUs as the run needs, within the visible set. Locks lie on node-local disk, one file per
+device UUID and slot.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from contrastseg.errors import DeviceError
 
 PRETENDED = "CONTRASTSEG_PRETEND_DEVICES"
 SLOTS = "CONTRASTSEG_RUNS_PER_GPU"
+_CLAIMED = "CONTRASTSEG_CLAIMED"  # the accelerator that the first process of a run has claimed for all of them
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,29 @@ class Device:
 
 
 class Claim:
-    """A device held until `release` or the end of the process."""
+    """Devices held until `release` or the end of the process; none where the CPU computes."""
 
-    def __init__(self, device: Device | None, lock: FileLock | None) -> None:
-        self.device = device
-        self._lock = lock
+    def __init__(self, devices: Sequence[Device] = (), locks: Sequence[FileLock] = (), accelerator: str = "") -> None:
+        self.devices = tuple(devices)
+        self._locks = tuple(locks)
+        real = bool(self.devices) and not self.devices[0].pretended
+        self.accelerator = accelerator or ("cuda" if real else "cpu")
+        """What Lightning Fabric calls them: `cuda` or `cpu`."""
 
     @property
-    def accelerator(self) -> str:
-        """What Lightning Fabric calls it: `cuda` or `cpu`."""
-        return "cpu" if self.device is None or self.device.pretended else "cuda"
+    def device(self) -> Device | None:
+        """The first of them."""
+        return self.devices[0] if self.devices else None
 
     def release(self) -> None:
-        """Give the device back. The kernel does it too when the process ends, however it ends."""
-        if self._lock is not None:
-            self._lock.release()
+        """Give the devices back. The kernel does it too when the process ends, however it ends."""
+        for lock in self._locks:
+            lock.release()
+
+
+def is_first(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether this process writes for the run: the only one, or the first of several that train it together."""
+    return (os.environ if environment is None else environment).get("LOCAL_RANK", "0") == "0"
 
 
 def _installed(environment: Mapping[str, str]) -> list[Device]:
@@ -89,53 +99,76 @@ def visible(environment: Mapping[str, str] | None = None) -> list[Device]:
 def claim(
     accelerator: str = "auto",
     *,
+    count: int = 1,
     slots: int | None = None,
     folder: Path | None = None,
     timeout_s: float = 3600.0,
     environment: Mapping[str, str] | None = None,
 ) -> Claim:
-    """Take a free device; wait for one when all are taken.
+    """Take free devices, all that a run needs or none; wait when too many are taken.
 
     Args:
         accelerator: `cpu` takes none, `cuda` insists on one, `auto` takes one where there is one.
+        count: Devices that the run needs.
         slots: Runs that may share a device; CONTRASTSEG_RUNS_PER_GPU, or 1, if unset.
         folder: Where the locks lie; node-local, shared by all runs of a user.
         timeout_s: How long to wait.
         environment: Environment variables, those of the process if unset.
 
     Returns:
-        The claim. CUDA_VISIBLE_DEVICES is set to its device, so CUDA must not be in use yet.
+        The claim. CUDA_VISIBLE_DEVICES is set to its devices, so CUDA must not be in use yet. Processes that the first
+        one of a run has started share its claim.
 
     Raises:
-        DeviceError: There is no device, or none came free in time.
+        DeviceError: There are too few devices, or too few came free in time.
     """
     environment = os.environ if environment is None else environment
+    if not is_first(environment) and environment.get(_CLAIMED):
+        return Claim(accelerator=environment[_CLAIMED])
     devices = [] if accelerator == "cpu" else visible(environment)
     if not devices:
         if accelerator == "cuda":
             raise DeviceError(
                 "no GPU is visible", remedy="set accelerator: auto (or cpu) in the suite's training settings"
             )
-        return Claim(None, None)
+        return _shared(Claim(), count)
+    if count > len(devices):
+        raise DeviceError(
+            f"a run wants {count} devices, and {len(devices)} are visible",
+            remedy="lower `devices` in the suite's training settings, or widen CUDA_VISIBLE_DEVICES",
+        )
     slots = int(environment.get(SLOTS, "1")) if slots is None else slots
     folder = folder or Path(tempfile.gettempdir()) / f"contrastseg-{os.getuid()}" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
     while True:
         # Slot by slot, so that runs spread over the devices before they share one.
+        held: dict[Device, FileLock] = {}
         for slot in range(slots):
             for device in devices:
-                lock = FileLock(folder / f"{device.uuid}.{slot}.lock", blocking=False)
-                try:
-                    lock.acquire()
-                except Timeout:
-                    continue
-                if not device.pretended:
-                    os.environ["CUDA_VISIBLE_DEVICES"] = device.uuid
-                return Claim(device, lock)
+                if device not in held and len(held) < count:
+                    lock = FileLock(folder / f"{device.uuid}.{slot}.lock", blocking=False)
+                    try:
+                        lock.acquire()
+                    except Timeout:
+                        continue
+                    held[device] = lock
+        if len(held) == count:
+            if not devices[0].pretended:
+                os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in held)
+            return _shared(Claim(list(held), list(held.values())), count)
+        for lock in held.values():  # two runs that each hold a part would wait for ever
+            lock.release()
         if time.monotonic() > deadline:
             raise DeviceError(
-                f"all {len(devices) * slots} slots on {len(devices)} devices were taken for {timeout_s:.0f} s",
+                f"{count} of {len(devices)} devices with {slots} slots each did not come free in {timeout_s:.0f} s",
                 remedy="start fewer runs at once (--resources gpu=...), or raise runs_per_gpu in the profile",
             )
         time.sleep(0.2)
+
+
+def _shared(claim: Claim, count: int) -> Claim:
+    """The claim, known to the processes that this one will start."""
+    if count > 1:
+        os.environ[_CLAIMED] = claim.accelerator
+    return claim

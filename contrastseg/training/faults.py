@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import DeviceError, DeviceMemoryError, TrainingError
 from contrastseg.files import write_json
+from contrastseg.methods.contract import Sample
+from contrastseg.training.batches import BatchSource
 from contrastseg.training.checkpoints import not_finite
 
 DUMP = "nonfinite.json"
@@ -37,17 +38,17 @@ class Watch:
     Args:
         folder: Where `nonfinite.json` is written when they are not, beside the checkpoints.
         modules: The weights.
-        cases: The cases of a batch, by view.
+        batches: Knows which cases a batch was taken from.
         step: Steps done so far.
+        writes: Whether this process writes the dump; of several that train together the first does.
     """
 
-    def __init__(
-        self, folder: Path, modules: nn.Module, cases: Callable[[Mapping[str, Any]], dict[str, list[str]]], step: int
-    ) -> None:
+    def __init__(self, folder: Path, modules: nn.Module, batches: BatchSource, step: int, writes: bool = True) -> None:
         self.folder = folder
         self.modules = modules
-        self.cases = cases
+        self.batches = batches
         self.good = step
+        self.writes = writes
 
     def check(
         self,
@@ -55,7 +56,7 @@ class Watch:
         values: Mapping[str, float],
         rate: float,
         norm: Tensor | None,
-        batch: Mapping[str, Any],
+        batch: Mapping[str, Sample],
         *,
         weights: bool,
     ) -> None:
@@ -77,7 +78,7 @@ class Watch:
         if finite and not wrong:
             self.good = step
             return
-        cases = self.cases(batch)
+        cases = self._cases(batch)
         what = f"the loss is not finite at step {step}" if not finite else f"weights are not finite after step {step}"
         since = f" (they were at step {self.good})" if self.good < step - 1 else ""
         terms = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -90,13 +91,21 @@ class Watch:
             "weights": wrong,
             "cases": cases,
         }
-        write_json(self.folder / DUMP, dump)
+        if self.writes:
+            write_json(self.folder / DUMP, dump)
         raise TrainingError(
             f"{what}{since}: {terms}",
             case=", ".join(sorted({case for names in cases.values() for case in names})),
             file=self.folder / DUMP,
             remedy="lower optimiser.learning_rate or the term's weight; the last good checkpoint is kept",
         )
+
+    def _cases(self, batch: Mapping[str, Sample]) -> dict[str, list[str]]:
+        """The cases that the samples of a batch were taken from, by view."""
+        return {
+            name: [self.batches.sources[view.source].storage.units[int(unit)].case for unit in batch[name].unit]
+            for name, view in self.batches.views.items()
+        }
 
     def _norm(self) -> Tensor:
         gradients = [p.grad.norm() for p in self.modules.parameters() if p.grad is not None]

@@ -15,13 +15,17 @@ class Log:
     Args:
         folder: The run's folder; `log.csv` and `tensorboard/` are written there.
         rows: Rows of the steps done so far.
+        writes: Whether anything is written; of several processes that train a run together the first one writes.
     """
 
-    def __init__(self, folder: Path, rows: list[dict[str, Any]]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def __init__(self, folder: Path, rows: list[dict[str, Any]], writes: bool = True) -> None:
         self.folder = folder
         self.rows = rows
+        self._board = None
+        if not writes:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
         done = rows[-1]["step"] if rows else 0
         with writing(folder / "tensorboard"):
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
@@ -29,12 +33,16 @@ class Log:
     def add(self, step: int, values: dict[str, float]) -> None:
         """Append a row; `step` counts the steps done."""
         self.rows.append({"step": step, **values})
+        if self._board is None:
+            return
         with writing(self.folder / "tensorboard"):
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
     def write(self) -> None:
         """Write `log.csv` whole. Columns are the union of the rows', in order of appearance."""
+        if self._board is None:
+            return
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with atomic_path(self.folder / "log.csv") as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
@@ -46,5 +54,7 @@ class Log:
     def close(self) -> None:
         """Write everything and end."""
         self.write()
+        if self._board is None:
+            return
         with writing(self.folder / "tensorboard"):
             self._board.close()

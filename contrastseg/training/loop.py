@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
 from contrastseg.training import checkpoints
-from contrastseg.training.batches import Batches
+from contrastseg.training.batches import BatchSource
 from contrastseg.training.faults import Watch
 from contrastseg.training.logs import Log
 from contrastseg.training.seeds import stream_seed
@@ -75,7 +75,7 @@ def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 def fit(
     method: Method,
-    batches: Batches,
+    batches: BatchSource,
     training: TrainingSettings,
     fabric: Fabric,
     folder: Path,
@@ -117,13 +117,18 @@ def fit(
     module, optimiser = fabric.setup(_Step(method), optimiser)
     if resumed is not None:
         optimiser.load_state_dict(resumed["optimiser"])
-    log = Log(folder, rows)
+    # Of several processes that train a run together the first writes and looks at the validation patients.
+    first = fabric.is_global_zero
+    log = Log(folder, rows, writes=first)
+    validating = validate is not None
+    validate = validate if first else None
 
     def content() -> dict[str, Any]:
         return {**header, "modules": method.modules.state_dict(), "step": progress.step}
 
+    fabric.barrier()  # the checkpoint was read by all before the first writes another
     on_step(progress.step)
-    watch = Watch(saved, method.modules, batches.cases, progress.step)
+    watch = Watch(saved, method.modules, batches, progress.step, writes=first)
     method.modules.train()
     started = time.perf_counter()
     for step in range(progress.step, training.steps):
@@ -144,9 +149,10 @@ def fit(
         progress.step = done = step + 1
         last = done == training.steps
         at_checkpoint = last or done % training.checkpoint_every == 0
-        validates = validate is not None and (last or done % training.validate_every == 0)
+        validates = validating and (last or done % training.validate_every == 0)
         if done % training.log_every == 0 or at_checkpoint or validates:
-            values = {name: float(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            means = {name: fabric.all_reduce(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
             watch.check(done, values, rate, norm, batch, weights=at_checkpoint or validates)
             progress.seconds += time.perf_counter() - started
             log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
@@ -161,12 +167,13 @@ def fit(
                 progress.best, progress.best_step = score, done
                 checkpoints.save(saved / "best_val.ckpt", content())
             started = time.perf_counter()
-        if at_checkpoint and not last:
+        if first and at_checkpoint and not last:
             progress.seconds += time.perf_counter() - started
             resumable = {"identity": digest(identity), "optimiser": optimiser.state_dict(), "log": log.rows}
             checkpoints.save_resumable(saved, {**content(), **resumable, "progress": vars(progress)})
             log.write()
             started = time.perf_counter()
         on_step(done)
-    checkpoints.save(saved / "last.ckpt", content())
+    if first:
+        checkpoints.save(saved / "last.ckpt", content())
     return progress, log

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.split_files import Split
@@ -25,6 +26,8 @@ from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.faults import DUMP, device_faults
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
+from contrastseg.training.optimisations import compile_networks, lay_out
+from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
@@ -62,7 +65,7 @@ def train(
     torch.set_num_threads(training.threads)
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    claim = claim or devices.claim(training.accelerator)
+    claim = claim or devices.claim(training.accelerator, count=training.devices)
     try:
         split = Split.from_file(config.split)
         labelled = split.labelled(config.labels, config.draw, config.fold)
@@ -73,6 +76,10 @@ def train(
             pool, material = open_pool(config, dataset, split)
         job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step)
         engine = engine_of(config.method)
+        if engine is not None and training.devices > 1:
+            raise TrainingError(
+                f"{config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
+            )
         with device_faults(training.batch_size, training.patch_size):
             outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
@@ -102,16 +109,17 @@ def train(
             "versions": records.versions(outcome.packages),
             "git_commit": records.git_commit(),
             "hardware": records.hardware(job.device),
-            "device_uuid": None if claim.device is None else claim.device.uuid,
+            "device_uuid": ",".join(device.uuid for device in claim.devices) or None,
             "started": started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "wall_s": round(time.perf_counter() - clock, 3),
             "seconds_per_step": outcome.seconds / outcome.steps,
             "peak_memory_bytes": records.peak_memory_bytes(job.device),
         }
-        write_json(output / "run.json", record)
-        checkpoints.discard_resumable(output / "checkpoints")
-        (output / "checkpoints" / DUMP).unlink(missing_ok=True)
+        if devices.is_first():
+            write_json(output / "run.json", record)
+            checkpoints.discard_resumable(output / "checkpoints")
+            (output / "checkpoints" / DUMP).unlink(missing_ok=True)
         return record
     finally:
         claim.release()
@@ -121,23 +129,27 @@ def _fit(job: Job, material: Material) -> Outcome:
     """Train with this project's loop."""
     config, training, dataset = job.config, job.training, job.dataset
     fabric = _fabric(job.claim, training)
+    fabric.launch()
     method = build_method(config, dataset.in_channels, dataset.num_classes)
     taken = take_over(method, config)
+    lay_out(method.modules, config.spatial_dims, training.memory_format)
+    compile_networks(method.modules, training.compile)
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
-    progress, log = fit(
-        method,
-        batches,
-        training,
-        fabric,
-        job.output,
-        seed=config.seed,
-        identity=config.identity,
-        header=job.header,
-        validate=validate,
-        on_step=job.on_step,
-    )
+    with read_ahead(batches, training.steps) as ready:
+        progress, log = fit(
+            method,
+            ready,
+            training,
+            fabric,
+            job.output,
+            seed=config.seed,
+            identity=config.identity,
+            header=job.header,
+            validate=validate,
+            on_step=job.on_step,
+        )
     log.close()
     return Outcome(
         steps=progress.step,
@@ -158,7 +170,10 @@ def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
 
 
 def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric:
-    return Fabric(accelerator=claim.accelerator, devices=1, precision=_precision(claim, training))  # type: ignore[arg-type]
+    # Not every method uses every parameter in every step.
+    strategy = DDPStrategy(find_unused_parameters=True) if training.devices > 1 else "auto"
+    precision: Any = _precision(claim, training)
+    return Fabric(accelerator=claim.accelerator, strategy=strategy, devices=training.devices, precision=precision)
 
 
 def _batches(
@@ -181,16 +196,22 @@ def _batches(
                 device=fabric.device,
                 residency=training.residency,
                 with_superpixels=superpixels,
+                cache_gb=training.cache_gb,
             )
             for dataset, cases in material[name]
         }
         size = training.batch_size
         if name == "unlabelled" and training.unlabelled_batch_size is not None:
             size = training.unlabelled_batch_size
+        if size % fabric.world_size:
+            raise TrainingError(
+                f"a batch of {size} {name} samples cannot be shared out to {fabric.world_size} devices",
+                remedy="make the batch size a multiple of `devices`",
+            )
         sources[name] = Source(
             name,
             next(iter(parts.values())) if len(parts) == 1 else JoinedStorage(parts),
-            size,
+            size // fabric.world_size,
             training.patch_size,
             config.seed,
             training.augmentation,

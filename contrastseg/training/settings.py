@@ -57,7 +57,19 @@ class TrainingSettings(_Strict):
     optimiser: OptimiserSettings = OptimiserSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        "contiguous", description="layout of weights and maps; which is faster: benchmarks/speed/results/options-*.csv"
+    )
+    compile: Literal["off", "default", "reduce-overhead"] = Field(
+        "off", description="torch.compile of the networks; seconds at the start, and a C++ compiler on a CPU"
+    )
     residency: Literal["auto", "device", "host", "mapped"] = "auto"
+    cache_gb: float | None = Field(
+        None, gt=0, description="host memory that data may take under `auto`, else it is mapped; half of what is free"
+    )
+    devices: int = Field(
+        1, ge=1, description="GPUs (processes on a CPU) that share every batch; norms and batch-wise losses see a share"
+    )
     threads: int = Field(1, ge=1, description="CPU threads of one run")
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(200, ge=1)

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Literal
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -52,8 +53,10 @@ class Storage:
         with_labels: Whether their labels may be read; otherwise label files are not opened at all.
         spatial_dims: 2 takes the slices of volumes apart.
         device: Where samples are wanted.
-        residency: Where the data is kept; `auto` takes the device when everything fits into half of its free memory.
+        residency: Where the data is kept; `auto` takes the device when everything fits into half of its free memory,
+            then the host's memory, and maps what is larger from disk.
         with_superpixels: Whether their super-pixel maps are wanted too.
+        cache_gb: What `auto` may take of the host's memory, in 10^9 bytes; half of what is free if unset.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Storage:
         device: torch.device,
         residency: Literal["auto", "device", "host", "mapped"] = "auto",
         with_superpixels: bool = False,
+        cache_gb: float | None = None,
     ) -> None:
         if not cases:
             raise TrainingError(
@@ -84,7 +88,7 @@ class Storage:
         mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in cases}
         layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
         size = sum(layer.nbytes for layer in layers if layer is not None)
-        self.residency: Residency = self._choose(size) if residency == "auto" else residency
+        self.residency: Residency = self._choose(size, cache_gb) if residency == "auto" else residency
         for name, case in mapped.items():
             self.images[name] = self._place(case.image)
             if with_labels:
@@ -99,11 +103,11 @@ class Storage:
             else:
                 self.units.append(Unit(name, None, number, 0.5, patient))
 
-    def _choose(self, size: int) -> Residency:
-        if self.device.type == "cpu":
-            return "host"
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return "device" if size < free / 2 else "host"
+    def _choose(self, size: int, cache_gb: float | None) -> Residency:
+        if self.device.type == "cuda" and size < torch.cuda.mem_get_info(self.device)[0] / 2:
+            return "device"
+        allowed = psutil.virtual_memory().available / 2 if cache_gb is None else cache_gb * 1e9
+        return "host" if size < allowed else "mapped"
 
     def _place(self, array: np.ndarray) -> Tensor:
         if self.residency == "mapped":

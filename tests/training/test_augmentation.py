@@ -20,7 +20,7 @@ def look(image: torch.Tensor, warp: augmentation.Warp, patch: tuple[int, ...], n
     """The patch around the image's centre."""
     centre = torch.tensor([(n - 1) / 2 for n in image.shape[2:]])
     positions = augmentation.source_offsets(warp, patch, image.device) + centre
-    return augmentation.sample(image, positions, nearest)
+    return augmentation.sample(image, augmentation.sampling_grid(positions, image.shape[2:]), nearest)
 
 
 @pytest.mark.parametrize("shape", [(7, 8), (4, 7, 6)])
@@ -62,9 +62,10 @@ def test_label_and_coordinates_go_with_the_image(elastic: float) -> None:
     positions = augmentation.source_offsets(warp, (17, 17), image.device) + 16
     assert (positions >= 0).all()
     assert (positions <= size - 1).all()
-    warped = augmentation.sample(image, positions)
+    grid = augmentation.sampling_grid(positions, image.shape[2:])
+    warped = augmentation.sample(image, grid)
     torch.testing.assert_close(warped.movedim(1, -1), positions, atol=1e-3, rtol=0)
-    half = augmentation.sample(label, positions, nearest=True)[:, 0]
+    half = augmentation.sample(label, grid, nearest=True)[:, 0]
     sure = (positions[..., 1] - 16.5).abs() > 0.51
     assert torch.equal(half[sure], (positions[..., 1] > 16.5).float()[sure])
 

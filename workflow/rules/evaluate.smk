@@ -17,7 +17,7 @@ rule predict:
         ENVIRONMENT
     threads: JOBS.threads
     resources:
-        gpu=JOBS.gpus,
+        gpu=JOBS.one_gpu,
         mem_mb=JOBS.memory_mb,
         runtime=240,
     params:
