@@ -7,17 +7,19 @@ BIN := .venv/bin
 # Jobs of the workflow call `contrastseg` and `python` by name: let them find those of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-long lint format lock clean
+.PHONY: help demo speed docs test test-long lint format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       run benchmarks/demo.yaml on generated phantoms (CPU, minutes) and say where the report is"
+	@echo "make speed      measure everything that has a target (CPU, a quarter of an hour) and say which are reached"
 	@echo "make test       linters, types and every test of less than half a minute"
 	@echo "make test-long  the long tests"
 	@echo "make lint       linters and types alone"
 	@echo "make format     put Python files and rule files into the project's format"
+	@echo "make docs       build the documentation's site into site/"
 	@echo "make lock       remake requirements.lock and environment.yml from what .venv holds"
-	@echo "make clean      remove caches and results/demo; .venv, resources/ and other results stay"
+	@echo "make clean      remove caches, site/ and results/demo; .venv, resources/ and other results stay"
 
 # One pip command for all pins, so that pip settles on one build of torch. The project itself is linked without build
 # isolation: setuptools is among the pins and nothing more has to be fetched.
@@ -39,6 +41,10 @@ demo: .venv/linked
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --cores all
 	@echo "The report: $(CURDIR)/results/demo/report.html"
 
+# CSV files in results/speed; those under benchmarks/speed/results are longer runs, made script by script.
+speed: .venv/linked
+	$(BIN)/python benchmarks/speed/run.py
+
 lint: .venv/linked
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,9 +63,13 @@ format: .venv/linked
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
+docs: .venv/linked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: $(CURDIR)/site/index.html"
+
 lock: .venv/linked
 	$(BIN)/python .ci/lock.py
 
 clean:
-	rm -rf results/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf results/demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find contrastseg tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +

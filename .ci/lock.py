@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # torch's CUDA builds require these at exact versions of their own; its CPU builds do not have them at all.
 ACCELERATOR = re.compile(r"(nvidia|cuda)-.*|triton")
 
-LOCKED_EXTRAS = ("test", "slurm")
+LOCKED_EXTRAS = ("test", "docs", "slurm")
 
 LOCK_HEADER = """\
-# Every package of the project and its tests, direct and indirect. Remade by `make lock`; not edited by hand.
+# Every package of the project, its tests and its site, direct and indirect. Remade by `make lock`; not edited by hand.
 # No build is named: pip takes the torch of your package index (with CUDA on Linux, unless the index says otherwise).
 """
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
+
+_SECRETS = (
+    re.compile(r"(\w://)[^/\s@]+(?=@)"),  # user:password@
+    re.compile(r"([?&;][\w.-]*(?:token|secret|sig|key|passw|pwd|auth|credential|session)[\w.-]*=)[^&\s'\"]+", re.I),
+    re.compile(r"\b((?:authorization:\s*\w+|bearer)\s+)[\w.~+/=-]{8,}", re.I),
+)
 
 
 class ContrastsegError(Exception):
@@ -23,11 +31,15 @@ class ContrastsegError(Exception):
         file: str | Path | None = None,
         remedy: str | None = None,
     ) -> None:
-        self.reason = reason
+        self.reason = redacted(reason)
         self.case = case
         self.file = None if file is None else Path(file)
         self.remedy = remedy
-        super().__init__(reason, case, file, remedy)
+        super().__init__(self.reason, case, file, remedy)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied by its arguments in order, and these have names; workers hand their errors over so.
+        return _again, (type(self), self.reason, self.case, self.file, self.remedy)
 
     def __str__(self) -> str:
         parts = [self.reason]
@@ -38,6 +50,23 @@ class ContrastsegError(Exception):
         if self.remedy is not None:
             parts.append(f"remedy: {self.remedy}")
         return "\n  ".join(parts)
+
+
+def redacted(text: str) -> str:
+    """The text without passwords, tokens and signatures in addresses: libraries quote the addresses they fail at."""
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***", text)
+    return text
+
+
+def _again(
+    kind: type[ContrastsegError], reason: str, case: str | None, file: Path | None, remedy: str | None
+) -> ContrastsegError:
+    return kind(reason, case=case, file=file, remedy=remedy)
+
+
+class FileError(ContrastsegError):
+    """A file that cannot be read, or not be written."""
 
 
 class DataError(ContrastsegError):
@@ -69,7 +98,11 @@ class CheckpointError(TrainingError):
 
 
 class DeviceError(ContrastsegError):
-    """No device that the run may use."""
+    """No device that the run may use, or one that failed."""
+
+
+class DeviceMemoryError(DeviceError):
+    """More memory asked for than the device has."""
 
 
 class ScoringError(ContrastsegError):

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from contrastseg.errors import ContrastsegError, FileError
+
+# What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.
+_DISK = {
+    errno.ENOSPC: ("no space left on the disk", "free some space and run again"),
+    errno.EDQUOT: ("the quota of this disk is used up", "free some space and run again"),
+    errno.EFBIG: ("the file would be larger than this system allows", "raise the limit (`ulimit -f`) and run again"),
+    errno.EROFS: ("the disk is read-only", "choose a folder that can be written to, or make this one so"),
+    errno.EACCES: (
+        "nobody gave the right to write here",
+        "choose a folder that can be written to, or make this one so",
+    ),
+    errno.EPERM: ("nobody gave the right to write here", "choose a folder that can be written to, or make this one so"),
+    errno.EIO: ("the disk fails", "look at the disk; results on it may be damaged"),
+}
 
 
 @contextlib.contextmanager
@@ -17,17 +35,70 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffixes of `path` (writers choose the format by them) and starts with a dot.
     A reader therefore sees the old file, the whole new one, or none.
+
+    Raises:
+        FileError: The disk is full or cannot be written to; the old file is as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):  # what went wrong before is worth more
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the disk says while the block writes `path` into a `FileError` with a remedy.
+
+    It is looked for behind other errors too: writers in C notice that they were refused, and not why.
+    """
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except ContrastsegError:
+        raise
+    except Exception as error:
+        if (found := refused(error, path)) is None:
+            raise
+        raise found from error
+
+
+def refused(error: BaseException, path: str | Path | None = None) -> FileError | None:
+    """The error of the disk behind an error, None where there is none.
+
+    Args:
+        error: What was raised.
+        path: What was written; the file that the system names, if unset.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _DISK:
+            reason, remedy = _DISK[seen.errno]
+            return FileError(reason, file=seen.filename if path is None else path, remedy=remedy)
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextlib.contextmanager
+def understanding(
+    path: str | Path, kind: type[ContrastsegError] = FileError, remedy: str = "restore it, or make it again"
+) -> Iterator[None]:
+    """Turn what goes wrong while the block takes apart what it read from `path` into an error that names it."""
+    try:
+        yield
+    except ContrastsegError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, csv.Error) as error:
+        said = " ".join(str(error).split())[:300]
+        raise kind(
+            f"the content is not what it should be ({type(error).__name__}: {said})", file=path, remedy=remedy
+        ) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -42,8 +113,20 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file (UTF-8)."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file (UTF-8).
+
+    Raises:
+        FileError: It is missing, holds something else, or half of it.
+    """
+    try:
+        text = Path(path).read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise FileError("there is no such file", file=path, remedy="make it, or restore it") from error
+    try:
+        return json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = f"this is no JSON, or not all of it ({error})"
+        raise FileError(reason, file=path, remedy="delete it and make it again, or restore it") from error
 
 
 def write_if_changed(path: str | Path, text: str) -> bool:

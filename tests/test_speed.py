@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from contrastseg.planning.measured import step_times
+
 SPEED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed"
 
 
@@ -56,6 +58,16 @@ def test_losses_beside_other_forms(tmp_path: Path) -> None:
     assert any(row["lightly_ms"] for row in rows) != ("lightly is left out" in shown)
 
 
+def test_steps_of_methods(tmp_path: Path) -> None:
+    """A row per stage, and `contrastseg plan` reads it."""
+    size = ("--methods", "supervised", "--dims", "2", "--steps", "4", "--patch", "32", "32")
+    subprocess.run([sys.executable, str(SPEED / "methods.py"), *size, "--output", str(tmp_path)], check=True)
+    found = step_times(tmp_path)["supervised"]
+    assert found.hardware.startswith("cpu-")
+    assert found.steps["train", 2].seconds > 0
+    assert found.steps["train", 2].pixels == 8 * 32 * 32
+
+
 def test_statistics_of_a_grid(tmp_path: Path) -> None:
     sizes = ("--datasets", "3", "--methods", "3", "--ratios", "1", "--patients", "6", "--note", "a test")
     command = [sys.executable, str(SPEED / "comparisons.py"), *sizes, "--output", str(tmp_path)]
@@ -92,21 +104,69 @@ def test_metrics_beside_other_programs(tmp_path: Path) -> None:
         if row["contender"] in ("monai", "medpy"):
             assert row["agrees"] == "to 1e-4"
     assert int(rows[-1]["peak_mib"]) > 20
-    assert "MISSED" not in shown, "targets are about the full sizes"
+
+
+def test_inference_beside_other_programs(tmp_path: Path) -> None:
+    """The script stops where logits do not agree, or are compared for windows placed otherwise."""
+    command = [sys.executable, str(SPEED / "inference.py"), "--part", "2", "--rounds", "1", "--output", str(tmp_path)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (file,) = tmp_path.glob("inference-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    for work, windows in {"acdc_2d": 5 * 3 * 3, "la_3d": 2 * 3 * 3, "ct_3d": 2 * 3 * 3}.items():
+        here = {row["contender"]: row for row in rows if row["work"] == work}
+        assert {"contrastseg", "bare"} <= set(here)
+        assert {int(row["windows"]) for row in here.values()} == {windows}, "counted at the network"
+        assert float(here["bare"]["share_outside"]) == 0
+        for contender in ("monai", "nnunetv2"):
+            if contender not in here:
+                assert f"{contender}: not installed" in shown
+                continue
+            assert float(here[contender]["same_label"]) > 0.95
+            assert float(here[contender]["ours_per_window"]) > 0
+    assert all(row["hardware"] for row in rows)
+
+
+def test_training_beside_the_bare_network(tmp_path: Path) -> None:
+    small = ("--work", "acdc_2d", "--part", "0.25", "--channels", "4", "8", "--rounds", "1", "--steps", "3")
+    command = [sys.executable, str(SPEED / "training.py"), *small, "--contenders", "contrastseg", "bare"]
+    subprocess.run([*command, "--device", "cpu", "--output", str(tmp_path)], check=True, capture_output=True)
+    (file,) = tmp_path.glob("training-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["contender"]: row for row in csv.DictReader(opened)}
+    ours, bare = rows["contrastseg"], rows["bare"]
+    expected = 1 - float(bare["cpu_ms"]) / float(ours["cpu_ms"])
+    assert float(ours["cpu_share_outside"]) == pytest.approx(expected, abs=0.05)
+    assert float(bare["cpu_share_outside"]) == 0
+    assert float(bare["cpu_ms"]) > 0
+
+
+def test_start_and_planning(tmp_path: Path) -> None:
+    few = ("--rounds", "1", "--planning-rounds", "1", "--part", "100")
+    command = [sys.executable, str(SPEED / "start.py"), *few, "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    (file,) = tmp_path.glob("start-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {(row["what"], row["contender"]): row for row in csv.DictReader(opened)}
+    ours, trivial = rows["planning", "contrastseg"], rows["planning", "trivial workflow"]
+    # supervised on nine entries, at three or four label ratios that differ and three seeds: trained, predicted, scored.
+    assert 9 * 3 * 3 * 3 <= int(ours["jobs"]) <= 9 * 4 * 3 * 3 * 2
+    assert abs(int(trivial["jobs"]) - int(ours["jobs"])) <= 3, "as many jobs"
+    assert float(ours["times_trivial"]) == pytest.approx(float(ours["cpu_s"]) / float(trivial["cpu_s"]), rel=1e-2)
+    started, floor = rows["first step", "contrastseg"], rows["first step", "import torch"]
+    assert float(started["cpu_s"]) > float(floor["cpu_s"]) > 0.1
 
 
 def test_options_of_a_step_train_the_same(tmp_path: Path) -> None:
-    size = ("--part", "8", "--steps", "2", "--eager", "--work", "acdc_2d", "3d")
+    size = ("--part", "8", "--steps", "2", "--eager", "--work", "acdc_2d")
     command = [sys.executable, str(SPEED / "options.py"), *size, "--output", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     (file,) = tmp_path.glob("options-cpu-*.csv")
     with open(file, newline="") as opened:
         rows = list(csv.DictReader(opened))
-    assert len(rows) == 8
-    for work in ("acdc_2d", "3d"):
-        losses = [float(row["loss_after"]) for row in rows if row["work"] == work]
-        assert losses == pytest.approx([losses[0]] * 4, rel=0.02)
-        assert losses[0] > 0.1, "the loss is one"
+    losses = [float(row["loss_after"]) for row in rows]
+    assert losses == pytest.approx([losses[0]] * 4, rel=0.02)
+    assert losses[0] > 0.1, "the loss is one"
 
 
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)

@@ -52,10 +52,8 @@ def clock(device: str = "cpu") -> Callable[[], float]:
     return time.process_time if device == "cpu" else time.perf_counter
 
 
-def family_clock(device: str = "cpu") -> Callable[[], float]:
-    """As `clock`, with the seconds of the processes that this one has started and that still live."""
-    if device != "cpu":
-        return time.perf_counter
+def family_clock() -> Callable[[], float]:
+    """Processor seconds of this process and of those that it has started and that still live."""
     import psutil
 
     here = psutil.Process()

@@ -3,7 +3,8 @@
 Each loss is computed forwards and backwards on the same tensors as its best form in plain torch, the bare matrix
 product of its similarities, and MONAI's and lightly's loss where they have the same one and are installed. Values must
 agree. All take turns, and the median of the rounds counts, so that a machine that is busy with other things slows all
-alike; what takes seconds gets fewer rounds. `ratio` is ours over plain.
+alike; what takes seconds gets fewer rounds, and a library's loss may be left out for it (`--patience`). `ratio` is ours
+over plain.
 
 Memory is the most that is allocated at a time in a pass, beyond the inputs; `memory_exponent` says how it grows with
 the number of samples N: the slope of log memory over log N at N, 2N and 4N. 2 is a matrix of N x N similarities. A
@@ -119,17 +120,21 @@ def exponent(comparison: Comparison) -> float:
     return statistics.linear_regression([math.log(size) for size in sizes], peaks).slope
 
 
-def fits(library: str, comparison: Comparison, form: Form, share: float = 0.6) -> bool:
-    """Whether a form takes less than this share of the memory, as far as a quarter of the samples tells."""
+def fits(library: str, comparison: Comparison, form: Form, patience: float, share: float = 0.6) -> bool:
+    """Whether a form takes less than this share of the memory and this many seconds, as a quarter of the samples says.
+
+    Both grow with the square of the samples at most, in all forms there are.
+    """
     inputs = comparison.make(max(2, comparison.samples // 4))
-    # Memory grows with the square of the samples at most, in all forms there are.
-    needed = 16 * peak_mib(form, inputs) * 2**20
+    lasts, needed = 16 * seconds(form, inputs), 16 * peak_mib(form, inputs) * 2**20
     whole = (
         torch.cuda.mem_get_info()[1] if inputs[0].is_cuda else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     )
     if needed > share * whole:
         print(f"{library}'s {comparison.loss} is left out: it would take about {needed / 2**30:.0f} GiB")
-    return needed <= share * whole
+    elif lasts > patience:
+        print(f"{library}'s {comparison.loss} is left out: a pass would take up to {lasts:.0f} s")
+    return needed <= share * whole and lasts <= patience
 
 
 def measure(comparison: Comparison, forms: dict[str, Form], rounds: int) -> dict[str, Any]:
@@ -167,6 +172,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--patience", type=float, default=math.inf, help="seconds of a pass of a library's loss")
     parser.add_argument("--part", type=int, default=1, help="divides the sizes, for a quick look")
     parser.add_argument("--note", default="", help="what a reader of the numbers should know, such as other load")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the CSV file")
@@ -181,7 +187,7 @@ def main() -> None:
         theirs = {
             library: found[comparison.loss]
             for library, found in others.items()
-            if comparison.loss in found and fits(library, comparison, found[comparison.loss])
+            if comparison.loss in found and fits(library, comparison, found[comparison.loss], given.patience)
         }
         bare = {} if comparison.product is None else {"product": comparison.product}
         forms = {"ours": comparison.ours, **bare, "plain": comparison.plain, **theirs}

@@ -1,10 +1,11 @@
 """What each method's step costs: `OMP_NUM_THREADS=1 python benchmarks/speed/methods.py`.
 
-Every stage of every method is trained for a few steps on the same phantom, in 2D and 3D, with the default network, one
-after the other. `results/methods-<hardware>.csv` holds a row per stage: the trainable parameters, the median time of a
-step and the labelled pixels it had. `contrastseg methods` shows the first two, the time as a multiple of
-`supervised`'s; `contrastseg plan` estimates hours with them. A stage that fails is a row with its error and no numbers.
-nnU-Net plans network, patch and batch of its own. On a CPU the seconds are those of the process's one thread.
+Every stage of every method is trained for a few steps on the same phantom, in 2D and 3D, with the default network;
+methods take turns, and the median over the rounds counts. `results/methods-<hardware>.csv` holds a row per stage: the
+trainable parameters, the median time of a step and the labelled pixels it had. `contrastseg methods` shows the first
+two, the time as a multiple of `supervised`'s; `contrastseg plan` estimates hours with them. A stage that fails is a row
+with its error and no numbers. nnU-Net plans network, patch and batch of its own. On a CPU the seconds are those of the
+process's one thread.
 """
 
 from __future__ import annotations
@@ -92,12 +93,25 @@ def measure(
     return rows
 
 
+def together(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of one method, each with the median time of its rounds; one that failed once has failed."""
+    rows = []
+    for stage in zip(*rounds, strict=False):
+        failed = [row for row in stage if "error" in row]
+        row = dict((failed or stage)[0])
+        if not failed:
+            row["seconds_per_step"] = f"{median(float(each['seconds_per_step']) for each in stage):.4g}"
+        rows.append(row)
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="*", default=registry.names())
     parser.add_argument("--dims", type=int, nargs="*", default=[2, 3], choices=(2, 3))
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--patch", type=int, nargs="*", help="instead of the budget's, in its dimensions")
     parser.add_argument("--output", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
@@ -108,13 +122,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = phantom(Path(folder))
         for dims in asked.dims:
             training = {**BUDGETS[dims], **({"patch_size": asked.patch} if len(asked.patch or []) == dims else {})}
-            for method in asked.methods:
-                if dims in registry.get(method).spatial_dims:
-                    measured = measure(method, dims, asked.steps, training, data, clock(device))
-                    rows += measured
-                    write(file, COLUMNS, rows)  # as far as it has come: a run that is stopped leaves what it has
-                    for row in measured:
-                        print(*row.values(), flush=True)
+            methods = [name for name in asked.methods if dims in registry.get(name).spatial_dims]
+            measured: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in methods}
+            here: list[dict[str, Any]] = []
+            for _, method in itertools.product(range(asked.rounds), methods):
+                measured[method].append(measure(method, dims, asked.steps, training, data, clock(device)))
+                for row in measured[method][-1]:
+                    print(*row.values(), flush=True)
+                # As far as it has come: a run that is stopped leaves what it has.
+                here = [row for name in methods for row in together(measured[name])]
+                write(file, COLUMNS, [*rows, *here])
+            rows += here
     print(f"wrote {file}")
 
 

@@ -54,6 +54,7 @@ def stepper(
     channels, patch, batch = work
     patch = tuple(max(32, size // part) for size in patch)
     torch.manual_seed(0)
+    torch.compiler.reset()
     network = build({"name": "unet"}, spatial_dims=len(patch), in_channels=channels, num_classes=4).to(device)
     lay_out(network, len(patch), layout)
     compile_networks(torch.nn.ModuleDict({"network": network}), compiled)

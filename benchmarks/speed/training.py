@@ -2,9 +2,8 @@
 
 Each contender trains the same network with the same loss, optimiser, batch and patch on the same generated cases, in a
 fresh process; contenders take turns, and medians over the rounds count. `share_outside` is the part of a step that is
-not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's. On a CPU seconds are
-those that the processor spent on the process and its workers, so `samples_per_s` is what one core does in a second;
-other load does not stretch them. On a GPU it is the wall's clock.
+not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's. `cpu_share_outside` is
+the same in processor seconds, those of worker processes counted, which other load does not stretch; not on a GPU.
 
     contrastseg   this project's `train`, whole: batches, augmentation, log, checkpoints
     bare          one random batch again and again: the limit
@@ -43,18 +42,9 @@ from contrastseg.networks.registry import build
 
 CONTENDERS = ("contrastseg", *LOOPS)
 COLUMNS = (
-    *(
-        "work",
-        "contender",
-        "samples_per_s",
-        "step_ms",
-        "times_bare",
-        "share_outside",
-        "peak_mib",
-        "batch_size",
-        "patch",
-    ),
-    *("channels", "rounds", "steps", "threads", "workers", "device", "torch", "hardware", "note"),
+    *("work", "contender", "samples_per_s", "step_ms", "times_bare", "share_outside", "cpu_ms", "cpu_share_outside"),
+    *("peak_mib", "batch_size", "patch", "channels", "rounds", "steps", "threads", "workers", "device", "torch"),
+    *("hardware", "note"),
 )
 
 
@@ -67,6 +57,25 @@ class Workload:
     shape: tuple[int, ...]
     patch: tuple[int, ...]
     batch_size: int
+
+
+Moment = tuple[float, float]
+
+
+class Times(list[Moment]):
+    """When each step was done, by the clock and in processor seconds, workers counted; on a GPU the last is done."""
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        super().__init__()
+        self.steps = steps
+        self.device = device
+        self.spent = family_clock()
+
+    def take(self) -> None:
+        """A step is done, or queued."""
+        if self.device.type == "cuda" and len(self) == self.steps - 1:
+            torch.cuda.synchronize(self.device)
+        self.append((time.perf_counter(), self.spent()))
 
 
 WORKLOADS = {
@@ -114,7 +123,7 @@ def read(workload: Workload, folder: Path) -> Cases:
     return found
 
 
-def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder: Path, steps: int) -> list[float]:
+def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder: Path, steps: int) -> Times:
     """When each step of this project's `train` was done; preparing is not timed."""
     from contrastseg.data.preparation import prepare_dataset
     from contrastseg.data.splits import split_dataset
@@ -142,9 +151,8 @@ def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder:
             "accelerator": "cuda" if work.device.type == "cuda" else "cpu",
         },
     )
-    times: list[float] = []
-    now = family_clock(work.device.type)
-    train(config, folder / "run", on_step=lambda _: times.append(now()))
+    times = Times(steps, work.device)
+    train(config, folder / "run", on_step=lambda _: times.take())
     return times
 
 
@@ -170,18 +178,15 @@ def measure(given: argparse.Namespace) -> None:
             times = ours(work, workload, given.channels, raw, folder, total)
         else:
             steps: Iterator[None] = LOOPS[given.measure[1]](work, read(workload, raw), given.root)
-            now = family_clock(device.type)
-            times = [now()]
+            times = Times(total, device)
             for _ in range(total):
                 next(steps)
-                times.append(now())
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        times[-1] = time.perf_counter()
-    lasted = [after - before for before, after in itertools.pairwise(times)][given.warmup :]
+                times.take()
+    # The mean over all counted steps, since on a GPU those between may only have been queued.
+    first, last = times[-1 - given.steps], times[-1]
+    step_s, cpu_s = ((after - before) / given.steps for before, after in zip(first, last, strict=True))
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
-    # On a GPU a step may only be queued when it is said to be done: the mean over all is what was really taken.
-    print(json.dumps({"step_s": statistics.mean(lasted), "peak": peak}), flush=True)
+    print(json.dumps({"step_s": step_s, "cpu_s": cpu_s, "peak": peak}), flush=True)
     os._exit(0)  # worker processes of an endless loader would be waited for
 
 
@@ -207,9 +212,13 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             with tempfile.TemporaryDirectory() as root:
                 generate(workload, Path(root) / "raw" / NNUNET_FOLDER)
                 taken[contender].append(_start(given, name, contender, root))
-        step = {contender: statistics.median(one["step_s"] for one in each) for contender, each in taken.items()}
+        step, cpu = (
+            {contender: statistics.median(one[clock] for one in each) for contender, each in taken.items()}
+            for clock in ("step_s", "cpu_s")
+        )
         for contender, each in taken.items():
             limit = step.get("bare", math.nan)
+            whole = given.device == "cpu"
             yield {
                 "work": name,
                 "contender": contender,
@@ -217,6 +226,8 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 "step_ms": round(step[contender] * 1000, 1),
                 "times_bare": round(step[contender] / limit, 3),
                 "share_outside": round(1 - limit / step[contender], 3),
+                "cpu_ms": round(cpu[contender] * 1000, 1) if whole else "",
+                "cpu_share_outside": round(1 - cpu.get("bare", math.nan) / cpu[contender], 3) if whole else "",
                 "peak_mib": round(max(one["peak"] for one in each) / 2**20),
                 "batch_size": workload.batch_size,
                 "patch": "x".join(map(str, workload.patch)),
@@ -252,7 +263,7 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20, help="counted steps")
-    parser.add_argument("--warmup", type=int, default=4, help="steps before them")
+    parser.add_argument("--warmup", type=int, default=4, help="steps before them, at least one")
     parser.add_argument("--channels", type=int, nargs="*", default=[16, 32, 64, 128, 256])
     parser.add_argument("--part", type=float, default=1, help="share of the images' and patches' size")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -266,10 +277,10 @@ def main() -> None:
     if given.measure:
         return measure(given)
     rows = []
-    shown = ("work", "contender", "samples_per_s", "step_ms", "times_bare", "share_outside", "peak_mib")
-    print("".join(f"{name:>16}" for name in shown))
+    shown = ("work", "contender", "samples_per_s", "step_ms", "share_outside", "cpu_share_outside", "peak_mib")
+    print("".join(f"{name:>18}" for name in shown))
     for row in compare(given):
-        print("".join(f"{row[name]!s:>16}" for name in shown), flush=True)
+        print("".join(f"{row[name]!s:>18}" for name in shown), flush=True)
         rows.append(row)
     write(results_path(given.output, "training", given.device), COLUMNS, rows)
 

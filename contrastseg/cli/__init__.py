@@ -12,6 +12,7 @@ import typer
 
 from contrastseg.cli import data, look, new_method, published, results, runs
 from contrastseg.errors import ContrastsegError
+from contrastseg.files import refused
 
 
 class _App(typer.Typer):
@@ -20,8 +21,12 @@ class _App(typer.Typer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().__call__(*args, **kwargs)
-        except ContrastsegError as error:
-            typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+        except (ContrastsegError, OSError) as error:
+            # What is not written by way of `files`, such as archives that are unpacked, is refused by the same disk.
+            found = error if isinstance(error, ContrastsegError) else refused(error)
+            if found is None:
+                raise
+            typer.secho(f"{type(found).__name__}: {found}", fg=typer.colors.RED, err=True)
             sys.exit(1)
 
 

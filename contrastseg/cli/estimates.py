@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +12,7 @@ from typing import Any
 from contrastseg.data.table import published_files
 from contrastseg.files import read_json
 from contrastseg.methods import registry
+from contrastseg.methods.contract import Stage
 from contrastseg.planning import Plan, Run, needs_download
 from contrastseg.planning.limits import measured_seconds
 from contrastseg.planning.measured import step_times
@@ -20,7 +21,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One stage of a run; a stage that serves several runs is one job."""
 
     run: Run
@@ -34,6 +35,7 @@ class _Job:
 
     @property
     def finished(self) -> bool:
+        """Whether it is done in the working directory."""
         return (self.folder / "run.json").is_file()
 
 
@@ -50,10 +52,10 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
         data_root: The user's folder of data sets.
     """
     evaluations = list(plan.evaluations())
-    jobs = {job.folder: job for run in plan.runs for job in _jobs(run)}.values()
+    jobs = jobs_of(plan)
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    left: dict[tuple[str, str, str], list[_Job]] = defaultdict(list)
+    left: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in jobs:
         if job.finished:
             seconds[job.kind].append(read_json(job.folder / "run.json")["wall_s"])
@@ -63,8 +65,8 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     hours, unknown, hardware, disk = 0.0, list[str](), set[str](), 0.0
     times = step_times(measured)
     for kind, waiting in left.items():
-        disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
         run, stage = waiting[0].run, waiting[0].stage
+        disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
         one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times)
         if one is None:
             unknown.append("/".join(kind))
@@ -90,9 +92,14 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
     }
 
 
-def _jobs(run: Run) -> Iterator[_Job]:
-    for stage in registry.get(run.method).stages:
-        yield _Job(run, stage.name, run.stage_folder(stage.name))
+def jobs_of(plan: Plan) -> list[Job]:
+    """Every stage that has to be trained, once; the stages of a run in their order."""
+    found = (Job(run, stage.name, run.stage_folder(stage.name)) for run in plan.runs for stage in _stages(run))
+    return list({job.folder: job for job in found}.values())
+
+
+def _stages(run: Run) -> tuple[Stage, ...]:
+    return registry.get(run.method).stages
 
 
 def _without(names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.cli.shared import existing
-from contrastseg.files import read_json
+from contrastseg.files import read_json, understanding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention"}
+_COLLECT = "run `contrastseg collect` again"
+_PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
+_SUITE = {"name": str, "datasets": list, "methods": list}
 _OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
 
 
@@ -44,7 +47,11 @@ class Stored:
         path = self.results / "plan.json"
         if self.whole or path.is_file():
             remedy = f"run `contrastseg plan SUITE --output {path}` first"
-            plan: dict[str, Any] = read_json(existing(path, "plan", remedy))
+            plan = _shaped(existing(path, "plan", remedy), _PLAN)
+            with understanding(path, remedy=remedy):
+                _check(plan["suite"], _SUITE)
+                for entry in (*plan["suite"]["datasets"], *plan["suite"]["methods"]):
+                    _check(entry, {"name": str})
         else:
             plan = self._plan_of_the_scores()
         return plan | {"suite": self.suite} if self.suite else plan
@@ -71,8 +78,11 @@ class Stored:
         path = self.results / "cards.json"
         if not self.whole and not path.is_file():
             return []
-        cards: list[dict[str, Any]] = read_json(existing(path, "run cards", "run `contrastseg collect` first"))
-        return cards
+        cards = read_json(existing(path, "run cards", "run `contrastseg collect` first"))
+        with understanding(path, remedy=_COLLECT):
+            for card in cards:
+                _check(card, {"method": str})
+        return list(cards)
 
     @property
     def skipped(self) -> list[dict[str, Any]] | None:
@@ -80,7 +90,8 @@ class Stored:
         from contrastseg.report.unfinished import unfinished
 
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
-        return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
 
     @property
     def entries(self) -> Sequence[str]:
@@ -103,10 +114,11 @@ class Stored:
         import pandas as pd
 
         path = existing(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
-        columns = pd.read_csv(path, nrows=0).columns
-        text = {name: str for name in columns if name in _TEXT}
-        numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+        with understanding(path, remedy=f"run `contrastseg {command}` again"):
+            columns = pd.read_csv(path, nrows=0).columns
+            text = {name: str for name in columns if name in _TEXT}
+            numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
+            return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
 
     @property
     def infos(self) -> list[dict[str, Any]]:
@@ -124,12 +136,13 @@ class Stored:
     def _of_entries(self, kept: str, place: str, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
         path = self.results / "data.json"
-        copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
+        with understanding(path, remedy=_COLLECT):
+            copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
         found = []
         for entry in self.entries:
             file = self.resources / place.format(entry)
             if file.is_file():
-                found.append(read_json(file))
+                found.append(_shaped(file, {"entry": str}))
             elif entry in copies:
                 found.append(copies[entry])
             elif self.whole:
@@ -157,17 +170,20 @@ class Stored:
         """Folder of each run by `runs.run_key`."""
         from contrastseg.report.runs import run_key
 
-        return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
 
     def logs(self) -> dict[str, pd.DataFrame]:
         """`log.csv` of each run."""
         import pandas as pd
 
-        return {
-            key: pd.read_csv(of_run(folder / "log.csv"))
-            for key, folder in self.folders.items()
-            if self.whole or (folder / "log.csv").is_file()
-        }
+        found = {}
+        for key, folder in self.folders.items():
+            path = folder / "log.csv"
+            if self.whole or path.is_file():
+                with understanding(path, remedy="train the run again"):
+                    found[key] = pd.read_csv(of_run(path))
+        return found
 
 
 def of_run(path: Path) -> Path:
@@ -177,3 +193,21 @@ def of_run(path: Path) -> Path:
         ContrastsegError: It is not there.
     """
     return existing(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")
+
+
+def _shaped(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping in a JSON file, when it has these parts of these types.
+
+    Raises:
+        FileError: It has not.
+    """
+    value: dict[str, Any] = read_json(path)
+    with understanding(path):
+        _check(value, parts)
+    return value
+
+
+def _check(value: Any, parts: Mapping[str, Any]) -> None:
+    for name, kind in parts.items():
+        if not isinstance(value[name], kind):
+            raise TypeError(f"{name} is {value[name]!r:.100}")

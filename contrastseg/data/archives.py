@@ -8,40 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import filecmp
-import lzma
 import os
 import re
 import shutil
 import stat
-import struct
 import subprocess
-import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 from contrastseg.data.faults import require_room
-from contrastseg.errors import DataError
+from contrastseg.errors import ContrastsegError, DataError
 
 # No published data set comes near: images are compressed already, and label maps lie beside them.
 LARGEST_RATIO = 200
 ALWAYS_ALLOWED = 1 << 20
 _CHUNK = 1 << 20
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    UnicodeDecodeError,
-)
+# What the system says of offsets and names that only a damaged archive asks for.
+_IMPOSSIBLE = (errno.EINVAL, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)
 _FRESH = "delete it and download it again"
 
 
@@ -209,17 +198,13 @@ def _damage(archive: Path) -> Iterator[None]:
     """Name the archive in the errors of the libraries that read it."""
     try:
         yield
-    except Exception as error:
-        of_the_disk = isinstance(error, OSError) and error.errno is not None  # decompressors give no number
-        if of_the_disk or not isinstance(error, (*_DAMAGE, OSError, *_errors_of_rarfile())):
+    except ContrastsegError:
+        raise
+    except Exception as error:  # on damaged headers the libraries raise errors of every kind
+        # Decompressors give no number.
+        if isinstance(error, OSError) and error.errno not in (None, *_IMPOSSIBLE):
             raise
         raise ArchiveError(f"the archive is damaged or cut off: {error}", file=archive, remedy=_FRESH) from error
-
-
-def _errors_of_rarfile() -> tuple[type[Exception], ...]:
-    """They have no common base with other errors; the module is there only where a rar archive was met."""
-    found = getattr(sys.modules.get("rarfile"), "Error", None)
-    return () if found is None else (found,)
 
 
 def _members(archive: Path) -> Generator[_Member]:
@@ -261,6 +246,12 @@ class _TarInfo(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error}, and its end is missing") from error
+
+    def _block(self, count: int) -> int:
+        # A negative size would lead back to a header that was read already, again and again.
+        if count < 0:
+            raise tarfile.ReadError(f"a member of {count} bytes")
+        return super()._block(count)  # type: ignore[misc]
 
 
 def _tar_members(archive: Path) -> Generator[_Member]:

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from contrastseg.data.formats import read_image, read_label, write_label
+from contrastseg.data.formats import read_image, read_label, reading, write_label
 from contrastseg.data.geometry import Geometry, NativeFormat, Unit
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
-from contrastseg.files import read_json
+from contrastseg.files import read_json, understanding
 
 __all__ = ["Case", "DatasetJson", "Geometry", "PreparedDataset", "read_image", "read_label", "write_label"]
 
 IGNORE = 255
 """The label of voxels that neither train nor score."""
+_AGAIN = "prepare the data set again"
 
 
 class DatasetJson(BaseModel):
@@ -100,7 +101,8 @@ class PreparedDataset:
         card = self.folder / "dataset.json"
         if not card.is_file():
             raise DataError("no prepared data set here", file=card, remedy="run `contrastseg prepare` first")
-        self.info = DatasetJson.model_validate(read_json(card))
+        with understanding(card, DataError, _AGAIN):
+            self.info = DatasetJson.model_validate(read_json(card))
 
     @functools.cached_property
     def index(self) -> pd.DataFrame:
@@ -109,8 +111,17 @@ class PreparedDataset:
         Columns: case, patient, frame, part, stratum, labelled (bool), shape, spacing, image (SHA-256 of the native
         image); empty where there is none.
         """
-        table = pd.read_csv(self.folder / "cases.csv", dtype=str, keep_default_na=False)
-        return table.assign(labelled=table["labelled"] == "true")
+        path = self.folder / "cases.csv"
+        with understanding(path, DataError, _AGAIN):
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if absent := {"case", "patient", "frame", "labelled"} - set(table.columns):
+                raise ValueError(f"there is no column {', '.join(sorted(absent))}")
+            # A case is a folder: a name that leads elsewhere is nobody's.
+            if wrong := [name for name in table["case"] if name in ("", "..") or Path(name).name != name]:
+                raise ValueError(f"{wrong[0]!r} is no name of a case")
+            if unknown := set(table["labelled"]) - {"true", "false"}:
+                raise ValueError(f"labelled is {sorted(unknown)[0]!r}")
+            return table.assign(labelled=table["labelled"] == "true")
 
     @functools.cached_property
     def _rows(self) -> dict[str, dict[str, Any]]:
@@ -147,20 +158,26 @@ class PreparedDataset:
             DataError: There is no such case, or super-pixels are asked for and not prepared.
         """
         row = self._row(case)
-        folder = self.folder / "cases" / case
-        mode: Literal["r"] | None = "r" if mmap else None
-        label = np.load(folder / "label.npy", mmap_mode=mode) if with_label and row["labelled"] else None
-        image = np.load(folder / "image.npy", mmap_mode=mode)
-        superpixels = None
-        if with_superpixels:
-            if self.info.preparation.superpixels is None:
-                raise DataError(
-                    f"{self.info.entry} is prepared without super-pixels",
-                    file=self.folder / "dataset.json",
-                    remedy="ask for them in the suite, `preparation: {superpixels: {}}`, and prepare again",
-                )
-            superpixels = np.load(folder / "superpixels.npy", mmap_mode=mode)
-        return Case(case, row["patient"], row["frame"] or None, image, label, self.geometry(case), superpixels)
+        if with_superpixels and self.info.preparation.superpixels is None:
+            raise DataError(
+                f"{self.info.entry} is prepared without super-pixels",
+                file=self.folder / "dataset.json",
+                remedy="ask for them in the suite, `preparation: {superpixels: {}}`, and prepare again",
+            )
+        grid = self.geometry(case)
+        label = self._array(case, "label", grid, mmap) if with_label and row["labelled"] else None
+        image = self._array(case, "image", grid, mmap)
+        superpixels = self._array(case, "superpixels", grid, mmap) if with_superpixels else None
+        return Case(case, row["patient"], row["frame"] or None, image, label, grid, superpixels)
+
+    def _array(self, case: str, layer: str, grid: Geometry, mmap: bool) -> np.ndarray:
+        path = self.folder / "cases" / case / f"{layer}.npy"
+        with reading(path, case):
+            array: np.ndarray = np.load(path, mmap_mode="r" if mmap else None)
+            shape = (self.in_channels, *grid.shape) if layer == "image" else grid.shape
+            if array.shape != shape:
+                raise ValueError(f"shape {array.shape}, {shape} was prepared")
+            return array
 
     def geometry(self, case: str) -> Geometry:
         """The geometry of one case."""
@@ -173,7 +190,9 @@ class PreparedDataset:
 
     def image_hash(self, case: str) -> str:
         """SHA-256 of the native image's shape and values: the same for the same image, whatever its file is called."""
-        return str(self._row(case)["image"])
+        path = self.folder / "cases.csv"
+        with understanding(path, DataError, _AGAIN):
+            return str(self._row(case)["image"])
 
     def native_name(self, case: str) -> str:
         """The file name labels of this case have in their native format."""

@@ -17,7 +17,7 @@ from contrastseg.data.faults import Faults, require_room, room_on_disk
 from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.table import DATA_TABLE, PublishedFile, published_files
 from contrastseg.data.transfer import Report, Sleep, TransferError, discard, fetch, part_path
-from contrastseg.errors import DataError, UnavailableDataError
+from contrastseg.errors import DataError, UnavailableDataError, redacted
 from contrastseg.files import md5, read_json, sha256, write_json
 
 __all__ = [
@@ -279,7 +279,7 @@ class _Downloads:
     def say(self, line: str) -> None:
         """Announce, one thread at a time."""
         with self.mutex:
-            self.announce(line)
+            self.announce(redacted(line))
 
     def report(self, row: PublishedFile, done: int, whole: int | None) -> None:
         """Add up the bytes of all files."""

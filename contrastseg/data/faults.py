@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from contrastseg.errors import DataError
+from contrastseg.errors import DataError, FileError
 
 
 class FaultyCasesError(DataError):
@@ -60,8 +60,9 @@ def room_on_disk(folder: Path) -> Iterator[None]:
     """Turn "no space left" and "quota exceeded" of the block into a `DataError`."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, FileError) as error:
+        behind = error.__cause__ if isinstance(error, FileError) else error
+        if not isinstance(behind, OSError) or behind.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise DataError(
             "no space left on the disk", file=folder, remedy="free some space and run again: finished cases are kept"

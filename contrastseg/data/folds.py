@@ -5,15 +5,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
-from contrastseg.files import read_json
+from contrastseg.files import read_json, understanding
 
 SPLITS_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "splits"
 BUILT_IN = ("random", "official")
+
+
+class _Published(BaseModel):
+    """What a published split's file holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    dataset: str = ""
+    unit: str = "patient"
+    source: str
+    folds: list[dict[Literal["train", "val", "test"], list[str]]] = Field(min_length=1)
+    orders: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
 
 
 def shuffled(patients: Iterable[str], *key: int | str) -> list[str]:
@@ -129,18 +144,19 @@ def _count(fraction: float, total: int) -> int:
 
 
 def read_published(name: str, splits_folder: Path = SPLITS_FOLDER) -> dict[str, Any]:
-    """A published split: {name, dataset, source, folds, orders (per fold and draw; may be absent)}.
+    """A published split: {name, dataset, source, folds, orders (per fold and draw)}.
 
     Raises:
-        SplitError: There is no such file, or a patient is in two parts of it.
+        SplitError: There is no such file, it is no split, or a patient is in two parts of it.
     """
     path = splits_folder / f"{name}.json"
     if not path.is_file():
         known = [file.stem for file in splits_folder.glob("*.json")]
         raise SplitError(unknown_name("split", name, [*BUILT_IN, *known]), file=path)
-    value = read_json(path)
-    check_folds(value["folds"], path)
-    return dict(value)
+    with understanding(path, SplitError, "restore the file"):
+        value = _Published.model_validate(read_json(path)).model_dump()
+        check_folds(value["folds"], path)
+    return value
 
 
 def restrict(

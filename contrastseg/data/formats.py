@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data.geometry import Geometry, Unit
-from contrastseg.errors import DataError
+from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # Marks the NIfTI files we write for cases whose spacing nobody knows: their identity affine is a placeholder.
 _NO_SPACING = b"voxel units: spacing unknown"
+# Deflate, which NIfTI and h5 files are compressed by, reaches 1032 to 1.
+_LARGEST_RATIO = 1100
+_ALWAYS_READ = 1 << 28
 
 
 def case_name(path: str | Path) -> str:
@@ -40,31 +43,53 @@ def is_image(path: str | Path) -> bool:
 
 
 @contextlib.contextmanager
-def reading(path: Path, case: str | None = None) -> Iterator[None]:
+def reading(path: str | Path, case: str | None = None) -> Iterator[None]:
     """Turn whatever a reader raises on a missing, empty, truncated or foreign file into a `DataError` that names it."""
+    path = Path(path)
     if not path.is_file():
         raise DataError("the file does not exist", case=case, file=path, remedy="restore it from the published data")
     if path.stat().st_size == 0:
         raise DataError("the file is empty", case=case, file=path, remedy="download or copy it again")
     try:
         yield
-    except DataError:
+    except ContrastsegError:
         raise
-    except _unreadable() as error:
+    except MemoryError as error:
         raise DataError(
-            f"the file cannot be read, it may be truncated or of another format ({type(error).__name__}: {error})",
+            "the file does not fit into memory, if it holds what it says",
+            case=case,
+            file=path,
+            remedy="look at its header; if that is right, use a machine with more memory",
+        ) from error
+    except Exception as error:  # decoders raise errors of every kind on files that are none of theirs
+        said = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"the file cannot be read, it may be truncated or of another format ({type(error).__name__}: {said})",
             case=case,
             file=path,
             remedy="download or copy it again",
         ) from error
 
 
-def _unreadable() -> tuple[type[Exception], ...]:
-    from nibabel.filebasedimages import ImageFileError
-    from PIL.Image import DecompressionBombError
+def check_claim(claimed: int, stored: int, path: Path, case: str | None = None) -> None:
+    """Refuse a header that promises more than the file can hold, before memory is asked for.
 
-    general = (OSError, EOFError, ValueError, SyntaxError, KeyError, RuntimeError, zlib.error)
-    return (*general, ImageFileError, DecompressionBombError)
+    Args:
+        claimed: Bytes that the header says there are.
+        stored: Bytes of the file; compressed ones may hold a thousand times as many.
+        path: For the message.
+        case: For the message.
+
+    Raises:
+        DataError: It does.
+    """
+    if claimed > _ALWAYS_READ and claimed > _LARGEST_RATIO * stored:
+        raise DataError(
+            f"the header promises {claimed / 1e9:.1f} GB, and the file has {stored} bytes",
+            case=case,
+            file=path,
+            remedy="download or copy it again",
+        )
 
 
 def read_nifti(
@@ -85,6 +110,7 @@ def read_nifti(
     with reading(path, case):
         image: Any = nibabel.load(path)
         kind = image.get_data_dtype()
+        check_claim(math.prod(image.shape) * kind.itemsize, path.stat().st_size, path, case)
         array = np.asanyarray(image.dataobj)
         zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:3])
         affine = np.asarray(image.affine, dtype=float)
@@ -118,6 +144,7 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
                 raise DataError(
                     f"{key} is no array of real numbers", case=case, file=path, remedy="restore the published file"
                 )
+            check_claim(file[key].size * file[key].dtype.itemsize, file[key].id.get_storage_size(), path, case)
         return file["image"][()], file["label"][()]
 
 

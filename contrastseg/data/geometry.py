@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from contrastseg.data.resampling import resample_image, resample_label
-from contrastseg.files import read_json, write_json
+from contrastseg.files import read_json, understanding, write_json
 
 NativeFormat = Literal["nifti", "png"]
 Unit = Literal["mm", "voxel", "pixel"]
@@ -104,7 +104,7 @@ class Geometry:
     def from_dict(cls, fields: dict[str, Any]) -> Geometry:
         """The geometry `to_dict` gave."""
         spacing = fields["native_spacing"]
-        return cls(
+        grid = cls(
             native_shape=tuple(fields["native_shape"]),
             native_spacing=None if spacing is None else tuple(spacing),
             unit=fields["unit"],
@@ -112,6 +112,20 @@ class Geometry:
             native_format=fields["native_format"],
             shape=tuple(fields["shape"]),
         )
+        grid._check_fields()
+        return grid
+
+    def _check_fields(self) -> None:
+        sizes = (*self.native_shape, *self.shape)
+        if not all(isinstance(size, int) and size > 0 for size in sizes) or len(self.shape) != len(self.native_shape):
+            raise ValueError(f"shapes {self.native_shape} and {self.shape}")
+        steps = self.native_spacing
+        if steps is not None and (len(steps) != len(self.shape) or not all(0 < step < math.inf for step in steps)):
+            raise ValueError(f"spacing {steps}")
+        if self.unit not in get_args(Unit) or self.native_format not in get_args(NativeFormat):
+            raise ValueError(f"unit {self.unit}, format {self.native_format}")
+        if self.affine is not None and np.asarray(self.affine, dtype=float).ndim != 2:
+            raise ValueError(f"affine {self.affine}")
 
     def to_json(self, path: str | Path) -> None:
         """Write the geometry to a JSON file."""
@@ -119,5 +133,10 @@ class Geometry:
 
     @classmethod
     def from_json(cls, path: str | Path) -> Geometry:
-        """Read the geometry from a JSON file."""
-        return cls.from_dict(read_json(path))
+        """Read the geometry from a JSON file.
+
+        Raises:
+            FileError: It is none.
+        """
+        with understanding(path, remedy="prepare the data set again"):
+            return cls.from_dict(read_json(path))

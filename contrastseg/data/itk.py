@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import locale
+import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from contrastseg.errors import DataError
 ITK_SUFFIXES = (".nrrd", ".mha")
 # ITK's world has x to the patient's left and y to the back (LPS), nibabel's has them to the right and front (RAS).
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+_LONGEST_WORD = 200
+_TEXT_FIELDS = (b"content:", b"data file:", b"datafile:")
 
 
 @contextlib.contextmanager
@@ -42,6 +46,7 @@ def read_itk(
 
     path = Path(path)
     with reading(path, case), keeping_locale():
+        _check_header(path)
         image = SimpleITK.ReadImage(str(path))
         array = SimpleITK.GetArrayFromImage(image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -54,6 +59,22 @@ def read_itk(
     x, y, z = image.GetSpacing()
     steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     return array, (z, y, x), affine_in_ras(steps, image.GetOrigin())
+
+
+def _check_header(path: Path) -> None:
+    """Refuse words in an NRRD header longer than any writer's: ITK's parser dies of them, and the process with it.
+
+    Raises:
+        ValueError: There is one.
+    """
+    with open(path, "rb") as file:
+        if file.read(4) != b"NRRD":
+            return
+        for line in takewhile(bytes.strip, file):
+            free_text = line.startswith((b"#", *_TEXT_FIELDS)) or b":=" in line
+            longest = max(map(len, re.split(rb"[\s,()]+", line)))
+            if longest > _LONGEST_WORD and not free_text:
+                raise ValueError(f"a word of {longest} characters in the header")
 
 
 def affine_in_ras(steps: np.ndarray, origin: Sequence[float] | np.ndarray) -> list[list[float]]:

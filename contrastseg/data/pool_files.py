@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import PoolError
-from contrastseg.files import digest, read_json
+from contrastseg.files import digest, read_json, understanding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,23 +65,13 @@ class Pool:
         """Read and check a pool.
 
         Raises:
-            PoolError: The hash does not fit the cases, or a test case is inside.
+            PoolError: It is no pool, the hash does not fit the cases, or a test case is inside.
         """
-        value = read_json(path)
-        used, tests = (tuple(PoolCase(**case) for case in value[key]) for key in ("used", "tests"))
-        pool = cls(
-            value["entry"],
-            value["fold"],
-            tuple(value["sources"]),
-            used,
-            tuple(value["left_out"]),
-            tests,
-            value["hash"],
-            Path(path),
-        )
-        if pool_hash(used) != pool.hash:
+        with understanding(path, PoolError, "make the pool again"):
+            pool = TypeAdapter(cls).validate_python({**read_json(path), "file": Path(path)})
+        if pool_hash(pool.used) != pool.hash:
             raise PoolError("the hash does not fit the cases", file=path, remedy="make the pool again")
-        pool.refuse(tests)
+        pool.refuse(pool.tests)
         return pool
 
     def refuse(self, tests: Iterable[PoolCase]) -> None:

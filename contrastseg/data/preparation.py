@@ -142,7 +142,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
     key = digest([job.made_by, *named, [_input_hash(path, raw.case) for path in raw.files]])
     if state_file.is_file():
         state = read_json(state_file)
-        if state["key"] == key and _output_hash(job, state["labelled"]) == state["output"]:
+        if state.get("key") == key and _output_hash(job, state["labelled"]) == state["output"]:
             return dict(state)
     native = job.spec.load(raw, job.options)
     checks.check_native(job.spec, raw, native)

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from contrastseg.errors import SplitError
-from contrastseg.files import digest, read_json
+from contrastseg.files import digest, read_json, understanding
 
 PARTS = ("train", "val", "test")
 
@@ -76,12 +78,16 @@ class Split:
         """Read and check a split file.
 
         Raises:
-            SplitError: A patient is in two parts, an order is not one of the training patients, or the hash is wrong.
+            SplitError: It is no split, a patient is in two parts, an order is not one of the training patients, or the
+                hash is wrong.
         """
-        value = read_json(path)
-        value.pop("unit")
-        split = cls(**{**value, "folds": tuple(value["folds"]), "unused": tuple(value["unused"])})
-        check_folds(split.folds, Path(path))
+        with understanding(path, SplitError, "make the split again"):
+            split = TypeAdapter(cls).validate_python(read_json(path))
+            check_folds(split.folds, Path(path))
+            if absent := [number for number in range(len(split.folds)) if str(number) not in split.orders]:
+                raise ValueError(f"folds {absent} have no orders")
+            if wrong := [fold for fold in split.orders if fold not in map(str, range(len(split.folds)))]:
+                raise ValueError(f"orders of folds {wrong}, which are none")
         for fold, orders in split.orders.items():
             for draw, order in orders.items():
                 if sorted(order) != sorted(split.train(int(fold))):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from contrastseg.data.faults import Faults
+from contrastseg.data.formats import reading
 from contrastseg.errors import DataError
 
 DATA_TABLE = Path(__file__).resolve().parents[2] / "benchmarks" / "datasets.csv"
@@ -110,7 +111,7 @@ def read_table(table: Path = DATA_TABLE) -> list[PublishedFile]:
     """
     columns, faults, rows = tuple(PublishedFile.model_fields), Faults(), []
     seen: dict[tuple[str, str], int] = {}
-    with open(table, newline="", encoding="utf-8") as file:
+    with reading(table), open(table, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file, restkey="too many columns")
         if tuple(reader.fieldnames or ()) != columns:
             remedy = f"its first line is {','.join(columns)}"

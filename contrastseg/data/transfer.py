@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contrastseg.data.faults import require_room
-from contrastseg.errors import DataError
+from contrastseg.errors import DataError, FileError, redacted
 from contrastseg.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -183,7 +183,9 @@ class _Download:
             else:
                 whole, offset = _length(response), 0
                 self.part.write_bytes(b"")
-                write_json(_state_path(self.part), vars(_Resumption(self.address, _validator(response), whole)))
+                write_json(
+                    _state_path(self.part), vars(_Resumption(redacted(self.address), _validator(response), whole))
+                )
             if self.size is not None and whole is not None and whole != self.size:
                 discard(self.target)
                 raise self.error(f"the file has {whole} bytes, {self.size} are expected")
@@ -271,10 +273,10 @@ def _resumption(part: Path, address: str) -> _Resumption | None:
         return None
     try:
         state = _Resumption(**read_json(_state_path(part)))
-    except (TypeError, ValueError):
+    except (TypeError, FileError):
         return None
     too_many = state.size is not None and _bytes_in(part) > state.size
-    return None if state.address != address or too_many else state
+    return None if state.address != redacted(address) or too_many else state
 
 
 def _state_path(part: Path) -> Path:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.scoring import SCORE_COLUMNS
-from contrastseg.files import atomic_path
+from contrastseg.files import atomic_path, understanding
 
 AXES: dict[str, str] = {
     "suite": "str",
@@ -35,6 +35,7 @@ COLUMNS: dict[str, str] = AXES | {name: "float64" if name == "value" else "str" 
 
 CONVENTION_COLUMNS: dict[str, str] = COLUMNS | {"convention": "str"}
 """Every column of `conventions.parquet`: the same predictions, each row under a named convention."""
+_AGAIN = "delete it and collect again"
 
 
 def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]], columns: Mapping[str, str] = COLUMNS) -> pd.DataFrame:
@@ -79,10 +80,15 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
     """
     if not Path(path).is_file():
         raise ScoringError("no table of scores", file=path, remedy="run `contrastseg collect` first")
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # on damaged pages and headers pyarrow raises errors of every kind
+        reason = f"the table cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+        raise ScoringError(reason, file=path, remedy=_AGAIN) from error
     if absent := [name for name in columns if name not in table.columns]:
         raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
-    return table[list(columns)].astype(dict(columns))
+    with understanding(path, ScoringError, _AGAIN):
+        return table[list(columns)].astype(dict(columns))
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -90,7 +96,10 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ScoringError("a run without scores", file=path, remedy="run `contrastseg score` for it")
     text = {name: str for name in columns if name != "value"}
     # Patients and classes may be called "NA" or "nan": only the value may be missing.
-    scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]})
+    with understanding(path, ScoringError, "score the run again"):
+        scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]})
+        if "value" in scores:
+            scores = scores.astype({"value": float})
     if absent := [name for name in columns if name not in scores.columns]:
         raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
     return scores

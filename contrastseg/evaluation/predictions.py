@@ -1,11 +1,11 @@
-"""Which predictions a folder should hold and which it does. Standard library only: planning calls it for every run."""
+"""Which predictions a folder should hold and which it does. Nothing heavy: planning calls it for every run."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from contrastseg.errors import ScoringError
+from contrastseg.files import read_json, understanding
 
 INDEX = "predictions.json"
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
@@ -34,7 +34,10 @@ def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
     index = folder / INDEX
     if not index.is_file():
         return None
-    cases = json.loads(index.read_text(encoding="utf-8"))["cases"]
+    with understanding(index, ScoringError, "predict again"):
+        cases: dict[str, str] = read_json(index)["cases"]
+        if elsewhere := [file for file in cases.values() if file in ("", "..") or Path(file).name != file]:
+            raise ValueError(f"{elsewhere[0]!r} is no name of a file")
     return {case: folder / file for case, file in cases.items()}
 
 

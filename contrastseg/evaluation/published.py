@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastseg.errors import ScoringError, unknown_name
+from contrastseg.files import understanding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,8 @@ def find_published(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
 
 
 def _load(file: Path) -> list[dict[str, object]]:
-    with open(file, encoding="utf-8", newline="") as lines:
+    remedy = "restore the table, or correct it"
+    with understanding(file, ScoringError, remedy), open(file, encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         return [
             {**_validated(row, file, number), "printed": row["value"], "file": file.stem, "line": number}

@@ -23,13 +23,20 @@ def soft_dice_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE, sm
     Returns:
         A scalar in [0, 1].
     """
-    probabilities = torch.softmax(logits.float(), dim=1)
-    valid = (label != ignore_index).unsqueeze(1)
-    # A scatter, not one_hot: no int64 copy of K times the label.
-    target = torch.zeros_like(probabilities).scatter_(1, torch.where(valid, label.unsqueeze(1), 0), 1.0) * valid
-    axes = [0, *range(2, logits.ndim)]
-    intersection = (probabilities * target).sum(axes)[1:]
-    total = (probabilities * valid).sum(axes)[1:] + target.sum(axes)[1:]
+    return _soft_dice(torch.softmax(logits.float(), dim=1), label, ignore_index, smooth)
+
+
+def _soft_dice(probabilities: Tensor, label: Tensor, ignore_index: int, smooth: float = 1e-5) -> Tensor:
+    valid, classes = label != ignore_index, probabilities.shape[1]
+    # The pixels of each class, and all that count. A scatter, not one_hot: no int64 copy of K times the label.
+    masks = probabilities.new_zeros(len(label), classes + 1, *label.shape[1:])
+    masks.scatter_(1, torch.where(valid, label, 0).unsqueeze(1), valid.unsqueeze(1).to(masks.dtype))
+    masks[:, classes] = valid
+    # Every sum in one product, with no copy of the probabilities for each; autocast would take it in half precision.
+    with torch.autocast(probabilities.device.type, enabled=False):
+        sums = torch.bmm(probabilities.flatten(2), masks.flatten(2).transpose(1, 2)).sum(0)
+    intersection = sums.diagonal()[1:]
+    total = sums[1:, classes] + masks[:, 1:classes].sum([0, *range(2, masks.ndim)])
     return 1 - ((2 * intersection + smooth) / (total + smooth)).mean()
 
 
@@ -41,10 +48,17 @@ def cross_entropy_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE
         label: (B, *spatial), integer.
         ignore_index: The label left out.
     """
-    summed = F.cross_entropy(logits.float(), label, ignore_index=ignore_index, reduction="sum")
+    return _cross_entropy(torch.log_softmax(logits.float(), dim=1), label, ignore_index)
+
+
+def _cross_entropy(log_probabilities: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    summed = F.nll_loss(log_probabilities, label, ignore_index=ignore_index, reduction="sum")
     return summed / (label != ignore_index).sum().clamp(min=1)
 
 
 def dice_ce_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE) -> Tensor:
     """½ (cross-entropy + soft Dice), the supervised loss of every method here. Shapes as in `soft_dice_loss`."""
-    return 0.5 * (cross_entropy_loss(logits, label, ignore_index) + soft_dice_loss(logits, label, ignore_index))
+    # One softmax serves both.
+    log_probabilities = torch.log_softmax(logits.float(), dim=1)
+    dice = _soft_dice(log_probabilities.exp(), label, ignore_index)
+    return 0.5 * (_cross_entropy(log_probabilities, label, ignore_index) + dice)

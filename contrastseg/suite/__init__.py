@@ -1,6 +1,7 @@
 """A suite: what to compare, read from YAML and validated before anything starts."""
 
 from contrastseg.suite.models import (
+    NAME,
     DatasetEntry,
     MethodEntry,
     Options,
@@ -11,4 +12,14 @@ from contrastseg.suite.models import (
     parse_suite,
 )
 
-__all__ = ["DatasetEntry", "MethodEntry", "Options", "Suite", "json_schema", "load_suite", "merge", "parse_suite"]
+__all__ = [
+    "NAME",
+    "DatasetEntry",
+    "MethodEntry",
+    "Options",
+    "Suite",
+    "json_schema",
+    "load_suite",
+    "merge",
+    "parse_suite",
+]

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from contrastseg.data.specs import DatasetSpec
 
 # Names become folders, wildcards and columns: no separators, no leading dot or dash.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=100)]
 Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 _BUDGET = re.compile(r"r(0\.\d+|1(\.0+)?)|n[1-9]\d*")
 
@@ -162,8 +163,9 @@ class MethodEntry(_Strict):
     def _short_forms(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, Mapping) and isinstance(value.get("variants"), list):
-            return {**value, "variants": {name: {} for name in value["variants"]}}
+        names = value.get("variants") if isinstance(value, Mapping) else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return {**value, "variants": {name: {} for name in names}}
         return value
 
     @model_validator(mode="after")

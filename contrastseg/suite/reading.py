@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from contrastseg.errors import SuiteError, unknown_name
 
 Location = Sequence[int | str]
+_LARGEST = 100_000
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -26,15 +27,41 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise SuiteError("no such suite", file=path, remedy=f"there are: {', '.join(suites) or 'none'}")
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(f"this is no YAML: {error}", file=path) from error
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_size(node)
+        value = yaml.safe_load(text)
+    except (
+        yaml.YAMLError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Not YAML's own errors alone: a date of month 13 is a ValueError, `!!bool x` a KeyError.
+        remedy = "correct the file; quote what is meant as text"
+        raise SuiteError(f"this is no YAML: {error}", file=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise SuiteError("a suite is a mapping with a name, datasets and methods", file=path)
     if twice := _repeated_key(node):
         raise SuiteError(twice, file=path, remedy="YAML would silently keep the last one only")
     return value
+
+
+def _check_size(node: yaml.Node | None) -> None:
+    """Refuse a document that refers to itself, or that grows beyond measure through references to references."""
+    waiting, visited = [node], 0
+    while waiting:
+        found = waiting.pop()
+        visited += 1
+        if visited > _LARGEST:
+            raise ValueError(f"its references (&, *) make more than {_LARGEST} values of it, or one that holds itself")
+        if isinstance(found, yaml.SequenceNode):
+            waiting += found.value
+        elif isinstance(found, yaml.MappingNode):
+            waiting += [part for pair in found.value for part in pair]
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str | Path | None = None) -> str:
@@ -44,6 +71,8 @@ def explain(error: ValidationError, model: type[BaseModel], source: str | Path |
         node = yaml.compose(Path(source).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     lines = []
     for fault in error.errors():
+        if fault["type"] == "default_factory_not_called":  # for want of another field, which has a fault of its own
+            continue
         location = fault["loc"]
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from contrastseg.errors import CheckpointError
+from contrastseg.errors import CheckpointError, TrainingError
 from contrastseg.files import atomic_path, digest
 
 RESUME = "resume.ckpt"
@@ -19,9 +18,21 @@ PREVIOUS = "resume.previous.ckpt"
 
 
 def save(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(content), temporary)
+    """Write a checkpoint atomically.
+
+    Raises:
+        TrainingError: A weight is no number; what was saved before stays.
+        FileError: The disk is full or cannot be written to; what was saved before stays.
+    """
+    if wrong := not_finite(content["modules"]):
+        raise TrainingError(
+            f"weights that are not finite are not saved: {', '.join(wrong)}",
+            file=path,
+            remedy="lower optimiser.learning_rate; the last good checkpoint is kept",
+        )
+    # Through a file of Python's: torch's own says that writing failed, and not why.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        torch.save(dict(content), file)
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -34,8 +45,12 @@ def load(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError("no checkpoint here", file=path, remedy="train the run first, or correct the path")
     try:
+        # torch does not compare the checksums it writes: a bit that flipped on the disk would be a weight.
+        with zipfile.ZipFile(path) as parts:
+            if damaged := parts.testzip():
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, OSError) as error:
+    except Exception as error:  # unpickling raises errors of every kind on what was damaged
         raise CheckpointError(
             f"the checkpoint cannot be read ({type(error).__name__}: {(str(error).splitlines() or ['empty file'])[0]})",
             file=path,
@@ -44,6 +59,14 @@ def load(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "modules" not in content or "config" not in content:
         raise CheckpointError("this is not a checkpoint of contrastseg", file=path)
     return content
+
+
+def not_finite(state: Mapping[str, Any], most: int = 20) -> list[str]:
+    """Names of tensors that hold NaN or infinite values, the first few."""
+    tensors = {name: value for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()}
+    if not tensors or bool(torch.stack([value.isfinite().all() for value in tensors.values()]).all()):
+        return []  # asked once: every answer makes the processor wait for the device
+    return [name for name, value in tensors.items() if not value.isfinite().all()][:most]
 
 
 def save_resumable(folder: Path, content: Mapping[str, Any]) -> None:
@@ -59,12 +82,17 @@ def load_resumable(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] 
 
     A checkpoint of another configuration, of other data or of other code is not this run's and is left out.
     """
-    for name in (RESUME, PREVIOUS):
+    damaged = []
+    for path in (folder / RESUME, folder / PREVIOUS):
         try:
-            content = load(folder / name)
+            content = load(path)
         except CheckpointError:
+            damaged.append(path)
             continue
         if content.get("identity") == digest(identity):
+            # Else the next checkpoint would push the damaged one into the place of the whole one.
+            for other in damaged:
+                other.unlink(missing_ok=True)
             return content
     return None
 

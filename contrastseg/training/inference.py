@@ -60,9 +60,12 @@ def sliding_logits(
         if total is None:
             total = torch.zeros((len(images), logits.shape[1], *padded.shape[2:]), device=images.device)
         for place, values in zip(where, logits, strict=True):
-            total[place] += values if single else values * weights
+            if single:
+                total[place].add_(values)
+            else:
+                total[place].addcmul_(values, weights)
             if place[0] == 0:
-                weight_sum[place[2:]] += 1 if single else weights
+                weight_sum[place[2:]].add_(1 if single else weights)
     assert total is not None
     total /= weight_sum
     crop = tuple(slice(b, b + size) for b, size in zip(before, shape, strict=True))

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from contrastseg.files import atomic_path
+from contrastseg.files import atomic_path, writing
 
 
 class Log:
@@ -27,12 +27,15 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         done = rows[-1]["step"] if rows else 0
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+        with writing(folder / "tensorboard"):
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Append a row; `step` counts the steps done."""
         self.rows.append({"step": step, **values})
-        if self._board is not None:
+        if self._board is None:
+            return
+        with writing(self.folder / "tensorboard"):
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
@@ -45,10 +48,13 @@ class Log:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        self._board.flush()
+        with writing(self.folder / "tensorboard"):
+            self._board.flush()
 
     def close(self) -> None:
         """Write everything and end."""
         self.write()
-        if self._board is not None:
+        if self._board is None:
+            return
+        with writing(self.folder / "tensorboard"):
             self._board.close()

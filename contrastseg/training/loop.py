@@ -13,11 +13,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from contrastseg.errors import TrainingError
 from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
 from contrastseg.training import checkpoints
 from contrastseg.training.batches import BatchSource
+from contrastseg.training.faults import Watch
 from contrastseg.training.logs import Log
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
@@ -104,7 +104,7 @@ def fit(
         How the run went, and its log (not yet closed).
 
     Raises:
-        TrainingError: The loss is not finite; nothing is saved after that.
+        TrainingError: The loss or a weight is not finite; nothing is saved after that but `nonfinite.json`.
     """
     saved = folder / "checkpoints"
     parameters = [p for p in method.modules.parameters() if p.requires_grad]
@@ -120,6 +120,7 @@ def fit(
     # Of several processes that train a run together the first writes and looks at the validation patients.
     first = fabric.is_global_zero
     log = Log(folder, rows, writes=first)
+    validating = validate is not None
     validate = validate if first else None
 
     def content() -> dict[str, Any]:
@@ -127,6 +128,7 @@ def fit(
 
     fabric.barrier()  # the checkpoint was read by all before the first writes another
     on_step(progress.step)
+    watch = Watch(saved, method.modules, batches, progress.step, writes=first)
     method.modules.train()
     started = time.perf_counter()
     for step in range(progress.step, training.steps):
@@ -139,21 +141,23 @@ def fit(
         loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
+        norm = None
         if training.optimiser.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, training.optimiser.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, training.optimiser.clip_norm)
         optimiser.step()
         method.after_step(step)
         progress.step = done = step + 1
         last = done == training.steps
         at_checkpoint = last or done % training.checkpoint_every == 0
-        if done % training.log_every == 0 or at_checkpoint:
+        validates = validating and (last or done % training.validate_every == 0)
+        if done % training.log_every == 0 or at_checkpoint or validates:
             means = {name: fabric.all_reduce(term.detach()) for name, term in {"loss": loss, **terms}.items()}
             values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
-            _check_finite(values, done, batch, batches)
+            watch.check(done, values, rate, norm, batch, weights=at_checkpoint or validates)
             progress.seconds += time.perf_counter() - started
             log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
             started = time.perf_counter()
-        if validate is not None and (last or done % training.validate_every == 0):
+        if validate is not None and validates:
             progress.seconds += time.perf_counter() - started
             method.modules.eval()
             score = validate()
@@ -173,20 +177,3 @@ def fit(
     if first:
         checkpoints.save(saved / "last.ckpt", content())
     return progress, log
-
-
-def _check_finite(values: dict[str, float], step: int, batch: Batch, batches: BatchSource) -> None:
-    """Stop at a loss that is no number, with the step, the terms and the cases it was computed from."""
-    if math.isfinite(values["loss"]):
-        return
-    cases = {
-        batches.sources[view.source].storage.units[int(unit)].case
-        for name, view in batches.views.items()
-        for unit in batch[name].unit
-    }
-    terms = ", ".join(f"{name} = {value}" for name, value in values.items())
-    raise TrainingError(
-        f"the loss is not finite at step {step}: {terms}",
-        case=", ".join(sorted(cases)),
-        remedy="lower optimiser.learning_rate or the term's weight; the last good checkpoint is kept",
-    )

@@ -26,11 +26,12 @@ def lay_out(modules: nn.Module, spatial_dims: int, chosen: MemoryFormat) -> None
 def compile_networks(modules: nn.Module, mode: Literal["off", "default", "reduce-overhead"]) -> None:
     """Compile what the networks compute; names of parameters stay as they are, so checkpoints fit either way.
 
-    `reduce-overhead` records CUDA graphs on a GPU. Attached blocks are compiled with the network they are part of.
+    `reduce-overhead` records CUDA graphs on a GPU. A run has few shapes, each compiled for itself. Attached blocks are
+    compiled with the network they are part of.
     """
     if mode == "off":
         return
     for network in modules.modules():
         if isinstance(network, FeatureNetwork):
             for name in _COMPILED:
-                setattr(network, name, torch.compile(getattr(network, name), mode=mode))
+                setattr(network, name, torch.compile(getattr(network, name), mode=mode, dynamic=False))

@@ -19,6 +19,7 @@ from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, restore, stage_training
 from contrastseg.training.engines import Labeller, engine_of
+from contrastseg.training.faults import device_faults
 from contrastseg.training.inference import case_logits
 from contrastseg.training.settings import RunConfig
 
@@ -81,7 +82,9 @@ class Predictor:
     def write(self, case: Case, folder: Path) -> str:
         """Label one case and write the file into `folder`; returns its name."""
         suffix = ".nii.gz" if case.geometry.native_format == "nifti" else ".png"
-        write_label(folder / f"{case.case}{suffix}", self._label(case), case.geometry)
+        with device_faults(self.training.batch_size, self.training.patch_size, training=False):
+            label = self._label(case)
+        write_label(folder / f"{case.case}{suffix}", label, case.geometry)
         return f"{case.case}{suffix}"
 
     def write_index(self, folder: Path, files: dict[str, str]) -> None:

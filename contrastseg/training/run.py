@@ -23,6 +23,7 @@ from contrastseg.training import checkpoints, devices, records
 from contrastseg.training.assembly import build_method, stage_training, take_over
 from contrastseg.training.batches import Batches, Source
 from contrastseg.training.engines import Job, Outcome, engine_of
+from contrastseg.training.faults import DUMP, device_faults
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.optimisations import compile_networks, lay_out
@@ -79,7 +80,8 @@ def train(
             raise TrainingError(
                 f"{config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
             )
-        outcome = _fit(job, material) if engine is None else engine.fit(job)
+        with device_faults(training.batch_size, training.patch_size):
+            outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
         record = {
             **config.model_dump(mode="json", exclude={"training", *PLACES}),
@@ -117,6 +119,7 @@ def train(
         if devices.is_first():
             write_json(output / "run.json", record)
             checkpoints.discard_resumable(output / "checkpoints")
+            (output / "checkpoints" / DUMP).unlink(missing_ok=True)
         return record
     finally:
         claim.release()

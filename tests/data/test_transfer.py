@@ -232,3 +232,18 @@ def test_a_stopped_download_ends_soon_and_keeps_what_is_there(site: Site, tmp_pa
         get(site, tmp_path, stop=stop, report=lambda done, whole: stop.set())
     assert 0 < part_path(tmp_path / "a.zip").stat().st_size < len(CONTENT)
     assert get(site, tmp_path) == CONTENT
+
+
+def test_secrets_of_an_address_are_in_no_message_and_no_file(tmp_path: Path) -> None:
+    secret = "hunter2hunter2"
+    target = tmp_path / "a.zip"
+    patience = Patience(attempts=1)
+    nobody = (
+        f"http://me:{secret}@127.0.0.1:1/a.zip?X-Amz-Signature={secret}&SeriesInstanceUID=1.2&access_token={secret}"
+    )
+    with pytest.raises(TransferError) as caught:
+        fetch(nobody, target, patience=patience, sleep=lambda seconds: None)
+    assert secret not in str(caught.value)
+    assert "SeriesInstanceUID=1.2" in str(caught.value), "what is no secret helps"
+    assert "127.0.0.1" in str(caught.value)
+    assert not any(secret in path.read_text(errors="replace") for path in tmp_path.iterdir())

@@ -64,3 +64,13 @@ def test_ignored_pixels_change_nothing_and_nothing_known_costs_nothing() -> None
     loss.backward()
     assert float(loss) == 0
     assert torch.isfinite(dice_ce_loss(logits, nothing))
+
+
+def test_dice_is_summed_in_full_precision_under_autocast() -> None:
+    """A product is what autocast would take in half precision."""
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 3, 40, 50), torch.randint(0, 3, (2, 40, 50))
+    expected = soft_dice_loss(logits, label), dice_ce_loss(logits, label)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = soft_dice_loss(logits, label), dice_ce_loss(logits, label)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)

@@ -70,6 +70,42 @@ def test_the_one_before_is_used_when_the_newest_is_damaged(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_wherever_the_newest_is_damaged_the_one_before_is_used(tmp_path: Path) -> None:
+    """Power cuts leave any length and blocks of zeros; disks flip bits."""
+    checkpoints.save_resumable(tmp_path, content(1))
+    checkpoints.save_resumable(tmp_path, content(2))
+    newest, previous = tmp_path / checkpoints.RESUME, tmp_path / checkpoints.PREVIOUS
+    whole, before = newest.read_bytes(), previous.read_bytes()
+    size = len(whole)
+    damages = [whole[: size * part // 20] for part in range(20)] + [whole[:-1], bytes(size)]
+    damages += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, size, size // 150)]
+    damages += [
+        whole[: size // 2] + bytes(size - size // 2),
+        whole[: size // 4] + bytes(512) + whole[size // 4 + 512 :],
+    ]
+    used = []
+    for damage in damages:
+        newest.write_bytes(damage)
+        previous.write_bytes(before)
+        found = checkpoints.load_resumable(tmp_path, IDENTITY)
+        assert found is not None
+        weights = found["modules"]["w"]
+        assert torch.equal(weights, torch.full_like(weights, float(found["step"]))), "a damaged weight was believed"
+        used.append(found["step"])
+    assert used[:22] == [1] * 22
+    assert used.count(2) < 40, "most bytes of a checkpoint are weights"
+
+
+def test_a_damaged_checkpoint_does_not_push_out_the_whole_one(tmp_path: Path) -> None:
+    checkpoints.save_resumable(tmp_path, content(1))
+    checkpoints.save_resumable(tmp_path, content(2))
+    (tmp_path / checkpoints.RESUME).write_bytes(b"")
+    assert checkpoints.load_resumable(tmp_path, IDENTITY) is not None
+    checkpoints.save_resumable(tmp_path, content(3))
+    assert checkpoints.load(tmp_path / checkpoints.PREVIOUS)["step"] == 1
+    assert checkpoints.load(tmp_path / checkpoints.RESUME)["step"] == 3
+
+
 def test_another_runs_checkpoint_is_left_alone(tmp_path: Path) -> None:
     checkpoints.save_resumable(tmp_path, content(3, {"seed": 1}))
     assert checkpoints.load_resumable(tmp_path, IDENTITY) is None

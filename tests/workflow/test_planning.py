@@ -174,3 +174,9 @@ def test_a_patch_of_other_dimensions_than_the_images_is_found_before_anything_st
     entry = wanted["datasets"][0] | {"training": {"patch_size": [16, 32, 32]}}
     suite, _ = parse_suite(wanted | {"datasets": [entry]})
     assert expand(suite).runs
+
+
+def test_a_file_of_a_hostile_name_is_made_by_no_rule(fresh):
+    done = fresh.snakemake("--configfile", "tiny.yaml", "--dry-run", "resources/raw/$(touch x)/checksums.json")
+    assert done.returncode != 0
+    assert "MissingRuleException" in done.stdout

@@ -13,7 +13,7 @@ from contrastseg import planning
 from contrastseg.errors import ContrastsegError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
-from contrastseg.suite import parse_suite
+from contrastseg.suite import NAME, parse_suite
 from contrastseg.suite.reading import read_yaml
 
 # The suite of the plain command, `snakemake --cores all --resources gpu=4`.
@@ -65,15 +65,18 @@ PRETRAINED = (
 os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
 
 
+# Shell commands are made of wildcards: a file that is asked for may not put into them what a suite may not.
 wildcard_constraints:
     suite=SUITE.name.replace(".", r"\."),
-    dataset=r"[^/]+",
-    evaluated_on=r"[^/]+",
-    method=r"[^/]+",
-    variant=r"[^/]+",
+    dataset=NAME,
+    evaluated_on=NAME,
+    method=NAME,
+    variant=NAME,
     labels=r"[rn][0-9.]+",
     budget=r"([rn][0-9.]+/)?",
-    stage=r"[^/]+",
+    stage=NAME,
+    table=NAME,
+    figure=NAME,
     draw=r"\d+",
     fold=r"\d+",
     seed=r"\d+",

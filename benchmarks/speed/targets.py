@@ -1,0 +1,193 @@
+"""What the benchmarks of this folder have to reach, and whether the CSV files of a folder reach it.
+
+Each row that a target selects is a line with its value, bound, and `pass` or `FAIL`; one FAIL makes the exit code 1.
+A target about another device, or beside a program that was not installed where the file was made, is not judged, and
+its line says so. A file that is not there, a target that finds no row and a row without the value fail.
+
+Seconds are those of the CPU on a CPU, and what is bounded is mostly a ratio of two contenders that took turns: a busy
+machine or a slower one changes both. `make speed` measures everything anew and ends with this table.
+
+Example: `python benchmarks/speed/targets.py --results benchmarks/speed/results --markdown`
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from _judging import Line, Target, judge, machines, table
+
+RESULTS = Path(__file__).resolve().parent / "results"
+OURS = {"contender": "contrastseg"}
+MONAI, MEDPY, NNUNET = ({"contender": name} for name in ("monai", "medpy", "nnunetv2"))
+PAIR, CLASSES = {"case": "CT-like"}, {"case": "CT-like, 13 classes"}
+OUTSIDE = "share of a step that is not forward, loss, backward, optimiser"
+
+TARGETS = (
+    Target(OUTSIDE, "training", "cpu_share_outside", OURS, at_most=0.05, each=("work",), device="cpu"),
+    Target(OUTSIDE, "training", "share_outside", OURS, at_most=0.10, each=("work",), device="cuda"),
+    Target(
+        name="samples/s as a multiple of a loop in SSL4MIS's manner",
+        file="training",
+        column="samples_per_s",
+        rows=OURS,
+        over={"contender": "dataloader"},
+        at_least=3,
+        each=("work",),
+        device="cuda",
+    ),
+    Target(
+        name="step of pdcr as a multiple of supervised's",
+        file="methods",
+        column="seconds_per_step",
+        rows={"method": "pdcr", "stage": "train"},
+        over={"method": "supervised"},
+        at_most=1.15,
+        each=("spatial_dims",),
+    ),
+    Target("time as a multiple of the best plain form", "losses", "ratio", at_most=1.2, each=("loss", "size")),
+    Target(
+        name="time as a multiple of MONAI's",
+        file="losses",
+        column="ours_ms",
+        by="monai_ms",
+        at_most=1.2,
+        each=("loss", "size"),
+        beside="monai",
+    ),
+    Target(
+        name="MONAI's time for Dice and HD95 of a pair as a multiple of ours",
+        file="metrics",
+        column="times_ours",
+        rows=PAIR | MONAI,
+        at_least=1.5,
+        each=("case",),
+        beside="monai",
+        device="cpu",
+    ),
+    Target(
+        name="medpy's time for Dice and HD95 of a pair as a multiple of ours",
+        file="metrics",
+        column="times_ours",
+        rows=PAIR | MEDPY,
+        at_least=30,
+        each=("case",),
+        beside="medpy",
+        device="cpu",
+    ),
+    Target(
+        name="MONAI's time for Dice and HD95 as a multiple of ours for all metrics",
+        file="metrics",
+        column="times_ours",
+        rows=CLASSES | MONAI,
+        at_least=5,
+        each=("case",),
+        beside="monai",
+        device="cpu",
+    ),
+    Target(
+        name="peak memory of scoring, MiB",
+        file="metrics",
+        column="peak_mib",
+        rows={"case": "memory, 13 classes"},
+        at_most=2048,
+        each=("shape",),
+        device="cpu",
+    ),
+    Target(
+        name="statistics of a whole grid, CPU seconds",
+        file="comparisons",
+        column="cpu_seconds",
+        total=True,
+        at_most=60,
+        device="cpu",
+    ),
+    Target(
+        name="cases/s as a multiple of nnU-Net's",
+        file="preparation",
+        column="cases_per_s",
+        rows=OURS,
+        over=NNUNET,
+        at_least=1,
+        each=("rule",),
+        beside="nnunetv2",
+        device="cpu",
+    ),
+    Target(
+        name="peak memory as a multiple of nnU-Net's",
+        file="preparation",
+        column="peak_mib",
+        rows=OURS,
+        over=NNUNET,
+        at_most=1,
+        each=("rule",),
+        beside="nnunetv2",
+        device="cpu",
+    ),
+    *(
+        Target(
+            name=f"time of a window as a multiple of {whose}",
+            file="inference",
+            column="ours_per_window",
+            rows=contender,
+            at_most=1.1,
+            each=("work",),
+            beside=contender["contender"],
+        )
+        for whose, contender in (("MONAI's", MONAI), ("nnU-Net's", NNUNET))
+    ),
+    Target(
+        name="start of a job to its first step, CPU seconds",
+        file="start",
+        column="cpu_s",
+        rows={"what": "first step"} | OURS,
+        at_most=5,
+        tolerance=0.1,
+        because="mostly imports, 4.5 to 4.9 s on one busy machine",
+        device="cpu",
+    ),
+    Target(
+        name="planning as a multiple of a trivial workflow's",
+        file="start",
+        column="times_trivial",
+        rows={"what": "planning"} | OURS,
+        at_most=3,
+        each=("jobs",),
+        device="cpu",
+    ),
+)
+
+
+def report(folder: Path, markdown: bool = False) -> bool:
+    """Print the table of every machine with results in a folder; true when nothing fails.
+
+    Raises:
+        SystemExit: There are no results.
+    """
+    found = machines(folder)
+    if not found:
+        raise SystemExit(f"{folder} has no results: python benchmarks/speed/run.py --output {folder}")
+    lines: list[Line] = []
+    for machine, files in found.items():
+        here = judge(TARGETS, machine, files)
+        print(f"{'###' if markdown else '='} {machine}\n\n{table(here, markdown)}\n")
+        lines += here
+    failed = [line for line in lines if line.verdict == "FAIL"]
+    if not markdown:
+        judged = [line for line in lines if line.verdict != "not judged"]
+        print(f"{len(judged) - len(failed)} of {len(judged)} lines pass")
+    return not failed
+
+
+def main() -> None:
+    """Judge, print, and say it by the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the CSV files")
+    parser.add_argument("--markdown", action="store_true", help="for a page")
+    given = parser.parse_args()
+    sys.exit(not report(given.results, given.markdown))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The pages of the methods, made from their cards: `docs/_hooks.py` hands them to the site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contrastseg.methods import registry
+from contrastseg.methods.contract import Method
+from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
+
+FOLDER = "cards"
+MEASURED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed" / "results"
+MARKS = {
+    "official": "follows the released code",
+    "published": "follows the text",
+    "reconstructed": "the text does not say enough; what we chose stands below",
+}
+
+_INTRODUCTION = """# The methods
+
+Made from the cards that `contrastseg methods` prints and every report repeats. The mark says where a method comes from.
+It does not say that the paper's numbers were met.
+
+- *official*: follows the released code.
+- *published*: follows the text.
+- *reconstructed*: the text does not say enough; the choices are on the method's page, each with its reason.
+
+Parameters are those trained in the last stage, and a step's cost is its time over that of `supervised` with as many
+pixels, stage by stage, both in 2D and {where}. A method that plans patch and batch of its own has no such cost. What we
+saw of single methods: [observations](../methods.md). Their losses, and how they agree with released code:
+[losses](../losses.md).
+
+| method | what | stages | mark | parameters | a step costs |
+| --- | --- | --- | --- | ---: | ---: |
+"""
+
+
+def pages(measured: Path = MEASURED) -> dict[str, str]:
+    """Every page by its place in the site: the overview, then one a method.
+
+    Args:
+        measured: Folder of measured steps, `methods-<hardware>.csv`.
+    """
+    found = {f"{FOLDER}/index.md": overview(measured)}
+    return found | {f"{FOLDER}/{name}.md": page(registry.get(name), measured) for name in registry.names()}
+
+
+def overview(measured: Path = MEASURED) -> str:
+    """One line a method."""
+    costs, times = measurements(measured), step_times(measured)
+    hardware = sorted({known.hardware for known in times.values()})
+    where = f"measured on {', '.join(f'`{name}`' for name in hardware)}" if hardware else "where somebody measured it"
+    rows = []
+    for name in registry.names():
+        method = registry.get(name)
+        stages = [stage.name for stage in method.stages]
+        relative = [_relative(times, name, stage, min(method.spatial_dims)) for stage in stages]
+        steps = " → ".join(f"{cost}×" for cost in relative) if all(relative) else ""
+        size = f"{costs[name]['parameters'] / 1e6:.2f} M" if name in costs else ""
+        title, mark = method.card.title, method.card.provenance
+        rows.append(line(f"[`{name}`]({name}.md)", title, " → ".join(stages), mark, size, steps))
+    return _INTRODUCTION.format(where=where) + "\n".join(rows) + "\n"
+
+
+def page(method: type[Method], measured: Path = MEASURED) -> str:
+    """All that is known of one method before it runs."""
+    card = method.card
+    doi = f", {card.doi if card.doi.startswith('arXiv') else f'doi {card.doi}'}" if card.doi else ""
+    facts = [
+        ("Name", f"`{method.name}` in a suite's `methods:`"),
+        ("Mark", f"**{card.provenance}**: {MARKS[card.provenance]}"),
+        ("Paper", f"{card.paper}{doi}"),
+        ("Dimensions", " and ".join(f"{dims}D" for dims in method.spatial_dims)),
+        ("Stages", " → ".join(f"`{stage.name}` ({_data(stage.data)})" for stage in method.stages)),
+        ("Variants", ", ".join(f"`{name}`{_changes(changed)}" for name, changed in method.variants.items())),
+        ("Memory of a job", f"{method.memory_mb / 1000:g} GB are asked for; not measured"),
+    ]
+    parts = [f"# {card.title}", "", card.summary, "", "| | |", "| --- | --- |"]
+    parts += [line(*fact) for fact in facts]
+    if card.differs:
+        parts += ["", "## What differs from the source", "", *(f"- {_flat(text)}" for text in card.differs)]
+    parts += ["", "## Settings", "", *_settings(method), "", "## Cost", "", *_cost(method, measured)]
+    return "\n".join(parts) + "\n"
+
+
+def _data(used: str) -> str:
+    return "labelled and unlabelled" if used == "both" else used
+
+
+def _changes(changed: Mapping[str, Any]) -> str:
+    return f" ({', '.join(f'`{name}: {shown(value)}`' for name, value in changed.items())})" if changed else ""
+
+
+def _settings(method: type[Method]) -> list[str]:
+    if not method.defaults:
+        return ["None of its own: network, budget and augmentation are the suite's."]
+    sentence = "A suite sets any of them under `settings:`. A reason stands where the choice is ours, not the source's."
+    table = [sentence, "", "| setting | default | our choice, and why |", "| --- | --- | --- |"]
+    reasons = method.card.options
+    return table + [line(f"`{k}`", f"`{shown(v)}`", reasons.get(k, "")) for k, v in method.defaults.items()]
+
+
+def _cost(method: type[Method], measured: Path) -> list[str]:
+    times = step_times(measured)
+    known, costs = times.get(method.name), measurements(measured).get(method.name)
+    if known is None:
+        return ["Nobody measured it yet: `python benchmarks/speed/methods.py` does."]
+    rows = [
+        line(
+            f"`{stage}`",
+            f"{dims}D",
+            f"{step.seconds:.3g}",
+            f"{step.pixels:,}",
+            _relative(times, method.name, stage, dims),
+        )
+        for (stage, dims), step in known.steps.items()
+    ]
+    dims = min(method.spatial_dims)
+    size = f" In {dims}D it trains {costs['parameters']:,} parameters in its last stage." if costs else ""
+    head = f"Seconds of a training step on a phantom, measured on `{known.hardware}`, one thread.{size}"
+    titles = ["| stage | network | s a step | labelled pixels a step | steps of `supervised` |"]
+    return [head, "", *titles, "| --- | --- | ---: | ---: | ---: |", *rows]
+
+
+def _relative(times: Mapping[str, StepTimes], name: str, stage: str, dims: int) -> str:
+    """A step's time over that of `supervised` with as many pixels on the same machine; empty where there is none."""
+    known, reference = times.get(name), times.get(REFERENCE)
+    if known is None or reference is None or known.hardware != reference.hardware:
+        return ""
+    step, other = known.steps.get((stage, dims)), reference.steps.get(("train", dims))
+    if step is None or other is None or step.pixels != other.pixels:
+        return ""
+    return f"{step.seconds / other.seconds:.2f}"
+
+
+def shown(value: Any) -> str:
+    """A setting as a suite would write it."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def line(*cells: str) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(_flat(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,224 @@
+"""The page of costs, made from suites, measured steps and run cards: `docs/_hooks.py` hands it to the site."""
+
+from __future__ import annotations
+
+import csv
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from _cards import MEASURED, line
+
+from contrastseg.cli.estimates import Job, jobs_of
+from contrastseg.files import read_json
+from contrastseg.methods import registry
+from contrastseg.planning import Plan, expand
+from contrastseg.planning.limits import measured_seconds, stage_settings
+from contrastseg.planning.measured import step_times
+from contrastseg.planning.runs import spatial_dims
+from contrastseg.suite import parse_suite
+from contrastseg.suite.reading import read_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVICES = (1, 4, 64)
+CHANNELS = (16, 32, 64, 128, 256)
+"""Of the default U-Net, two convolutions a level: what the steps were measured with."""
+
+_INTRODUCTION = """# What the benchmark costs
+
+Made from the suites under `benchmarks/`, the measured steps under `benchmarks/speed/results/` and the run cards under
+`results/reference/`. No step was measured on a GPU yet: **every number here is of a CPU**, and says nothing about hours
+on a GPU. Measure yours, and `contrastseg plan` goes by it:
+
+```sh
+OMP_NUM_THREADS=1 python benchmarks/speed/methods.py
+contrastseg plan benchmarks/full.yaml
+```
+
+## Training, by suite
+
+A *device* is one thread on one core of {hardware} that does nothing else. A stage's hours are its steps
+times what a step took there, in proportion to the pixels of a batch. On several devices, stages wait for those they
+start from. Downloads, preparation, prediction and scoring are left out, and so is `nnunet`, which plans patch and batch
+of its own: *stages* are those counted.
+
+| suite | runs | stages | {titles} | longest run | network |
+| --- | ---: | ---: | {rulers} | ---: | --- |
+{rows}
+
+- *Network*: steps were measured with the default U-Net ({channels} channels, two convolutions a level) in
+  32 bits. A suite with a smaller U-Net, or with fewer bits, takes at most (≤) what stands here. One with another
+  network was not measured, and has no hours.
+- *Runs* are those planned where no data is on the machine. Two budgets that come to the same number of patients run
+  once, so there may be fewer.
+{notes}
+## Disk
+
+A finished stage keeps one checkpoint of its weights: four bytes a number. While it trains, two more lie beside it, each
+three times that with AdamW: weights and two averages. The checkpoints of all finished stages together take at least
+this much, without the copies that averaging methods keep, without predictions, prepared data and downloads:
+
+| suite | checkpoints |
+| --- | ---: |
+{disk}
+
+`contrastseg plan` gives the disk of a suite by what its finished runs take.
+
+## Memory
+
+Every training job asks for this much main memory, which is a declaration, not a measurement:
+
+| memory | methods |
+| ---: | --- |
+{memory}
+
+Memory on a GPU was not measured.
+"""
+_REFERENCE = """
+## What reference runs took
+
+From the run cards, the last stage of training alone, by the clock on the wall: a machine busy with other work is
+slower. Seconds a step are the median over runs, memory is the largest size of a process.
+"""
+
+
+def page(measured: Path = MEASURED, root: Path = ROOT) -> str:
+    """The whole page.
+
+    Args:
+        measured: Folder of measured steps, `methods-<hardware>.csv`.
+        root: Where `benchmarks/*.yaml` and `results/reference/` lie.
+    """
+    times, parameters = step_times(measured), _parameters(measured)
+    rows, disk, notes = [], [], []
+    for path in sorted((root / "benchmarks").glob("*.yaml")):
+        plan = expand(parse_suite(read_yaml(path), path)[0], {}, None, root / "no-data")
+        jobs = [job for job in jobs_of(plan) if registry.get(job.run.method).engine is None]
+        seconds = {job.folder: measured_seconds(plan.suite, job.run, job.stage, times) for job in jobs}
+        lacking = sorted({f"`{job.run.method}/{job.stage}`" for job in jobs if seconds[job.folder] is None})
+        if lacking:
+            notes.append(f"- `{plan.suite.name}` leaves out {', '.join(lacking)}: no step was measured.\n")
+        sign, network = _network(plan, jobs)
+        chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
+        spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]
+        shown = [f"{sign}{hours(span)}" if sign is not None else "–" for span in spans]
+        rows.append(line(f"`{plan.suite.name}`", f"{len(plan.runs):,}", f"{len(jobs):,}", *shown, network))
+        disk.append(line(f"`{plan.suite.name}`", _size(plan, jobs, parameters) if sign is not None else "not known"))
+    text = _INTRODUCTION.format(
+        hardware=", ".join(f"`{name}`" for name in sorted({known.hardware for known in times.values()})),
+        channels=", ".join(map(str, CHANNELS)),
+        titles=" | ".join(f"{n} device{'s' if n > 1 else ''}" for n in DEVICES),
+        rulers=" | ".join(["---:"] * len(DEVICES)),
+        rows="\n".join(rows),
+        notes="".join(notes),
+        disk="\n".join(disk),
+        memory="\n".join(_memory()),
+    )
+    return text + _reference(root / "results" / "reference")
+
+
+def makespan(chains: Sequence[Sequence[tuple[Path, float]]], devices: int) -> float:
+    """Seconds until the last stage is done, each device taking the next stage that can start.
+
+    Args:
+        chains: The stages of every run in order: where each lies and the seconds it takes. A stage that several runs
+            share is trained once, for the first that comes to it.
+        devices: How many stages run at once.
+    """
+    done: dict[Path, float] = {}
+    free = [0.0] * max(devices, 1)
+    # In order of the time at which a run's next stage can start: as the workflow's queue does.
+    waiting = [(0.0, number, 0) for number, chain in enumerate(chains) if chain]
+    while waiting:
+        ready, number, at = heapq.heappop(waiting)
+        place, seconds = chains[number][at]
+        if place not in done:
+            done[place] = max(ready, heapq.heappop(free)) + seconds
+            heapq.heappush(free, done[place])
+        if at + 1 < len(chains[number]):
+            heapq.heappush(waiting, (max(ready, done[place]), number, at + 1))
+    return max(done.values(), default=0.0)
+
+
+def _chains(plan: Plan, jobs: Sequence[Job]) -> list[list[Job]]:
+    """The stages of every run, in order."""
+    by_folder = {job.folder: job for job in jobs}
+    stages = {run: registry.get(run.method).stages for run in plan.runs}
+    folders = [[run.stage_folder(stage.name) for stage in stages[run]] for run in plan.runs]
+    return [[by_folder[folder] for folder in chain if folder in by_folder] for chain in folders]
+
+
+def hours(seconds: float) -> str:
+    """Minutes below an hour; hours with a decimal below ten, whole ones above."""
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.0f} h" if seconds >= 36000 else f"{seconds / 3600:.1f} h"
+
+
+def _network(plan: Plan, jobs: Sequence[Job]) -> tuple[str | None, str]:
+    """The hours' sign (empty as measured, ≤ at most that, None not known), and the network in words."""
+    settings = [stage_settings(plan.suite, job.run, job.stage) for job in jobs]
+    networks = {str(one.network): one.network for one in settings}.values()
+    if any(network["name"] != "unet" for network in networks):
+        return None, ", ".join(sorted({str(network["name"]) for network in networks}))
+    widths = {tuple(network.get("channels", CHANNELS)) for network in networks}
+    thin = {network.get("convolutions", 2) for network in networks} != {2}
+    words = [f"U-Net {'-'.join(map(str, channels))}" for channels in sorted(widths) if channels != CHANNELS]
+    words += ["one convolution a level"] if thin else []
+    words += sorted({one.precision for one in settings} - {"auto", "32-true"})
+    larger = any(len(c) > len(CHANNELS) or any(a > b for a, b in zip(c, CHANNELS, strict=False)) for c in widths)
+    return (None if larger else "≤ " if words else ""), ", ".join(words) or "as measured"
+
+
+def _parameters(measured: Path) -> dict[tuple[str, str, int], int]:
+    """Trained parameters by method, stage and dimension, from the last file by name that has them."""
+    found = {}
+    for path in sorted(measured.glob("methods-*.csv")):
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["parameters"]:
+                    found[row["method"], row["stage"], int(row["spatial_dims"])] = int(row["parameters"])
+    return found
+
+
+def _size(plan: Plan, jobs: Sequence[Job], parameters: Mapping[tuple[str, str, int], int]) -> str:
+    keys = [(job.run.method, job.stage, spatial_dims(plan.suite.entry(job.run.dataset))) for job in jobs]
+    return f"{sum(4 * parameters.get(key, 0) for key in keys) / 1e9:.1f} GB"
+
+
+def _memory() -> list[str]:
+    """Methods by the memory their jobs ask for."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for name in registry.names():
+        found[registry.get(name).memory_mb].append(f"`{name}`")
+    return [line(f"{size / 1000:g} GB", ", ".join(names)) for size, names in sorted(found.items())]
+
+
+def _reference(folder: Path) -> str:
+    """What stored runs took, a table for each folder of run cards."""
+    tables = []
+    for path in sorted(folder.glob("*/*/cards.json")):
+        cards: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for card in read_json(path):
+            cards[card["method"]].append(card)
+        rows = [_taken(f"`{name}`", ours) for name, ours in cards.items()]
+        titles = "| method | runs | steps | s a step | memory | hours |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        tables.append(f"\n### {path.parent.parent.name}, {path.parent.name}\n\n{titles}\n" + "\n".join(rows) + "\n")
+    return _REFERENCE + "".join(tables) if tables else ""
+
+
+def _taken(name: str, cards: Sequence[Mapping[str, Any]]) -> str:
+    steps = " or ".join(f"{count:,}" for count in sorted({card["steps"] for card in cards}))
+    seconds = [card["seconds_per_step"] for card in cards if card["seconds_per_step"] is not None]
+    memory = [card["peak_memory_bytes"] for card in cards if card["peak_memory_bytes"] is not None]
+    return line(
+        name,
+        str(len(cards)),
+        steps,
+        f"{median(seconds):.3f}" if seconds else "",
+        f"{max(memory) / 1e9:.2f} GB" if memory else "",
+        f"{sum(card['wall_s'] for card in cards) / 3600:.2f}",
+    )

@@ -1,0 +1,60 @@
+"""What MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
+
+The methods' pages and the page of costs are made at every build, so that they say what the code says. A link to a file
+of the repository is right where the repository is read; on the site it becomes the file's name.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import _cards
+import _costs
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from contrastseg.methods import registry
+
+LOG = logging.getLogger("mkdocs.hooks")  # its warnings end a strict build
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>\.\./[^)\s]+)\)")
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name the methods' pages in the navigation."""
+    pages = [{name: f"{_cards.FOLDER}/{name}.md"} for name in registry.names()]
+    for section in config.nav or []:
+        if "Methods" in section:
+            section["Methods"].append({"Cards": pages})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    for place, text in {**_cards.pages(), "costs.md": _costs.page()}.items():
+        files.append(File.generated(config, place, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links to files outside docs/ into their names; what is not there is a warning."""
+    here = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
+
+    def named(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(here, match["target"].partition("#")[0]))
+        if target.startswith("docs/"):
+            return match[0]
+        if not (ROOT / target).exists():
+            LOG.warning("%s points at %s, which is not in the repository", page.file.src_uri, target)
+        name = f"`{target}`"
+        return name if match["text"].strip("`") in (target, posixpath.basename(target)) else f"{match['text']} ({name})"
+
+    outside = FENCE.split(markdown)  # text, fence, text inside, fence, ...
+    for part in range(0, len(outside), 4):
+        outside[part] = LINK.sub(named, outside[part])
+    return "".join(outside)

@@ -1,0 +1,110 @@
+"""Every command that the documents show is run by a test, or stands in a list here with the reason why not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from contrastseg.cli import app
+from tests.docs.checkout import Checkout
+from tests.docs.pages import DOCS, PAGES, ROOT, commands, made
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands
+
+# Run from top to bottom, word for word, by test_tutorials.py.
+FOLLOWED = (DOCS / "tutorial-method.md", DOCS / "tutorial-data.md")
+
+# Run below, word for word, in a copy of the repository.
+RUN_HERE = (
+    "contrastseg doctor",
+    "contrastseg plan benchmarks/demo.yaml",
+    "contrastseg plan benchmarks/acdc_small.yaml",
+    "contrastseg plan benchmarks/full.yaml",
+    "contrastseg score --prediction my_predictions/ --reference my_labels/ --output scores.csv",
+    "snakemake --configfile benchmarks/demo.yaml --cores all --dry-run --quiet rules",
+)
+
+# Run with other paths, data or sizes by the test that is named.
+ELSEWHERE = {
+    "make demo": "tests/workflow/test_demo.py::test_a_second_run_does_nothing",  # its one command; .ci/run runs make
+    "snakemake --configfile benchmarks/acdc_small.yaml --cores all --resources gpu=4": (
+        "tests/workflow/test_devices.py::test_four_runs_at_once_hold_four_devices"
+    ),
+    "contrastseg predict --checkpoint results/.../checkpoints/last.ckpt --input my_images/ --output my_predictions/": (
+        "tests/test_cli.py::test_the_road_by_hand_in_single_commands"
+    ),
+    "OMP_NUM_THREADS=1 python benchmarks/speed/methods.py": "tests/test_speed.py::test_steps_of_methods",
+    "snakemake --profile profiles/kubernetes --configfile benchmarks/full.yaml": (
+        "tests/workflow/test_profiles.py::test_snakemake_plans_with_the_profile_s_settings"
+    ),
+}
+
+NOT_RUN = {
+    "make test": "it is what runs this test",
+    "source .venv/bin/activate": "made by make; the tutorials' tests have one of their own",
+    "export CONTRASTSEG_DATA=/path/to/datasets": "the reader's own folder",
+    "pip install snakemake-executor-plugin-slurm": "no cluster here",
+    "pip install snakemake-executor-plugin-kubernetes": "no cluster here",
+    "snakemake --profile profiles/slurm --configfile benchmarks/full.yaml --default-resources slurm_account=ACCOUNT"
+    " slurm_partition=PARTITION mem_mb=4000 runtime=60": "no cluster here; test_profiles.py tries the settings",
+}
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+SHOWN = {command for page in [*DOCUMENTS, *made().values()] if page not in FOLLOWED for command in commands(page)}
+
+
+def test_every_command_is_run_or_has_a_reason() -> None:
+    known = {*RUN_HERE, *ELSEWHERE, *NOT_RUN}
+    assert not SHOWN - known, "run them in a test, or say here why not"
+    assert not known - SHOWN, "no document shows these any more"
+
+
+@pytest.mark.parametrize("place", sorted(set(ELSEWHERE.values())))
+def test_the_tests_that_run_them_exist(place: str) -> None:
+    file, _, name = place.partition("::")
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy with two masks to score."""
+    found = Checkout.make(tmp_path_factory.mktemp("commands") / "code")
+    for folder in ("my_predictions", "my_labels"):
+        (found.folder / folder).mkdir()
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(found.folder / folder / "case.png")
+    return found
+
+
+@pytest.mark.parametrize("command", RUN_HERE)
+def test_it_runs(command: str, checkout: Checkout) -> None:
+    checkout.run(command, command)
+    assert (checkout.folder / "scores.csv").is_file() == ("scores.csv" in command)
+    (checkout.folder / "scores.csv").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("command", sorted(c for c in SHOWN if c.startswith("contrastseg ")))
+def test_its_options_exist(command: str) -> None:
+    """Also where a command is not run word for word: the parser knows every name in it."""
+    _, name, *arguments = shlex.split(command)
+    COMMANDS[name].make_context(name, arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_what_sentences_say_of_commands_is_so(page: Path) -> None:
+    """Commands inside a line of text, and the list of commands in the README: names and options exist."""
+    text = page.read_text(encoding="utf-8")
+    said = re.findall(r"`contrastseg ([a-z][^`]*)`", text) + re.findall(r"^contrastseg (.*?)  +\w", text, re.MULTILINE)
+    for names, arguments in (re.fullmatch(r"([\w-]+(?: \| [\w-]+)*)(.*)", line, re.DOTALL).groups() for line in said):
+        for name in names.split(" | "):
+            assert name in COMMANDS, f"{page.name}: contrastseg {name}"
+            known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+            assert set(re.findall(r"(?<!\S)--[\w-]+", arguments)) <= known | {"--help"}, f"{name}{arguments}"

@@ -1,0 +1,118 @@
+"""The pages that the site makes: they say what cards, suites and measurements say."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from contrastseg.methods import registry
+from tests.docs.pages import DOCS, made
+
+HEADER = "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step"
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return made()
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("_costs")
+
+
+@pytest.fixture
+def cards(costs: ModuleType) -> ModuleType:
+    return sys.modules["_cards"]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_method_s_page_has_its_whole_card(name: str, pages: dict[str, str]) -> None:
+    method, page = registry.get(name), pages[f"cards/{name}.md"]
+    words = " ".join(page.split()).replace("\\|", "|")
+    for text in (method.card.summary, method.card.paper, *method.card.differs, *method.card.options.values()):
+        assert " ".join(text.split()) in words
+    assert f"**{method.card.provenance}**" in page
+    assert all(f"| `{setting}` |" in page for setting in method.defaults)
+    assert f"[`{name}`]({name}.md)" in pages["cards/index.md"]
+
+
+def test_costs_are_those_of_the_measured_file(cards: ModuleType, tmp_path: Path) -> None:
+    rows = [
+        "supervised,train,2,9,0.5,64",
+        "simclr,pretrain,2,9,1.0,64",
+        "simclr,train,2,7,0.75,64",
+        "nnunet,train,2,9,2,8",
+    ]
+    (tmp_path / "methods-here.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    overview = {line.split("`")[1]: line for line in cards.overview(tmp_path).splitlines() if line.startswith("| [`")}
+    assert overview["simclr"].endswith("| 0.00 M | 2.00× → 1.50× |")
+    assert overview["nnunet"].endswith("|  |"), "its step has other pixels: no ratio"
+    assert overview["pdcr"].endswith("|  |  |"), "nobody measured it"
+    assert "| `pretrain` | 2D | 1 | 64 | 2.00 |" in cards.page(registry.get("simclr"), tmp_path)
+    assert "Nobody measured it" in cards.page(registry.get("pdcr"), tmp_path)
+
+
+A, B, C, D = (Path(name) for name in "abcd")
+
+
+@pytest.mark.parametrize(
+    ("chains", "devices", "expected"),
+    [
+        ([], 1, 0),
+        ([[(A, 2), (B, 3)]], 1, 5),
+        ([[(A, 2), (B, 3)]], 9, 5),  # a chain is as long as it is
+        ([[(A, 4)], [(B, 4)], [(C, 4)]], 2, 8),
+        ([[(A, 2), (B, 3)], [(A, 2), (C, 3)]], 2, 5),  # the shared stage once, then both at the same time
+        ([[(A, 2), (B, 3)], [(A, 2), (C, 3)]], 1, 8),
+        ([[(A, 5), (B, 1)], [(C, 1)], [(D, 4)]], 2, 6),  # short ones fill the other device
+    ],
+)
+def test_devices_take_the_next_stage_that_can_start(costs: Any, chains: Any, devices: int, expected: float) -> None:
+    assert costs.makespan(chains, devices) == expected
+
+
+def test_hours_of_a_suite(costs: ModuleType, tmp_path: Path) -> None:
+    """Two runs of 100 steps with twice the pixels of the measured step, one of another network, one nobody measured."""
+    measured = tmp_path / "measured"
+    measured.mkdir()
+    (measured / "methods-here.csv").write_text(f"{HEADER}\nsupervised,train,2,1000000,36,64\n")
+    base = {
+        "datasets": [{"name": "lesions", "dataset": "phantom_lesions"}],
+        "methods": ["supervised"],
+        "labels": ["r0.1", "r1"],
+        "training": {"steps": 100, "batch_size": 2, "patch_size": [8, 8], "accelerator": "cpu"},
+    }
+    suites = {
+        "same": base,
+        "thin": {**base, "training": {**base["training"], "network": {"name": "unet", "channels": [8, 16]}}},
+        "other": {**base, "training": {**base["training"], "network": {"name": "vnet"}}},
+        "unmeasured": {**base, "methods": ["supervised", "pdcr"], "labels": ["r1"]},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    for name, suite in suites.items():
+        (tmp_path / "benchmarks" / f"{name}.yaml").write_text(json.dumps({"name": name, **suite}))
+    page = costs.page(measured, tmp_path)
+    assert "| `same` | 2 | 2 | 4.0 h | 2.0 h | 2.0 h | 2.0 h | as measured |" in page
+    assert "| `thin` | 2 | 2 | ≤ 4.0 h | ≤ 2.0 h | ≤ 2.0 h | ≤ 2.0 h | U-Net 8-16 |" in page
+    assert "| `other` | 2 | 2 | – | – | – | – | vnet |" in page
+    assert "`unmeasured` leaves out `pdcr/train`" in page
+    assert "| `same` | 0.0 GB |" in page
+    assert "| `other` | not known |" in page
+    assert "reference runs took" not in page
+
+
+def test_every_suite_has_its_costs_and_the_page_says_it_was_a_cpu(pages: dict[str, str]) -> None:
+    suites = sorted(path.stem for path in (DOCS.parent / "benchmarks").glob("*.yaml"))
+    assert suites
+    assert all(f"\n| `{name}` |" in pages["costs.md"] for name in suites)
+    assert "every number here is of a CPU" in pages["costs.md"]
+    hardware = {path.stem.split("-")[1] for path in (DOCS.parent / "benchmarks/speed/results").glob("methods-*.csv")}
+    assert hardware == {"cpu"}, "a GPU was measured: say so on the page"

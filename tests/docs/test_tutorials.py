@@ -1,0 +1,45 @@
+"""The tutorials, word for word: their files are written, their commands run, in order, in a copy of the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.checkout import Checkout
+from tests.docs.pages import DOCS
+
+
+def methods(page: Path) -> list[str]:
+    """The methods in a page's table of results, in order, with their marks."""
+    rows = re.findall(r"^\| ([\w\\]+ \\\[[OPR]\\\]) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [row.replace("\\", "") for row in rows]
+
+
+def test_your_method_in_the_table(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "code").follow(DOCS / "tutorial-method.md")
+    results = checkout.folder / "results" / "first_table"
+    assert (results / "report.html").is_file()
+    assert methods(results / "tables" / "main.md") == ["supervised [P]", "mean_teacher [P]", "sharpen [R]"]
+    assert methods(DOCS / "tutorial-method.md") == methods(results / "tables" / "main.md")
+    tested = next(output for block, output in checkout.printed if "pytest" in block.text)
+    assert " passed" in tested
+    assert not {"failed", "skipped", "error"} & set(tested.replace(",", "").split())
+
+
+def test_your_data_set_in_the_table(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "code").follow(DOCS / "tutorial-data.md")
+    results = checkout.folder / "results" / "blobs"
+    assert (results / "report.html").is_file()
+    assert methods(results / "tables" / "main.md") == ["supervised [P]", "mean_teacher [P]"]
+    assert "HD95 \\[mm\\]" in (results / "tables" / "main.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("wrong", ["contrastseg no-such-command", "true\n```\n\n```text\nnever printed"])
+def test_a_page_that_is_not_true_is_noticed(wrong: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"Do this:\n\n```sh\n{wrong}\n```\n")
+    checkout = Checkout.make(tmp_path / "code")
+    with pytest.raises(AssertionError, match=r"page\.md"):
+        checkout.follow(page)
