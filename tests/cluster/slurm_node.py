@@ -22,6 +22,7 @@ from typing import Any
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
+PARTITIONS = ("main", "urgent")
 WAIT_S = 120
 # Debian keeps daemons outside the PATH of ordinary users.
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -54,6 +55,9 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+# A job of the partition `urgent` takes the place of those of `main`, which start again later.
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SchedulerParameters=batch_sched_delay=0,sched_interval=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
@@ -63,7 +67,8 @@ ReturnToService=2
 SlurmctldTimeout=300
 SlurmdTimeout=300
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:{gpus} State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes={host} Default=YES PriorityTier=1 MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes={host} PriorityTier=2 PreemptMode=OFF MaxTime=INFINITE State=UP
 """
 
 
@@ -153,8 +158,9 @@ def slurm_node(folder: Path, *, cpus: int = 8, memory_mb: int = 64_000, gpus: in
         yield node
     finally:
         with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
-            node.ask("scancel", "--quiet", "--signal=KILL", "--full", "--partition=main")
-            node.ask("scancel", "--quiet", "--partition=main")
+            for partition in PARTITIONS:
+                node.ask("scancel", "--quiet", "--signal=KILL", "--full", f"--partition={partition}")
+                node.ask("scancel", "--quiet", f"--partition={partition}")
         for process in reversed(started):
             process.terminate()
             try:
