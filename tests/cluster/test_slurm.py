@@ -169,12 +169,16 @@ def test_short_steps_share_a_job(done) -> None:
 
 
 def test_a_job_beyond_its_memory_is_tried_again_with_more(done) -> None:
-    sent, _, jobs = done
-    attempts = [jobs[number] for number in sorted(sent.numbers("train_mean_teacher"))]
+    sent, space, jobs = done
+    numbers = sorted(sent.numbers("train_mean_teacher"))
+    attempts = [jobs[number] for number in numbers]
     assert len(attempts) in (2, 3)
     assert [job.memory_mb for job in attempts] == [TOO_LITTLE_MB * n for n in range(1, len(attempts) + 1)]
     assert [job.limit_minutes for job in attempts] == [60 * n for n in range(1, len(attempts) + 1)]
-    assert all(job.state != "COMPLETED" for job in attempts[:-1])
+    for number in numbers[:-1]:
+        log = one(space.work, f".snakemake/slurm_logs/rule_train_mean_teacher/*/{number}.log")
+        assert "exceeded memory limit" in log.read_text(encoding="utf-8", errors="replace")
+        assert jobs[number].state != "COMPLETED"
     assert attempts[-1].state == "COMPLETED"
 
 

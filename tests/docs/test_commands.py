@@ -42,19 +42,25 @@ ELSEWHERE = {
         "tests/test_cli.py::test_the_road_by_hand_in_single_commands"
     ),
     "OMP_NUM_THREADS=1 python benchmarks/speed/methods.py": "tests/test_speed.py::test_steps_of_methods",
-    "snakemake --profile profiles/kubernetes --configfile benchmarks/full.yaml": (
-        "tests/workflow/test_profiles.py::test_snakemake_plans_with_the_profile_s_settings"
+    "snakemake --profile profiles/slurm --configfile benchmarks/full.yaml": (
+        "tests/cluster/test_slurm.py::test_every_job_goes_through_slurm_with_its_limits"
     ),
+    "python -m tests.cluster.slurm_node /tmp/slurm snakemake --profile profiles/slurm --configfile benchmarks/demo.yaml"
+    " --slurm-status-command squeue": "tests/cluster/test_slurm.py::test_a_whole_suite",
 }
 
 NOT_RUN = {
     "make test": "it is what runs this test",
     "source .venv/bin/activate": "made by make; the tutorials' tests have one of their own",
     "export CONTRASTSEG_DATA=/path/to/datasets": "the reader's own folder",
-    "pip install snakemake-executor-plugin-slurm": "no cluster here",
-    "pip install snakemake-executor-plugin-kubernetes": "no cluster here",
+    "docker build --tag registry.example.org/contrastseg:0.1.0 .": "no container engine here",
+    "docker run --rm --gpus all --volume $PWD/work:/work --volume /path/to/datasets:/data:ro"
+    " --env CONTRASTSEG_DATA=/data registry.example.org/contrastseg:0.1.0 snakemake"
+    " --snakefile /opt/benchmark/Snakefile --configfile /opt/benchmark/benchmarks/demo.yaml --cores all": (
+        "no container engine here"
+    ),
     "snakemake --profile profiles/slurm --configfile benchmarks/full.yaml --default-resources slurm_account=ACCOUNT"
-    " slurm_partition=PARTITION mem_mb=4000 runtime=60": "no cluster here; test_profiles.py tries the settings",
+    " slurm_partition=PARTITION mem_mb=4000 runtime=60": "the Slurm of the tests keeps no accounts",
 }
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
