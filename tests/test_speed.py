@@ -141,6 +141,27 @@ def test_training_beside_the_bare_network(tmp_path: Path) -> None:
     assert float(bare["cpu_ms"]) > 0
 
 
+@pytest.mark.long
+def test_streaming_beside_data_in_memory(tmp_path: Path) -> None:
+    small = ("--work", "slices", "--cache-gb", "0.002", "--channels", "4", "8", "--rounds", "1", "--steps", "2")
+    command = [sys.executable, str(SPEED / "streaming.py"), *small, "--device", "cpu", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = tmp_path.glob("streaming-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["contender"]: row for row in csv.DictReader(opened)}
+    assert {name: row["residency"] for name, row in rows.items()} == {
+        "held": "host",
+        "cold": "mapped",
+        "warm": "mapped",
+    }
+    for row in rows.values():
+        assert float(row["set_gb"]) >= 10 * float(row["cache_gb"])
+        assert float(row["times_held"]) == pytest.approx(
+            float(row["step_ms"]) / float(rows["held"]["step_ms"]), abs=0.01
+        )
+    assert float(rows["held"]["disk_mib"]) <= float(rows["cold"]["disk_mib"])
+
+
 def test_start_and_planning(tmp_path: Path) -> None:
     few = ("--rounds", "1", "--planning-rounds", "1", "--part", "100")
     command = [sys.executable, str(SPEED / "start.py"), *few, "--output", str(tmp_path)]
