@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -198,3 +199,30 @@ def test_committed_results_name_their_hardware(file: Path) -> None:
         rows = list(csv.DictReader(opened))
     assert rows
     assert all(row["hardware"] for row in rows)
+
+
+@pytest.mark.long
+def test_runs_that_share_a_device(tmp_path: Path) -> None:
+    small = ("--runs", "1", "2", "--steps", "4", "--warmup", "1", "--channels", "4", "8", "--threads", "2")
+    command = [sys.executable, str(SPEED / "sharing.py"), *small, "--device", "cpu", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = tmp_path.glob("sharing-cpu-*.csv")
+    with open(file, newline="") as opened:
+        one, two = csv.DictReader(opened)
+    assert (one["runs"], one["threads_each"], one["times_alone"]) == ("1", "2", "1.0")
+    assert (two["runs"], two["threads_each"]) == ("2", "1")
+    assert float(two["times_alone"]) == pytest.approx(
+        float(two["samples_per_s"]) / float(one["samples_per_s"]), rel=0.01
+    )
+
+
+def test_only_the_time_in_which_all_runs_train_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SPEED))
+    together = importlib.import_module("sharing").together
+    alone = [float(second) for second in range(20)]
+    assert together([alone], 1) == (1.0, 1.0)
+    # The second starts late and is slow; before it came the first was twice as fast.
+    first = [0.5 * n for n in range(20)] + [10.0 + n for n in range(10)]
+    assert together([first, [10.0, 12.0, 14.0, 16.0]], 1) == (1.5, 1.5)
+    with pytest.raises(SystemExit, match="at the same time"):
+        together([alone, [30.0, 31.0, 32.0]], 1)
