@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,27 @@ def test_training_beside_the_bare_network(tmp_path: Path) -> None:
     assert float(bare["cpu_ms"]) > 0
 
 
+@pytest.mark.long
+def test_streaming_beside_data_in_memory(tmp_path: Path) -> None:
+    small = ("--work", "slices", "--cache-gb", "0.002", "--channels", "4", "8", "--rounds", "1", "--steps", "2")
+    command = [sys.executable, str(SPEED / "streaming.py"), *small, "--device", "cpu", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = tmp_path.glob("streaming-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["contender"]: row for row in csv.DictReader(opened)}
+    assert {name: row["residency"] for name, row in rows.items()} == {
+        "held": "host",
+        "cold": "mapped",
+        "warm": "mapped",
+    }
+    for row in rows.values():
+        assert float(row["set_gb"]) >= 10 * float(row["cache_gb"])
+        assert float(row["times_held"]) == pytest.approx(
+            float(row["step_ms"]) / float(rows["held"]["step_ms"]), abs=0.01
+        )
+    assert float(rows["held"]["disk_mib"]) <= float(rows["cold"]["disk_mib"])
+
+
 def test_start_and_planning(tmp_path: Path) -> None:
     few = ("--rounds", "1", "--planning-rounds", "1", "--part", "100")
     command = [sys.executable, str(SPEED / "start.py"), *few, "--output", str(tmp_path)]
@@ -158,15 +180,17 @@ def test_start_and_planning(tmp_path: Path) -> None:
 
 
 def test_options_of_a_step_train_the_same(tmp_path: Path) -> None:
-    size = ("--part", "8", "--steps", "2", "--eager", "--work", "acdc_2d")
+    size = ("--part", "8", "--steps", "2", "--eager", "--work", "acdc_2d", "3d")
     command = [sys.executable, str(SPEED / "options.py"), *size, "--output", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     (file,) = tmp_path.glob("options-cpu-*.csv")
     with open(file, newline="") as opened:
         rows = list(csv.DictReader(opened))
-    losses = [float(row["loss_after"]) for row in rows]
-    assert losses == pytest.approx([losses[0]] * 4, rel=0.02)
-    assert losses[0] > 0.1, "the loss is one"
+    assert len(rows) == 8
+    for work in ("acdc_2d", "3d"):
+        losses = [float(row["loss_after"]) for row in rows if row["work"] == work]
+        assert losses == pytest.approx([losses[0]] * 4, rel=0.02)
+        assert losses[0] > 0.1, "the loss is one"
 
 
 @pytest.mark.parametrize("file", sorted((SPEED / "results").glob("*.csv")), ids=lambda file: file.stem)
@@ -175,3 +199,30 @@ def test_committed_results_name_their_hardware(file: Path) -> None:
         rows = list(csv.DictReader(opened))
     assert rows
     assert all(row["hardware"] for row in rows)
+
+
+@pytest.mark.long
+def test_runs_that_share_a_device(tmp_path: Path) -> None:
+    small = ("--runs", "1", "2", "--steps", "4", "--warmup", "1", "--channels", "4", "8", "--threads", "2")
+    command = [sys.executable, str(SPEED / "sharing.py"), *small, "--device", "cpu", "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (file,) = tmp_path.glob("sharing-cpu-*.csv")
+    with open(file, newline="") as opened:
+        one, two = csv.DictReader(opened)
+    assert (one["runs"], one["threads_each"], one["times_alone"]) == ("1", "2", "1.0")
+    assert (two["runs"], two["threads_each"]) == ("2", "1")
+    assert float(two["times_alone"]) == pytest.approx(
+        float(two["samples_per_s"]) / float(one["samples_per_s"]), rel=0.01
+    )
+
+
+def test_only_the_time_in_which_all_runs_train_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SPEED))
+    together = importlib.import_module("sharing").together
+    alone = [float(second) for second in range(20)]
+    assert together([alone], 1) == (1.0, 1.0)
+    # The second starts late and is slow; before it came the first was twice as fast.
+    first = [0.5 * n for n in range(20)] + [10.0 + n for n in range(10)]
+    assert together([first, [10.0, 12.0, 14.0, 16.0]], 1) == (1.5, 1.5)
+    with pytest.raises(SystemExit, match="at the same time"):
+        together([alone, [30.0, 31.0, 32.0]], 1)

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from _training_work import Cases
 from scipy import ndimage
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -23,7 +24,6 @@ from torch.utils.data import DataLoader, Dataset
 from contrastseg.losses.segmentation import dice_ce_loss
 
 NNUNET_FOLDER = "Dataset001_Speed"
-Cases = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)

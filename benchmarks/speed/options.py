@@ -25,7 +25,7 @@ from _results import RESULTS, clock, described, results_path, write
 
 from contrastseg.losses.segmentation import dice_ce_loss
 from contrastseg.networks.registry import build
-from contrastseg.training.optimisations import MemoryFormat, compile_networks, lay_out
+from contrastseg.training.optimisations import MemoryFormat, compile_networks, keep_small_in_float32, lay_out
 
 COLUMNS = (
     *("work", "precision", "memory_format", "compile", "step_ms", "ratio", "first_s", "loss_after"),
@@ -57,6 +57,8 @@ def stepper(
     torch.compiler.reset()
     network = build({"name": "unet"}, spatial_dims=len(patch), in_channels=channels, num_classes=4).to(device)
     lay_out(network, len(patch), layout)
+    if device == "cpu" and precision != "32-true":
+        keep_small_in_float32(network)
     compile_networks(torch.nn.ModuleDict({"network": network}), compiled)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
     images = torch.randn(batch, channels, *patch, device=device)

@@ -30,6 +30,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "preparation": ("--cases", "3", "--rounds", "1"),
     "inference": ("--rounds", "3"),
     "training": ("--work", "acdc_2d", "--contenders", "contrastseg", "bare", "--rounds", "3", "--steps", "10"),
+    "streaming": ("--cache-gb", "0.05", "--steps", "10"),
     "start": ("--rounds", "3", "--planning-rounds", "1"),
 }
 ON_GPU: dict[str, tuple[str, ...]] = {
@@ -37,6 +38,7 @@ ON_GPU: dict[str, tuple[str, ...]] = {
     "methods": SCRIPTS["methods"],
     "inference": (*SCRIPTS["inference"], "--device", "cuda"),
     "training": ("--contenders", "contrastseg", "bare", "dataloader", "--steps", "50", "--device", "cuda"),
+    "streaming": ("--device", "cuda"),
 }
 
 

@@ -38,6 +38,14 @@ TARGETS = (
         device="cuda",
     ),
     Target(
+        name="step with data of ten times the allowed memory as a multiple of one with all of it in memory",
+        file="streaming",
+        column="times_held",
+        rows={"contender": "cold"},
+        at_most=1.1,
+        each=("work",),
+    ),
+    Target(
         name="step of pdcr as a multiple of supervised's",
         file="methods",
         column="seconds_per_step",

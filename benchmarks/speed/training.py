@@ -25,19 +25,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from _results import RESULTS, described, family_clock, machine, peak_memory, results_path, write
-from _training_loops import LOOPS, NNUNET_FOLDER, Cases, Work
+from _results import RESULTS, described, machine, peak_memory, results_path, write
+from _training_loops import LOOPS, NNUNET_FOLDER, Work
+from _training_work import Times, Workload, generate, prepare, read, train
 
-from contrastseg.files import write_json
 from contrastseg.networks.registry import build
 
 CONTENDERS = ("contrastseg", *LOOPS)
@@ -48,112 +45,11 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Workload:
-    """Cases and the patches taken from them; 2D patches of 3D cases are slices."""
-
-    cases: int
-    image_channels: int
-    shape: tuple[int, ...]
-    patch: tuple[int, ...]
-    batch_size: int
-
-
-Moment = tuple[float, float]
-
-
-class Times(list[Moment]):
-    """When each step was done, by the clock and in processor seconds, workers counted; on a GPU the last is done."""
-
-    def __init__(self, steps: int, device: torch.device) -> None:
-        super().__init__()
-        self.steps = steps
-        self.device = device
-        self.spent = family_clock()
-
-    def take(self) -> None:
-        """A step is done, or queued."""
-        if self.device.type == "cuda" and len(self) == self.steps - 1:
-            torch.cuda.synchronize(self.device)
-        self.append((time.perf_counter(), self.spent()))
-
-
 WORKLOADS = {
     "acdc_2d": Workload(12, 1, (10, 216, 256), (192, 192), 8),
     "rgb_2d_512": Workload(24, 3, (1, 512, 512), (512, 512), 4),
     "3d_96": Workload(6, 1, (112, 128, 128), (96, 96, 96), 2),
 }
-
-
-def generate(workload: Workload, folder: Path) -> None:
-    """Write noise with a bright box, which is the structure, in nnU-Net's layout."""
-    import nibabel
-
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir(parents=True)
-    for number in range(workload.cases):
-        random = np.random.default_rng(number)
-        label = np.zeros(workload.shape, dtype=np.uint8)
-        label[:, workload.shape[1] // 4 : workload.shape[1] // 2, workload.shape[2] // 4 : workload.shape[2] // 2] = 1
-        for channel in range(workload.image_channels):
-            image = (random.normal(size=workload.shape) + 2 * label).astype(np.float32)
-            path = folder / "imagesTr" / f"case{number}_{channel:04d}.nii.gz"
-            nibabel.save(nibabel.Nifti1Image(image.transpose(), np.eye(4)), path)
-        nibabel.save(nibabel.Nifti1Image(label.transpose(), np.eye(4)), folder / "labelsTr" / f"case{number}.nii.gz")
-    described = {
-        "channel_names": {str(channel): f"MR{channel}" for channel in range(workload.image_channels)},
-        "labels": {"background": 0, "structure": 1},
-        "numTraining": workload.cases,
-        "file_ending": ".nii.gz",
-    }
-    write_json(folder / "dataset.json", described)
-
-
-def read(workload: Workload, folder: Path) -> Cases:
-    """The generated cases as arrays."""
-    from contrastseg.data.formats import read_label, read_nifti
-
-    found = {}
-    for number in range(workload.cases):
-        files = [
-            folder / "imagesTr" / f"case{number}_{channel:04d}.nii.gz" for channel in range(workload.image_channels)
-        ]
-        image = np.stack([read_nifti(file)[0] for file in files]).astype(np.float32)
-        found[f"case{number}"] = (image, read_label(folder / "labelsTr" / f"case{number}.nii.gz")[0])
-    return found
-
-
-def ours(work: Work, workload: Workload, channels: list[int], raw: Path, folder: Path, steps: int) -> Times:
-    """When each step of this project's `train` was done; preparing is not timed."""
-    from contrastseg.data.preparation import prepare_dataset
-    from contrastseg.data.splits import split_dataset
-    from contrastseg.training.run import train
-    from contrastseg.training.settings import RunConfig
-
-    prepare_dataset("speed", "nnunet", {"path": str(raw)}, {"intensity": "zscore"}, raw, folder / "prepared")
-    fractions = {"train": (workload.cases - 1) / workload.cases, "val": 0.0, "test": 1 / workload.cases}
-    split_dataset("speed", folder / "prepared", {"fractions": fractions}, folder / "split.json")
-    config = RunConfig(
-        dataset="speed",
-        data=str(folder / "prepared"),
-        split=str(folder / "split.json"),
-        method="supervised",
-        labels="r1",
-        spatial_dims=len(work.patch),
-        training={
-            "network": {"name": "unet", "channels": channels},
-            "steps": steps,
-            "batch_size": work.batch_size,
-            "patch_size": list(work.patch),
-            "checkpoint_every": 1000,
-            "log_every": 20,
-            "threads": torch.get_num_threads(),
-            "accelerator": "cuda" if work.device.type == "cuda" else "cpu",
-        },
-    )
-    times = Times(steps, work.device)
-    train(config, folder / "run", on_step=lambda _: times.take())
-    return times
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -174,11 +70,12 @@ def measure(given: argparse.Namespace) -> None:
     total = given.warmup + given.steps
     with tempfile.TemporaryDirectory(dir=given.root) as place:
         folder = Path(place)
+        times = Times(total, device)
         if given.measure[1] == "contrastseg":
-            times = ours(work, workload, given.channels, raw, folder, total)
+            prepare(workload.cases, raw, folder)
+            train(workload, given.channels, folder, folder / "run", times)
         else:
             steps: Iterator[None] = LOOPS[given.measure[1]](work, read(workload, raw), given.root)
-            times = Times(total, device)
             for _ in range(total):
                 next(steps)
                 times.take()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.methods._kinds import check_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -214,7 +215,8 @@ class Method:
         """The settings of a variant: defaults, then the variant's (the suite's first), then the overrides.
 
         Raises:
-            SuiteError: The variant or a setting is unknown; the message lists the known ones.
+            SuiteError: The variant or a setting is unknown (the message lists the known ones), or a value is of another
+                kind than its default.
         """
         known = {**cls.variants, **(variants or {})}
         if variant not in known:
@@ -223,6 +225,7 @@ class Method:
         for name in settings:
             if name not in cls.defaults:
                 raise SuiteError(unknown_name(f"setting of {cls.name}", name, list(cls.defaults)))
+            check_kind(f"{name} of {cls.name}", settings[name], cls.defaults[name])
         return settings
 
     @classmethod

@@ -56,7 +56,8 @@ class SemanticAware(Method):
         options={
             "folds": "2 networks for the cross-fitted masks: the cost of one more network, each trained on half the"
             " patients; more folds train on more",
-            "patch_size": "unset: 128 per axis in 2D, the published value, and 48 in 3D, seven times as many values",
+            "patch_size": "unset: 128 per axis in 2D, the published value, and 48 in 3D, seven times as many values;"
+            " a side or one per axis",
             "patches": "patches of a step, balanced over organs; unset: 16 in 2D, 4 in 3D",
             "margin": "0.1 of the box's side at each end: coarse masks are rarely off by more",
             "minimum_side": "16 pixels: no patch is magnified beyond what it holds",
@@ -131,7 +132,10 @@ class SemanticAware(Method):
         for name, ways in WAYS.items():
             if settings[name] not in ways:
                 raise SuiteError(unknown_name(f"{name} of semantic_aware", settings[name], ways))
-        self._patch = settings["patch_size"] or ([128] * 2 if task.spatial_dims == 2 else [48] * 3)
+        sides = settings["patch_size"] or (128 if task.spatial_dims == 2 else 48)
+        self._patch = [sides] * task.spatial_dims if isinstance(sides, int) else list(sides)
+        if len(self._patch) != task.spatial_dims:
+            raise SuiteError(f"patch_size of semantic_aware is {sides}; the images are {task.spatial_dims}D")
         self._count = settings["patches"] or (16 if task.spatial_dims == 2 else 4)
         # Drawn first, so that how it starts depends on no setting; a stage's name is in the seed, so `supervised`
         # starts elsewhere.

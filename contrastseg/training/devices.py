@@ -162,7 +162,7 @@ def claim(
         if time.monotonic() > deadline:
             raise DeviceError(
                 f"{count} of {len(devices)} devices with {slots} slots each did not come free in {timeout_s:.0f} s",
-                remedy="start fewer runs at once (--resources gpu=...), or raise runs_per_gpu in the profile",
+                remedy=f"start fewer runs at once (--resources gpu=...), or let more share a device ({SLOTS})",
             )
         time.sleep(0.2)
 

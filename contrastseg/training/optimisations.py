@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from contrastseg.networks.features import FeatureNetwork
 
@@ -35,3 +35,38 @@ def compile_networks(modules: nn.Module, mode: Literal["off", "default", "reduce
         if isinstance(network, FeatureNetwork):
             for name in _COMPILED:
                 setattr(network, name, torch.compile(getattr(network, name), mode=mode, dynamic=False))
+
+
+class _SmallInFloat32:
+    """A convolution that leaves autocast where an axis of its input is shorter than its kernel.
+
+    There oneDNN's bfloat16 gradient of the weights reads memory that nobody has written (seen with torch 2.13 on a CPU
+    with AVX-512 BF16: other gradients at every call, at times NaN, once a damaged heap). Maps are that small at the
+    bottom of a network, where float32 costs next to nothing.
+    """
+
+    kernel_size: tuple[int, ...]
+
+    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not any(side < kernel for side, kernel in zip(images.shape[2:], self.kernel_size, strict=True)):
+            return super()._conv_forward(images, weight, bias)  # type: ignore[misc]
+        with torch.autocast("cpu", enabled=False):
+            return super()._conv_forward(  # type: ignore[misc]
+                images.float(), weight.float(), None if bias is None else bias.float()
+            )
+
+
+class _Conv2d(_SmallInFloat32, nn.Conv2d):
+    """In two dimensions."""
+
+
+class _Conv3d(_SmallInFloat32, nn.Conv3d):
+    """In three."""
+
+
+def keep_small_in_float32(modules: nn.Module) -> None:
+    """For mixed precision on a CPU: convolutions of maps smaller than their kernel are computed in float32."""
+    for module in modules.modules():
+        for plain, steady in ((nn.Conv2d, _Conv2d), (nn.Conv3d, _Conv3d)):
+            if type(module) is plain:
+                module.__class__ = steady

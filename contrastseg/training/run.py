@@ -26,7 +26,7 @@ from contrastseg.training.engines import Job, Outcome, engine_of
 from contrastseg.training.faults import DUMP, device_faults
 from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
-from contrastseg.training.optimisations import compile_networks, lay_out
+from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
 from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.storage import JoinedStorage, Storage
@@ -133,6 +133,8 @@ def _fit(job: Job, material: Material) -> Outcome:
     method = build_method(config, dataset.in_channels, dataset.num_classes)
     taken = take_over(method, config)
     lay_out(method.modules, config.spatial_dims, training.memory_format)
+    if job.claim.accelerator == "cpu" and _precision(job.claim, training) != "32-true":
+        keep_small_in_float32(method.modules)
     compile_networks(method.modules, training.compile)
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -116,3 +117,24 @@ def test_every_suite_has_its_costs_and_the_page_says_it_was_a_cpu(pages: dict[st
     assert "every number here is of a CPU" in pages["costs.md"]
     hardware = {path.stem.split("-")[1] for path in (DOCS.parent / "benchmarks/speed/results").glob("methods-*.csv")}
     assert hardware == {"cpu"}, "a GPU was measured: say so on the page"
+
+
+def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    (tmp_path / "test_few.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', [1, 2, 3])\n"
+        "def test_three(n):\n    assert n != 2\n"
+        "def test_none():\n    pytest.skip('no such program')\n"
+        "@pytest.fixture\ndef broken():\n    raise OSError\n"
+        "def test_without(broken):\n    pass\n"
+    )
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--rootdir", "."]
+    subprocess.run([*command, "test_few.py"], cwd=tmp_path, capture_output=True)
+    page = importlib.import_module("_long_tests").page(report)
+    assert "2 passed, 2 failed, 1 skipped" in page
+    rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| `")}
+    assert "| 3 | 2 | 1 | 0 |" in rows["`test_few.py::test_three`"]
+    assert "| 1 | 0 | 1 | 0 |" in rows["`test_few.py::test_without`"]
+    assert "no such program" in page

@@ -147,3 +147,19 @@ def test_weights_taken_over_are_the_saved_ones_and_not_the_initial_ones(
     narrow = assembly.build_method(other.model_copy(update={"method": "two_stages"}), 3, 2)
     with pytest.raises(CheckpointError, match="do not fit"):
         assembly.take_over(narrow, other.model_copy(update={"method": "two_stages", "initial": {"warm": str(path)}}))
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "value"),
+    [
+        ("cps", "cross_weight", "0.1"),
+        ("cps", "cross_weight", True),
+        ("ideal", "negatives", "queue"),
+        ("semantic_aware", "mirror", 1),
+        ("mean_teacher", "consistency_weight", None),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_before_anything_is_planned(method: str, setting: str, value: Any) -> None:
+    chosen = registry.get(method)
+    with pytest.raises(SuiteError, match=f"{setting} of {method} is"):
+        chosen.resolve(overrides={setting: value})

@@ -298,3 +298,15 @@ def test_rotations_keep_lengths_and_the_slice_axis(dims: int) -> None:
 def test_unknown_ways_list_the_known_ones() -> None:
     with pytest.raises(SuiteError, match="fine-tuned, frozen"):
         make("train", encoder="melted")
+
+
+def test_patches_are_given_by_a_side_or_by_one_per_axis() -> None:
+    batch = {"labelled": sample()}
+    losses = []
+    for sides in (32, [32, 32]):
+        method = make("contrast", patch_size=sides)
+        torch.manual_seed(1)
+        losses.append(method.training_step(batch, 0)["contrast"].item())
+    assert losses[0] == losses[1]
+    with pytest.raises(SuiteError, match="patch_size of semantic_aware"):
+        make("contrast", patch_size=[32, 32, 32])

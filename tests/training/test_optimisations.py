@@ -11,7 +11,7 @@ import torch
 
 from contrastseg.networks import registry
 from contrastseg.networks.features import FeatureNetwork
-from contrastseg.training.optimisations import compile_networks, lay_out
+from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
 from contrastseg.training.run import train
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -81,3 +81,49 @@ def test_compiled_networks_compute_the_same_and_keep_their_names(tmp_path: Path)
     assert network.features != before
     torch.testing.assert_close(network(images), expected, atol=1e-4, rtol=1e-3)
     assert list(network.state_dict()) == names
+
+
+def _weight_gradient(
+    convolution: torch.nn.Module, images: torch.Tensor, mixed: bool
+) -> tuple[torch.Tensor, torch.dtype]:
+    # Freed memory full of NaN: what reads it without having written it says so.
+    [torch.full((1 << size,), float("nan")) for size in range(6, 21) for _ in range(3)].clear()
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        found = convolution(images)
+    (gradient,) = torch.autograd.grad(found.float().square().sum(), convolution.weight)
+    return gradient, found.dtype
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel"), [((2, 2, 2), 3), ((2, 4, 7), 3), ((3, 4, 4), 5), ((1, 1), 3), ((2, 6), 3)]
+)
+def test_maps_smaller_than_a_kernel_have_the_gradients_of_float32(shape: tuple[int, ...], kernel: int) -> None:
+    torch.manual_seed(0)
+    kind = torch.nn.Conv2d if len(shape) == 2 else torch.nn.Conv3d
+    convolution = kind(16, 16, kernel, stride=2 if len(shape) == 2 else 1, padding=kernel // 2)
+    keep_small_in_float32(convolution)
+    images = torch.randn(2, 16, *shape)
+    wanted, _ = _weight_gradient(convolution, images, mixed=False)
+    for _ in range(3):
+        gradient, dtype = _weight_gradient(convolution, images, mixed=True)
+        assert dtype == torch.float32
+        assert torch.equal(gradient, wanted)
+
+
+def test_larger_maps_stay_in_mixed_precision() -> None:
+    convolution = torch.nn.Conv3d(4, 4, 3, padding=1)
+    images = torch.randn(1, 4, 3, 4, 5)
+    names = list(convolution.state_dict())
+    keep_small_in_float32(convolution)
+    assert list(convolution.state_dict()) == names
+    assert _weight_gradient(convolution, images, mixed=True)[1] == torch.bfloat16
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_run_on_a_cpu_guards_its_convolutions_in_mixed_precision(
+    phantoms: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    seen = []
+    monkeypatch.setattr("contrastseg.training.run.keep_small_in_float32", seen.append)
+    train(phantoms[2].config("supervised", training={"steps": 1, "precision": precision}), tmp_path)
+    assert len(seen) == (precision != "32-true")

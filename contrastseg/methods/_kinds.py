@@ -1,0 +1,31 @@
+"""What kind of value a setting takes, told by its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from contrastseg.errors import SuiteError
+
+_KINDS: tuple[tuple[str, type], ...] = (
+    ("true or false", bool),
+    ("a number", Real),
+    ("a name", str),
+    ("a mapping", Mapping),
+    ("a list", Sequence),
+)
+
+
+def _kind(value: Any) -> str:
+    return next((name for name, kind in _KINDS if isinstance(value, kind)), "nothing")
+
+
+def check_kind(name: str, value: Any, default: Any) -> None:
+    """Refuse a value unlike the default; where the default is None, the method itself looks.
+
+    Raises:
+        SuiteError: The value is of another kind.
+    """
+    if default is not None and _kind(value) != _kind(default):
+        raise SuiteError(f"{name} is {value!r}, which is {_kind(value)}; its default is {default!r}, {_kind(default)}")
