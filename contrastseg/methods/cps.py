@@ -29,6 +29,7 @@ class CPS(Method):
         differs=(
             "Supervised loss ½ (CE + Dice), as everywhere here; the paper's is cross-entropy.",
             "No CutMix, which the paper adds for its best numbers.",
+            "Labelled and unlabelled images pass apart, as in the authors' code; the medical code base joins them.",
             "With ImageNet weights the two encoders start alike, and only the decoders differ.",
         ),
         options={
@@ -57,15 +58,18 @@ class CPS(Method):
 
         labelled = batch["labelled"]
         assert labelled.label is not None
-        count = len(labelled.image)
-        images = torch.cat([labelled.image, batch["unlabelled"].image])
-        logits = [self.modules[name](images) for name in ("network", "partner")]
-        first = count if self.settings["scope"] == "unlabelled" else 0
-        hard = [each[first:].detach().argmax(dim=1) for each in logits]
+        networks = [self.modules[name] for name in ("network", "partner")]
+        # Apart, so that batch norm takes each by itself. In one batch the loss of the labelled images has a gradient on
+        # the unlabelled ones through the statistics they share; what these then show becomes the other's label.
+        supervised = [network(labelled.image) for network in networks]
+        taught = [network(batch["unlabelled"].image) for network in networks]
+        if self.settings["scope"] == "all":
+            taught = [torch.cat(pair) for pair in zip(supervised, taught, strict=True)]
+        hard = [logits.detach().argmax(dim=1) for logits in taught]
         ramp = sigmoid_rampup(step, self.task.steps, self.settings["ramp_share"])
-        cross = cross_entropy_loss(logits[0][first:], hard[1]) + cross_entropy_loss(logits[1][first:], hard[0])
+        cross = cross_entropy_loss(taught[0], hard[1]) + cross_entropy_loss(taught[1], hard[0])
         return {
-            "segmentation": dice_ce_loss(logits[0][:count], labelled.label),
-            "segmentation_partner": dice_ce_loss(logits[1][:count], labelled.label),
+            "segmentation": dice_ce_loss(supervised[0], labelled.label),
+            "segmentation_partner": dice_ce_loss(supervised[1], labelled.label),
             "cross": self.settings["cross_weight"] * ramp * cross,
         }

@@ -38,6 +38,7 @@ class IDEAL(EncoderPretraining):
         differs=(
             STRONG_VIEWS,
             "The paper's structure with losses of our reading; its repository holds no code.",
+            "Labelled and unlabelled images pass apart, so that batch norm takes each by itself.",
             "The first decoder is the benchmark network's own (transposed convolutions in the U-Net).",
         ),
         options={
@@ -165,23 +166,20 @@ class IDEAL(EncoderPretraining):
         """Both streams by the labels, and on unlabelled images each by the other's pseudo labels."""
         if self.task.stage != "train":
             return super().training_step(batch, step)
-        import torch
-
         from contrastseg.losses.consistency import sigmoid_rampup
         from contrastseg.losses.segmentation import cross_entropy_loss, dice_ce_loss
 
         labelled, unlabelled = batch["labelled"], batch["unlabelled"]
         assert labelled.label is not None
-        streams = self._streams(torch.cat([labelled.image, unlabelled.image]))
-        count = len(labelled.image)
-        first, second = (logits[count:] for logits in streams)
+        supervised = self._streams(labelled.image)
+        first, second = self._streams(unlabelled.image)  # apart, for the reason given in `cps`
         cross = cross_entropy_loss(first, self._pseudo_label(second)) + cross_entropy_loss(
             second, self._pseudo_label(first)
         )
         weight = self.settings["consistency_weight"] * sigmoid_rampup(
             step, self.task.steps, self.settings["ramp_share"]
         )
-        segmentation = [dice_ce_loss(logits[:count], labelled.label) for logits in streams]
+        segmentation = [dice_ce_loss(logits, labelled.label) for logits in supervised]
         return {"segmentation": segmentation[0] + segmentation[1], "cross_supervision": weight * cross}
 
     def _streams(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -119,3 +119,15 @@ def test_cps_weight_follows_the_ramp_and_scope_adds_the_labelled_images() -> Non
     torch.testing.assert_close(whole.training_step(batch, 90)["cross"], (halves[0] + halves[1]) / 2)
     with pytest.raises(SuiteError, match="unlabelled, all"):
         make("cps", scope="none")
+
+
+@pytest.mark.parametrize("name", ["cps", "ideal"])
+def test_labels_say_nothing_to_unlabelled_images_through_batch_norm(name: str) -> None:
+    method, batch = make(name), {"labelled": sample(), "unlabelled": sample()}
+    batch["unlabelled"].image.requires_grad_()
+    terms = method.training_step(batch, 50)
+    supervised = sum(loss for term, loss in terms.items() if term.startswith("segmentation"))
+    (none,) = torch.autograd.grad(supervised, batch["unlabelled"].image, allow_unused=True, retain_graph=True)
+    assert none is None
+    (some,) = torch.autograd.grad(sum(terms.values()), batch["unlabelled"].image)
+    assert float(some.abs().sum()) > 0
