@@ -53,7 +53,7 @@ def collect(
         axes = {**card, **item, "split": card["split_name"], "labelled_patients": card["labelled_count"]}
         name = f"{item['checkpoint']}.conventions.csv" if conventions else f"{item['checkpoint']}.csv"
         path = results / item["folder"] / "scores" / item["evaluated_on"] / name
-        if not partial or path.is_file():
+        if not partial or _up_to_date(path):
             rows.append(({name: axes[name] for name in AXES}, path))
     if absent := len(plan["evaluations"]) - len(rows):
         typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are not there yet", err=True)
@@ -63,6 +63,15 @@ def collect(
     write_json(results / "cards.json", list(cards.values()))
     write_json(results / "data.json", Stored(results, resources, whole=False).data_copy())
     typer.echo(str(results / "scores.parquet"))
+
+
+def _up_to_date(scores: Path) -> bool:
+    """Whether scores are there and younger than what they are of: the run may have been made again since, or half."""
+    run, predictions = scores.parents[2], scores.parents[2] / "predictions" / scores.parent.name
+    makers = run / "run.json", predictions / scores.name.partition(".")[0] / "predictions.json"
+    if not scores.is_file():
+        return False
+    return all(maker.stat().st_mtime <= scores.stat().st_mtime for maker in makers if maker.is_file())
 
 
 def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], base: str) -> None:
