@@ -27,6 +27,7 @@ from tests.workflow.faulty import VARIABLE
 
 pytestmark = pytest.mark.long
 
+INDEX = {"file": "predictions.json"}
 STEPS = {"steps": 6, "checkpoint_every": 2}
 FULL = "no space left on the disk"
 # Jobs by words of their command line.
@@ -119,9 +120,9 @@ def disturbed(space: Workspace, *faults: dict[str, Any]) -> str:
     return Run(space, *faults).fails()
 
 
-def resumable(folder: Path) -> int:
+def resumable(folder: Path, name: str = checkpoints.RESUME) -> int:
     """The step at which a run goes on."""
-    return int(checkpoints.load(folder / "checkpoints" / checkpoints.RESUME)["step"])
+    return int(checkpoints.load(folder / "checkpoints" / name)["step"])
 
 
 def test_a_training_is_killed_after_its_first_checkpoint(space: Workspace, finish: Callable[[], str]) -> None:
@@ -165,7 +166,7 @@ def test_predictions_and_scorings_are_killed(space: Workspace, finish: Callable[
     run.kill(0)
     run.kill(1)
     run.fails()
-    assert not list(space.results.rglob("scores/**/*.csv"))
+    assert not list(space.results.rglob("scores/**/last.csv"))
     assert left_behind(space.results) == ["last.csv", "predictions.json"]
     images = sorted(path.name for path in (space.results / RUNS["simclr"] / "predictions" / "lesions").rglob("*.png"))
     assert images, "those before it are whole"
@@ -226,7 +227,7 @@ def test_the_disk_is_full_wherever_something_is_written(space: Workspace, finish
     full = {"what": "full"}
     said = disturbed(space, {**full, "job": ["train"], "file": checkpoints.RESUME, "time": 2})
     assert said.count(FULL) == 2, "the pre-training of one method, the training of the other"
-    assert resumable(space.results / RUNS["supervised"]) == 2, "the one before is kept, and where a run looks for it"
+    assert resumable(space.results / RUNS["supervised"], checkpoints.PREVIOUS) == 2, "the one before is kept"
     said = disturbed(space, {**full, "job": ["train", "simclr", "--initial"], "file": "last.ckpt"})
     assert FULL in said
     assert not (folder / "run.json").exists()
@@ -291,17 +292,42 @@ def test_numbers_memory_and_devices_fail(space: Workspace, finish: Callable[[], 
     assert not list(space.results.rglob("nonfinite.json"))
 
 
-def test_a_method_that_always_fails_is_a_hole_with_a_name(space: Workspace, finish: Callable[[], str]) -> None:
-    broken = {"job": ["train", "simclr", "--initial"], "what": "error", "step": 1}
+@pytest.mark.parametrize("method", ["simclr", "supervised"])  # supervised is what the others are compared with
+def test_a_method_that_always_fails_is_a_hole_with_a_name(
+    space: Workspace, finish: Callable[[], str], method: str
+) -> None:
+    other = "supervised" if method == "simclr" else "simclr"
+    broken = {"job": ["train", method, "r0.4"], "what": "error", "step": 1}
     for _ in range(2):  # the second time there is nothing new to be had
         said = disturbed(space, broken)
         assert "this method is broken" in said
-        assert "What is finished stands in results/tiny/report.html" in said
-        table = (space.results / "tables" / "main.md").read_text()
+        assert "What is finished stands in results/tiny/unfinished/report.html" in said
+        shown = space.results / "unfinished"
+        table = (shown / "tables" / "main.md").read_text()
         rows = {line.split("|")[1].split()[0]: line for line in table.splitlines() if line.startswith("| s")}
-        assert "not run" in rows["simclr"]
-        assert "not run" not in rows["supervised"]
-        assert "Not run: simclr" in table
-        assert "planned, without scores" in (space.results / "report.html").read_text()
+        assert "not run" in rows[method]
+        assert "not run" not in rows[other]
+        assert f"Not run: {method}" in table
+        assert "planned, without scores" in (shown / "report.html").read_text()
+        assert (shown / "figures" / "box.svg").is_file()
+        assert not (space.results / "scores.parquet").exists(), "the part must not stand where the whole is looked for"
     finish()
-    assert "Not run" not in (space.results / "tables" / "main.md").read_text()
+    assert not shown.exists()
+
+
+def test_a_training_fails_that_other_code_made_necessary(spaces: dict[str, Workspace], tmp_path: Path) -> None:
+    """What was finished before the edit is neither lost nor taken for what the edit makes of it."""
+    shutil.copytree(spaces["whole"].work, tmp_path / "work")
+    space = Workspace(spaces["whole"].code, tmp_path / "work")
+    card = space.results / RUNS["supervised"] / "run.json"
+    before = json.loads(card.read_text())["fingerprint"]
+    with space.edited("contrastseg/methods/supervised.py", "class Supervised", "EDITED = True\n\n\nclass Supervised"):
+        for what in ({"job": SUPERVISED, "what": "error", "step": 5}, {"job": ["predict"], "what": "full", **INDEX}):
+            disturbed(space, what)
+            table = (space.results / "unfinished" / "tables" / "main.md").read_text()
+            assert "Not run: supervised" in table, "older scores are not those of this run"
+        space.run()
+        assert json.loads(card.read_text())["fingerprint"] != before
+        assert space.planned() == {}
+    space.run()
+    assert differences(space.results, spaces["whole"].results) == []

@@ -222,19 +222,20 @@ rule report:
         "python -m contrastseg report --results $(dirname {output.page}) --config {params.config:q} > {log} 2>&1"
 
 
-# One method that fails does not take the table down: what is scored is put together, and tables and page name the rest.
-# Which scores are older than what they are of, `collect --partial` knows; the next run makes all of this again.
+# One method that fails does not take the table down: what is scored is put together beside the place of the whole, and
+# tables and page name the rest. Which scores are older than what they are of, `collect --partial` knows.
 onerror:
     scores = [run.scores(*where) for run, *where in PLAN.evaluations()]
     makers = [run.folder / "run.json" for run in PLAN.runs]
     makers += [run.predictions(*where) / "predictions.json" for run, *where in PLAN.evaluations()]
     if any(file.is_file() for file in scores) and not all(file.is_file() for file in scores + makers):
-        call = "python -m contrastseg"
-        conventions = f"{call} collect --conventions --partial --results {RESULTS};" if SUITE.evaluation.conventions else ""
+        call = f"python -m contrastseg collect --partial --results {RESULTS}"
+        conventions = f"{call} --conventions;" if SUITE.evaluation.conventions else ""
+        folder = RESULTS / "unfinished"
         shell(
-            "{{ {call} collect --partial --results {RESULTS} && {{ {conventions}"
-            " {call} report {RESULTS}/scores.parquet --config {DRAWINGS:q}; }}; }} > {RESULTS}/logs/unfinished.log 2>&1"
-            " && echo 'What is finished stands in {RESULTS}/report.html, and what is not is named there.' >&2"
+            "{{ {call} && {{ {conventions} python -m contrastseg report {folder}/scores.parquet --config {DRAWINGS:q}; }}; }}"
+            " > {RESULTS}/logs/unfinished.log 2>&1"
+            " && echo 'What is finished stands in {folder}/report.html, and what is not is named there.' >&2"
             " || echo 'No table of what is finished could be made: {RESULTS}/logs/unfinished.log says why.' >&2"
         )
 
