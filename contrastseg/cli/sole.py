@@ -43,7 +43,7 @@ def sole(folder: Path) -> Iterator[None]:
 def _opened(path: Path) -> IO[str]:
     """The file with its lock; on file systems without locks, as if alone."""
     while True:
-        file = open(path, "a+", encoding="utf-8")
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
         try:
             # Not flock: worker processes would inherit it, and hold it when the one that trains was killed.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -227,10 +227,17 @@ rule report:
 onerror:
     scores = [run.scores(*where) for run, *where in PLAN.evaluations()]
     makers = [run.folder / "run.json" for run in PLAN.runs]
-    makers += [run.predictions(*where) / "predictions.json" for run, *where in PLAN.evaluations()]
-    if any(file.is_file() for file in scores) and not all(file.is_file() for file in scores + makers):
+    makers += [
+        run.predictions(*where) / "predictions.json"
+        for run, *where in PLAN.evaluations()
+    ]
+    if any(file.is_file() for file in scores) and not all(
+        file.is_file() for file in scores + makers
+    ):
         call = f"python -m contrastseg collect --partial --results {RESULTS}"
-        conventions = f"{call} --conventions;" if SUITE.evaluation.conventions else ""
+        conventions = (
+            f"{call} --conventions;" if SUITE.evaluation.conventions else ""
+        )
         folder = RESULTS / "unfinished"
         shell(
             "{{ {call} && {{ {conventions} python -m contrastseg report {folder}/scores.parquet --config {DRAWINGS:q}; }}; }}"
