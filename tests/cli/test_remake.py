@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -163,6 +164,13 @@ def test_what_waits_or_failed_is_left_out_and_named(kept, suite):
     page = (shown / "report.html").read_text()
     assert "2 pairs of method and data not run, or in part" in page
     assert "planned, without scores" in page
+
+    # Trained again since, and not predicted: the scores are those of weights that are no more.
+    os.utime(kept / runs[0]["folder"] / "run.json")
+    (kept / runs[1]["folder"] / "scores" / ENTRY).mkdir(parents=True)
+    shutil.copy(kept / runs[0]["folder"] / "scores" / ENTRY / "last.csv", kept / runs[1]["folder"] / "scores" / ENTRY)
+    assert "3 of 4 evaluations are not there yet" in invoke("collect", "--results", kept, "--partial")
+    assert set(pd.read_parquet(shown / "scores.parquet")["seed"]) == {1}
 
 
 @pytest.mark.parametrize("arguments", [[], ["one/scores.parquet", "--results", "two"]])
