@@ -95,7 +95,7 @@ class Soak:
 
     def strike(self, process: subprocess.Popen[bytes], choose: random.Random) -> str | None:
         """Kill a process of a kind that is drawn; returns the kind, None where the run ended first."""
-        kind, delay = choose.choice(KINDS), choose.uniform(0, self.delay_s)
+        kind, delay = choose.choice(KINDS), self.delay_s * 10 ** choose.uniform(-2, 0)  # some jobs live for a second
         while process.poll() is None:
             victims = [process.pid] if kind == "snakemake" else jobs(process.pid, kind)
             if victims:

@@ -43,8 +43,8 @@ def _content(path: Path) -> Any:
     if path.name == "log.csv":
         with open(path, encoding="utf-8") as file:
             return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-    if path.name == "report.html":  # it shows what the runs cost; its other numbers are those of the tables
-        return re.sub(r"[\d.]+", "", path.read_text(encoding="utf-8"))
+    if path.name == "report.html":  # it shows costs and the commit; its other numbers are those of the tables
+        return re.sub(r"<code>[0-9a-f]+</code>|[\d.]+", "", path.read_text(encoding="utf-8"))
     return path.read_bytes()
 
 
