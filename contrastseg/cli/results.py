@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contrastseg.report.settings import FigureSettings, TableSettings
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
+UNFINISHED = "unfinished"
 # Without these there is nothing to draw, and a figure that was drawn where they were is better than an empty one.
 NEEDS = {"learning_curves": "the logs of the runs", "overlays": "the predictions and the images"}
 
@@ -29,13 +30,18 @@ def collect(
         False, "--conventions", help="The scores by convention instead, and how they rank the methods."
     ),
     partial: bool = typer.Option(
-        False, "--partial", help="Leave out what is not scored yet, or failed; tables and page name it."
+        False,
+        "--partial",
+        help="Leave out what is not scored yet, or failed, and write into `unfinished` in the folder; tables and page"
+        " that are made there name it.",
     ),
 ) -> None:
     """Put the scores of all runs of the plan into one table, their run cards and what is known of the data into files.
 
     Example: `contrastseg collect --results results/demo`
     """
+    import shutil
+
     from contrastseg.evaluation.collect import AXES, write_table
     from contrastseg.evaluation.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
@@ -53,16 +59,33 @@ def collect(
         axes = {**card, **item, "split": card["split_name"], "labelled_patients": card["labelled_count"]}
         name = f"{item['checkpoint']}.conventions.csv" if conventions else f"{item['checkpoint']}.csv"
         path = results / item["folder"] / "scores" / item["evaluated_on"] / name
-        if not partial or path.is_file():
+        if not partial or _up_to_date(path):
             rows.append(({name: axes[name] for name in AXES}, path))
     if absent := len(plan["evaluations"]) - len(rows):
         typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are not there yet", err=True)
+    # Elsewhere, or the workflow, which finds all that it was to make, would take a part for the whole.
+    target = results / UNFINISHED if partial else results
     if conventions:
-        return _conventions(results, rows, plan["suite"]["evaluation"]["convention"])
-    write_table(collect_scores(rows), results / "scores.parquet")
-    write_json(results / "cards.json", list(cards.values()))
-    write_json(results / "data.json", Stored(results, resources, whole=False).data_copy())
-    typer.echo(str(results / "scores.parquet"))
+        return _conventions(target, rows, plan["suite"]["evaluation"]["convention"])
+    if partial:
+        write_json(target / "plan.json", plan)
+        if not (target / "runs").is_symlink():
+            (target / "runs").symlink_to(Path("..") / "runs")  # logs, predictions
+    else:
+        shutil.rmtree(results / UNFINISHED, ignore_errors=True)
+    write_table(collect_scores(rows), target / "scores.parquet")
+    write_json(target / "cards.json", list(cards.values()))
+    write_json(target / "data.json", Stored(target, resources, whole=False).data_copy())
+    typer.echo(str(target / "scores.parquet"))
+
+
+def _up_to_date(scores: Path) -> bool:
+    """Whether scores are there and younger than what they are of: the run may have been made again since, or half."""
+    run, predictions = scores.parents[2], scores.parents[2] / "predictions" / scores.parent.name
+    makers = run / "run.json", predictions / scores.name.partition(".")[0] / "predictions.json"
+    if not scores.is_file():
+        return False
+    return all(maker.stat().st_mtime <= scores.stat().st_mtime for maker in makers if maker.is_file())
 
 
 def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], base: str) -> None:
@@ -96,15 +119,24 @@ def compare(
     typer.echo(str(results / "comparisons.csv"))
 
 
-def _compare(results: Path, settings: ComparisonSettings) -> pd.DataFrame:
+def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str] = ()) -> pd.DataFrame:
+    """Write the statistics; nothing is tested where the reference is among the planned methods and waits still."""
+    import pandas as pd
+
     from contrastseg.evaluation.collect import read_table
+    from contrastseg.evaluation.comparison import COMPARISON_COLUMNS
     from contrastseg.evaluation.statistics import compare as compare_scores
     from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
     from contrastseg.files import write_text
 
     scores = read_table(results / "scores.parquet")
     chosen = (settings.reference, settings.metrics, settings.alpha, settings.family)
-    comparisons = compare_scores(scores, *chosen)
+    method = settings.reference.partition("/")[0]
+    if method in planned and method not in set(scores["method"]):
+        typer.echo(f"nothing is tested: the reference, {settings.reference}, has no scores yet", err=True)
+        comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
+    else:
+        comparisons = compare_scores(scores, *chosen)
     frames = {
         "comparisons": comparisons,
         "summary": summarise(scores, settings.alpha),
@@ -251,7 +283,8 @@ def report(
         figures = [one for one in figures if one.kind != "conventions"]
     from contrastseg.evaluation.settings import ComparisonSettings
 
-    _compare(stored.results, validated(ComparisonSettings, comparison))
+    planned = [method["name"] for method in stored.plan["suite"]["methods"]]
+    _compare(stored.results, validated(ComparisonSettings, comparison), planned)
     _tabulate(stored, tables)
     _plot(stored, figures)
     _slices(stored, figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,13 @@ def train(
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
     )
+    from contrastseg.cli.sole import sole
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
 
-    with progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:
+    alone = sole(output) if is_first() else contextlib.nullcontext()
+    with alone, progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:
         record = train_run(run, output, on_step=update)
     if is_first():
         typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -149,9 +150,10 @@ def test_what_waits_or_failed_is_left_out_and_named(kept, suite):
     refused = CliRunner().invoke(app, ["collect", "--results", str(kept)])
     assert refused.exit_code != 0
     assert "3 of 4 evaluations are not there yet" in invoke("collect", "--results", kept, "--partial")
-    invoke("report", kept / "scores.parquet")
+    shown = kept / "unfinished"
+    invoke("report", shown / "scores.parquet")
 
-    lines = (kept / "tables" / "main.md").read_text().splitlines()
+    lines = (shown / "tables" / "main.md").read_text().splitlines()
     assert "0.600" in next(line for line in lines if line.startswith("| supervised"))
     assert "not run" in next(line for line in lines if line.startswith("| pdcr"))
     notes = "\n".join(lines)
@@ -159,9 +161,16 @@ def test_what_waits_or_failed_is_left_out_and_named(kept, suite):
     assert "1 of 2 runs without scores (draw 0, fold 0, seed 1)" in notes
     assert "Not run: pdcr" in notes
     assert "missing:" not in notes
-    page = (kept / "report.html").read_text()
+    page = (shown / "report.html").read_text()
     assert "2 pairs of method and data not run, or in part" in page
     assert "planned, without scores" in page
+
+    # Trained again since, and not predicted: the scores are those of weights that are no more.
+    os.utime(kept / runs[0]["folder"] / "run.json")
+    (kept / runs[1]["folder"] / "scores" / ENTRY).mkdir(parents=True)
+    shutil.copy(kept / runs[0]["folder"] / "scores" / ENTRY / "last.csv", kept / runs[1]["folder"] / "scores" / ENTRY)
+    assert "3 of 4 evaluations are not there yet" in invoke("collect", "--results", kept, "--partial")
+    assert set(pd.read_parquet(shown / "scores.parquet")["seed"]) == {1}
 
 
 @pytest.mark.parametrize("arguments", [[], ["one/scores.parquet", "--results", "two"]])

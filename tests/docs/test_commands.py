@@ -42,6 +42,15 @@ ELSEWHERE = {
         "tests/test_cli.py::test_the_road_by_hand_in_single_commands"
     ),
     "OMP_NUM_THREADS=1 python benchmarks/speed/methods.py": "tests/test_speed.py::test_steps_of_methods",
+    "contrastseg collect --partial --results results/demo": (
+        "tests/cli/test_remake.py::test_what_waits_or_failed_is_left_out_and_named"
+    ),
+    "contrastseg report results/demo/unfinished/scores.parquet": (
+        "tests/cli/test_remake.py::test_what_waits_or_failed_is_left_out_and_named"
+    ),
+    "python -m tests.soak --suite benchmarks/demo.yaml --rounds 10 --output results/soak.csv": (
+        "tests/workflow/test_soak.py::test_kills_restarts_and_equal_results_are_counted"
+    ),
     "snakemake --profile profiles/slurm --configfile benchmarks/full.yaml": (
         "tests/cluster/test_slurm.py::test_every_job_goes_through_slurm_with_its_limits"
     ),

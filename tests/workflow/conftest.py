@@ -8,9 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -50,10 +51,16 @@ class Workspace:
     def results(self) -> Path:
         return self.work / "results" / "tiny"
 
-    def snakemake(
-        self, *arguments: str, cores: str = "2", warm: bool = True, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on the copy; its output comes with errors and all.
+    def start(
+        self,
+        *arguments: str,
+        cores: str = "2",
+        warm: bool = True,
+        output: int | IO[str] = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[str]:
+        """Start Snakemake on the copy; its output comes with errors and all.
 
         Jobs are forked from one process (see `tests.workflow.warm`) unless `warm` is false.
         """
@@ -61,15 +68,24 @@ class Workspace:
         command = [python, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
         variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
         variables.pop("CONTRASTSEG_DATA", None)
-        variables |= environment
-        return subprocess.run(
+        variables |= environment or {}
+        return subprocess.Popen(
             [*command, *arguments],
             cwd=self.work,
             env=variables,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
+            **options,
         )
+
+    def snakemake(
+        self, *arguments: str, cores: str = "2", warm: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the copy, to its end."""
+        process = self.start(*arguments, cores=cores, warm=warm, environment=environment)
+        said, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said)
 
     def write_suite(self, **changes: object) -> Path:
         path = self.work / f"{changes.get('name', 'tiny')}.yaml"

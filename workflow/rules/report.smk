@@ -1,5 +1,12 @@
 # plan → collect → compare → tabulate → plot → report. Everything from here on takes seconds and no GPU.
 
+DRAWINGS = planning.to_argument(
+    {
+        "tables": [table.model_dump() for table in SUITE.tables],
+        "figures": [figure.model_dump() for figure in SUITE.figures],
+    }
+)
+
 
 rule plan:
     output:
@@ -210,14 +217,34 @@ rule report:
         runtime=planning.by_attempt(30),
     params:
         fingerprint=stage_fingerprint("report"),
-        config=planning.to_argument(
-            {
-                "tables": [t.model_dump() for t in SUITE.tables],
-                "figures": [f.model_dump() for f in SUITE.figures],
-            }
-        ),
+        config=DRAWINGS,
     shell:
         "python -m contrastseg report --results $(dirname {output.page}) --config {params.config:q} > {log} 2>&1"
+
+
+# One method that fails does not take the table down: what is scored is put together beside the place of the whole, and
+# tables and page name the rest. Which scores are older than what they are of, `collect --partial` knows.
+onerror:
+    scores = [run.scores(*where) for run, *where in PLAN.evaluations()]
+    makers = [run.folder / "run.json" for run in PLAN.runs]
+    makers += [
+        run.predictions(*where) / "predictions.json"
+        for run, *where in PLAN.evaluations()
+    ]
+    if any(file.is_file() for file in scores) and not all(
+        file.is_file() for file in scores + makers
+    ):
+        call = f"python -m contrastseg collect --partial --results {RESULTS}"
+        conventions = (
+            f"{call} --conventions;" if SUITE.evaluation.conventions else ""
+        )
+        folder = RESULTS / "unfinished"
+        shell(
+            "{{ {call} && {{ {conventions} python -m contrastseg report {folder}/scores.parquet --config {DRAWINGS:q}; }}; }}"
+            " > {RESULTS}/logs/unfinished.log 2>&1"
+            " && echo 'What is finished stands in {folder}/report.html, and what is not is named there.' >&2"
+            " || echo 'No table of what is finished could be made: {RESULTS}/logs/unfinished.log says why.' >&2"
+        )
 
 
 # By name: `snakemake tables figures`.
