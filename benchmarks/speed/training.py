@@ -30,6 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from _results import RESULTS, described, machine, peak_memory, results_path, write
 from _training_loops import LOOPS, NNUNET_FOLDER, Work
@@ -84,7 +85,10 @@ def measure(given: argparse.Namespace) -> None:
     step_s, cpu_s = ((after - before) / given.steps for before, after in zip(first, last, strict=True))
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
     print(json.dumps({"step_s": step_s, "cpu_s": cpu_s, "peak": peak}), flush=True)
-    os._exit(0)  # worker processes of an endless loader would be waited for
+    # Worker processes of an endless loader would be waited for, and those left behind keep the other end of the pipe.
+    for worker in psutil.Process().children(recursive=True):
+        worker.kill()
+    os._exit(0)
 
 
 def resized(workload: Workload, part: float) -> Workload:
