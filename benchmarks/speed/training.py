@@ -1,9 +1,10 @@
 """What a training step costs beside the bare network and the loops of others, in one run on one machine.
 
 Each contender trains the same network with the same loss, optimiser, batch and patch on the same generated cases, in a
-fresh process; contenders take turns, and medians over the rounds count. `share_outside` is the part of a step that is
-not forward, loss, backward and optimiser: 1 minus the bare network's step over the contender's. `cpu_share_outside` is
-the same in processor seconds, those of worker processes counted, which other load does not stretch; not on a GPU.
+fresh process; contenders take turns, and the quietest round of each counts, since other load only adds. `share_outside`
+is the part of a step that is not forward, loss, backward and optimiser: 1 minus the bare network's step over the
+contender's. `cpu_share_outside` is the same in processor seconds, those of worker processes counted, which other load
+stretches less; not on a GPU.
 
     contrastseg   this project's `train`, whole: batches, augmentation, log, checkpoints
     bare          one random batch again and again: the limit
@@ -21,7 +22,6 @@ import itertools
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -114,7 +114,7 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 generate(workload, Path(root) / "raw" / NNUNET_FOLDER)
                 taken[contender].append(_start(given, name, contender, root))
         step, cpu = (
-            {contender: statistics.median(one[clock] for one in each) for contender, each in taken.items()}
+            {contender: min(one[clock] for one in each) for contender, each in taken.items()}
             for clock in ("step_s", "cpu_s")
         )
         for contender, each in taken.items():
