@@ -1,9 +1,9 @@
 """Runs every benchmark of this folder and says which targets are reached: `make speed`.
 
 Sizes are those that the targets are about; rounds, methods and contenders are as few as a verdict needs, so that all of
-it takes about a quarter of an hour of one core. For numbers to publish, run the scripts with their own settings. A script
-that fails, as where contenders do not agree, is a failure of the whole, but the others still run. `--device cuda` runs
-those that a GPU makes a difference to; without it no script sees one.
+it takes about a quarter of an hour. For numbers to publish, run the scripts with their own settings. A script that
+fails, as where contenders do not agree, is a failure of the whole, but the others still run. `--device cuda` runs those
+that a GPU makes a difference to; without it no script sees one.
 
 Example: `OMP_NUM_THREADS=1 python benchmarks/speed/run.py --only inference start --output results/speed`
 """
