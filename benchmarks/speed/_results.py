@@ -80,3 +80,15 @@ def peak_memory() -> int:
     if status.is_file():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def show_and_write(
+    file: Path, columns: Sequence[str], shown: Sequence[str], rows: Iterable[Mapping[str, Any]], width: int
+) -> None:
+    """Print some columns of each row as it is measured, then write all of them."""
+    print("".join(f"{name:>{width}}" for name in shown))
+    measured = []
+    for row in rows:
+        print("".join(f"{row[name]!s:>{width}}" for name in shown), flush=True)
+        measured.append(row)
+    write(file, columns, measured)

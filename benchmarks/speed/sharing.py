@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _results import RESULTS, described, machine, results_path, write
+from _results import RESULTS, described, machine, results_path, show_and_write
 from _training_loops import NNUNET_FOLDER
 from _training_work import Times, Workload, generate, prepare, train
 
@@ -124,13 +124,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         return measure(given)
-    rows = []
     shown = ("runs", "samples_per_s", "times_alone", "step_ms", "peak_mib_each", "threads_each")
-    print("".join(f"{name:>15}" for name in shown))
-    for row in compare(given):
-        print("".join(f"{row[name]!s:>15}" for name in shown), flush=True)
-        rows.append(row)
-    write(results_path(given.output, "sharing", given.device), COLUMNS, rows)
+    show_and_write(results_path(given.output, "sharing", given.device), COLUMNS, shown, compare(given), 15)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ it was dropped from the system's cache of files (`cold`), and mapped with whatev
 (`warm`). Contenders take turns, each in a fresh process; medians over the rounds count. `times_held` is a step beside
 that with the data in memory, by the clock, since waiting for a disk takes no processor time. `disk_mib` is what the
 counted steps really read from the disk, as the system counts it, `own_mib` the memory of the process itself, in which
-pages of mapped files, that the system may take back at any time, do not count.
+pages of mapped files, that the system may take back at any time, do not count. On Linux, which tells both.
 
 Example: `OMP_NUM_THREADS=1 python benchmarks/speed/streaming.py --cache-gb 0.02 --steps 5`
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _results import RESULTS, described, machine, results_path, write
+from _results import RESULTS, described, machine, results_path, show_and_write
 from _training_loops import NNUNET_FOLDER
 from _training_work import Times, Workload, generate, prepare, train
 
@@ -172,13 +172,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         return measure(given)
-    rows = []
     shown = ("work", "contender", "step_ms", "times_held", "disk_mib", "own_mib", "set_gb", "residency")
-    print("".join(f"{name:>12}" for name in shown))
-    for row in compare(given):
-        print("".join(f"{row[name]!s:>12}" for name in shown), flush=True)
-        rows.append(row)
-    write(results_path(given.output, "streaming", given.device), COLUMNS, rows)
+    show_and_write(results_path(given.output, "streaming", given.device), COLUMNS, shown, compare(given), 12)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from typing import Any
 
 import psutil
 import torch
-from _results import RESULTS, described, machine, peak_memory, results_path, write
+from _results import RESULTS, described, machine, peak_memory, results_path, show_and_write
 from _training_loops import LOOPS, NNUNET_FOLDER, Work
 from _training_work import Times, Workload, generate, prepare, read, train
 
@@ -177,13 +177,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         return measure(given)
-    rows = []
     shown = ("work", "contender", "samples_per_s", "step_ms", "share_outside", "cpu_share_outside", "peak_mib")
-    print("".join(f"{name:>18}" for name in shown))
-    for row in compare(given):
-        print("".join(f"{row[name]!s:>18}" for name in shown), flush=True)
-        rows.append(row)
-    write(results_path(given.output, "training", given.device), COLUMNS, rows)
+    show_and_write(results_path(given.output, "training", given.device), COLUMNS, shown, compare(given), 18)
 
 
 if __name__ == "__main__":
