@@ -35,6 +35,7 @@ import yaml
 
 from contrastseg.files import write_text
 from tests.workflow.equal import differences
+from tests.workflow.warm import interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("train", "predict", "score", "other", "snakemake")
@@ -115,14 +116,18 @@ def jobs(session: int, kind: str | None = None) -> list[int]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                words = process.cmdline()
-                if words[1:3] == ["-m", "contrastseg"] and kind in (None, _kind(words[3])):
+                this = _kind(process.cmdline())
+                if this and kind in (None, this):
                     found.append(process.pid)
     return found
 
 
-def _kind(command: str) -> str:
-    return command if command in KINDS else "other"
+def _kind(words: Sequence[str]) -> str | None:
+    """The kind of job that a command line starts, if any."""
+    for module, name, command in zip(words, words[1:], words[2:], strict=False):
+        if (module, name) == ("-m", "contrastseg"):
+            return command if command in KINDS else "other"
+    return None
 
 
 def end(session: int) -> None:
@@ -168,11 +173,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cores", default="all")
     parser.add_argument(
+        "--forked", action="store_true", help="fork the jobs from one warm process: minutes less, the same kills"
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where it all happens; a temporary folder, removed when all is well"
     )
     parser.add_argument("--output", type=Path, default=Path("results/soak.csv"), help="the counts, round by round")
     given = parser.parse_args()
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", given.cores]
+    python = interpreter() if given.forked else sys.executable
+    command = [python, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", given.cores]
     command += ["--configfile", str(given.suite.resolve())]
     name = yaml.safe_load(given.suite.read_text(encoding="utf-8"))["name"]
     folder = given.folder or Path(tempfile.mkdtemp(prefix="soak"))

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.soak import COLUMNS, KINDS, Soak, soak
+from tests.workflow.warm import interpreter
 
 STEPS = ("train", "predict", "score", "report")
 # The jobs one after the other, each started where its file is not there; fails where one of them does.
 DRIVER = """
-import pathlib, subprocess, sys
+import os, pathlib, subprocess, sys
 lock = pathlib.Path("lock")
 if "--unlock" in sys.argv:
     lock.unlink()
@@ -26,7 +27,7 @@ lock.touch()
 pathlib.Path("results").mkdir(exist_ok=True)
 for name in ("train", "predict", "score", "report"):
     if not pathlib.Path("results", name).exists():
-        if subprocess.call([sys.executable, "-m", "contrastseg", name]):
+        if subprocess.call([os.environ["JOBS"], "-m", "contrastseg", name]):
             lock.unlink()
             sys.exit(1)
 lock.unlink()
@@ -38,11 +39,13 @@ pathlib.Path("results", sys.argv[1]).write_text({content})
 """
 
 
-@pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Soak]:
+@pytest.fixture(params=["own", "forked"])
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Callable[..., Soak]:
     (tmp_path / "contrastseg").mkdir()
     (tmp_path / "driver.py").write_text(DRIVER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    python = sys.executable if request.param == "own" else str(Path(interpreter()).with_name("python"))
+    monkeypatch.setenv("JOBS", python)
 
     def make(content: str = "sys.argv[1]", **settings: float) -> Soak:
         (tmp_path / "contrastseg" / "__main__.py").write_text(JOB.format(content=content))

@@ -2,9 +2,9 @@
 
 A job that trains two steps spends seconds on importing torch. `interpreter` gives a Python to run Snakemake with, in an
 environment like this one but for its `python`. That one hands `python -m contrastseg …` to a server here, which forks,
-and the child becomes the job: its arguments, folder, environment, files and exit code. Whatever else is asked of it
-goes to the real one. Only packages from outside are imported beforehand; the project's own code is read anew by each
-job, from where PYTHONPATH says.
+and the child becomes the job: its arguments, folder, environment, files and exit code; it is killed when that `python`
+is. Whatever else is asked of it goes to the real one. Only packages from outside are imported beforehand; the project's
+own code is read anew by each job, from where PYTHONPATH says.
 """
 
 from __future__ import annotations
@@ -86,26 +86,40 @@ def serve(address: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     gc.freeze()
+    watched = select.poll()
+    watched.register(0)
+    watched.register(listening, select.POLLIN)
     running: dict[int, tuple[int, socket.socket]] = {}
+    clients: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([0, listening, *running], [], [])
+        ready = {handle for handle, _ in watched.poll()}
         if 0 in ready:
             return
-        for pidfd in [handle for handle in ready if isinstance(handle, int)]:
+        for client in ready & set(clients):  # it was killed
+            os.kill(clients.pop(client), signal.SIGKILL)
+            watched.unregister(client)
+        for pidfd in ready & set(running):
             child, connection = running.pop(pidfd)
             _, status = os.waitpid(child, 0)
+            watched.unregister(pidfd)
             os.close(pidfd)
-            code = os.waitstatus_to_exitcode(status)
-            with contextlib.suppress(BrokenPipeError):  # the client may have been killed
-                connection.sendall(str(code if code >= 0 else 128 - code).encode())
+            if clients.pop(connection.fileno(), None):
+                watched.unregister(connection)
+                code = os.waitstatus_to_exitcode(status)
+                with contextlib.suppress(BrokenPipeError):
+                    connection.sendall(str(code if code >= 0 else 128 - code).encode())
             connection.close()
-        if listening in ready:
+        if listening.fileno() in ready:
             connection, _ = listening.accept()
             child = os.fork()
             if child == 0:
                 listening.close()
                 become(connection, paths)
-            running[os.pidfd_open(child)] = child, connection
+            pidfd = os.pidfd_open(child)
+            running[pidfd] = child, connection
+            clients[connection.fileno()] = child
+            watched.register(pidfd, select.POLLIN)
+            watched.register(connection, 0)  # that its other end closes is told without being asked for
 
 
 def become(connection: socket.socket, paths: list[str]) -> None:
