@@ -50,6 +50,8 @@ class CVRL(Method):
             " 1 − 1/(t+1) would be the mean of all of the first thousand",
             "temperature": "τ = 0.5, of rows; not known from the source",
             "feature_temperature": "τ_f = 0.5, of columns; as τ",
+            "feature_weight": "1: the two terms of a level weigh alike; 0, the variant `no_feature_term`, leaves the one"
+            " between features out",
             "contrast_on": "both: labelled and unlabelled samples alike, since no contrast term reads a label;"
             " unlabelled is the other choice",
             "dimensions": "64: not more columns than the samples of a usual batch can tell apart",
@@ -82,6 +84,7 @@ class CVRL(Method):
         "decay": 0.999,
         "temperature": 0.5,
         "feature_temperature": 0.5,
+        "feature_weight": 1.0,
         "contrast_on": "both",
         "dimensions": 64,
         "sub_volumes": 16,
@@ -91,7 +94,11 @@ class CVRL(Method):
         "distance_weight": 0.0,
         "predict_with": "student",
     }
-    variants = {"default": {}, "signed_distance": {"distance_weight": 0.1}}
+    variants = {
+        "default": {},
+        "no_feature_term": {"feature_weight": 0.0},
+        "signed_distance": {"distance_weight": 0.1},
+    }
     memory_mb = 8000
 
     def build(self) -> Mapping[str, nn.Module]:
@@ -174,11 +181,12 @@ class CVRL(Method):
         queue = None
         if level == "high" and settings["queue_size"]:
             queue, self._latest = self.modules["queue"].keys, theirs
-        weight, features = settings[f"{level}_weight"], settings["feature_temperature"]
-        return {
-            f"batch_{level}": weight * batch_contrast_loss(ours, theirs, settings["temperature"], queue),
-            f"feature_{level}": weight * feature_contrast_loss(ours, theirs, features),
-        }
+        weight = settings[f"{level}_weight"]
+        terms = {f"batch_{level}": weight * batch_contrast_loss(ours, theirs, settings["temperature"], queue)}
+        if settings["feature_weight"]:
+            loss = feature_contrast_loss(ours, theirs, settings["feature_temperature"])
+            terms[f"feature_{level}"] = weight * settings["feature_weight"] * loss
+        return terms
 
     def _positions(self, feature: Tensor) -> Tensor:
         """(B, points) flat positions, all different within a sample: one in each of as many stretches of the map."""

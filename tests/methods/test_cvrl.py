@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contrastseg.errors import SuiteError
 from contrastseg.methods._taps import deepest_map
 from contrastseg.methods.contract import Sample
-from contrastseg.methods.cvrl import pool, sub_volume_grid
+from contrastseg.methods.cvrl import CVRL, pool, sub_volume_grid
 from contrastseg.networks.registry import build
 from tests.methods.made_up import make, sample
 
@@ -59,6 +59,15 @@ def test_without_its_contrast_it_is_mean_teacher() -> None:
     torch.testing.assert_close(ours["segmentation"], theirs["segmentation"])
     torch.testing.assert_close(ours["consistency"], theirs["consistency"])
     assert sum(float(ours[name].detach()) for name in CONTRAST) == 0
+
+
+def test_the_feature_term_has_a_weight_of_its_own() -> None:
+    whole, half = (make("cvrl", levels=4, feature_weight=weight).training_step(batch(), 10) for weight in (1.0, 0.5))
+    for level in ("high", "low"):
+        torch.testing.assert_close(half[f"feature_{level}"], whole[f"feature_{level}"] / 2)
+        torch.testing.assert_close(half[f"batch_{level}"], whole[f"batch_{level}"])
+    without = make("cvrl", levels=4, **CVRL.variants["no_feature_term"]).training_step(batch(), 10)
+    assert list(without) == ["segmentation", "batch_high", "batch_low", "consistency"]
 
 
 def test_contrast_sees_the_samples_the_settings_say() -> None:
