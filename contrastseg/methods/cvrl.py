@@ -50,8 +50,8 @@ class CVRL(Method):
             " 1 − 1/(t+1) would be the mean of all of the first thousand",
             "temperature": "τ = 0.5, of rows; not known from the source",
             "feature_temperature": "τ_f = 0.5, of columns; as τ",
-            "feature_weight": "1: the two terms of a level weigh alike; 0, the variant `no_feature_term`, leaves the one"
-            " between features out",
+            "feature_weight": "1: the two terms of a level weigh alike; 0, the variant `no_feature_term`, leaves the"
+            " one between features out",
             "contrast_on": "both: labelled and unlabelled samples alike, since no contrast term reads a label;"
             " unlabelled is the other choice",
             "dimensions": "64: not more columns than the samples of a usual batch can tell apart",
