@@ -14,14 +14,14 @@ MEASURED = {
     *("started", "finished", "wall_s", "seconds_per_step", "peak_memory_bytes", "hardware", "git_commit"),
     *("device_uuid", "residency"),
 }
-LEFT_OUT = (".log", ".pdf")  # matplotlib writes the time of day into a PDF
+LEFT_OUT = ("*.log", "*.pdf", "cost.*")  # matplotlib writes the time of day into a PDF; costs are measured
 TEMPORARY = re.compile(r"\.\d+\.(.+)")
 
 
 def files(folder: Path) -> dict[str, Path]:
     """What lies in a folder of results, by its place: no logs and nothing hidden."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = (path for path in found if path.suffix not in LEFT_OUT and "tensorboard" not in path.parts)
+    kept = (path for path in found if not any(map(path.match, LEFT_OUT)) and "tensorboard" not in path.parts)
     return {str(path.relative_to(folder)): path for path in kept if not path.name.startswith(".")}
 
 
@@ -43,8 +43,8 @@ def _content(path: Path) -> Any:
     if path.name == "log.csv":
         with open(path, encoding="utf-8") as file:
             return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-    if path.name == "report.html":  # it shows costs and the commit; its other numbers are those of the tables
-        return re.sub(r"<code>[0-9a-f]+</code>|[\d.]+", "", path.read_text(encoding="utf-8"))
+    if path.name == "report.html":  # it shows costs and the commit; other numbers and figures have files of their own
+        return re.sub(r"(?s)<svg.*?</svg>|<code>[0-9a-f]+</code>|[\d.]+", "", path.read_text(encoding="utf-8"))
     return path.read_bytes()
 
 

@@ -1,0 +1,127 @@
+"""The stored results of reference runs, as the page of findings asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contrastseg.cli.stored import Stored
+from contrastseg.report.naming import budget_order, budget_title
+
+
+@dataclass(frozen=True)
+class Place:
+    """One data set at one label budget, under one checkpoint rule, in Dice.
+
+    Attributes:
+        title: The data set's name in words.
+        entry: Its entry in the suite.
+        labels: The label budget.
+        rows: The rows of `comparisons.csv`, one per method and variant with scores.
+    """
+
+    title: str
+    entry: str
+    labels: str
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Such as "ACDC, 3 labelled patients"."""
+        return f"{self.title}, {budget_title(self.labels)}"
+
+    @property
+    def reference(self) -> Any:
+        """The row of the method that all are compared with."""
+        return self.of("reference")[0]
+
+    @property
+    def leader(self) -> Any:
+        """The row with the highest mean."""
+        return max(self.rows.itertuples(), key=lambda row: row.mean)
+
+    def row(self, method: str, variant: str = "default") -> Any | None:
+        """A method's row; None where it has no scores."""
+        found = self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
+        return next(found.itertuples(), None)
+
+    def of(self, *verdicts: str) -> list[Any]:
+        """The rows of these verdicts, best first."""
+        found = self.rows[self.rows["verdict"].isin(verdicts)]
+        return list(found.sort_values("mean", ascending=False).itertuples())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The stored results of one suite on one machine.
+
+    Attributes:
+        folder: `results/reference/<suite>/<machine>`.
+    """
+
+    folder: Path
+
+    @cached_property
+    def stored(self) -> Stored:
+        """Everything in the folder."""
+        return Stored(self.folder, self.folder / "no-resources", whole=False)
+
+    @property
+    def suite(self) -> str:
+        """The suite's name."""
+        return self.folder.parent.name
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The suite's methods, in its order."""
+        return [entry["name"] for entry in self.stored.plan["suite"]["methods"]]
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """Ranks in Dice with their intervals, of last checkpoints."""
+        table = self.stored.frame("rankings.csv")
+        return table[(table["metric"] == "dice") & (table["checkpoint"] == "last")]
+
+    def rank(self, place: Place, method: str, variant: str) -> Any | None:
+        """A method's rank at a place; None where it has none."""
+        at = (self.rankings["dataset"] == place.entry) & (self.rankings["labels"] == place.labels)
+        who = (self.rankings["method"] == method) & (self.rankings["variant"] == variant)
+        return next(self.rankings[at & who].itertuples(), None)
+
+    def longer(self, place: Place) -> list[tuple[int, float]]:
+        """Steps and mean Dice of the reference trained for longer: `control/supervised-<steps>-steps-<labels>.csv`."""
+        found = []
+        for path in (self.folder.parent / "control").glob(f"supervised-*-steps-{place.labels}.csv"):
+            table = pd.read_csv(path)
+            table = table[table["metric"] == "dice"]
+            mean = table.groupby(["patient", "case", "class"])["value"].mean()
+            found.append((int(path.name.split("-")[1]), float(mean.groupby("patient").mean().mean())))
+        return sorted(found)
+
+    def places(self, checkpoint: str = "last") -> list[Place]:
+        """Data sets in the suite's order, small budgets first."""
+        titles = {info["entry"]: info["title"] for info in self.stored.infos}
+        table = self.stored.frame("comparisons.csv")
+        table = table[(table["metric"] == "dice") & (table["checkpoint"] == checkpoint) & (table["n"] > 0)]
+        found = []
+        for entry, rows in table[table["dataset"] == table["evaluated_on"]].groupby("dataset", sort=False):
+            for labels in sorted(set(rows["labels"]), key=budget_order):
+                found.append(Place(titles[entry], str(entry), labels, rows[rows["labels"] == labels]))
+        return found
+
+
+def references(root: Path, suites: Iterable[str]) -> list[Reference]:
+    """The reference runs of these suites that are there.
+
+    Args:
+        root: Where `results/reference/` lies.
+        suites: Their names, in the order wanted.
+    """
+    reference = root / "results" / "reference"
+    folders = (path for name in suites for path in sorted((reference / name).glob("*/rankings.csv")))
+    return [Reference(path.parent) for path in folders]
