@@ -274,15 +274,17 @@ def variants(run: Reference) -> Iterator[str]:
     rows: list[list[str]] = []
     for reference, part in [*families, ("lrc/default", staged)]:
         if len(part[["method", "variant"]].drop_duplicates()) > 1:
-            found = list(compare(part, reference, family="methods").itertuples())
-            rows += (_variant(row) for row in sorted(found, key=lambda row: row.verdict != "reference"))
+            found = compare(part, reference, family="methods").itertuples()
+            ordered = sorted(found, key=lambda row: (row.dataset, row.labels, row.verdict != "reference"))
+            rows += (
+                [_name(row), f"{run.titles[row.dataset]}, {budget_title(row.labels)}", *_told(row)] for row in ordered
+            )
     yield _ABLATIONS.format(suite=run.suite)
-    yield from _table(["", "budget", "Dice", "difference", "test"], rows, 2)
+    yield from _table(["method", "data", "Dice", "difference", "test"], rows, 2)
 
 
-def _variant(row: Any) -> list[str]:
-    tested = ["", ""] if row.verdict == "reference" else [_difference(row), _test(row)]
-    return [_name(row), budget_title(row.labels), number(row.mean, 3), *tested]
+def _told(row: Any) -> list[str]:
+    return [number(row.mean, 3), *(["", ""] if row.verdict == "reference" else [_difference(row), _test(row)])]
 
 
 def printed(run: Reference) -> Iterator[str]:

@@ -82,6 +82,11 @@ class Reference:
         return [entry["name"] for entry in self.stored.plan["suite"]["methods"]]
 
     @cached_property
+    def titles(self) -> dict[str, str]:
+        """Entry -> the data set's name in words."""
+        return {info["entry"]: info["title"] for info in self.stored.infos}
+
+    @cached_property
     def rankings(self) -> pd.DataFrame:
         """Ranks in Dice with their intervals, of last checkpoints."""
         table = self.stored.frame("rankings.csv")
@@ -105,13 +110,12 @@ class Reference:
 
     def places(self, checkpoint: str = "last") -> list[Place]:
         """Data sets in the suite's order, small budgets first."""
-        titles = {info["entry"]: info["title"] for info in self.stored.infos}
         table = self.stored.frame("comparisons.csv")
         table = table[(table["metric"] == "dice") & (table["checkpoint"] == checkpoint) & (table["n"] > 0)]
         found = []
         for entry, rows in table[table["dataset"] == table["evaluated_on"]].groupby("dataset", sort=False):
             for labels in sorted(set(rows["labels"]), key=budget_order):
-                found.append(Place(titles[entry], str(entry), labels, rows[rows["labels"] == labels]))
+                found.append(Place(self.titles[entry], str(entry), labels, rows[rows["labels"] == labels]))
         return found
 
 

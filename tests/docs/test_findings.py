@@ -1,0 +1,95 @@
+"""The page of findings says what the stored scores say, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from contrastseg.report.naming import number
+from tests.docs.pages import DOCS
+
+STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cores"
+
+
+@pytest.fixture
+def findings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DOCS))
+    module = importlib.import_module("_findings")
+    monkeypatch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
+    monkeypatch.setattr(module, "ABLATIONS", ())
+    return module
+
+
+def means(dataset: str) -> pd.Series:
+    """Mean Dice of every method, by hand: classes, then cases, then seeds inside a patient, then patients."""
+    scores = pd.read_parquet(STORED / "scores.parquet")
+    scores = scores[(scores["metric"] == "dice") & (scores["dataset"] == dataset)]
+    patients = (
+        scores.groupby(["method", "patient", "seed", "case"])["value"].mean().groupby(["method", "patient"]).mean()
+    )
+    return patients.groupby("method").mean()
+
+
+def part(text: str, title: str) -> str:
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_every_mean_is_that_of_the_scores(findings: ModuleType) -> None:
+    table = part(findings.page(), "Every method").partition("`phantoms`")[2].partition("`acdc_small`")[0]
+    for column, dataset in ((2, "lesions_few"), (3, "organs_few")):
+        expected = {name: number(value, 3) for name, value in means(dataset).items()}
+        rows = [row.split(" | ") for row in table.splitlines() if row.startswith("| `")]
+        told = {row[0].strip("| `"): row[column - 1] for row in rows}
+        assert {name: re.split(r"[ †\\]", cell)[0] for name, cell in told.items() if "–" not in cell[:1]} == expected
+        assert len(expected) >= 18
+
+
+def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType) -> None:
+    text = part(findings.page(), "In short")
+    comparisons = pd.read_csv(STORED / "comparisons.csv")
+    rows = comparisons[(comparisons["metric"] == "dice") & (comparisons["dataset"] == "lesions_few")]
+    (line,) = [line for line in text.splitlines() if line.startswith("- **Phantom lesions")]
+    worse = rows[rows["verdict"] == "worse"]["method"].tolist()
+    assert worse == ["semantic_aware"]
+    assert "worse: `semantic_aware` (−0.178); not told apart from it: 16 of 17." in line
+    assert "better" not in line
+    best = means("lesions_few").idxmax()
+    assert f"`{best}` has the highest mean Dice" in line
+
+
+def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType) -> None:
+    text = part(findings.page(), "The six systems")
+    (row,) = [line for line in text.splitlines() if line.startswith("| Semantic-aware") and "−0.178" in line]
+    assert re.search(r"−0\.178 \[−0\.34, −0\.02\], \*\*worse\*\*, p 0\.050; rank 18 \(\d+–18\)", row)
+    assert "- Semantic-aware: **worse** at Phantom lesions, 6 labelled patients (`semantic_aware`)." in text
+    assert text.count("no test tells it from `supervised`") == 2 * len(findings.SYSTEMS) - 1
+
+
+def test_what_did_not_run_is_said(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = findings.page()
+    assert part(text, "Ablations").strip() == "Nothing of this has run yet."
+    assert "one of each has run; what another would change is not known here" in text  # acdc_small has one seed
+    assert "over up to 3 seeds" in text
+    run = part(text, "What was run")
+    assert "40 of 120" in run, "planned cells without scores are counted"
+    monkeypatch.setattr(findings, "SUITES", ())
+    assert findings.page().count("Nothing of this has run yet.") >= 6
+
+
+def test_longer_training_stands_beside_the_suite_s_own(findings: ModuleType) -> None:
+    text = part(findings.page(), "What else moves the ranking")
+    assert "`supervised` has 0.552 in 1,200 steps, 0.496 in 400 (−0.056), 0.588 in 2,400 (+0.036)" in text
+
+
+def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
+    text = part(findings.page(), "Ablations")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `lrc") and "lesions" in line]
+    assert [row[0].strip("| `") for row in rows] == ["lrc", "lrc_sequential", "lrc_supervised"]
+    lesions = means("lesions_few")
+    assert [row[2] for row in rows] == [number(lesions[row[0].strip("| `")], 3) for row in rows]
+    assert rows[1][3].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
