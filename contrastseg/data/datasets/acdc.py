@@ -212,7 +212,7 @@ SPEC = DatasetSpec(
         "put the folder with patient001, patient002, ... (or training/ and testing/) at $CONTRASTSEG_DATA/ACDC",
     ),
     traps=(
-        "In a copy of the community's h5 form, patient074 and patient076 hold the same images. Both are training patients"
-        " of 70/10/20; a random split may train on one and test on the other.",
+        "In a copy of the community's h5 form, patient074 and patient076 hold the same images. Both are training"
+        " patients of 70/10/20; a random split may train on one and test on the other.",
     ),
 )
