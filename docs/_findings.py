@@ -19,7 +19,8 @@ from scipy.stats import kendalltau
 from contrastseg.evaluation.comparison import compare
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
-from contrastseg.report.naming import budget_title, in_order, interval, number, p_value, plural
+from contrastseg.report.figure_cost import costs_of
+from contrastseg.report.naming import budget_title, interval, number, p_value, plural
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("acdc_reduced", "la_reduced")
@@ -56,8 +57,8 @@ its interval when patients are drawn again.
 """
 _METHODS = """`{suite}`: mean Dice with its 95 % interval; \\* better, † worse than `supervised` by the corrected test.
 """
-_COSTS = """Seconds a step of the last stage over those of `supervised` in the same suite (medians over runs, on a
-machine that did other work too), and the memory of the largest process. The hours of every suite: [costs](costs.md).
+_COSTS = """The time of a run with all its stages over that of `supervised` at the same budget (medians over budgets and
+runs, on a machine that did other work too), and the memory of the last stage. Hours of every suite: [costs](costs.md).
 """
 _ABLATIONS = """`{suite}`: each variant against its method's default, and LRC's other stagings against `lrc`; corrected
 within each of these families.
@@ -247,22 +248,24 @@ def _by_convention(run: Reference) -> Iterator[str]:
 
 
 def costs(runs: Sequence[Reference]) -> Iterator[str]:
-    """Steps and memory beside those of `supervised`."""
-    frames = {run.suite: pd.DataFrame(run.stored.cards) for run in runs}
-    if not frames:
-        return
-    rows = []
-    for method in in_order({name for cards in frames.values() for name in cards["method"]}, runs[0].methods):
-        cells = [f"`{method}`", " → ".join(stage.name for stage in registry.get(method).stages)]
-        for cards in frames.values():
-            found = cards[cards["method"] == method]
-            usual = cards.loc[cards["method"] == "supervised", "seconds_per_step"].median()
-            cells += [f"{number(found['seconds_per_step'].median() / usual, 2)}×" if len(found) else "–"]
-            cells += [f"{found['peak_memory_bytes'].max() / 2**30:.1f} GiB" if len(found) else "–"]
-        rows.append(cells)
-    heads = [head for suite in frames for head in (f"`{suite}`: a step", "memory")]
-    yield _COSTS
-    yield from _table(["method", "stages", *heads], rows, 2)
+    """Time and memory of a method's runs beside those of `supervised`."""
+    rows: dict[str, list[str]] = {name: [f"`{name}`", _stages(name)] for run in runs for name in run.methods}
+    for run in runs:
+        seconds, memory = (costs_of(run.stored.cards, cost)[0] for cost in ("seconds", "memory"))
+        for name, cells in rows.items():
+            own = {key: value for key, value in seconds.items() if key[2:] == (name, "default")}
+            ratios = [value / seconds[(*key[:2], "supervised", "default")] for key, value in own.items()]
+            held = [value for key, value in memory.items() if key[2:] == (name, "default")]
+            cells += [f"{number(median(ratios), 2)}×" if ratios else "–"]
+            cells += [f"{number(max(held), 1)} GiB" if held else "–"]
+    if rows:
+        heads = [head for run in runs for head in (f"`{run.suite}`: time", "memory")]
+        yield _COSTS
+        yield from _table(["method", "stages", *heads], rows.values(), 2)
+
+
+def _stages(method: str) -> str:
+    return " → ".join(stage.name for stage in registry.get(method).stages)
 
 
 def variants(run: Reference) -> Iterator[str]:

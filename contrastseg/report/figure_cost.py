@@ -21,11 +21,17 @@ from contrastseg.report.table_model import records
 
 Cost = Literal["seconds", "parameters", "memory"]
 TITLES: dict[Cost, str] = {
-    "seconds": "training time of a run [s]",
+    "seconds": "training time of a run, all stages [s]",
     "parameters": "parameters [million]",
     "memory": "peak memory of a run [GiB]",
 }
-_MOST_PANELS, _TALL, _TITLE, _AXIS = 8, 2.1, 0.42, 0.42
+_FIELDS: dict[Cost, tuple[str, float]] = {
+    "seconds": ("wall_s", 1.0),
+    "parameters": ("parameters", 1e-6),
+    "memory": ("peak_memory_bytes", 2.0**-30),
+}
+_MOST_PANELS, _TITLE, _AXIS = 8, 0.42, 0.42
+_TALL, _ROOMY, _PER_NAME = 2.1, 10, 0.11  # inches of a panel, the names it has room for, inches for each beyond
 
 
 def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
@@ -37,6 +43,7 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     """
     material, summary = source.material, source.material.summary
     costs, devices = costs_of(material.cards, settings.cost)
+    unknown = any(_cost(card, settings.cost) is None for card in material.cards)
     if len(summary):
         chosen = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
         keys = zip(*(chosen[name].astype(str) for name in ("dataset", "labels", "method", "variant")), strict=True)
@@ -53,7 +60,8 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     ]
     left_out = len(panels) < sum(part["labels"].nunique() for _, part in places)
     across = min(2, len(panels))
-    line = _TITLE + _TALL + _AXIS
+    tall = _TALL + _PER_NAME * max(0, max(len(part) for _, _, part in panels) - _ROOMY)
+    line = _TITLE + tall + _AXIS
     pitch = settings.width / across
     sheet = Sheet(settings.width, -(-len(panels) // across) * line + 0.45)
     names = dict(zip(styles, distinct([material.label(*pair).plain for pair in styles], 1.25, SMALL), strict=True))
@@ -61,7 +69,7 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     mixed = False
     for at, (key, labels, part) in enumerate(panels):
         down, column = divmod(at, across)
-        ax = sheet.axes(column * pitch + 0.55, down * line + _TITLE, pitch - 0.65, _TALL)
+        ax = sheet.axes(column * pitch + 0.55, down * line + _TITLE, pitch - 0.65, tall)
         here = devices.get((key[0], labels), set())
         comparable = settings.cost == "parameters" or len(here) <= 1
         mixed |= not comparable
@@ -82,7 +90,7 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace(",", " "))
         ax.grid()
         label_points(ax, [(names[pair], points[pair], pair in front) for pair in points], steps)
-    note(sheet, _note(settings.cost, left_out, mixed), above=0.04)
+    note(sheet, _note(unknown, left_out, mixed), above=0.04)
     return sheet.figure
 
 
@@ -92,10 +100,10 @@ def _steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [corner for pair in zip_longest(front, corners) for corner in pair if corner is not None]
 
 
-def _note(cost: Cost, left_out: bool, mixed: bool) -> str:
+def _note(unknown: bool, left_out: bool, mixed: bool) -> str:
     parts = ["Line and bold names: Pareto front, nobody is both cheaper and better."]
-    if cost == "seconds":
-        parts.append("Pre-training stages are not counted.")
+    if unknown:
+        parts.append("Runs that do not say what it took, or not for all stages, are left out.")
     if mixed:
         parts.append("Panels without a line: the runs stem from unlike hardware and their costs do not compare.")
     if left_out:
@@ -107,24 +115,28 @@ def costs_of(
     cards: Sequence[Mapping[str, Any]], cost: Cost
 ) -> tuple[dict[tuple[str, str, str, str], float], dict[tuple[str, str], set[str]]]:
     """The median cost over the runs by (data set, labels, method, variant); the devices by (data set, labels)."""
-    read = {
-        "seconds": ("wall_s", 1.0),
-        "parameters": ("parameters", 1e-6),
-        "memory": ("peak_memory_bytes", 2.0**-30),
-    }
-    name, factor = read[cost]
     found: dict[tuple[str, str, str, str], list[float]] = {}
     devices: dict[tuple[str, str], set[str]] = {}
     for card in cards:
-        if card.get(name) is None:
+        value = _cost(card, cost)
+        if value is None:
             continue
         dataset, labels, method, variant = (str(card[axis]) for axis in ("dataset", "labels", "method", "variant"))
-        found.setdefault((dataset, labels, method, variant), []).append(float(card[name]) * factor)
+        found.setdefault((dataset, labels, method, variant), []).append(value)
         hardware = card.get("hardware") or {}
         devices.setdefault((dataset, labels), set()).add(
             str(hardware.get("cpu") if hardware.get("device") == "cpu" else hardware.get("device"))
         )
     return {key: float(np.median(values)) for key, values in found.items()}, devices
+
+
+def _cost(card: Mapping[str, Any], cost: Cost) -> float | None:
+    """What one run card says; None where it says nothing, or nothing of the stages that the run started from."""
+    if cost == "seconds" and card.get("stages_wall_s"):
+        return float(sum(card["stages_wall_s"].values()))
+    name, factor = _FIELDS[cost]
+    known = card.get(name) is not None and not (cost == "seconds" and card.get("taken_over"))
+    return float(card[name]) * factor if known else None
 
 
 def pareto_front(points: Mapping[Pair, tuple[float, float]], higher: bool = True) -> list[Pair]:

@@ -7,7 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import contrastseg
+from contrastseg.files import read_json
 
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-image")
 
@@ -64,6 +65,26 @@ def hardware(device: torch.device) -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(device)
         found |= {"device": properties.name, "device_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
     return found
+
+
+def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict[str, float]:
+    """Seconds of this stage and of all before it, by their names, from the `run.json` beside their checkpoints.
+
+    Args:
+        initial: Checkpoint of every stage that this one starts from.
+        stage: This stage.
+        wall_s: Its own seconds.
+
+    Returns:
+        A stage whose checkpoint has no `run.json` is not among them.
+    """
+    found: dict[str, float] = {}
+    for path in initial.values():
+        place = Path(path).parent.parent / "run.json"
+        if place.is_file():
+            card = read_json(place)
+            found |= card.get("stages_wall_s") or {card["stage"]: card["wall_s"]}
+    return {**found, stage: wall_s}
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -83,6 +83,7 @@ def train(
         with device_faults(training.batch_size, training.patch_size):
             outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
+        wall_s = round(time.perf_counter() - clock, 3)
         record = {
             **config.model_dump(mode="json", exclude={"training", *PLACES}),
             "training": {**training.model_dump(mode="json"), **outcome.training},
@@ -112,7 +113,8 @@ def train(
             "device_uuid": ",".join(device.uuid for device in claim.devices) or None,
             "started": started.isoformat(timespec="milliseconds"),
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "wall_s": round(time.perf_counter() - clock, 3),
+            "wall_s": wall_s,
+            "stages_wall_s": records.stages_wall_s(config.initial, config.stage, wall_s),
             "seconds_per_step": outcome.seconds / outcome.steps,
             "peak_memory_bytes": records.peak_memory_bytes(job.device),
         }

@@ -38,6 +38,18 @@ def test_a_cost_is_the_median_over_runs_and_names_its_device(world):
     assert costs_of([card | {"wall_s": None} for card in world.cards], "seconds") == ({}, {})
 
 
+def test_all_stages_count_or_the_run_is_left_out_and_said(world):
+    earlier = {"taken_over": {"network": "a1b2"}}
+    counted = [card | earlier | {"stages_wall_s": {"pretrain": 100.0, "train": 61.75}} for card in world.cards]
+    assert set(costs_of(counted, "seconds")[0].values()) == {161.75}
+    unknown = [card | earlier for card in world.cards]
+    assert costs_of(unknown, "seconds") == ({}, {})
+    assert "left out" not in words(world, counted)[1]
+    some = [card | (earlier if card["method"] == "pdcr" else {}) for card in world.cards]
+    assert "are left out" in words(world, some)[1]
+    assert "left out" not in words(world, some, cost="parameters")[1]
+
+
 def words(world, cards, **settings):
     material = world.material
     with drawing():

@@ -46,6 +46,17 @@ def test_the_record_says_what_ran_where_and_how_long(phantoms: dict[int, Any], t
         assert float(row["loss"]) == pytest.approx(float(row["segmentation"]) + float(row["consistency"]), rel=1e-5)
 
 
+def test_a_run_says_what_all_its_stages_took(phantoms: dict[int, Any], tmp_path: Path) -> None:
+    first = train(phantoms[2].config("simclr", stage="pretrain"), tmp_path / "pretrain")
+    initial = {"pretrain": str(tmp_path / "pretrain" / "checkpoints" / "last.ckpt")}
+    second = train(phantoms[2].config("simclr", initial=initial), tmp_path / "train")
+    assert first["stages_wall_s"] == {"pretrain": first["wall_s"]}
+    assert second["stages_wall_s"] == {"pretrain": first["wall_s"], "train": second["wall_s"]}
+    shutil.copy(initial["pretrain"], tmp_path / "last.ckpt")
+    moved = train(phantoms[2].config("simclr", initial={"pretrain": str(tmp_path / "last.ckpt")}), tmp_path / "moved")
+    assert list(moved["stages_wall_s"]) == ["train"], "nobody knows what a checkpoint without a record took"
+
+
 def test_kill_9_loses_nothing(phantoms: dict[int, Any], tmp_path: Path) -> None:
     """The real signal, in a real process, and the weights are those of an undisturbed run."""
     config = phantoms[2].config("supervised", training={"steps": 120, "checkpoint_every": 5})
