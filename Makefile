@@ -57,7 +57,7 @@ test: lint
 
 # The table of docs/long-tests.md: python docs/_long_tests.py results/test-long.xml docs/long-tests.md
 test-long: .venv/linked
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --junitxml results/test-long.xml
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --junitxml results/test-long.xml
 
 format: .venv/linked
 	$(BIN)/ruff check --fix .
