@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from contrastseg import planning
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
-from contrastseg.suite import Suite, json_schema, load_suite, merge, parse_suite
+from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
+from contrastseg.training.stages import merge
 
 ROOT = Path(__file__).parent.parent
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))

@@ -27,8 +27,9 @@ from contrastseg.errors import ContrastsegError, DataError, SuiteError, Unavaila
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
 from contrastseg.suite.drawings import check_drawings, known
+from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.reading import explain, read_yaml
-from contrastseg.training.settings import TrainingSettings, merge
+from contrastseg.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from contrastseg.data.specs import DatasetSpec
@@ -264,9 +265,7 @@ class Suite(_Strict):
                     f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
                 )
             for method in self.methods:
-                settings = self.training_of(entry, method)
-                if "best_val" in self.checkpoints and not settings.validate_every:
-                    raise ValueError("checkpoint best_val needs training.validate_every > 0")
+                self._check_training(entry, method)
         reference, _, variant = self.comparison.reference.partition("/")
         known("reference of the comparison,", reference, [method.name for method in self.methods])
         if variant:
@@ -279,6 +278,17 @@ class Suite(_Strict):
         check_drawings(drawings, entries, variants, self.labels, list(self.checkpoints))
         return self
 
+    def _check_training(self, entry: DatasetEntry, method: MethodEntry) -> None:
+        from contrastseg.methods import registry
+
+        training = self.training_of(entry, method)
+        for variant in method.variants:
+            for stage in registry.get(method.name).stages:
+                settings = of_stage(training, method, variant, stage.name)
+            # The last stage is the one that is predicted with.
+            if "best_val" in self.checkpoints and not settings.validate_every:
+                raise ValueError("checkpoint best_val needs training.validate_every > 0")
+
     def entry(self, name: str) -> DatasetEntry:
         """The entry of this name."""
         return next(entry for entry in self.datasets if entry.name == name)
@@ -290,24 +300,26 @@ class Suite(_Strict):
     def training_of(self, entry: DatasetEntry, method: MethodEntry) -> TrainingSettings:
         """Training settings of a run: the suite's, then the entry's, then those of the method's entry.
 
-        A stage's own (`Stage.training`) are put on top by `training` when it runs the stage.
+        What a stage puts on top of them, `stage_training` does.
 
         Raises:
             SuiteError: An override does not exist or has no valid value; the message says where it was written.
         """
-        merged = self.training.model_dump()
-        settings = self.training
-        for where, override in (
-            (f"datasets, {entry.name}, training", entry.training),
-            (f"methods, {method.name}, training", method.training),
-        ):
-            if override:
-                merged = merge(merged, override)
-                try:
-                    settings = TrainingSettings.model_validate(merged)
-                except ValidationError as error:
-                    raise SuiteError(f"{where}: {explain(error, TrainingSettings)}") from error
-        return settings
+        return overridden(
+            self.training,
+            {
+                f"datasets, {entry.name}, training": entry.training,
+                f"methods, {method.name}, training": method.training,
+            },
+        )
+
+    def stage_training(self, entry: DatasetEntry, method: MethodEntry, variant: str, stage: str) -> TrainingSettings:
+        """Training settings of one stage of a run, with all that is put on top of the run's.
+
+        Raises:
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
+        """
+        return of_stage(self.training_of(entry, method), method, variant, stage)
 
 
 class Options(_Strict):
