@@ -81,6 +81,8 @@ def test_plan_says_what_a_suite_comes_to(tmp_path):
 
 
 SLICES = {"name": "acdc", "spatial_dims": 2}
+SMALL = {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"]}
+TYPO = {"name": "moco", "stages": {"train": {"stepz": 1}}}
 
 
 def test_plan_lists_missing_data(tmp_path, monkeypatch):
@@ -96,6 +98,17 @@ def test_plan_lists_missing_data(tmp_path, monkeypatch):
     ("arguments", "words"),
     [
         (["plan", "absent.yaml"], ["SuiteError", "no such suite", "absent.yaml"]),
+        (
+            [
+                "plan",
+                json.dumps(SMALL | {"methods": ["supervised", TYPO]}),
+            ],
+            ["SuiteError", "methods, moco, stages, train", "stepz", "there are: ", "steps"],
+        ),
+        (
+            ["plan", json.dumps(SMALL | {"training": {"network": {"name": "unett"}}})],
+            ["SuiteError", "training.network", "unett", "unet"],
+        ),
         (["prepare", "acdcc"], ["acdcc", "acdc"]),
         (["train", "--dataset", "x", "--method", "nope", "--output", "o"], ["nope", "supervised"]),
         (["train", "--dataset", "x", "--method", "supervised", "--output", "o"], ["prepared", "contrastseg prepare"]),

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contrastseg.errors import SuiteError, TrainingError, unknown_name
+from contrastseg.errors import SuiteError, TrainingError
 from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
 from contrastseg.methods.supervised import Supervised
 
@@ -31,6 +31,7 @@ STRONG_VIEWS = (
     " the source's for photographs; a suite sets them in the method's `stages`, as `augmentation` of the stage."
 )
 POOLING = {"pooling": "max"}
+POOLINGS: dict[str, tuple[str, ...]] = {"pooling": ("max", "mean")}
 POOLING_OPTION = {
     "pooling": "max: of a map that instance norm has centred the mean is almost the same for every image (cosine 0.998"
     " between ACDC slices in a new network, 0.963 for the maximum; with batch norm 0.93 for both); mean is the source's"
@@ -63,16 +64,8 @@ def encoder_width(network: Any) -> int:
 
 
 def pooled(features: Tensor, pooling: str) -> Tensor:
-    """(B, C): maximum or mean of a map (B, C, *spatial) over its positions.
-
-    Raises:
-        SuiteError: `pooling` is neither `max` nor `mean`.
-    """
-    if pooling == "max":
-        return features.flatten(2).amax(-1)
-    if pooling == "mean":
-        return features.flatten(2).mean(-1)
-    raise SuiteError(unknown_name("pooling", pooling, ["max", "mean"]))
+    """(B, C): maximum (`max`) or mean of a map (B, C, *spatial) over its positions."""
+    return features.flatten(2).amax(-1) if pooling == "max" else features.flatten(2).mean(-1)
 
 
 def momentum_copy(module: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -26,7 +26,8 @@ from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
-from contrastseg.suite.drawings import check_drawings, known
+from contrastseg.suite.consistency import check_consistency
+from contrastseg.suite.names import distinct, known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.reading import explain, read_yaml
 from contrastseg.training.settings import TrainingSettings
@@ -233,61 +234,25 @@ class Suite(_Strict):
         for label in labels:
             if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
                 raise ValueError(f"{label!r} is no label budget: write r0.25 for a ratio or n7 for 7 patients")
-        _distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
+        distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
         return labels
 
     @field_validator("datasets", "methods", "tables", "figures")
     @classmethod
     def _distinct_names(cls, items: list[Any]) -> list[Any]:
-        _distinct("name", [item.name for item in items])
+        distinct("name", [item.name for item in items])
         return items
 
     @field_validator("draws", "folds", "seeds", "checkpoints")
     @classmethod
     def _distinct_values(cls, values: list[Any]) -> list[Any]:
-        _distinct("value", values)
+        distinct("value", values)
         return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        entries = [entry.name for entry in self.datasets]
-        for entry in self.datasets:
-            for other in entry.evaluate_on:
-                known(f"entry to evaluate {entry.name} on,", other, entries)
-            _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
-            for other in entry.pool:
-                known(f"entry in the pool of {entry.name},", other, entries)
-                _fits(entry, self.entry(other))
-            _distinct(f"pool of {entry.name}", entry.pool)
-            drawn = entry.split.name in ("random", "official")
-            if drawn and entry.evaluate_on and max(self.folds) >= entry.split.folds:
-                raise ValueError(
-                    f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
-                )
-            for method in self.methods:
-                self._check_training(entry, method)
-        reference, _, variant = self.comparison.reference.partition("/")
-        known("reference of the comparison,", reference, [method.name for method in self.methods])
-        if variant:
-            known("variant of the reference", variant, list(self.method(reference).variants))
-        drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
-        for drawing in drawings:
-            if drawing.kind == "conventions" and not self.evaluation.conventions:
-                raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
-        variants = {method.name: method.variants for method in self.methods}
-        check_drawings(drawings, entries, variants, self.labels, list(self.checkpoints))
+        check_consistency(self)
         return self
-
-    def _check_training(self, entry: DatasetEntry, method: MethodEntry) -> None:
-        from contrastseg.methods import registry
-
-        training = self.training_of(entry, method)
-        for variant in method.variants:
-            for stage in registry.get(method.name).stages:
-                settings = of_stage(training, method, variant, stage.name)
-            # The last stage is the one that is predicted with.
-            if "best_val" in self.checkpoints and not settings.validate_every:
-                raise ValueError("checkpoint best_val needs training.validate_every > 0")
 
     def entry(self, name: str) -> DatasetEntry:
         """The entry of this name."""
@@ -363,21 +328,6 @@ def json_schema() -> str:
     return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
-    """Images of one entry can be shown to networks made for another."""
-    try:
-        own, theirs = entry.spec, other.spec
-    except UnavailableDataError:  # what is not on this machine, the plan lists
-        return
-    if len(own.channels) != len(theirs.channels):
-        raise ValueError(
-            f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
-            f" {len(own.channels)}"
-        )
-    if (entry.spatial_dims or own.spatial_dims) > theirs.spatial_dims:
-        raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
-
-
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:
     """The split of the data set that an entry's fields so far name; the usual one where they name none."""
     from contrastseg.data import registry
@@ -388,9 +338,3 @@ def _own_split(known: Mapping[str, Any]) -> SplitSettings:
         return registry.get(known["dataset"], known["options"]).split
     except DataError:  # said by those that need the data
         return SplitSettings()
-
-
-def _distinct(kind: str, values: Sequence[Any]) -> None:
-    for value in values:
-        if list(values).count(value) > 1:
-            raise ValueError(f"{kind} {value!r} stands there twice")

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
-from contrastseg.suite.reading import explain
+from contrastseg.suite.reading import explained
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.stages import merge, staged
 
@@ -31,10 +28,8 @@ def overridden(training: TrainingSettings, overrides: Mapping[str, Mapping[str, 
     for where, override in overrides.items():
         if override:
             merged = merge(merged, override)
-            try:
+            with explained(TrainingSettings, where):
                 settings = TrainingSettings.model_validate(merged)
-            except ValidationError as error:
-                raise SuiteError(f"{where}: {explain(error, TrainingSettings)}") from error
     return settings
 
 
@@ -51,7 +46,5 @@ def of_stage(training: TrainingSettings, method: MethodEntry, variant: str, stag
         SuiteError: A key does not exist or has no valid value; the message names the method and the stage.
     """
     own = method.stages.get(stage, {})
-    try:
+    with explained(TrainingSettings, f"methods, {method.name}, stages, {stage}"):
         return staged(training, registry.get(method.name), stage, own, method.resolve(variant))
-    except ValidationError as error:
-        raise SuiteError(f"methods, {method.name}, stages, {stage}: {explain(error, TrainingSettings)}") from error
