@@ -227,6 +227,16 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
     settings.write_text(json.dumps({"training": TRAINING}))
     run = tmp_path / "run"
     axes = ("--dataset", "lesions", "--method", "supervised", "--labels", "n2")
+    for typo, words in (
+        ({"stage_training": {"stepz": 1}}, ["stage_training: stepz", "there are: ", "steps"]),
+        ({"training": {"network": {"name": "unett"}}}, ["network: unknown network 'unett'", "unet"]),
+        ({"settings": {"dekay": 1}}, ["setting of supervised 'dekay'"]),
+    ):
+        done = process("train", *axes, "--config", json.dumps(typo), "--output", run, *resources, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert not [word for word in words if word not in done.stderr], done.stderr
+    assert not run.exists()
     call("train", *axes, "--config", settings, "--output", run, *resources)
     card = json.loads((run / "run.json").read_text())
     assert (card["labelled_count"], card["steps"], card["suite"]) == (2, 2, "by-hand")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from contrastseg.errors import SuiteError, TrainingError
+from contrastseg.methods._kinds import check_choice
 from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
 from contrastseg.methods.supervised import Supervised
 
@@ -64,7 +65,12 @@ def encoder_width(network: Any) -> int:
 
 
 def pooled(features: Tensor, pooling: str) -> Tensor:
-    """(B, C): maximum (`max`) or mean of a map (B, C, *spatial) over its positions."""
+    """(B, C): maximum or mean of a map (B, C, *spatial) over its positions.
+
+    Raises:
+        SuiteError: `pooling` is neither `max` nor `mean`.
+    """
+    check_choice("pooling", pooling, POOLINGS["pooling"])
     return features.flatten(2).amax(-1) if pooling == "max" else features.flatten(2).mean(-1)
 
 
