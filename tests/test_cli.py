@@ -81,6 +81,8 @@ def test_plan_says_what_a_suite_comes_to(tmp_path):
 
 
 SLICES = {"name": "acdc", "spatial_dims": 2}
+SMALL = {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"]}
+TYPO = {"name": "moco", "stages": {"train": {"stepz": 1}}}
 
 
 def test_plan_lists_missing_data(tmp_path, monkeypatch):
@@ -96,6 +98,17 @@ def test_plan_lists_missing_data(tmp_path, monkeypatch):
     ("arguments", "words"),
     [
         (["plan", "absent.yaml"], ["SuiteError", "no such suite", "absent.yaml"]),
+        (
+            [
+                "plan",
+                json.dumps(SMALL | {"methods": ["supervised", TYPO]}),
+            ],
+            ["SuiteError", "methods, moco, stages, train", "stepz", "there are: ", "steps"],
+        ),
+        (
+            ["plan", json.dumps(SMALL | {"training": {"network": {"name": "unett"}}})],
+            ["SuiteError", "training.network", "unett", "unet"],
+        ),
         (["prepare", "acdcc"], ["acdcc", "acdc"]),
         (["train", "--dataset", "x", "--method", "nope", "--output", "o"], ["nope", "supervised"]),
         (["train", "--dataset", "x", "--method", "supervised", "--output", "o"], ["prepared", "contrastseg prepare"]),
@@ -214,6 +227,16 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
     settings.write_text(json.dumps({"training": TRAINING}))
     run = tmp_path / "run"
     axes = ("--dataset", "lesions", "--method", "supervised", "--labels", "n2")
+    for typo, words in (
+        ({"stage_training": {"stepz": 1}}, ["stage_training: stepz", "there are: ", "steps"]),
+        ({"training": {"network": {"name": "unett"}}}, ["network: unknown network 'unett'", "unet"]),
+        ({"settings": {"dekay": 1}}, ["setting of supervised 'dekay'"]),
+    ):
+        done = process("train", *axes, "--config", json.dumps(typo), "--output", run, *resources, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert not [word for word in words if word not in done.stderr], done.stderr
+    assert not run.exists()
     call("train", *axes, "--config", settings, "--output", run, *resources)
     card = json.loads((run / "run.json").read_text())
     assert (card["labelled_count"], card["steps"], card["suite"]) == (2, 2, "by-hand")

@@ -120,6 +120,7 @@ def modules_of(stage: str, **what: str) -> set[str]:
 def test_training_is_its_method_the_loop_networks_and_losses_but_no_other_method():
     seen = modules_of("train", method="pdcr")
     expected = {"training.run", "training.loop", "training.batches", "networks.unet", "losses.pdcr", "methods.pdcr"}
+    expected |= {"training.stages"}  # how settings are merged is no setting
     assert {f"contrastseg.{name}" for name in expected | {"methods.contract", "evaluation.overlap"}} <= seen
     assert not {
         name for name in seen if name.startswith(("contrastseg.report", "contrastseg.cli", "contrastseg.suite"))

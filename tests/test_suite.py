@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from contrastseg import planning
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
-from contrastseg.suite import Suite, json_schema, load_suite, merge, parse_suite
+from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
+from contrastseg.training.stages import merge
 
 ROOT = Path(__file__).parent.parent
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))
@@ -76,6 +77,35 @@ def test_the_committed_schema_is_the_generated_one():
         ({"evaluation": {"convention": "mine"}}, ["mine", "medpy", "transunet"]),
         ({"tables": [{"name": "t", "kind": "conventions"}]}, ["t shows conventions", "evaluation.also_conventions"]),
         ({"comparison": {"reference": "pdcr"}}, ["reference", "pdcr", "supervised"]),
+        ({"comparison": {"metrics": ["nsd"]}}, ["comparison.metrics asks for nsd", "evaluation.metrics scores: dice"]),
+        ({"comparison": {"metrics": ["miou_pooled"]}}, ["comparison.metrics asks for miou_pooled"]),
+        ({"evaluation": {"metrics": ["hd95"]}}, ["comparison.metrics asks for dice", "scores: hd95"]),
+        ({"tables": [{"name": "t", "metrics": ["dice", "hd59"]}]}, ["metric in t:", "'hd59'", "hd95", "miou"]),
+        ({"tables": [{"name": "t", "metrics": ["asd"]}]}, ["t cannot show asd", "kind main", "dice, iou"]),
+        ({"tables": [{"name": "t", "kind": "comparison", "metrics": ["hd95"]}]}, ["t cannot show hd95", "show: dice"]),
+        ({"tables": [{"name": "t", "decimals": {"dise": 2}}]}, ["decimals of t:", "'dise'", "dice"]),
+        ({"figures": [{"name": "f", "kind": "box", "metric": "dise"}]}, ["metric in f:", "'dise'", "dice"]),
+        ({"figures": [{"name": "f", "kind": "box", "metric": "miou"}]}, ["f cannot show miou", "kind box", "iou"]),
+        ({"figures": [{"name": "f", "kind": "overlays", "metric": "hd95"}]}, ["f cannot show hd95", "dice, iou"]),
+        ({"training": {"network": {"name": "unett"}}}, ["training.network", "network 'unett'", "unet", "vnet"]),
+        ({"training": {"network": {"chanels": [8]}}}, ["option of network unet 'chanels'", "channels", "strides"]),
+        (
+            {"methods": ["supervised", {"name": "mean_teacher", "training": {"network": {"name": "unett"}}}]},
+            ["methods, mean_teacher, training: network", "'unett'", "unet"],
+        ),
+        (
+            {"methods": ["supervised", {"name": "moco", "stages": {"pretrain": {"stepz": 1}}}]},
+            ["methods, moco, stages, pretrain", "stepz", "steps", "batch_size"],
+        ),
+        (
+            {"methods": ["supervised", {"name": "moco", "stages": {"train": {"optimiser": {"name": "adamm"}}}}]},
+            ["methods, moco, stages, train", "optimiser.name", "adamw"],
+        ),
+        (
+            {"methods": ["supervised", {"name": "moco", "stages": {"train": {"network": {"width": 3}}}}]},
+            ["methods, moco, stages, train", "option of network unet 'width'", "channels"],
+        ),
+        ({"methods": ["supervised", {"name": "nnunet", "settings": {"epochs": 0}}]}, ["nnunet", "train", "steps"]),
         ({"tables": [{"name": "t", "labels": ["r1"]}]}, ["label budget in t", "r0.5"]),
         ({"figures": [{"name": "f", "kind": "pie"}]}, ["figures.0.kind", "box"]),
         ({"labels": ["0.5"]}, ["0.5", "r0.25"]),
@@ -89,11 +119,40 @@ def test_the_committed_schema_is_the_generated_one():
         ({"methods": ["supervised", "supervised"]}, ["supervised", "twice"]),
         ({"checkpoints": ["best"]}, ["checkpoints", "best_val"]),
         ({"checkpoints": ["best_val"]}, ["best_val", "validate_every"]),
+        (
+            {
+                "checkpoints": ["best_val"],
+                "training": {"validate_every": 5},
+                "methods": ["supervised", {"name": "moco", "stages": {"train": {"validate_every": 0}}}],
+            },
+            ["best_val", "validate_every"],
+        ),
     ],
 )
 def test_what_is_wrong_is_named_together_with_what_there_is(changes, words):
     said = complaint(**changes)
     assert not [word for word in words if word not in said], said
+
+
+def test_what_is_scored_can_be_tested_and_drawn_and_what_is_usual_is_what_is_scored():
+    asked, _ = parse_suite(
+        suite(
+            evaluation={"metrics": ["nsd", "hd95", "miou"], "also_conventions": ["medpy"]},
+            comparison={"metrics": ["hd95", "miou"]},
+        )
+    )
+    assert {table.name: table.metrics for table in asked.tables} == {
+        "main": ["hd95"],
+        "comparison": None,
+        "classes": ["nsd"],
+        "conventions": ["hd95"],
+    }
+    assert {figure.metric for figure in asked.figures if figure.kind == "box"} == {"nsd"}
+    assert {figure.name for figure in asked.figures if figure.kind == "conventions"} == {"conventions_hd95"}
+    drawn = [{"name": "a", "metrics": ["miou", "iou"]}, {"name": "b", "kind": "comparison", "metrics": ["iou"]}]
+    figures = [{"name": "c", "kind": "significance", "metric": "miou"}, {"name": "d", "kind": "learning_curves"}]
+    scored = {"evaluation": {"metrics": ["miou"]}, "comparison": {"metrics": ["miou"]}}
+    assert len(parse_suite(suite(tables=drawn, figures=figures, **scored))[0].tables) == 2
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-rf", "a b", "a\nb", "$(rm)", "ä", "x" * 101])

@@ -52,6 +52,7 @@ def train(
     from contrastseg.files import read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
     from contrastseg.methods import registry
+    from contrastseg.suite.reading import explained
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
     given = read_config(config)
@@ -102,8 +103,10 @@ def train(
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
 
+    with explained(TrainingSettings, "stage_training"):
+        steps = stage_training(run).steps
     alone = sole(output) if is_first() else contextlib.nullcontext()
-    with alone, progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:
+    with alone, progress(f"{method} on {dataset}, {labels}, seed {seed}", steps) as update:
         record = train_run(run, output, on_step=update)
     if is_first():
         typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")

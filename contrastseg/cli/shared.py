@@ -47,14 +47,10 @@ def validated(model: type[Model], value: dict[str, Any]) -> Model:
     Raises:
         SuiteError: A key is unknown or has no valid value; what there is, is listed.
     """
-    from pydantic import ValidationError
+    from contrastseg.suite.reading import explained
 
-    from contrastseg.suite.reading import explain
-
-    try:
+    with explained(model):  # type: ignore[arg-type]
         return model(**value)
-    except ValidationError as error:
-        raise SuiteError(explain(error, model)) from error  # type: ignore[arg-type]
 
 
 def print_json(value: Any) -> None:

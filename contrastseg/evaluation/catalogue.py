@@ -62,6 +62,11 @@ def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(resolved))
 
 
+def by_conventions(metrics: Iterable[str]) -> list[str]:
+    """Those of some scored metrics that conventions are about: overlaps and distances."""
+    return [metric for metric in metrics if METRICS[metric].kind in ("overlap", "distance")]
+
+
 def direction(metric: str) -> Direction:
     """Which way is better for a metric, scored or derived."""
     return "higher" if metric in DERIVED else METRICS[metric].direction

@@ -10,7 +10,7 @@ import pandas as pd
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.catalogue import DEFAULT_METRICS, METRICS, resolve_metrics, unit_of
+from contrastseg.evaluation.catalogue import DEFAULT_METRICS, by_conventions, resolve_metrics, unit_of
 from contrastseg.evaluation.conventions import Convention, get_convention, replayable
 from contrastseg.evaluation.metrics import ClassScores, score_case_by_conventions
 from contrastseg.evaluation.pairs import Pair, labels_that_occur, pair_of_files, pairs_of_folder, read_pair
@@ -90,7 +90,7 @@ def score_by_conventions(
         The rows of `score_folder` with a column `convention` before them, convention by convention.
     """
     rules = [replayable(get_convention(name)) for name in dict.fromkeys(conventions)]
-    names = [name for name in resolve_metrics(metrics) if METRICS[name].kind in ("overlap", "distance")]
+    names = by_conventions(resolve_metrics(metrics))
     if Path(predictions).is_dir():
         pairs, known = pairs_of_folder(predictions, references)
     else:

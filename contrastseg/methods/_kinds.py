@@ -1,4 +1,4 @@
-"""What kind of value a setting takes, told by its default."""
+"""What kind of value a setting takes, told by its default, and which values where there are but a few."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
 
 _KINDS: tuple[tuple[str, type], ...] = (
     ("true or false", bool),
@@ -29,3 +29,18 @@ def check_kind(name: str, value: Any, default: Any) -> None:
     """
     if default is not None and _kind(value) != _kind(default):
         raise SuiteError(f"{name} is {value!r}, which is {_kind(value)}; its default is {default!r}, {_kind(default)}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse a value that is not among the choices; of a list, any that is not, and a list of none.
+
+    An unset value (None) is the method's to fill in.
+
+    Raises:
+        SuiteError: It is not; the message lists what there is.
+    """
+    if value is None:
+        return
+    for chosen in list(value) or [""] if isinstance(value, list | tuple) else [value]:
+        if chosen not in choices:
+            raise SuiteError(unknown_name(name, chosen, list(choices)))

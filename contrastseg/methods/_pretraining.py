@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contrastseg.errors import SuiteError, TrainingError, unknown_name
+from contrastseg.errors import SuiteError, TrainingError
+from contrastseg.methods._kinds import check_choice
 from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
 from contrastseg.methods.supervised import Supervised
 
@@ -31,6 +32,7 @@ STRONG_VIEWS = (
     " the source's for photographs; a suite sets them in the method's `stages`, as `augmentation` of the stage."
 )
 POOLING = {"pooling": "max"}
+POOLINGS: dict[str, tuple[str, ...]] = {"pooling": ("max", "mean")}
 POOLING_OPTION = {
     "pooling": "max: of a map that instance norm has centred the mean is almost the same for every image (cosine 0.998"
     " between ACDC slices in a new network, 0.963 for the maximum; with batch norm 0.93 for both); mean is the source's"
@@ -68,11 +70,8 @@ def pooled(features: Tensor, pooling: str) -> Tensor:
     Raises:
         SuiteError: `pooling` is neither `max` nor `mean`.
     """
-    if pooling == "max":
-        return features.flatten(2).amax(-1)
-    if pooling == "mean":
-        return features.flatten(2).mean(-1)
-    raise SuiteError(unknown_name("pooling", pooling, ["max", "mean"]))
+    check_choice("pooling", pooling, POOLINGS["pooling"])
+    return features.flatten(2).amax(-1) if pooling == "max" else features.flatten(2).mean(-1)
 
 
 def momentum_copy(module: nn.Module) -> nn.Module:

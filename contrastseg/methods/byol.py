@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contrastseg.methods._pretraining import (
     POOLING,
     POOLING_OPTION,
+    POOLINGS,
     STRONG_VIEWS,
     EncoderPretraining,
     encoder_width,
@@ -42,6 +43,7 @@ class BYOL(EncoderPretraining):
         },
     )
     defaults = {**POOLING, "momentum": 0.99, "dim": 256, "hidden": None}
+    choices = POOLINGS
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
         """Head and predictor, and the target: moving averages of network and head."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from contrastseg.errors import SuiteError, unknown_name
-from contrastseg.methods._kinds import check_kind
+from contrastseg.methods._kinds import check_choice, check_kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -181,6 +181,7 @@ class Method:
         card: Where it comes from.
         stages: In order; the last one is `train`.
         defaults: Every setting with its default.
+        choices: The values there are, of every setting that names one of a few ways (or a list of them).
         variants: Named overrides of the defaults.
         spatial_dims: Where it is defined.
         memory_mb: Memory a job of it needs.
@@ -194,6 +195,7 @@ class Method:
     card: ClassVar[Card]
     stages: ClassVar[tuple[Stage, ...]]
     defaults: ClassVar[Mapping[str, Any]] = {}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}
     spatial_dims: ClassVar[tuple[int, ...]] = (2, 3)
     memory_mb: ClassVar[int] = 4000
@@ -215,8 +217,8 @@ class Method:
         """The settings of a variant: defaults, then the variant's (the suite's first), then the overrides.
 
         Raises:
-            SuiteError: The variant or a setting is unknown (the message lists the known ones), or a value is of another
-                kind than its default.
+            SuiteError: The variant, a setting or the value of one with choices is unknown (the message lists the known
+                ones), or a value is of another kind than its default.
         """
         known = {**cls.variants, **(variants or {})}
         if variant not in known:
@@ -226,6 +228,8 @@ class Method:
             if name not in cls.defaults:
                 raise SuiteError(unknown_name(f"setting of {cls.name}", name, list(cls.defaults)))
             check_kind(f"{name} of {cls.name}", settings[name], cls.defaults[name])
+            if name in cls.choices:
+                check_choice(f"{name} of {cls.name}", settings[name], cls.choices[name])
         return settings
 
     @classmethod

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from contrastseg.errors import SuiteError
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-SCOPES = ("unlabelled", "all")
 
 
 class CPS(Method):
@@ -40,13 +37,12 @@ class CPS(Method):
     )
     stages = (Stage("train", {"labelled": View("labelled"), "unlabelled": View("unlabelled")}),)
     defaults = {"cross_weight": 0.1, "ramp_share": 0.4, "scope": "unlabelled"}
+    choices = {"scope": ("unlabelled", "all")}
     variants = {"default": {}, "paper_scope": {"scope": "all"}}
     memory_mb = 6000
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network every method starts with, and one drawn after it."""
-        if self.settings["scope"] not in SCOPES:
-            raise SuiteError(f"cps: scope is {self.settings['scope']!r}; there are: {', '.join(SCOPES)}")
         return {"network": self.task.build_network(), "partner": self.task.build_network()}
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:

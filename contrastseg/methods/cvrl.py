@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from contrastseg.errors import SuiteError
 from contrastseg.methods._taps import deepest_map, maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -94,6 +93,7 @@ class CVRL(Method):
         "distance_weight": 0.0,
         "predict_with": "student",
     }
+    choices = {"contrast_on": ("both", "unlabelled"), "predict_with": ("student", "teacher")}
     variants = {
         "default": {},
         "no_feature_term": {"feature_weight": 0.0},
@@ -109,8 +109,6 @@ class CVRL(Method):
         from contrastseg.networks.heads import vector_head
 
         settings = self.settings
-        if settings["contrast_on"] not in ("both", "unlabelled"):
-            raise SuiteError(f"cvrl: contrast_on is {settings['contrast_on']!r}; there are: both, unlabelled")
         network = self.task.build_network()
         self._high = deepest_map(self.name, network, self.task.patch_size, settings["sub_volumes"])
         (self._low,) = maps_of_strides(self.name, network, "decoder", [settings["low_stride"]], "low_stride")

@@ -11,6 +11,7 @@ from contrastseg.methods._pretraining import (
     LABELLED,
     POOLING,
     POOLING_OPTION,
+    POOLINGS,
     STRONG,
     TWO_VIEWS,
     EncoderPretraining,
@@ -78,6 +79,7 @@ class GLCL(EncoderPretraining):
         "region_size": 3,
         "freeze_encoder": True,
     }
+    choices = {**POOLINGS, "global_strategy": ("gr", "gd_minus", "gd")}
     variants = {"default": {}, "gr": {"global_strategy": "gr"}, "gd_minus": {"global_strategy": "gd_minus"}}
     spatial_dims = (2,)
 
@@ -138,12 +140,7 @@ class GLCL(EncoderPretraining):
         partition = partition.to(projections.device).repeat(2)
         same = partition[:, None] == partition
         itself = torch.eye(len(same), dtype=torch.bool, device=same.device)
-        if strategy == "gd":
-            positives = same & ~itself
-        elif strategy == "gd_minus":
-            positives = itself.roll(len(sample.image), 1)
-        else:
-            raise SuiteError(f"glcl: global_strategy is {strategy!r}; there are: gr, gd_minus, gd")
+        positives = same & ~itself if strategy == "gd" else itself.roll(len(sample.image), 1)
         similarity = similarities(projections, projections, self.settings["temperature"])
         return paired_info_nce_loss(similarity, positives, ~same)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.methods._pretraining import (
     STRONG,
     STRONG_VIEWS,
@@ -81,6 +80,11 @@ class IDEAL(EncoderPretraining):
         "pseudo_threshold": 0.0,
         "feature_noise": 0.3,
     }
+    choices = {
+        "correspondence": ("geometric", "feature"),
+        "negatives": ("same_image", "batch", "queue"),
+        "key": ("momentum", "siamese"),
+    }
     variants = {
         "default": {},
         "feature_correspondence": {"correspondence": "feature"},
@@ -107,9 +111,6 @@ class IDEAL(EncoderPretraining):
         from contrastseg.networks.heads import dense_head
 
         settings, width = self.settings, encoder_width(network)
-        for setting, known in (("correspondence", ("geometric", "feature")), ("key", ("momentum", "siamese"))):
-            if settings[setting] not in known:
-                raise SuiteError(unknown_name(f"{setting} of ideal", settings[setting], known))
         head = dense_head(width, settings["hidden"] or width, settings["dim"], self.task.spatial_dims)
         modules: dict[str, nn.Module] = {"head": head}
         if settings["key"] == "momentum":

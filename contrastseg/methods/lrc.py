@@ -31,6 +31,10 @@ REGION_CONTRAST: dict[str, Any] = {
     "positives": "all",
     "negatives": "image",
 }
+REGION_CONTRAST_CHOICES: dict[str, tuple[str, ...]] = {
+    "positives": ("all", "one", "average"),
+    "negatives": ("image", "batch"),
+}
 REGION_CONTRAST_OPTIONS = {
     "local_weight": "1",
     "local_temperature": "0.1",
@@ -76,6 +80,7 @@ class LRC(MoCo):
         Stage("train", LABELLED, takes=(Takeover("pretrain", ("network",)),)),
     )
     defaults = {**MOMENTUM_CONTRAST, **REGION_CONTRAST}
+    choices = {**MoCo.choices, **REGION_CONTRAST_CHOICES}
     variants = {
         "default": {},
         "one_positive": {"positives": "one"},

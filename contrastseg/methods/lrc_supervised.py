@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from contrastseg.methods._pretraining import LABELLED, STRONG
 from contrastseg.methods.contract import Batch, Stage, Takeover, View
-from contrastseg.methods.lrc import CARD, LRC, REGION_CONTRAST, REGION_CONTRAST_OPTIONS
+from contrastseg.methods.lrc import CARD, LRC, REGION_CONTRAST, REGION_CONTRAST_CHOICES, REGION_CONTRAST_OPTIONS
 from contrastseg.methods.moco import MOMENTUM_CONTRAST_DIFFERS
 from contrastseg.methods.supervised import Supervised
 
@@ -35,6 +35,7 @@ class LRCSupervised(LRC):
         options=REGION_CONTRAST_OPTIONS,
     )
     defaults = REGION_CONTRAST
+    choices = REGION_CONTRAST_CHOICES
     stages = (
         Stage("supervised", LABELLED),
         Stage(

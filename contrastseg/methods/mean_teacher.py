@@ -41,6 +41,7 @@ class MeanTeacher(Method):
         ),
     )
     defaults = {"consistency_weight": 0.1, "ramp_share": 0.4, "decay": 0.99, "predict_with": "student"}
+    choices = {"predict_with": ("student", "teacher")}
     memory_mb = 6000
 
     def build(self) -> Mapping[str, nn.Module]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contrastseg.methods._pretraining import (
     POOLING,
     POOLING_OPTION,
+    POOLINGS,
     STRONG_VIEWS,
     EncoderPretraining,
     encoder_width,
@@ -55,6 +56,7 @@ class MoCo(EncoderPretraining):
         options=MOMENTUM_CONTRAST_OPTIONS,
     )
     defaults = MOMENTUM_CONTRAST
+    choices = POOLINGS
     variants = {"default": {}, "published_queue": {"queue_newest_only": False, "queue_size": 65536}}
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:

@@ -64,6 +64,7 @@ class NNUNet(Method):
         "iterations_per_epoch": SCHEDULE[1],
         "augmentation_workers": None,
     }
+    choices = {**PDCR.choices, "configuration": ("2d", "3d_fullres", "3d_lowres")}
     variants = {
         "default": {},
         "pdcr": {"pdcr": True},

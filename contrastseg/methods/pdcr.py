@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from contrastseg.errors import SuiteError
 from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -62,6 +61,7 @@ class PDCR(Method):
         "cross_points": 32,
         "swapped_sign": False,
     }
+    choices = {"patches": ("hierarchical", "receptive_field")}
     variants = {"default": {}, "rf": {"patches": "receptive_field"}, "swapped_sign": {"swapped_sign": True}}
 
     def build(self) -> Mapping[str, nn.Module]:
@@ -157,6 +157,4 @@ class PDCR(Method):
         """Sides of the label patches around a unit of this stride, in input pixels."""
         if self.settings["patches"] == "receptive_field":
             return [tuple(6 * s - 1 for s in stride)]
-        if self.settings["patches"] == "hierarchical":
-            return [(size,) * self.task.spatial_dims for size in self.settings["patch_sizes"]]
-        raise SuiteError(f"pdcr: patches is {self.settings['patches']!r}; there are: hierarchical, receptive_field")
+        return [(size,) * self.task.spatial_dims for size in self.settings["patch_sizes"]]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.errors import SuiteError
 from contrastseg.methods import _query_patches as geometry
-from contrastseg.methods._pretraining import LABELLED, POOLING, POOLING_OPTION, encoder_maps, encoder_width, pooled
+from contrastseg.methods._pretraining import (
+    LABELLED,
+    POOLING,
+    POOLING_OPTION,
+    POOLINGS,
+    encoder_maps,
+    encoder_width,
+    pooled,
+)
 from contrastseg.methods.contract import Batch, Card, Method, Sample, Stage, Takeover
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Settings that name one of a few ways, with those there are.
-WAYS = {
-    "objective": ("supcon", "simclr", "none"),
-    "predict_from": ("patches", "coarse"),
-    "encoder": ("fine-tuned", "frozen"),
-    "background_mask": ("moved", "empty"),
-    "coarse_at_test": ("ensemble", "network"),
-}
 BACKGROUND = 0
 
 
@@ -111,6 +111,14 @@ class SemanticAware(Method):
         "predict_from": "patches",
         "coarse_at_test": "ensemble",
     }
+    choices = {
+        **POOLINGS,
+        "objective": ("supcon", "simclr", "none"),
+        "background_mask": ("moved", "empty"),
+        "encoder": ("fine-tuned", "frozen"),
+        "predict_from": ("patches", "coarse"),
+        "coarse_at_test": ("ensemble", "network"),
+    }
     variants = {
         "default": {},
         "random_init": {"objective": "none"},
@@ -129,9 +137,6 @@ class SemanticAware(Method):
         from contrastseg.networks.heads import vector_head
 
         settings, task = self.settings, self.task
-        for name, ways in WAYS.items():
-            if settings[name] not in ways:
-                raise SuiteError(unknown_name(f"{name} of semantic_aware", settings[name], ways))
         sides = settings["patch_size"] or (128 if task.spatial_dims == 2 else 48)
         self._patch = [sides] * task.spatial_dims if isinstance(sides, int) else list(sides)
         if len(self._patch) != task.spatial_dims:

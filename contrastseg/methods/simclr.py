@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contrastseg.methods._pretraining import (
     POOLING,
     POOLING_OPTION,
+    POOLINGS,
     STRONG_VIEWS,
     EncoderPretraining,
     encoder_width,
@@ -40,6 +41,7 @@ class SimCLR(EncoderPretraining):
         },
     )
     defaults = {**POOLING, "temperature": 0.1, "dim": 128, "hidden": None}
+    choices = POOLINGS
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
         """The projection head."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contrastseg.methods._pretraining import (
     POOLING,
     POOLING_OPTION,
+    POOLINGS,
     STRONG_VIEWS,
     EncoderPretraining,
     encoder_width,
@@ -42,6 +43,7 @@ class SimSiam(EncoderPretraining):
         },
     )
     defaults = {**POOLING, "dim": None, "bottleneck": None}
+    choices = POOLINGS
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
         """The head of three layers, batch norm without weights after the last, and the predictor."""

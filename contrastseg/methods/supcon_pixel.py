@@ -61,6 +61,7 @@ class SupConPixel(Method):
         "queue_push": 10,
         "warmup_share": 0.0,
     }
+    choices = {"denominator": ("negatives", "all")}
     variants = {"default": {}, "memory": {"queue_size": 1000}}
 
     def build(self) -> Mapping[str, nn.Module]:

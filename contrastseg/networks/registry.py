@@ -1,15 +1,18 @@
-"""Finds networks by name: every module of this package that defines `build`, or an entry point that loads to one.
+"""Finds networks by name: every module of this package with a function `build`, and the entry points of others.
 
-Modules whose name begins with an underscore hold what several networks share.
+Modules whose name begins with an underscore hold what several networks share. What there is, and with which options, is
+read from the source: nothing of it is imported before it is built, so that a suite can be checked without torch.
 """
 
 from __future__ import annotations
 
-import importlib
+import ast
 import inspect
-import pkgutil
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError, unknown_name
@@ -18,27 +21,79 @@ if TYPE_CHECKING:
     from contrastseg.networks.features import FeatureNetwork
 
 ENTRY_POINT_GROUP = "contrastseg.networks"
-_NOT_NETWORKS = {"decoders", "features", "heads", "registry", "uafr"}
+_GIVEN = ("spatial_dims", "in_channels", "num_classes")
+
+
+@cache
+def _sources() -> dict[str, list[str] | EntryPoint]:
+    """Every network by name: the options of one of this package, or the entry point of another's.
+
+    Raises:
+        SuiteError: Two networks of one name.
+    """
+    here = Path(__file__)
+    modules = sorted(path for path in here.parent.glob("*.py") if path != here and not path.name.startswith("_"))
+    read = {path.stem: _options(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}
+    found: dict[str, list[str] | EntryPoint] = {name: options for name, options in read.items() if options is not None}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name in found:
+            raise SuiteError(
+                f"two networks are called {entry.name!r}",
+                remedy=f"rename the entry point {entry.value!r} in its package",
+            )
+        found[entry.name] = entry
+    return found
+
+
+def _options(module: ast.Module) -> list[str] | None:
+    """The options that a module's function `build` takes; None where it has no such function."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "build":
+            return [argument.arg for argument in node.args.args + node.args.kwonlyargs if argument.arg not in _GIVEN]
+    return None
 
 
 def names() -> list[str]:
     """The names of all networks, sorted."""
-    import contrastseg.networks as package
-
-    found = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NOT_NETWORKS
-    ours = {name for name in found if not name.startswith("_")}
-    return sorted(ours | {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
+    return sorted(_sources())
 
 
-def _builder(name: str) -> Callable[..., FeatureNetwork]:
-    if name not in names():
+def check(settings: Mapping[str, Any]) -> str:
+    """The name of the network that settings ask for, when there is such a network with such options.
+
+    The options of another package's network are known when it is built, and looked at then.
+
+    Args:
+        settings: `name` (`unet` if unset) and that network's options.
+
+    Raises:
+        SuiteError: Unknown network or option; the message lists the known ones.
+    """
+    name = str(settings.get("name", "unet"))
+    if name not in _sources():
         raise SuiteError(unknown_name("network", name, names()))
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name == name:
-            builder: Callable[..., FeatureNetwork] = entry.load()
-            return builder
-    found: Callable[..., FeatureNetwork] = importlib.import_module(f"contrastseg.networks.{name}").build
-    return found
+    options = _sources()[name]
+    if not isinstance(options, EntryPoint):
+        _check_options(name, settings, options)
+    return name
+
+
+def _check_options(name: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
+    for option in settings:
+        if option not in ("name", *known):
+            raise SuiteError(unknown_name(f"option of network {name}", option, list(known)))
+
+
+def _builder(settings: Mapping[str, Any]) -> Callable[..., FeatureNetwork]:
+    name = check(settings)
+    source = _sources()[name]
+    builder: Callable[..., FeatureNetwork]
+    if isinstance(source, EntryPoint):
+        builder = source.load()
+        _check_options(name, settings, [each for each in inspect.signature(builder).parameters if each not in _GIVEN])
+    else:
+        builder = import_module(f"{__package__}.{name}").build
+    return builder
 
 
 def build(
@@ -59,14 +114,6 @@ def build(
     Raises:
         SuiteError: Unknown network or option; the message lists the known ones.
     """
-    options = dict(settings)
-    builder = _builder(str(options.pop("name", "unet")))
-    known = [
-        name
-        for name in inspect.signature(builder).parameters
-        if name not in ("spatial_dims", "in_channels", "num_classes")
-    ]
-    for option in options:
-        if option not in known:
-            raise SuiteError(unknown_name(f"option of network {settings.get('name', 'unet')}", option, known))
+    options = {option: value for option, value in settings.items() if option != "name"}
+    builder = _builder(settings)
     return builder(spatial_dims=spatial_dims, in_channels=in_channels, num_classes=num_classes, **options)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from contrastseg.methods import registry
 from contrastseg.planning.measured import StepTimes
 from contrastseg.planning.runs import Run, spatial_dims
 from contrastseg.suite import Suite
-from contrastseg.training.settings import TrainingSettings, merge
+from contrastseg.training.settings import TrainingSettings
 
 # A slower device than the measured one, validation, checkpoints, and the reading of data before the first step.
 GENEROSITY = 8
@@ -20,11 +19,8 @@ DAY_MIN = 1440
 
 
 def stage_settings(suite: Suite, run: Run, stage: str) -> TrainingSettings:
-    """The settings a stage of a run trains with: the suite's, the stage's own, the suite's for it, the method's."""
-    method, found = suite.method(run.method), registry.get(run.method)
-    settings = suite.training_of(suite.entry(run.dataset), method).model_dump()
-    settings = merge(merge(settings, found.stage(stage).training), method.stages.get(stage, {}))
-    return TrainingSettings.model_validate(merge(settings, found.own_training(method.resolve(run.variant))))
+    """The settings a stage of a run trains with."""
+    return suite.stage_training(suite.entry(run.dataset), suite.method(run.method), run.variant, stage)
 
 
 def measured_seconds(suite: Suite, run: Run, stage: str, times: Mapping[str, StepTimes]) -> float | None:

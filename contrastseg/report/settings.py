@@ -7,7 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.paper_settings import PaperSettings
+from contrastseg.report.shown import metrics_of
 
 Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="File name without suffix")
 
@@ -99,13 +101,31 @@ def default_figures(conventions: bool = False) -> list[FigureSettings]:
 
 
 def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
-    """The tables of a suite that names none, from its fields so far."""
-    return default_tables(_several_conventions(suite))
+    """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
+    tables = []
+    for table in default_tables(_several_conventions(suite)):
+        there = _metrics(suite, table.kind)
+        metrics = [metric for metric in table.metrics if metric in there] or there[:1] if table.metrics else None
+        if metrics != []:
+            tables.append(table.model_copy(update={"metrics": metrics}))
+    return tables
 
 
 def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
-    """The figures of a suite that names none, from its fields so far."""
-    return default_figures(_several_conventions(suite))
+    """The figures of a suite that names none, from its fields so far: what they show is what it scores."""
+    figures = []
+    for figure in default_figures(_several_conventions(suite)):
+        there = _metrics(suite, figure.kind)
+        if figure.metric in there:
+            figures.append(figure)
+        elif there and figure.kind != "conventions":  # these are named after their metric
+            figures.append(figure.model_copy(update={"metric": there[0]}))
+    return figures
+
+
+def _metrics(suite: Mapping[str, Any], kind: str) -> list[str]:
+    evaluation = suite.get("evaluation") or EvaluationSettings()
+    return metrics_of(kind, evaluation, suite.get("comparison") or ComparisonSettings())
 
 
 def _several_conventions(suite: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from contrastseg.suite.models import (
     Suite,
     json_schema,
     load_suite,
-    merge,
     parse_suite,
 )
 
@@ -20,6 +19,5 @@ __all__ = [
     "Suite",
     "json_schema",
     "load_suite",
-    "merge",
     "parse_suite",
 ]

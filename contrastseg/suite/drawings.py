@@ -1,23 +1,15 @@
-"""Tables and figures name only what the suite has."""
+"""Tables, figures and tests name only what the suite has."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from contrastseg.errors import unknown_name
+from contrastseg.evaluation.catalogue import DERIVED, METRICS, resolve_metrics
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.paper_settings import PaperSettings
 from contrastseg.report.settings import FigureSettings, TableSettings
-
-
-def known(kind: str, name: str, there: Collection[str]) -> str:
-    """`name`, when it is there.
-
-    Raises:
-        ValueError: It is not; the message lists what is.
-    """
-    if name not in there:
-        raise ValueError(unknown_name(kind, name, list(there)))
-    return name
+from contrastseg.report.shown import metrics_of
+from contrastseg.suite.names import known
 
 
 def check_drawings(
@@ -52,6 +44,46 @@ def check_drawings(
             wanted += _mapped(drawing.published, entries, methods, labels)
         for kind, name, there in wanted:
             known(f"{kind} in {drawing.name}:", name, there)
+
+
+def check_metrics(
+    drawings: Sequence[TableSettings | FigureSettings], evaluation: EvaluationSettings, comparison: ComparisonSettings
+) -> None:
+    """Check that what is tested and drawn is scored: an empty test or table says nothing of a typo.
+
+    Raises:
+        ValueError: A metric is unknown, or is not among those that there will be.
+    """
+    scored = resolve_metrics(evaluation.metrics)
+    for metric in comparison.metrics:
+        if not set(resolve_metrics([metric])) <= set(scored):
+            raise ValueError(
+                f"comparison.metrics asks for {metric}, and evaluation.metrics scores: {', '.join(scored)}"
+            )
+    for drawing in drawings:
+        there = metrics_of(drawing.kind, evaluation, comparison)
+        for metric in _shown(drawing):
+            known(f"metric in {drawing.name}:", metric, [*METRICS, *DERIVED])
+            if metric not in there:
+                raise ValueError(
+                    f"{drawing.name} cannot show {metric}; with these evaluation.metrics and comparison.metrics a"
+                    f" drawing of kind {drawing.kind} can show: {', '.join(there) or 'none'}"
+                )
+        if isinstance(drawing, TableSettings):
+            for metric in drawing.decimals:
+                known(f"metric in decimals of {drawing.name}:", metric, [*METRICS, *DERIVED])
+
+
+def _shown(drawing: TableSettings | FigureSettings) -> Iterator[str]:
+    """The metrics that a drawing asks for."""
+    if isinstance(drawing, FigureSettings):
+        if drawing.kind != "learning_curves":
+            yield drawing.metric
+        return
+    yield from drawing.metrics or ()
+    if drawing.published is not None:
+        # A printed metric may be held against nothing: "".
+        yield from filter(None, (drawing.published.metrics or {}).values())
 
 
 def _mapped(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -26,9 +26,11 @@ from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
-from contrastseg.suite.drawings import check_drawings, known
+from contrastseg.suite.consistency import check_consistency
+from contrastseg.suite.names import distinct, known
+from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.reading import explain, read_yaml
-from contrastseg.training.settings import TrainingSettings, merge
+from contrastseg.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from contrastseg.data.specs import DatasetSpec
@@ -232,51 +234,24 @@ class Suite(_Strict):
         for label in labels:
             if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
                 raise ValueError(f"{label!r} is no label budget: write r0.25 for a ratio or n7 for 7 patients")
-        _distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
+        distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
         return labels
 
     @field_validator("datasets", "methods", "tables", "figures")
     @classmethod
     def _distinct_names(cls, items: list[Any]) -> list[Any]:
-        _distinct("name", [item.name for item in items])
+        distinct("name", [item.name for item in items])
         return items
 
     @field_validator("draws", "folds", "seeds", "checkpoints")
     @classmethod
     def _distinct_values(cls, values: list[Any]) -> list[Any]:
-        _distinct("value", values)
+        distinct("value", values)
         return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        entries = [entry.name for entry in self.datasets]
-        for entry in self.datasets:
-            for other in entry.evaluate_on:
-                known(f"entry to evaluate {entry.name} on,", other, entries)
-            _distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
-            for other in entry.pool:
-                known(f"entry in the pool of {entry.name},", other, entries)
-                _fits(entry, self.entry(other))
-            _distinct(f"pool of {entry.name}", entry.pool)
-            drawn = entry.split.name in ("random", "official")
-            if drawn and entry.evaluate_on and max(self.folds) >= entry.split.folds:
-                raise ValueError(
-                    f"fold {max(self.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
-                )
-            for method in self.methods:
-                settings = self.training_of(entry, method)
-                if "best_val" in self.checkpoints and not settings.validate_every:
-                    raise ValueError("checkpoint best_val needs training.validate_every > 0")
-        reference, _, variant = self.comparison.reference.partition("/")
-        known("reference of the comparison,", reference, [method.name for method in self.methods])
-        if variant:
-            known("variant of the reference", variant, list(self.method(reference).variants))
-        drawings: list[TableSettings | FigureSettings] = [*self.tables, *self.figures]
-        for drawing in drawings:
-            if drawing.kind == "conventions" and not self.evaluation.conventions:
-                raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
-        variants = {method.name: method.variants for method in self.methods}
-        check_drawings(drawings, entries, variants, self.labels, list(self.checkpoints))
+        check_consistency(self)
         return self
 
     def entry(self, name: str) -> DatasetEntry:
@@ -290,24 +265,26 @@ class Suite(_Strict):
     def training_of(self, entry: DatasetEntry, method: MethodEntry) -> TrainingSettings:
         """Training settings of a run: the suite's, then the entry's, then those of the method's entry.
 
-        A stage's own (`Stage.training`) are put on top by `training` when it runs the stage.
+        What a stage puts on top of them, `stage_training` does.
 
         Raises:
             SuiteError: An override does not exist or has no valid value; the message says where it was written.
         """
-        merged = self.training.model_dump()
-        settings = self.training
-        for where, override in (
-            (f"datasets, {entry.name}, training", entry.training),
-            (f"methods, {method.name}, training", method.training),
-        ):
-            if override:
-                merged = merge(merged, override)
-                try:
-                    settings = TrainingSettings.model_validate(merged)
-                except ValidationError as error:
-                    raise SuiteError(f"{where}: {explain(error, TrainingSettings)}") from error
-        return settings
+        return overridden(
+            self.training,
+            {
+                f"datasets, {entry.name}, training": entry.training,
+                f"methods, {method.name}, training": method.training,
+            },
+        )
+
+    def stage_training(self, entry: DatasetEntry, method: MethodEntry, variant: str, stage: str) -> TrainingSettings:
+        """Training settings of one stage of a run, with all that is put on top of the run's.
+
+        Raises:
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
+        """
+        return of_stage(self.training_of(entry, method), method, variant, stage)
 
 
 class Options(_Strict):
@@ -351,21 +328,6 @@ def json_schema() -> str:
     return json.dumps(Suite.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
-    """Images of one entry can be shown to networks made for another."""
-    try:
-        own, theirs = entry.spec, other.spec
-    except UnavailableDataError:  # what is not on this machine, the plan lists
-        return
-    if len(own.channels) != len(theirs.channels):
-        raise ValueError(
-            f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
-            f" {len(own.channels)}"
-        )
-    if (entry.spatial_dims or own.spatial_dims) > theirs.spatial_dims:
-        raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
-
-
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:
     """The split of the data set that an entry's fields so far name; the usual one where they name none."""
     from contrastseg.data import registry
@@ -376,9 +338,3 @@ def _own_split(known: Mapping[str, Any]) -> SplitSettings:
         return registry.get(known["dataset"], known["options"]).split
     except DataError:  # said by those that need the data
         return SplitSettings()
-
-
-def _distinct(kind: str, values: Sequence[Any]) -> None:
-    for value in values:
-        if list(values).count(value) > 1:
-            raise ValueError(f"{kind} {value!r} stands there twice")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def explain(error: ValidationError, model: type[BaseModel], source: str | Path |
         where += [".".join(map(str, location))] if location else []
         lines.append(f"{', '.join(where)}: {message}" if where else message)
     return "\n  ".join(lines)
+
+
+@contextmanager
+def explained(model: type[BaseModel], where: str = "") -> Iterator[None]:
+    """Raise what a model says of its values as an error of the suite, with the place where they are written."""
+    try:
+        yield
+    except ValidationError as error:
+        raise SuiteError(f"{where}: {explain(error, model)}" if where else explain(error, model)) from error
 
 
 def _fields(model: type[BaseModel], location: Location) -> list[str]:

@@ -16,14 +16,13 @@ from contrastseg.networks.features import FeatureNetwork
 from contrastseg.networks.registry import build
 from contrastseg.training import checkpoints
 from contrastseg.training.seeds import stream_seed
-from contrastseg.training.settings import RunConfig, TrainingSettings, merge
+from contrastseg.training.settings import RunConfig, TrainingSettings
+from contrastseg.training.stages import staged
 
 
 def stage_training(config: RunConfig) -> TrainingSettings:
-    """The run's training settings: the suite's, the method's for the stage, the suite's for it, what settings imply."""
-    method = registry.get(config.method)
-    merged = merge(merge(config.training.model_dump(), method.stage(config.stage).training), config.stage_training)
-    return TrainingSettings.model_validate(merge(merged, method.own_training(config.settings)))
+    """The settings that the run's stage trains with."""
+    return staged(config.training, registry.get(config.method), config.stage, config.stage_training, config.settings)
 
 
 def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Method:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from contrastseg.errors import SuiteError
+from contrastseg.networks import registry as networks
 
 
 class _Strict(BaseModel):
@@ -77,6 +79,15 @@ class TrainingSettings(_Strict):
     log_every: int = Field(10, ge=1)
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
 
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        try:
+            networks.check(settings)
+        except SuiteError as error:
+            raise ValueError(error.reason) from error
+        return settings
+
 
 PLACES = ("data", "split", "pool", "pool_data", "raw", "initial")
 """What of a run's configuration says only where things lie."""
@@ -119,18 +130,3 @@ class RunConfig(_Strict):
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
         return self.model_dump(mode="json", exclude=set(PLACES))
-
-
-def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
-    merged = dict(base)
-    for key, value in override.items():
-        old = merged.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(old, Mapping)
-            and value.get("name", old.get("name")) == old.get("name")
-        ):
-            value = merge(old, value)
-        merged[key] = value
-    return merged

@@ -11,7 +11,7 @@ from contrastseg import planning
 from contrastseg.methods import registry
 from contrastseg.suite import load_suite
 from contrastseg.training.assembly import build_method
-from contrastseg.training.settings import RunConfig, merge
+from contrastseg.training.settings import RunConfig
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.yaml"))
 
@@ -28,7 +28,7 @@ def test_networks_have_what_the_methods_look_for(path: Path) -> None:
                 config = planning.run_config(suite, entry.name, item.name, variant)
                 if config["spatial_dims"] not in method.spatial_dims:
                     continue
-                training = merge(config["training"], {})
+                training = dict(config["training"])
                 if "weights" in training["network"]:
                     # The maps have the same names without them.
                     training["network"] = {**training["network"], "weights": "none"}

@@ -19,6 +19,7 @@ from contrastseg.data.splits import Split
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances
+from contrastseg.suite import parse_suite
 from contrastseg.training import checkpoints
 from contrastseg.training.assembly import build_method
 from contrastseg.training.prediction import predict_prepared
@@ -106,6 +107,48 @@ def test_unknown_variants_and_settings_list_the_known_ones(name: str) -> None:
         method.resolve("default", {"no_such_setting": 1})
     with pytest.raises(SuiteError, match="train"):
         method.stage("no_such_stage")
+
+
+def is_of_names(value: Any) -> bool:
+    """Whether a setting's value is a name, or a list with one."""
+    return isinstance(value, str) or (isinstance(value, list | tuple) and any(isinstance(one, str) for one in value))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_that_name_a_way_say_which_there_are(name: str) -> None:
+    """A setting whose default is a text is a choice: none of this package's is free text."""
+    method = registry.get(name)
+    assert {setting for setting, value in method.defaults.items() if is_of_names(value)} <= set(method.choices)
+    assert set(method.choices) <= set(method.defaults), "a choice of a setting that there is not"
+    for setting, choices in method.choices.items():
+        assert len(set(choices)) == len(choices) > 1
+        for variant in method.variants:
+            value = method.resolve(variant)[setting]
+            assert value is None or set([value] if isinstance(value, str) else value) <= set(choices)
+        for choice in choices:
+            value = choice if not isinstance(method.defaults[setting], list | tuple) else [choice]
+            assert method.resolve("default", {setting: value})[setting] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [(name, setting) for name in METHODS for setting in sorted(registry.get(name).choices)]
+)
+def test_a_way_that_there_is_not_is_refused_with_the_suite(name: str, setting: str) -> None:
+    method = registry.get(name)
+    wrong: list[Any] = ["no_such_way"]
+    if isinstance(method.defaults[setting], list | tuple):
+        wrong = [["no_such_way"], [method.choices[setting][0], "no_such_way"], []]
+    for value in wrong:
+        for entry in ({"settings": {setting: value}}, {"variants": {"mine": {setting: value}}}):
+            suite = {
+                "name": "small",
+                "datasets": ["phantom_lesions"],
+                "methods": [{"name": name, **entry}],
+                "comparison": {"reference": name},
+            }
+            with pytest.raises(SuiteError, match=f"unknown {setting} of {name} '.*'; there are: ") as caught:
+                parse_suite(suite)
+            assert all(choice in str(caught.value) for choice in method.choices[setting])
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -117,7 +117,7 @@ def test_cps_weight_follows_the_ramp_and_scope_adds_the_labelled_images() -> Non
     whole = make("cps", variant="paper_scope")
     halves = [method.training_step({**batch, "unlabelled": batch[name]}, 90)["cross"] for name in batch]
     torch.testing.assert_close(whole.training_step(batch, 90)["cross"], (halves[0] + halves[1]) / 2)
-    with pytest.raises(SuiteError, match="unlabelled, all"):
+    with pytest.raises(SuiteError, match="unknown scope of cps 'none'; there are: all, unlabelled"):
         make("cps", scope="none")
 
 

@@ -1,0 +1,77 @@
+"""What the parts of a suite say of each other: every name is there, and what is asked for can be had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contrastseg.errors import UnavailableDataError
+from contrastseg.methods import registry
+from contrastseg.report.settings import FigureSettings, TableSettings
+from contrastseg.suite.drawings import check_drawings, check_metrics
+from contrastseg.suite.names import distinct, known
+
+if TYPE_CHECKING:
+    from contrastseg.suite.models import DatasetEntry, MethodEntry, Suite
+
+
+def check_consistency(suite: Suite) -> None:
+    """Check what no part of the suite can check alone.
+
+    Raises:
+        ValueError: A name is not there, or two parts contradict each other.
+        SuiteError: Training settings of an entry, a method or a stage are wrong.
+    """
+    entries = [entry.name for entry in suite.datasets]
+    for entry in suite.datasets:
+        _check_entry(suite, entry, entries)
+        for method in suite.methods:
+            _check_training(suite, entry, method)
+    reference, _, variant = suite.comparison.reference.partition("/")
+    known("reference of the comparison,", reference, [method.name for method in suite.methods])
+    if variant:
+        known("variant of the reference", variant, list(suite.method(reference).variants))
+    drawings: list[TableSettings | FigureSettings] = [*suite.tables, *suite.figures]
+    for drawing in drawings:
+        if drawing.kind == "conventions" and not suite.evaluation.conventions:
+            raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
+    variants = {method.name: method.variants for method in suite.methods}
+    check_drawings(drawings, entries, variants, suite.labels, list(suite.checkpoints))
+    check_metrics(drawings, suite.evaluation, suite.comparison)
+
+
+def _check_entry(suite: Suite, entry: DatasetEntry, entries: list[str]) -> None:
+    for other in entry.evaluate_on:
+        known(f"entry to evaluate {entry.name} on,", other, entries)
+    distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
+    for other in entry.pool:
+        known(f"entry in the pool of {entry.name},", other, entries)
+        _fits(entry, suite.entry(other))
+    distinct(f"pool of {entry.name}", entry.pool)
+    drawn = entry.split.name in ("random", "official")
+    if drawn and entry.evaluate_on and max(suite.folds) >= entry.split.folds:
+        raise ValueError(
+            f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
+        )
+
+
+def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
+    """Images of one entry can be shown to networks made for another."""
+    try:
+        own, theirs = entry.spec, other.spec
+    except UnavailableDataError:  # what is not on this machine, the plan lists
+        return
+    if len(own.channels) != len(theirs.channels):
+        raise ValueError(
+            f"pool of {entry.name}: images of {other.name} have {len(theirs.channels)} channels, its own"
+            f" {len(own.channels)}"
+        )
+    if (entry.spatial_dims or own.spatial_dims) > theirs.spatial_dims:
+        raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
+
+
+def _check_training(suite: Suite, entry: DatasetEntry, method: MethodEntry) -> None:
+    for variant in method.variants:
+        stages = [stage.name for stage in registry.get(method.name).stages]
+        settings = {stage: suite.stage_training(entry, method, variant, stage) for stage in stages}
+        if "best_val" in suite.checkpoints and not settings["train"].validate_every:
+            raise ValueError("checkpoint best_val needs training.validate_every > 0")

@@ -1,0 +1,44 @@
+"""The settings a stage trains with: one order of strength, for the suite, the plan and the training. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contrastseg.methods.contract import Method
+from contrastseg.training.settings import TrainingSettings
+
+
+def staged(
+    training: TrainingSettings, method: type[Method], stage: str, own: Mapping[str, Any], settings: Mapping[str, Any]
+) -> TrainingSettings:
+    """The settings of a stage: the run's, the method's for the stage, the suite's for it, what the method's imply.
+
+    Args:
+        training: The run's: the suite's with those of its entry and its method on top.
+        method: The method.
+        stage: Name of one of its stages.
+        own: The suite's own settings of the stage (`stages:` of a method's entry).
+        settings: The method's settings, resolved.
+
+    Raises:
+        SuiteError: The method has no such stage.
+        pydantic.ValidationError: A key is unknown or a value is out of its bounds.
+    """
+    merged = merge(merge(training.model_dump(), method.stage(stage).training), own)
+    return TrainingSettings.model_validate(merge(merged, method.own_training(settings)))
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
+    merged = dict(base)
+    for key, value in override.items():
+        old = merged.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
+            value = merge(old, value)
+        merged[key] = value
+    return merged
