@@ -152,13 +152,17 @@ def plan(
     skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
     as_json: bool = JSON,
     measured: Path = MEASURED,
-    data_root: Path | None = DATA_ROOT,
+    data_root: Path | None = typer.Option(
+        None, help="Your folder of data sets; what the suite says where left out, else CONTRASTSEG_DATA."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
     """Say what a suite comes to before anything starts: runs, what is left out and why, what is missing, hours, disk.
 
     Example: `contrastseg plan benchmarks/demo.yaml`
     """
+    import os
+
     from contrastseg import planning
     from contrastseg.cli.estimates import estimate
     from contrastseg.errors import UnavailableDataError
@@ -167,15 +171,15 @@ def plan(
 
     is_file = not suite.lstrip().startswith("{")
     asked, options = parse_suite(read_config(suite), suite if is_file else None)
-    missing = planning.missing_data(asked, data_root or options.data_root, resources)
+    root = planning.data_root(options, os.environ, data_root)
+    missing = planning.missing_data(asked, root, resources)
     skip = skip_unavailable or options.skip_unavailable
     if output is not None and missing and not skip:
         raise UnavailableDataError(planning.describe_missing(missing))
-    root = data_root or options.data_root
     found = planning.expand(asked, missing if skip else {}, root, resources)
     if output is not None:
         return write_json(output, found.to_json())
-    expected = estimate(found, measured, root)
+    expected = estimate(found, measured, root, resources)
     if as_json:
         return print_json({**found.to_json(), "missing": missing, "estimate": expected})
     table: dict[tuple[str, str, str], int] = {}

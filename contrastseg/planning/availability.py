@@ -60,7 +60,16 @@ def training_patients(entry: DatasetEntry, data_root: Path | None = None, resour
         return spec.train_patients(entry.split, entry.options, subset=bool(entry.subset))
 
 
-def data_root(options: Options, environment: Mapping[str, str]) -> Path | None:
-    """The user's folder of data sets: what the options say, else CONTRASTSEG_DATA."""
-    named = options.data_root or environment.get("CONTRASTSEG_DATA")
+def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:
+    """The user's folder of data sets, for the workflow and by hand alike.
+
+    Args:
+        options: A suite's own options, with what a command line says over them.
+        environment: Where CONTRASTSEG_DATA may stand, for suites that say nothing.
+        asked: What `--data-root` says; it comes first.
+
+    Returns:
+        The folder, absolute; None where nobody names one.
+    """
+    named = asked or options.data_root or environment.get("CONTRASTSEG_DATA")
     return Path(named).expanduser().resolve() if named else None
