@@ -98,12 +98,8 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.examination import examine_dataset
-    from contrastseg.errors import SuiteError, unknown_name
 
-    given = read_config(config)
-    for key in given:
-        if key != "options":
-            raise SuiteError(unknown_name("key", key, ["options"]))
+    given = read_config(config, ("options",))
     with progress(f"reading {path}") as update:
         found = examine_dataset(path, dataset, given.get("options"), update)
     if as_json:
@@ -170,7 +166,7 @@ def plan(
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")
-    asked, options = parse_suite(read_config(suite), suite if is_file else None)
+    asked, options = parse_suite(read_config(suite, what="suite"), suite if is_file else None)
     root = planning.data_root(options, os.environ, data_root)
     missing = planning.missing_data(asked, root, resources)
     skip = skip_unavailable or options.skip_unavailable

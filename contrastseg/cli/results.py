@@ -255,7 +255,7 @@ def report(
         raise typer.BadParameter("name either scores.parquet or --results")
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
-    given = read_config(config)
+    given = read_config(config, ("tables", "figures"))
     if results is not None:
         stored = Stored(results, resources)
     else:

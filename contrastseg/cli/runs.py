@@ -48,17 +48,12 @@ def train(
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
-    from contrastseg.errors import SuiteError, unknown_name
     from contrastseg.files import read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
     from contrastseg.methods import registry
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
-    given = read_config(config)
-    known = ["raw", "settings", "spatial_dims", "stage_training", "suite", "training"]
-    for key in given:
-        if key not in known:
-            raise SuiteError(unknown_name("key", key, known))
+    given = read_config(config, ("raw", "settings", "spatial_dims", "stage_training", "suite", "training"))
     kind = registry.get(method)
     data, split = planning.prepared_folder(dataset, resources), planning.split_file(dataset, resources)
     existing(data / "manifest.json", f"prepared data set {dataset!r}", "run `contrastseg prepare` first")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
 
 Model = TypeVar("Model")
 
@@ -22,18 +22,31 @@ DATA_ROOT = typer.Option(
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
-def read_config(value: str | None) -> dict[str, Any]:
+def read_config(value: str | None, known: Sequence[str] = (), what: str = "file of settings") -> dict[str, Any]:
     """The mapping in a YAML or JSON file, or in the JSON text itself; empty without one.
 
+    Args:
+        value: The argument.
+        known: Its keys, where no model of settings checks them.
+        what: What a file should be, for messages.
+
     Raises:
-        SuiteError: It is neither.
+        SuiteError: It is neither, or has a key that is not known.
     """
+    found = _mapping(value, what)
+    for key in found if known else ():
+        if key not in known:
+            raise SuiteError(unknown_name("key", key, tuple(known)))
+    return found
+
+
+def _mapping(value: str | None, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not value.lstrip().startswith("{"):
         from contrastseg.suite.reading import read_yaml
 
-        return read_yaml(value)
+        return read_yaml(value, what)
     try:
         found: dict[str, Any] = json.loads(value)
     except json.JSONDecodeError as error:
