@@ -115,7 +115,7 @@ def predict(
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Write label maps in the images' own geometry and format.
+    """Write label maps in the images' own geometry: NIfTI for volumes (NIfTI, NRRD, MHA), PNG for photographs.
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
