@@ -109,8 +109,9 @@ def pool(
 
     Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
     """
-    from contrastseg.cli.shared import existing, validated
+    from contrastseg.cli.shared import validated
     from contrastseg.data.pools import PoolSettings, write_pool
+    from contrastseg.files import existing
 
     settings = validated(PoolSettings, read_config(config))
     entries = dict.fromkeys([*settings.sources, *settings.tests])

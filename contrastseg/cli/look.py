@@ -130,7 +130,7 @@ def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: 
 
     Example: `contrastseg doctor`
     """
-    from contrastseg.cli.checks import examine
+    from contrastseg.cli.doctor import examine
 
     checks = examine(data_root, resources)
     if as_json:
@@ -160,9 +160,9 @@ def plan(
     import os
 
     from contrastseg import planning
-    from contrastseg.cli.estimates import estimate
     from contrastseg.errors import UnavailableDataError
     from contrastseg.files import write_json
+    from contrastseg.planning.estimates import estimate
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")

@@ -12,7 +12,6 @@ from contrastseg.cli.shared import (
     DATA_ROOT,
     JSON,
     RESOURCES,
-    existing,
     print_json,
     print_table,
     progress,
@@ -48,7 +47,7 @@ def train(
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
-    from contrastseg.files import read_json, sha256
+    from contrastseg.files import existing, read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
     from contrastseg.methods import registry
     from contrastseg.training.settings import RunConfig, TrainingSettings
@@ -92,10 +91,10 @@ def train(
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
     )
-    from contrastseg.cli.sole import sole
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
+    from contrastseg.training.run_lock import sole
 
     alone = sole(output) if is_first() else contextlib.nullcontext()
     with alone, progress(f"{method} on {dataset}, {labels}, seed {seed}", stage_training(run).steps) as update:

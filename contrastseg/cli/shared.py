@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -121,14 +120,3 @@ def progress(title: str, total: int | None = None, *, in_bytes: bool = False) ->
             bar.update(task, completed=done, total=total if whole is None else whole)
 
         yield update
-
-
-def existing(path: Path, what: str, remedy: str) -> Path:
-    """`path`, when it is there.
-
-    Raises:
-        SuiteError: It is not.
-    """
-    if not path.exists():
-        raise SuiteError(f"no {what}", file=path, remedy=remedy)
-    return path

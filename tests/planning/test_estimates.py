@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contrastseg.cli.estimates import estimate
 from contrastseg.planning import Plan, expand
+from contrastseg.planning.estimates import estimate
 from contrastseg.report.settings import default_figures, default_tables
 from contrastseg.suite import parse_suite
 
