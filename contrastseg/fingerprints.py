@@ -29,7 +29,6 @@ _DATA = {f"{PACKAGE}.evaluation.published": "benchmarks/published/*.csv"}
 
 # The modules a stage starts from; `.*` takes a whole package, for what is chosen by name at run time.
 _ROOTS: dict[str, tuple[str, ...]] = {
-    "download": ("contrastseg.data.download",),
     "prepare": ("contrastseg.data.preparation", "contrastseg.data.datasets.{dataset}"),
     "split": ("contrastseg.data.splits",),
     "pool": ("contrastseg.data.pools",),

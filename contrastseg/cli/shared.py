@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return None if isinstance(value, float) and value not in (float("inf"), -float("inf")) and value != value else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
