@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from contrastseg.errors import ContrastsegError, FileError
+from contrastseg.errors import ContrastsegError, FileError, SuiteError
 
 # What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.
 _DISK = {
@@ -99,6 +99,17 @@ def understanding(
         raise kind(
             f"the content is not what it should be ({type(error).__name__}: {said})", file=path, remedy=remedy
         ) from error
+
+
+def existing(path: Path, what: str, remedy: str) -> Path:
+    """`path`, when it is there.
+
+    Raises:
+        SuiteError: It is not.
+    """
+    if not path.exists():
+        raise SuiteError(f"no {what}", file=path, remedy=remedy)
+    return path
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -19,7 +19,7 @@ PACKAGE = "contrastseg"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Never part of a fingerprint, though everybody imports them: how errors are worded and files are written changes no
-# result; what the settings modules say arrives, resolved, in the configuration that each rule carries beside its
+# result; what our settings modules say arrives, resolved, in the configuration that each rule carries beside its
 # fingerprint; the registry only finds a class by its name; the version number alone changes nothing.
 _LEFT_OUT = {PACKAGE, f"{PACKAGE}.errors", f"{PACKAGE}.files", f"{PACKAGE}.methods.registry"}
 _LEFT_OUT_SUFFIX = ".settings"
@@ -29,7 +29,6 @@ _DATA = {f"{PACKAGE}.evaluation.published": "benchmarks/published/*.csv"}
 
 # The modules a stage starts from; `.*` takes a whole package, for what is chosen by name at run time.
 _ROOTS: dict[str, tuple[str, ...]] = {
-    "download": ("contrastseg.data.download",),
     "prepare": ("contrastseg.data.preparation", "contrastseg.data.datasets.{dataset}"),
     "split": ("contrastseg.data.splits",),
     "pool": ("contrastseg.data.pools",),
@@ -88,7 +87,7 @@ def code_fingerprint(modules: Sequence[str]) -> str:
     seen: set[str] = set()
     while pending:
         name = pending.pop()
-        if name in seen or name in _LEFT_OUT or name.endswith(_LEFT_OUT_SUFFIX) or _source(name) is None:
+        if name in seen or _is_left_out(name) or _source(name) is None:
             continue
         seen.add(name)
         pending += [other for other in _imports(name) if other.partition(".")[0] in tops]
@@ -99,6 +98,11 @@ def code_fingerprint(modules: Sequence[str]) -> str:
     for path in (*sorted(data), *sorted(_templates(modules))):
         hashed.update(path.name.encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
+
+
+def _is_left_out(name: str) -> bool:
+    """Whether a module is exempt; a package of somebody else's may call any module `settings`."""
+    return name in _LEFT_OUT or (name.startswith(f"{PACKAGE}.") and name.endswith(_LEFT_OUT_SUFFIX))
 
 
 def _expand(root: str) -> list[str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from _cards import MEASURED, line
 
-from contrastseg.cli.estimates import Job, jobs_of
 from contrastseg.files import read_json
 from contrastseg.methods import registry
 from contrastseg.planning import Plan, expand
+from contrastseg.planning.estimates import Job, jobs_of
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.cli.stored import Stored
 from contrastseg.report.naming import budget_order, budget_title
+from contrastseg.report.stored import Stored
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,15 @@ def test_code_that_is_not_imported_does_not_count(parcel):
     assert parcel("other.py", "VALUE = 2\n") == before
 
 
+def test_settings_of_a_package_that_is_not_ours_count(parcel):
+    """They do not arrive in the configuration of a rule, as ours do."""
+    before = parcel("entry.py", CODE.replace("parcel.inner import deep", "parcel.settings import deep"))
+    with_settings = parcel("settings.py", "def deep(x):\n    return x\n")
+    assert before != with_settings
+    assert parcel("settings.py", "def deep(x):\n    return -x\n") != with_settings
+    assert not {name for name in modules_of("train", method="pdcr") if name.endswith(".settings")}
+
+
 def modules_of(stage: str, **what: str) -> set[str]:
     """The modules behind a stage's fingerprint."""
     fingerprints.code_fingerprint.cache_clear()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -36,7 +37,9 @@ ARROWS: dict[str, set[str]] = {
 }
 # What a suite asks for and what follows from it: made of every room's settings, never of what trains.
 SUITE = {"suite", "planning", "fingerprints"}
-ARROWS |= dict.fromkeys(SUITE, LEAVES | SUITE | {"data", "methods", "evaluation", "report", "training"})
+ARROWS["suite"] = LEAVES | {"data", "methods", "evaluation", "report", "training"}
+ARROWS["planning"] = ARROWS["suite"] | {"suite"}
+ARROWS["fingerprints"] = {"errors", "data", "methods"}
 
 TORCH = {"torch", "torchvision", "lightning_fabric", "monai", "nnunetv2", "timm"}
 TORCH_FREE_ROOMS = ("data", "evaluation", "report", "methods", *sorted(SUITE))
@@ -186,6 +189,37 @@ def test_arrows_point_one_way(path):
     rooms = {name.split(".")[1] for name in imports(path) if name.startswith("contrastseg.")}
     rooms.discard("__version__")
     assert rooms <= ARROWS[room] | {room}
+
+
+def circles(paths: list[Path]) -> list[list[str]]:
+    """A circle of modules that import each other, at their top or inside functions, as a list of one; else none."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    graph = {}
+    for name, path in names.items():
+        # `from contrastseg.data import splits` says a module, `from contrastseg.data.splits import Split` one in it.
+        found = {said if said in names else said.rpartition(".")[0] for said in imports(path)}
+        graph[name] = found & names.keys() - {name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [error.args[1]]
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(modules()) == []
+
+
+def test_circles_are_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    files = {"one.py": "from pack.two import a\n", "two.py": "def f():\n    from pack import one\n", "three.py": ""}
+    paths = [tmp_path / "pack" / name for name in files]
+    (tmp_path / "pack").mkdir()
+    for path in paths:
+        path.write_text(files[path.name])
+    (circle,) = circles(paths)
+    assert set(circle) == {"pack.one", "pack.two"}
+    assert circles([paths[0], paths[2]]) == []
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -16,11 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student
-
-from contrastseg.evaluation.critical import critical_difference, diagram_power
-from contrastseg.evaluation.paired import smallest_p
-from contrastseg.evaluation.simulated_intervals import SHAPES, Design, Share, coverage, scores, shift_coverage, truth
-from contrastseg.evaluation.simulated_tests import (
+from simulated_intervals import SHAPES, Design, Share, coverage, scores, shift_coverage, truth
+from simulated_tests import (
     TRUTHS,
     both_tests,
     critical_error,
@@ -29,6 +26,9 @@ from contrastseg.evaluation.simulated_tests import (
     retrained_error,
     smallest_shift,
 )
+
+from contrastseg.evaluation.critical import critical_difference, diagram_power
+from contrastseg.evaluation.paired import smallest_p
 from contrastseg.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -60,12 +60,8 @@ def prepare(
     from contrastseg.data import registry
     from contrastseg.data.download import locate
     from contrastseg.data.preparation import prepare_dataset
-    from contrastseg.errors import SuiteError, unknown_name
 
-    given = read_config(config)
-    for key in given:
-        if key not in ("options", "preparation"):
-            raise SuiteError(unknown_name("key", key, ["options", "preparation"]))
+    given = read_config(config, ("options", "preparation"))
     folder = output or resources / "prepared" / (entry or dataset)
     source = raw or locate(registry.get(dataset, given.get("options")), data_root, resources)
     with progress(f"preparing {entry or dataset}") as update:
@@ -94,12 +90,8 @@ def split(
     from contrastseg.data import registry
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
-    from contrastseg.errors import SuiteError, unknown_name
 
-    given = read_config(config)
-    for key in given:
-        if key not in ("options", "split", "subset"):
-            raise SuiteError(unknown_name("key", key, ["options", "split", "subset"]))
+    given = read_config(config, ("options", "split", "subset"))
     name = entry or dataset
     source = prepared or resources / "prepared" / name
     own = registry.get(dataset, given.get("options")).split
@@ -117,8 +109,9 @@ def pool(
 
     Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
     """
-    from contrastseg.cli.shared import existing, validated
+    from contrastseg.cli.shared import validated
     from contrastseg.data.pools import PoolSettings, write_pool
+    from contrastseg.files import existing
 
     settings = validated(PoolSettings, read_config(config))
     entries = dict.fromkeys([*settings.sources, *settings.tests])

@@ -98,12 +98,8 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.examination import examine_dataset
-    from contrastseg.errors import SuiteError, unknown_name
 
-    given = read_config(config)
-    for key in given:
-        if key != "options":
-            raise SuiteError(unknown_name("key", key, ["options"]))
+    given = read_config(config, ("options",))
     with progress(f"reading {path}") as update:
         found = examine_dataset(path, dataset, given.get("options"), update)
     if as_json:
@@ -134,7 +130,7 @@ def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: 
 
     Example: `contrastseg doctor`
     """
-    from contrastseg.cli.checks import examine
+    from contrastseg.cli.doctor import examine
 
     checks = examine(data_root, resources)
     if as_json:
@@ -152,30 +148,34 @@ def plan(
     skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
     as_json: bool = JSON,
     measured: Path = MEASURED,
-    data_root: Path | None = DATA_ROOT,
+    data_root: Path | None = typer.Option(
+        None, help="Your folder of data sets; what the suite says where left out, else CONTRASTSEG_DATA."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
     """Say what a suite comes to before anything starts: runs, what is left out and why, what is missing, hours, disk.
 
     Example: `contrastseg plan benchmarks/demo.yaml`
     """
+    import os
+
     from contrastseg import planning
-    from contrastseg.cli.estimates import estimate
     from contrastseg.errors import UnavailableDataError
     from contrastseg.files import write_json
+    from contrastseg.planning.estimates import estimate
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")
-    asked, options = parse_suite(read_config(suite), suite if is_file else None)
-    missing = planning.missing_data(asked, data_root or options.data_root, resources)
+    asked, options = parse_suite(read_config(suite, what="suite"), suite if is_file else None)
+    root = planning.data_root(options, os.environ, data_root)
+    missing = planning.missing_data(asked, root, resources)
     skip = skip_unavailable or options.skip_unavailable
     if output is not None and missing and not skip:
         raise UnavailableDataError(planning.describe_missing(missing))
-    root = data_root or options.data_root
     found = planning.expand(asked, missing if skip else {}, root, resources)
     if output is not None:
         return write_json(output, found.to_json())
-    expected = estimate(found, measured, root)
+    expected = estimate(found, measured, root, resources)
     if as_json:
         return print_json({**found.to_json(), "missing": missing, "estimate": expected})
     table: dict[tuple[str, str, str], int] = {}

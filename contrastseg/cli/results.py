@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.cli.shared import RESOURCES, existing, print_json, read_config, validated
-from contrastseg.cli.stored import Stored, of_run
+from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
+from contrastseg.files import existing
+from contrastseg.report.stored import Stored, of_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,7 +256,7 @@ def report(
         raise typer.BadParameter("name either scores.parquet or --results")
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
-    given = read_config(config)
+    given = read_config(config, ("tables", "figures"))
     if results is not None:
         stored = Stored(results, resources)
     else:

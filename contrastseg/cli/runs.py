@@ -12,7 +12,6 @@ from contrastseg.cli.shared import (
     DATA_ROOT,
     JSON,
     RESOURCES,
-    existing,
     print_json,
     print_table,
     progress,
@@ -48,18 +47,13 @@ def train(
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
-    from contrastseg.errors import SuiteError, unknown_name
-    from contrastseg.files import read_json, sha256
+    from contrastseg.files import existing, read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
     from contrastseg.methods import registry
     from contrastseg.suite.reading import explained
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
-    given = read_config(config)
-    known = ["raw", "settings", "spatial_dims", "stage_training", "suite", "training"]
-    for key in given:
-        if key not in known:
-            raise SuiteError(unknown_name("key", key, known))
+    given = read_config(config, ("raw", "settings", "spatial_dims", "stage_training", "suite", "training"))
     kind = registry.get(method)
     data, split = planning.prepared_folder(dataset, resources), planning.split_file(dataset, resources)
     existing(data / "manifest.json", f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
@@ -98,10 +92,10 @@ def train(
         inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
         fingerprint=stage_fingerprint("train", method=method),
     )
-    from contrastseg.cli.sole import sole
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
+    from contrastseg.training.run_lock import sole
 
     with explained(TrainingSettings, "stage_training"):
         steps = stage_training(run).steps
@@ -123,7 +117,7 @@ def predict(
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Write label maps in the images' own geometry and format.
+    """Write label maps in the images' own geometry: NIfTI for volumes (NIfTI, NRRD, MHA), PNG for photographs.
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
@@ -157,7 +151,7 @@ def predict(
 
 
 def score(
-    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD or PNG), or a folder of them."),
+    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD, MHA or PNG), or a folder of them."),
     reference: Path = typer.Option(help="A label map, a folder of them, or a prepared data set."),
     convention: list[str] = typer.Option(
         [],

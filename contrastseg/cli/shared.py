@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
 
 Model = TypeVar("Model")
 
@@ -22,18 +22,31 @@ DATA_ROOT = typer.Option(
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
-def read_config(value: str | None) -> dict[str, Any]:
+def read_config(value: str | None, known: Sequence[str] = (), what: str = "file of settings") -> dict[str, Any]:
     """The mapping in a YAML or JSON file, or in the JSON text itself; empty without one.
 
+    Args:
+        value: The argument.
+        known: Its keys, where no model of settings checks them.
+        what: What a file should be, for messages.
+
     Raises:
-        SuiteError: It is neither.
+        SuiteError: It is neither, or has a key that is not known.
     """
+    found = _mapping(value, what)
+    for key in found if known else ():
+        if key not in known:
+            raise SuiteError(unknown_name("key", key, tuple(known)))
+    return found
+
+
+def _mapping(value: str | None, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not value.lstrip().startswith("{"):
         from contrastseg.suite.reading import read_yaml
 
-        return read_yaml(value)
+        return read_yaml(value, what)
     try:
         found: dict[str, Any] = json.loads(value)
     except json.JSONDecodeError as error:
@@ -63,7 +76,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return None if isinstance(value, float) and value not in (float("inf"), -float("inf")) and value != value else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -104,14 +117,3 @@ def progress(title: str, total: int | None = None, *, in_bytes: bool = False) ->
             bar.update(task, completed=done, total=total if whole is None else whole)
 
         yield update
-
-
-def existing(path: Path, what: str, remedy: str) -> Path:
-    """`path`, when it is there.
-
-    Raises:
-        SuiteError: It is not.
-    """
-    if not path.exists():
-        raise SuiteError(f"no {what}", file=path, remedy=remedy)
-    return path

@@ -37,12 +37,6 @@ class Geometry:
     shape: tuple[int, ...]
 
     @property
-    def diagonal(self) -> float:
-        """Length of the native grid's diagonal in `unit` (voxels or pixels where the spacing is unknown)."""
-        spacing = self.native_spacing or (1.0,) * len(self.native_shape)
-        return math.hypot(*(size * step for size, step in zip(self.native_shape, spacing, strict=True)))
-
-    @property
     def spacing(self) -> tuple[float, ...] | None:
         """Spacing of the prepared grid, which covers the same extent as the native one."""
         if self.native_spacing is None:

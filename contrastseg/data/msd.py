@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import load_volume, require_folder, volume_pairs
+from contrastseg.data.layouts import require_folder, volume_pairs
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.specs import NativeCase, RawCase
+from contrastseg.data.specs import RawCase
 
 CITATION = (
     "Antonelli et al., The Medical Segmentation Decathlon, Nature Communications 13, 4128, 2022, "
@@ -40,8 +39,3 @@ def discover(raw: Path | None, task: str, prefix: str, faults: Faults) -> list[R
     name = rf"(?P<case>{prefix}\d+)\.nii(\.gz)?"
     expected = f"imagesTr/{prefix}001.nii.gz and labelsTr/{prefix}001.nii.gz"
     return volume_pairs(raw, f"imagesTr/{name}", f"labelsTr/{name}", faults, expected)
-
-
-def load(raw: RawCase, options: Any) -> NativeCase:
-    """Read one case; images of several channels are 4-D files."""
-    return load_volume(raw, options)

@@ -19,13 +19,10 @@ from contrastseg.data import cases as store
 from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling, superpixels
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
-from contrastseg.data.recipe import prepare_outside_image
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, RawCase
 from contrastseg.errors import DataError
 from contrastseg.files import atomic_path, digest, read_json, sha256, write_if_changed, write_json
-
-__all__ = ["prepare_dataset", "prepare_outside_image"]
 
 SLICE_AXIS = 0
 Progress = Callable[[int, int], None]

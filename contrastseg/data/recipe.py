@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from contrastseg.data import formats, intensity, resampling
-from contrastseg.data.cases import Case, DatasetJson
+from contrastseg.data import intensity, resampling
+from contrastseg.data.cases import Case
 from contrastseg.data.geometry import Geometry, NativeFormat
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
@@ -63,51 +62,6 @@ def prepared_shape(
     if settings.size is not None:
         shape[-2:] = settings.size
     return tuple(shape)
-
-
-def prepare_outside_image(path: str | Path, info: DatasetJson) -> Case:
-    """Prepare one image from outside the benchmark the way `info`'s data set was prepared.
-
-    Args:
-        path: NIfTI, PNG, JPEG or BMP.
-        info: Card of the prepared data set a network was trained on.
-
-    Raises:
-        DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
-    """
-    case = read_outside_image(path, info)
-    grid = case.geometry
-    native = NativeCase(case.image, None, grid.native_spacing, grid.unit, grid.affine)
-    with naming(RawCase(case.case, case.patient, None, (Path(path),))):
-        return prepare_native(native, info.preparation, grid.native_format, case.case, case.patient, None)
-
-
-def read_outside_image(path: str | Path, info: DatasetJson) -> Case:
-    """Read one image from outside the benchmark as it is, on its native grid.
-
-    Args:
-        path: NIfTI, PNG, JPEG or BMP.
-        info: Card of the prepared data set a network was trained on.
-
-    Raises:
-        DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
-    """
-    path = Path(path)
-    image, grid = formats.read_image(path)
-    name = formats.case_name(path)
-    if len(info.channels) == 3 and len(image) == 1 and grid.native_format == "png":
-        image = np.repeat(image, 3, axis=0)
-    wanted = (len(info.channels), info.spatial_dims)
-    if (len(image), image.ndim - 1) != wanted:
-        raise DataError(
-            f"{len(image)} channels of {image.ndim - 1} dimensions; {info.title} has {wanted[0]} of {wanted[1]}",
-            case=name,
-            file=path,
-            remedy="give images like those the network was trained on",
-        )
-    if not np.isfinite(image).all():
-        raise DataError("image voxels are NaN or infinite", case=name, file=path, remedy="repair the image")
-    return Case(name, name, None, image, None, grid)
 
 
 class naming:

@@ -139,35 +139,6 @@ class DatasetSpec:
         """Whether it is made here rather than collected."""
         return self.generated_cases is not None
 
-    def train_patients(
-        self,
-        split: SplitSettings,
-        options: Mapping[str, Any] | None = None,
-        *,
-        raw: Path | None = None,
-        subset: bool = False,
-        splits_folder: Path | None = None,
-    ) -> int | None:
-        """How many training patients the split's first fold has, before anything is prepared.
-
-        Args:
-            split: Settings of the split.
-            options: Options of the data set.
-            raw: The folder with the published files, None while it is not there.
-            subset: Whether a published split may be restricted to the patients present.
-            splits_folder: Where the published splits lie; None for the project's own.
-
-        Returns:
-            The count; None when it depends on files that are not there.
-        """
-        from contrastseg.data import splits
-        from contrastseg.data.roster import Roster
-
-        parsed, roster = self.parse_options(options), None
-        if self.generated or raw is not None:
-            roster = Roster.of_raw(self.discover(raw, parsed, Faults()))
-        return splits.train_patients(split, roster, splits_folder or splits.SPLITS_FOLDER, subset=subset)
-
     def parse_options(self, options: Mapping[str, Any] | DatasetOptions | None) -> Any:
         """The options as this data set's model.
 

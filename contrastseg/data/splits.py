@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.faults import Faults
 from contrastseg.data.folds import (
     BUILT_IN,
     SPLITS_FOLDER,
@@ -19,6 +20,7 @@ from contrastseg.data.folds import (
 )
 from contrastseg.data.roster import Roster
 from contrastseg.data.settings import SplitSettings
+from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.split_files import PARTS, Split, check_folds, labelled_count, split_hash
 from contrastseg.files import write_if_changed
 
@@ -32,6 +34,7 @@ __all__ = [
     "split_dataset",
     "split_hash",
     "train_patients",
+    "train_patients_of",
 ]
 
 
@@ -158,3 +161,31 @@ def train_patients(
     if settings.name in BUILT_IN or subset:
         return None
     return len(read_published(settings.name, splits_folder)["folds"][0]["train"])
+
+
+def train_patients_of(
+    spec: DatasetSpec,
+    settings: SplitSettings,
+    options: Mapping[str, Any] | None = None,
+    *,
+    raw: Path | None = None,
+    subset: bool = False,
+    splits_folder: Path = SPLITS_FOLDER,
+) -> int | None:
+    """The same for a data set that is not prepared yet: who is there is read off its published files.
+
+    Args:
+        spec: The data set.
+        settings: The split.
+        options: Options of the data set.
+        raw: The folder with the published files, None while it is not there.
+        subset: Whether a published split may be restricted to the patients present.
+        splits_folder: Where the published splits lie.
+
+    Returns:
+        The count; None when it depends on files that are not there.
+    """
+    parsed, roster = spec.parse_options(options), None
+    if spec.generated or raw is not None:
+        roster = Roster.of_raw(spec.discover(raw, parsed, Faults()))
+    return train_patients(settings, roster, splits_folder, subset=subset)

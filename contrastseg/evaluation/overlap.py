@@ -53,11 +53,5 @@ def dice(counts: NDArray) -> NDArray:
     return _ratio(2 * intersection, predicted + referenced)
 
 
-def iou(counts: NDArray) -> NDArray:
-    """Jaccard index |P∩R| / |P∪R| per class, (K,); NaN where both are empty."""
-    intersection, predicted, referenced = overlap(counts)
-    return _ratio(intersection, predicted + referenced - intersection)
-
-
 def _ratio(numerator: NDArray, denominator: NDArray) -> NDArray:
     return np.where(denominator > 0, numerator / np.maximum(denominator, 1), np.nan)

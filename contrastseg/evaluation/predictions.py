@@ -11,7 +11,7 @@ INDEX = "predictions.json"
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
 """What a label map's name may end with."""
 # Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
-_OTHER_IMAGES = (
+OTHER_IMAGES = (
     ".jpg",
     ".jpeg",
     ".bmp",
@@ -26,6 +26,7 @@ _OTHER_IMAGES = (
     ".img",
     ".dcm",
 )
+"""What a file's name ends with that somebody may take for a label map, and nobody reads as one."""
 
 
 def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
@@ -59,7 +60,7 @@ def label_files(folder: str | Path) -> dict[str, Path]:
             continue
         case = case_of(file)
         if case is None:
-            if file.name.lower().endswith(_OTHER_IMAGES):
+            if file.name.lower().endswith(OTHER_IMAGES):
                 raise ScoringError(
                     "an image among the label maps, in a format that none are read from",
                     file=file,

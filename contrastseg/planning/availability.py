@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contrastseg.data.download import download_folder, locate, published_files
 from contrastseg.data.specs import DatasetSpec
+from contrastseg.data.splits import train_patients_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.planning.content import RESOURCES, prepared_folder, split_file
@@ -53,14 +54,23 @@ def training_patients(entry: DatasetEntry, data_root: Path | None = None, resour
     spec = entry.spec
     try:
         raw = locate(spec, data_root, resources)
-        return spec.train_patients(entry.split, entry.options, raw=raw, subset=bool(entry.subset))
+        return train_patients_of(spec, entry.split, entry.options, raw=raw, subset=bool(entry.subset))
     except DataError:
         if split_file(entry.name, resources).is_file():
             return len(read_json(split_file(entry.name, resources))["folds"][0]["train"])
-        return spec.train_patients(entry.split, entry.options, subset=bool(entry.subset))
+        return train_patients_of(spec, entry.split, entry.options, subset=bool(entry.subset))
 
 
-def data_root(options: Options, environment: Mapping[str, str]) -> Path | None:
-    """The user's folder of data sets: what the options say, else CONTRASTSEG_DATA."""
-    named = options.data_root or environment.get("CONTRASTSEG_DATA")
+def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:
+    """The user's folder of data sets, for the workflow and by hand alike.
+
+    Args:
+        options: A suite's own options, with what a command line says over them.
+        environment: Where CONTRASTSEG_DATA may stand, for suites that say nothing.
+        asked: What `--data-root` says; it comes first.
+
+    Returns:
+        The folder, absolute; None where nobody names one.
+    """
+    named = asked or options.data_root or environment.get("CONTRASTSEG_DATA")
     return Path(named).expanduser().resolve() if named else None

@@ -144,9 +144,12 @@ class Jobs:
         return [f"resources/raw/{spec.name}/checksums.json"] if needs_download(spec, self.data_root) else []
 
     def preparation(self, wildcards: Wildcards) -> str:
-        """What `prepare` is a function of."""
+        """What `prepare` is a function of: the whole rule, as a change of a default is one of the data too."""
+        from contrastseg.data import recipe
+
         entry = self.suite.entry(wildcards.dataset)
-        return to_argument({"options": entry.options, "preparation": entry.preparation})
+        rule = recipe.resolve(entry.spec, entry.preparation).model_dump(mode="json")
+        return to_argument({"options": entry.options, "preparation": rule})
 
     def split(self, wildcards: Wildcards) -> str:
         """What `split` is a function of: at least as many draws as the suite runs."""

@@ -34,7 +34,7 @@ def comparison_blocks(material: Material, settings: TableSettings) -> list[Block
     wanted = settings.metrics or metric_order(frame["metric"].astype(str))
     blocks = []
     for key, part in material.places(frame):
-        order = material.method_order(part["method"].astype(str).tolist())
+        order = material.pair_order([(str(row.method), str(row.variant)) for row in records(part)])
         for metric in wanted:
             rows = part[part["metric"] == metric]
             if not len(rows):
@@ -42,12 +42,7 @@ def comparison_blocks(material: Material, settings: TableSettings) -> list[Block
             places = decimals(metric, settings.decimals)
             ordered = sorted(
                 records(rows),
-                key=lambda row: (
-                    budget_order(str(row.labels)),
-                    order.index(str(row.method)),
-                    row.variant != "default",
-                    row.variant,
-                ),
+                key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
             )
             blocks.append(
                 Block(

@@ -35,10 +35,9 @@ def _block(title: str, rows: pd.DataFrame, material: Material, places: int) -> B
         unit = "" if units[name] == "1" else f" [{units[name]}]"
         columns += [Column(f"mean{unit}", name), Column("rank", name)]
     pairs = {(str(row.method), str(row.variant)) for row in records(rows)}
-    order = material.method_order([method for method, _ in pairs])
     found = {(str(row.convention), str(row.method), str(row.variant)): row for row in records(rows)}
     lines = []
-    for pair in sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1])):
+    for pair in material.pair_order(pairs):
         cells = [cell for name in conventions for cell in _cells(found.get((name, *pair)), places)]
         lines.append(Row(material.label(*pair), tuple(cells)))
     return Block(title, tuple(columns), tuple(lines), tuple(_notes(rows, conventions)))

@@ -52,9 +52,7 @@ def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
 
 def _groups(part: pd.DataFrame, material: Material, entry: str) -> list[str]:
     """The classes in the data set's order, and their mean where they are several."""
-    known = [str(c) for info in material.infos if info.get("entry") == entry for c in info.get("classes", ())]
-    present = [name for name in dict.fromkeys(part["class"].astype(str)) if name != "mean"]
-    classes = sorted(present, key=lambda name: known.index(name) if name in known else len(known))
+    classes = [name for name in material.class_order(part, entry) if name != "mean"]
     return [*classes, "mean"] if len(classes) > 1 else classes
 
 

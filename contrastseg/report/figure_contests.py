@@ -57,12 +57,6 @@ def place_title(place: tuple[str, ...], material: Material, width: float) -> str
     return "\n".join(fitted(line, width, _TITLE, True) for line in lines)
 
 
-def in_suites_order(methods: list[Pair], material: Material) -> list[Pair]:
-    """The methods in the suite's order, variants behind their method's default."""
-    order = material.method_order([method for method, _ in methods])
-    return sorted(methods, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair))
-
-
 @dataclass
 class Panels:
     """Panels in one or two columns, each with a row for every method.

@@ -28,7 +28,7 @@ def styles_of(frame: pd.DataFrame, material: Material) -> dict[Pair, MethodStyle
     pairs = [(str(m), str(v)) for m, v in zip(table["method"], table["variant"], strict=True)]
     order = material.method_order([method for method, _ in pairs])
     styles = method_styles(pairs, material.facts.methods or order)
-    return {pair: styles[pair] for pair in sorted(pairs, key=lambda p: (order.index(p[0]), p[1] != "default", p[1]))}
+    return {pair: styles[pair] for pair in material.pair_order(pairs)}
 
 
 def legend(figure: Figure, styles: dict[Pair, MethodStyle], material: Material, lines: bool = True) -> None:

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from contrastseg.evaluation.aggregation import CONTEST
 from contrastseg.evaluation.catalogue import resolve_metrics
 from contrastseg.evaluation.statistics import pairwise
-from contrastseg.report.figure_contests import HEAD, in_suites_order, place_order, place_title, with_room
+from contrastseg.report.figure_contests import HEAD, place_order, place_title, with_room
 from contrastseg.report.figure_layout import NAMES, Pair, Sheet, note
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import FAINT, INK, PAPER, empty_figure
@@ -55,7 +55,7 @@ def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
         found = maps[tuple(getattr(row, name) for name in CONTEST)]
         found[first, second] = row.verdict
         found[second, first] = _OPPOSITE.get(row.verdict, row.verdict)
-    methods = in_suites_order(list({pair for cells in maps.values() for both in cells for pair in both}), material)
+    methods = material.pair_order({pair for cells in maps.values() for both in cells for pair in both})
     names = distinct([material.label(*pair).plain for pair in methods], NAMES - 0.15, SMALL)
     across, pitch, cell = _grid(settings.width, len(maps), len(methods))
     tall = HEAD + 0.18 + cell * len(methods) + 0.1

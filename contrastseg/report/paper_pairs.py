@@ -151,8 +151,7 @@ class Pairing:
         pairs = list(pairs)
         known = {pair.method for pair in pairs}
         found = set().union(*(self._ran.get((*pair.place, pair.labels), set()) for pair in pairs))
-        order = self.material.method_order([method for method, _ in found])
-        return sorted(found - known, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
+        return self.material.pair_order(found - known)
 
 
 @cache

@@ -55,7 +55,7 @@ def class_blocks(material: Material, settings: TableSettings) -> list[Block]:
     blocks = []
     for key, everything in material.places(material.summary):
         dataset = key[0]
-        classes = [name for name in _class_order(everything, material, dataset) if name != "mean"]
+        classes = [name for name in material.class_order(everything, dataset) if name != "mean"]
         for labels in sorted(set(everything["labels"]), key=budget_order):
             part = everything[everything["labels"] == labels]
             pairs = _pairs(part, material, dataset, labels)
@@ -181,8 +181,7 @@ def _pairs(part: pd.DataFrame, material: Material, dataset: str, labels: str | N
                 pairs.add((str(item["method"]), str(item["variant"])))
             elif item["method"] not in here:
                 pairs.add((str(item["method"]), "default"))
-    order = material.method_order([method for method, _ in pairs])
-    return sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
+    return material.pair_order(pairs)
 
 
 def _metrics(part: pd.DataFrame, wanted: Sequence[str]) -> list[tuple[str, str]]:
@@ -192,12 +191,6 @@ def _metrics(part: pd.DataFrame, wanted: Sequence[str]) -> list[tuple[str, str]]
         for metric in wanted
         for unit in sorted(part.loc[part["metric"] == metric, "unit"].astype(str).unique())
     ]
-
-
-def _class_order(part: pd.DataFrame, material: Material, dataset: str) -> list[str]:
-    present = list(dict.fromkeys(part["class"].astype(str)))
-    known = [str(name) for info in material.infos if info.get("entry") == dataset for name in info.get("classes", ())]
-    return [name for name in known if name in present] + [name for name in present if name not in known]
 
 
 def rows_of_class(frame: pd.DataFrame, name: str) -> pd.DataFrame:

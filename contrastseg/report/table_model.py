@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -139,6 +139,17 @@ class Material:
     def method_order(self, methods: Sequence[str]) -> list[str]:
         """These methods in the suite's order."""
         return in_order(methods, self.facts.methods)
+
+    def pair_order(self, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """These (method, variant) in the suite's order, variants behind their method's default."""
+        order = self.method_order([method for method, _ in pairs])
+        return sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
+
+    def class_order(self, part: pd.DataFrame, entry: str) -> list[str]:
+        """The classes of these rows in the data set's order; what it does not know, such as `mean`, comes last."""
+        present = list(dict.fromkeys(part["class"].astype(str)))
+        known = [str(name) for info in self.infos if info.get("entry") == entry for name in info.get("classes", ())]
+        return sorted(present, key=lambda name: known.index(name) if name in known else len(known))
 
     def chosen(self, settings: TableSettings) -> Material:
         """The part of the material that a table's settings ask for."""

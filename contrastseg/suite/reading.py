@@ -17,8 +17,12 @@ Location = Sequence[int | str]
 _LARGEST = 100_000
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
     """The mapping in a YAML file.
+
+    Args:
+        path: The file.
+        what: What it should be, for messages.
 
     Raises:
         SuiteError: There is no such file, it is no YAML, holds no mapping, or names a key twice.
@@ -26,7 +30,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise SuiteError("no such suite", file=path, remedy=f"there are: {', '.join(suites) or 'none'}")
+        raise SuiteError(f"no such {what}", file=path, remedy=f"there are: {', '.join(suites) or 'none'}")
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -45,7 +49,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         remedy = "correct the file; quote what is meant as text"
         raise SuiteError(f"this is no YAML: {error}", file=path, remedy=remedy) from error
     if not isinstance(value, dict):
-        raise SuiteError("a suite is a mapping with a name, datasets and methods", file=path)
+        raise SuiteError(f"a {what} is a mapping of names to values", file=path)
     if twice := _repeated_key(node):
         raise SuiteError(twice, file=path, remedy="YAML would silently keep the last one only")
     return value

@@ -42,11 +42,6 @@ class Claim:
         self.accelerator = accelerator or ("cuda" if real else "cpu")
         """What Lightning Fabric calls them: `cuda` or `cpu`."""
 
-    @property
-    def device(self) -> Device | None:
-        """The first of them."""
-        return self.devices[0] if self.devices else None
-
     def release(self) -> None:
         """Give the devices back. The kernel does it too when the process ends, however it ends."""
         for lock in self._locks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +26,6 @@ def test_equal_shapes_come_back_bit_for_bit() -> None:
     assert np.array_equal(here.to_native(probabilities, 1), probabilities)
     assert np.array_equal(here.to_native(label, 0), label)
     assert here.to_native(label, 0).dtype == np.uint8
-
-
-def test_diagonal_is_in_the_units_of_the_spacing() -> None:
-    assert grid((10, 200, 100), (10, 96, 96), (10.0, 1.5, 1.5)).diagonal == pytest.approx(math.hypot(100, 300, 150))
-    assert grid((3, 4), (3, 4)).diagonal == pytest.approx(5)
 
 
 def test_prepared_spacing_covers_the_native_extent() -> None:

@@ -13,8 +13,8 @@ import pytest
 from contrastseg.data import registry
 from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.native import NativeCases
+from contrastseg.data.outside import read_outside_image
 from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.recipe import read_outside_image
 from contrastseg.errors import DataError
 
 

@@ -19,7 +19,8 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.faults import FaultyCasesError
 from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
-from contrastseg.data.preparation import prepare_dataset, prepare_outside_image
+from contrastseg.data.outside import prepare_outside_image
+from contrastseg.data.preparation import prepare_dataset
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simulated_tests import power
 
 from contrastseg.evaluation.coverage import detectable_shift, measured_coverage
 from contrastseg.evaluation.measured import COVERAGE, DETECTABLE, FAMILIES, SHAPES
-from contrastseg.evaluation.simulated_tests import power
 
 
 def test_between_two_simulated_numbers_the_lower_coverage_counts() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import expit, logit
+from simulated_intervals import SHAPES, Design, coverage, scores, shift_coverage
 
 from contrastseg.evaluation.intervals import BOOTSTRAP_FROM, difference_interval, mean_interval
-from contrastseg.evaluation.simulated_intervals import SHAPES, Design, coverage, scores, shift_coverage
 
 DICE = (0.0, 1.0)
 DISTANCE = (0.0, np.inf)
@@ -131,7 +131,7 @@ def test_coverage_is_near_the_nominal_one(n: int) -> None:
 
 
 def test_a_simulation_notices_an_interval_that_is_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contrastseg.evaluation import simulated_intervals
+    import simulated_intervals
 
     monkeypatch.setattr(simulated_intervals, "mean_interval", lambda values, **rest: mean_interval(values, 0.4, **rest))
     found, _ = coverage("overlap", 12, Design(), repetitions=200)

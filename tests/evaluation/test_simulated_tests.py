@@ -5,10 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from contrastseg.errors import ScoringError
-from contrastseg.evaluation import simulated_tests
-from contrastseg.evaluation.simulated_tests import (
+import simulated_tests
+from simulated_tests import (
     both_tests,
     critical_error,
     family_error,
@@ -16,6 +14,8 @@ from contrastseg.evaluation.simulated_tests import (
     retrained_error,
     smallest_shift,
 )
+
+from contrastseg.errors import ScoringError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contrastseg.cli.stored import Stored
 from contrastseg.data import archives
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.faults import Faults
@@ -34,6 +33,7 @@ from contrastseg.evaluation.published import FOLDER as PUBLISHED
 from contrastseg.evaluation.published import load_published
 from contrastseg.evaluation.scoring import SCORE_COLUMNS
 from contrastseg.files import write_json
+from contrastseg.report.stored import Stored
 from contrastseg.suite import load_suite
 from contrastseg.training import checkpoints
 from tests import rar

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contrastseg.data import msd
 from contrastseg.data.faults import Faults
+from contrastseg.data.layouts import load_volume
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, RawCase
 
 
@@ -25,7 +26,7 @@ SPEC = DatasetSpec(
     licence=msd.LICENCE,
     citation=msd.CITATION,
     discover=discover,
-    load=msd.load,
+    load=load_volume,
     folder_names=("Task04_Hippocampus", "msd_hippocampus"),
     split=msd.SPLIT,
     traps=(

@@ -9,11 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from contrastseg.data.download import locate
+from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.table import published_files
+from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
-from contrastseg.planning import Plan, Run, needs_download
+from contrastseg.planning import Plan, Run
+from contrastseg.planning.content import RESOURCES
 from contrastseg.planning.limits import measured_seconds
 from contrastseg.planning.measured import step_times
 
@@ -39,7 +43,7 @@ class Job:
         return (self.folder / "run.json").is_file()
 
 
-def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[str, Any]:
+def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, Any]:
     """Jobs, runs still to do, device hours of training, disk and downloads.
 
     A stage takes what finished ones of the same data set and method took. Where there is none yet, its steps are
@@ -50,6 +54,7 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
         plan: The plan.
         measured: Folder of measured step times, `methods-<hardware>.csv`.
         data_root: The user's folder of data sets.
+        resources: Folder of raw and prepared data.
     """
     evaluations = list(plan.evaluations())
     jobs = jobs_of(plan)
@@ -88,7 +93,7 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None) -> dict[
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
         "device_hours_left": f"{hours:.2f}{by}{_without(unknown, left, 'measured step')}",
         "disk_left_gb": f"{disk / 1e9:.2f}{_without(unfinished, left)}",
-        "to_download": _downloads(plan, entries, data_root),
+        "to_download": _downloads(plan, entries, data_root, resources),
     }
 
 
@@ -113,11 +118,10 @@ def _without(names: Collection[str], left: Mapping[Any, Any], source: str = "") 
     return f" ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
 
 
-def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None) -> str:
+def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, resources: Path) -> str:
     """Data sets that the workflow will download, and their size where the data table has it."""
-    names = sorted(
-        {spec.name for spec in (plan.suite.entry(e).spec for e in entries) if needs_download(spec, data_root)}
-    )
+    specs = [plan.suite.entry(entry).spec for entry in entries]
+    names = sorted({spec.name for spec in specs if _is_to_come(spec, data_root, resources)})
     if not names:
         return "nothing"
     files = [file for name in names for file in published_files(name) if file.file or file.client]
@@ -125,3 +129,14 @@ def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None) -> 
     unsized = sum(not file.size for file in files)
     more = f", {unsized} of {len(files)} files of unknown size" if unsized else ""
     return f"{size:.2f} GB{more}: {', '.join(names)}"
+
+
+def _is_to_come(spec: DatasetSpec, data_root: Path | None, resources: Path) -> bool:
+    """Whether a data set can be downloaded and is not here yet."""
+    try:
+        locate(spec, data_root, resources)
+    except UnavailableDataError:
+        return False
+    except DataError:
+        return True
+    return False

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from contrastseg.cli.sole import LOCK, sole
 from contrastseg.errors import TrainingError
+from contrastseg.training.run_lock import LOCK, sole
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from contrastseg.cli.sole import sole
+from contrastseg.training.run_lock import sole
 with sole(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

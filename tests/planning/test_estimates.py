@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contrastseg.cli.estimates import estimate
 from contrastseg.planning import Plan, expand
+from contrastseg.planning.estimates import estimate
 from contrastseg.report.settings import default_figures, default_tables
 from contrastseg.suite import parse_suite
 
@@ -78,3 +78,12 @@ def test_open_data_that_is_not_here_is_counted() -> None:
     found = estimate(plan(datasets=[{"name": "msd_hippocampus", "spatial_dims": 2}], methods=["supervised"]), Path())
     assert "msd_hippocampus" in found["to_download"]
     assert " GB" in found["to_download"]
+
+
+def test_data_that_was_downloaded_is_looked_for_in_the_resources_that_are_named() -> None:
+    asked = plan(datasets=[{"name": "msd_hippocampus", "spatial_dims": 2}], methods=["supervised"])
+    trusted = Path("elsewhere", "raw", "msd_hippocampus", "checksums.json")
+    trusted.parent.mkdir(parents=True)
+    trusted.write_text("{}")
+    assert "msd_hippocampus" in estimate(asked, Path())["to_download"]
+    assert estimate(asked, Path(), None, Path("elsewhere"))["to_download"] == "nothing"

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastseg.cli.shared import existing
-from contrastseg.files import read_json, understanding
+from contrastseg.files import existing, read_json, understanding
 
 if TYPE_CHECKING:
     import pandas as pd

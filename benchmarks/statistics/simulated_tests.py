@@ -7,12 +7,12 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from simulated_intervals import Share
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.evaluation.critical import critical_difference
 from contrastseg.evaluation.intervals import difference_interval
 from contrastseg.evaluation.paired import holm, sign_flip, signed_rank_rows
-from contrastseg.evaluation.simulated_intervals import Share
 
 Truth = Literal["none differs", "rounded to 0.01", "half differ", "same method, other seeds"]
 TRUTHS: tuple[str, ...] = get_args(Truth)

@@ -1,0 +1,29 @@
+"""The orders that tables and figures share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from contrastseg.report.table_model import Material
+from tests.report.conftest import World
+
+
+def material(world: World, **facts: object) -> Material:
+    found = world.material
+    return replace(found, facts=replace(found.facts, **facts))
+
+
+def test_methods_stand_in_the_suite_s_order_and_variants_behind_their_default(world: World) -> None:
+    pairs = [("b", "x"), ("unknown", "default"), ("a", "default"), ("b", "a"), ("b", "default"), ("a", "zz")]
+    wanted = [("b", "default"), ("b", "a"), ("b", "x"), ("a", "default"), ("a", "zz"), ("unknown", "default")]
+    assert material(world, methods=("b", "a")).pair_order(set(pairs)) == wanted
+
+
+def test_classes_stand_in_the_data_set_s_order_and_what_it_does_not_know_behind(world: World) -> None:
+    rows = pd.DataFrame({"class": ["mean", "left", "other", "right", "left"]})
+    infos = [{"entry": "here", "classes": ["background", "right", "left"]}, {"entry": "there", "classes": ["left"]}]
+    known = replace(world.material, infos=infos)
+    assert known.class_order(rows, "here") == ["right", "left", "mean", "other"]
+    assert known.class_order(rows, "nowhere") == ["mean", "left", "other", "right"]

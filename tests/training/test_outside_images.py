@@ -1,0 +1,78 @@
+"""Images from outside the benchmark, a folder at a time: every one is labelled, or it is said which cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from contrastseg.errors import DataError
+from contrastseg.training.prediction import predict_files
+from contrastseg.training.run import train
+
+SPACING = (4.0, 1.0, 1.5)
+PLACE = (-12.0, 7.0, 30.0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(phantoms: dict[int, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a network that saw volumes."""
+    folder = tmp_path_factory.mktemp("run")
+    train(phantoms[3].config("supervised"), folder)
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def write_volumes(folder: Path) -> None:
+    """The same volume in every format, with its step and place in the world."""
+    import SimpleITK
+
+    folder.mkdir()
+    array = np.random.default_rng(0).normal(100, 20, (6, 40, 36)).astype(np.float32)
+    image = SimpleITK.GetImageFromArray(array)
+    image.SetSpacing(SPACING[::-1])
+    image.SetOrigin(PLACE)
+    image.SetDirection((0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
+    for name in ("one.nii.gz", "two.nrrd", "three.mha", "four.b.nii"):
+        SimpleITK.WriteImage(image, str(folder / name))
+    (folder / "notes.txt").write_text("no image")
+
+
+def test_every_format_of_volumes_gets_the_same_label_on_the_same_grid(checkpoint: Path, tmp_path: Path) -> None:
+    write_volumes(tmp_path / "images")
+    index = json.loads(predict_files(checkpoint, tmp_path / "images", tmp_path / "out").read_text())
+    assert index["cases"] == {name: f"{name}.nii.gz" for name in ("four.b", "one", "three", "two")}
+    labels: dict[str, Any] = {name: nibabel.load(tmp_path / "out" / file) for name, file in index["cases"].items()}
+    for label in labels.values():
+        assert label.shape == (36, 40, 6)
+        assert np.array_equal(label.get_fdata(), labels["one"].get_fdata())
+        assert np.allclose(label.affine, nibabel.load(tmp_path / "images" / "one.nii.gz").affine, atol=1e-5)
+        assert np.allclose(label.header.get_zooms(), SPACING[::-1])
+
+
+@pytest.mark.parametrize("name", ["scan.tif", "scan.MHD", "scan.dcm", "scan.npy"])
+def test_an_image_that_is_not_read_is_named_not_skipped(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    write_volumes(tmp_path / "images")
+    (tmp_path / "images" / name).write_bytes(b"0")
+    with pytest.raises(DataError, match="format that is not read") as caught:
+        predict_files(checkpoint, tmp_path / "images", tmp_path / "out")
+    assert caught.value.file == tmp_path / "images" / name
+    assert ".nrrd" in str(caught.value.remedy)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_images_of_one_name_would_have_one_label_map(checkpoint: Path, tmp_path: Path) -> None:
+    write_volumes(tmp_path / "images")
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "images" / "two.png")
+    with pytest.raises(DataError, match=r"two images of one name: two\.nrrd and two\.png"):
+        predict_files(checkpoint, tmp_path / "images", tmp_path / "out")
+
+
+def test_one_file_of_a_format_that_is_not_read(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "scan.tif").write_bytes(b"0")
+    with pytest.raises(DataError, match="not an image format that is read"):
+        predict_files(checkpoint, tmp_path / "scan.tif", tmp_path / "out")
