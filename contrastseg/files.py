@@ -133,6 +133,10 @@ def read_json(path: str | Path) -> Any:
         text = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileError("there is no such file", file=path, remedy="make it, or restore it") from error
+    except OSError as error:
+        raise FileError(
+            f"it cannot be read ({error.strerror})", file=path, remedy="look at its name and rights"
+        ) from error
     try:
         return json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:

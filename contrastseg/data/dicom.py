@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from contrastseg.data.dicom_lengths import check_lengths
 from contrastseg.data.formats import reading
 from contrastseg.data.itk import affine_in_ras, keeping_locale
 from contrastseg.errors import DataError
@@ -78,6 +79,7 @@ def _read(path: Path, index: int, case: str | None) -> _Slice:
     import SimpleITK
 
     with reading(path, case), keeping_locale():
+        check_lengths(path, case)
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(path))

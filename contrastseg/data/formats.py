@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contrastseg.data.geometry import Geometry, Unit
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -150,10 +154,8 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
 
 def read_photo(path: str | Path, case: str | None = None) -> np.ndarray:
     """Read a photograph as uint8 (C, Y, X): three channels when it has colour, else one. Transparency is dropped."""
-    from PIL import Image
-
     path = Path(path)
-    with reading(path, case), Image.open(path) as image:
+    with reading(path, case), open_photo(path) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(
                 f"an image of mode {image.mode}", case=case, file=path, remedy="convert it to 8 bits a channel"
@@ -231,10 +233,15 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
     return label
 
 
-def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
-    from PIL import Image
+def open_photo(path: Path) -> Image.Image:
+    """The image, from memory: a damaged length inside it then asks for no more than the file holds."""
+    from PIL import Image as images
 
-    with reading(path, case), Image.open(path) as image:
+    return images.open(io.BytesIO(path.read_bytes()))
+
+
+def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
+    with reading(path, case), open_photo(path) as image:
         if image.mode not in ("1", "L", "P"):
             raise DataError(
                 f"a mask of mode {image.mode}",

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import PHOTO_SUFFIXES, as_label, is_nifti, read_nifti, read_photo, reading
+from contrastseg.data.formats import (
+    PHOTO_SUFFIXES,
+    as_label,
+    is_nifti,
+    open_photo,
+    read_nifti,
+    read_photo,
+    reading,
+)
 from contrastseg.data.itk import read_itk
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
@@ -192,9 +200,7 @@ def read_binary_mask(path: Path, case: str) -> tuple[np.ndarray, tuple[str, ...]
     Raises:
         DataError: The file is unreadable, has colours, or 16 bits.
     """
-    from PIL import Image
-
-    with reading(path, case), Image.open(path) as image:
+    with reading(path, case), open_photo(path) as image:
         if image.mode in ("P", "RGB", "RGBA"):
             red, green, blue = image.convert("RGB").split()
             coloured = red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes()

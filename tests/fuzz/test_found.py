@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import pickle
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from contrastseg.data import formats
 from contrastseg.data.archives import ArchiveError, unpack
+from contrastseg.data.dicom import read_series
+from contrastseg.data.dicom_lengths import check_lengths
 from contrastseg.data.faults import FaultyCasesError
-from contrastseg.data.formats import read_h5, read_nifti
+from contrastseg.data.formats import read_h5, read_label, read_nifti, read_photo
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import read_itk
+from contrastseg.data.layouts import read_binary_mask
 from contrastseg.errors import ContrastsegError, DataError, FileError, ScoringError, SuiteError
 from contrastseg.evaluation.predictions import expected_predictions
 from contrastseg.files import read_json, write_json
@@ -55,6 +62,60 @@ def test_an_h5_file_may_not_ask_for_memory(tmp_path: Path) -> None:
         file["label"] = ARRAY
     with limits(), pytest.raises(DataError, match=r"promises 4000\.0 GB, and the file has 0 bytes"):
         read_h5(path)
+
+
+@pytest.mark.parametrize("read", [read_label, read_photo, read_binary_mask])
+def test_a_chunk_of_a_png_may_not_ask_for_memory(tmp_path: Path, read: Callable[[Path, str], Any]) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(ARRAY[0].astype(np.uint8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"IDAT")
+    path.write_bytes(content[: place - 4] + b"\xff\xff\xff\xf0" + content[place:])
+    with limits():  # the chunk ends with the file: what lies in it is whole
+        found = read(path, "one")
+    assert np.array_equal(np.squeeze(found if isinstance(found, np.ndarray) else found[0]), ARRAY[0])
+
+
+def test_an_element_of_a_dicom_file_may_not_ask_for_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    _files.save_slice(path, ARRAY[0], (0, 0, 0))
+    content = path.read_bytes()
+    place = content.index(b"\xe0\x7f\x10\x00") + 4  # pixels, the last element, of implicit kind
+    length = struct.unpack_from("<I", content, place)[0]
+    assert length == len(content) - place - 4
+    path.write_bytes(content[:place] + struct.pack("<I", 0xF0000000) + content[place + 4 :])
+    said = rf"element \(7fe0,0010\) claims 4026531840 bytes, and {length} follow"
+    with limits(), pytest.raises(DataError, match=said) as caught:
+        read_series([path], "one")
+    assert (caught.value.case, caught.value.file) == ("one", path)
+
+
+EXPLICIT = b"\0" * 128 + b"DICM" + b"\2\0\x10\0UI" + struct.pack("<H", 20) + b"1.2.840.10008.1.2.1\0"
+CLAIMS = struct.pack("<I", 0xF0000000)
+
+
+@pytest.mark.parametrize(
+    ("rest", "refused"),
+    [
+        (b"\x28\0\x10\0US\2\0\5\0", False),
+        (b"\x28\0\x10\0US\4\0\5\0", True),
+        (b"\xe0\x7f\x10\0OW\0\0\2\0\0\0\5\0", False),
+        (b"\x28\0\x10\0US\2\0\5\0\xe0\x7f\x10\0OW\0\0" + CLAIMS, True),
+        (b"\x28\0\x10\0UN\0\0" + CLAIMS + b"\5\0", True),
+        (b"\x28\0\x10\0??\0\0" + CLAIMS, False),  # of a kind that nobody knows: the decoder's to judge
+        (b"\x28\0\x10\0SQ\0\0\xff\xff\xff\xff", False),  # of undefined length: it ends by a mark
+    ],
+)
+def test_lengths_of_explicit_elements(tmp_path: Path, rest: bytes, refused: bool) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(EXPLICIT + rest)
+    with pytest.raises(DataError, match="claims") if refused else contextlib.nullcontext():
+        check_lengths(path)
+
+
+def test_a_name_too_long_for_the_disk_is_an_error_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be read"):
+        read_json(tmp_path / ("a" * 5000 + ".json"))
 
 
 def test_constant_labels_are_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

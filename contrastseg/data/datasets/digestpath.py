@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import reading
+from contrastseg.data.formats import open_photo, reading
 from contrastseg.data.layouts import below, by_case, load_photo, pairs, read_photo_rgb, require_cases, require_folder
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
@@ -80,10 +80,8 @@ def _cases(case: str, files: tuple[Path, ...], stratum: str, tile: int | None, f
     if tile is None:
         yield RawCase(case, patient, None, files, stratum=stratum)
         return
-    from PIL import Image
-
     rows, columns = [0], [0]
-    with faults.collect(), reading(files[0], case), Image.open(files[0]) as image:
+    with faults.collect(), reading(files[0], case), open_photo(files[0]) as image:
         rows, columns = _cuts(image.height, tile), _cuts(image.width, tile)
     for row, (top, bottom) in enumerate(itertools.pairwise(rows)):
         for column, (left, right) in enumerate(itertools.pairwise(columns)):

@@ -1,0 +1,68 @@
+"""Whether the elements of a DICOM file end inside it: asked before a decoder reserves what a damaged length claims."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from contrastseg.errors import DataError
+
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_META = 0x0002
+_SYNTAX = (0x0002, 0x0010)
+_IMPLICIT = b"1.2.840.10008.1.2"
+_OTHERS = (b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.1.99")  # big-endian and deflated
+_SHORT = {
+    *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"),
+    *(b"ST", b"TM", b"UI", b"UL", b"US"),
+}
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_UNDEFINED = 0xFFFFFFFF
+
+
+def check_lengths(path: Path, case: str | None = None) -> None:
+    """Refuse a file with an element that claims more bytes than follow.
+
+    Elements are followed as far as their lengths tell where the next one is: to the first of undefined length, and not
+    through files without the usual start, in big-endian order or deflated. Those are left to the decoder.
+
+    Raises:
+        DataError: An element ends beyond the file.
+    """
+    content = path.read_bytes()
+    place, implicit = _PREAMBLE + len(_MAGIC), False
+    if content[_PREAMBLE:place] != _MAGIC:
+        return
+    syntax = b""
+    while place + 8 <= len(content):
+        tag = struct.unpack_from("<HH", content, place)
+        if tag[0] != _META:
+            if syntax in _OTHERS:
+                return
+            implicit = syntax == _IMPLICIT
+        found = _length(content, place, implicit)
+        if found is None or found[1] == _UNDEFINED:
+            return
+        start, length = found
+        if start + length > len(content):
+            raise DataError(
+                f"element ({tag[0]:04x},{tag[1]:04x}) claims {length} bytes, and {len(content) - start} follow",
+                case=case,
+                file=path,
+                remedy="download or copy it again",
+            )
+        if tag == _SYNTAX:
+            syntax = content[start : start + length].rstrip(b"\0 ")
+        place = start + length
+
+
+def _length(content: bytes, place: int, implicit: bool) -> tuple[int, int] | None:
+    """Where an element's value begins and its length; None where neither can be told."""
+    kind = content[place + 4 : place + 6]
+    if implicit:
+        return place + 8, struct.unpack_from("<I", content, place + 4)[0]
+    if kind in _SHORT:
+        return place + 8, struct.unpack_from("<H", content, place + 6)[0]
+    if kind in _LONG and place + 12 <= len(content):
+        return place + 12, struct.unpack_from("<I", content, place + 8)[0]
+    return None
