@@ -23,11 +23,12 @@ _UNDEFINED = 0xFFFFFFFF
 def check_lengths(path: Path, case: str | None = None) -> None:
     """Refuse a file with an element that claims more bytes than follow.
 
-    Elements are followed as far as their lengths tell where the next one is: to the first of undefined length, and not
-    through files without the usual start, in big-endian order or deflated. Those are left to the decoder.
+    Elements are followed as far as their lengths tell where the next one is: to the first of undefined length or of an
+    unknown kind, and not through files without the usual start, in big-endian order or deflated. The rest is the
+    decoder's.
 
     Raises:
-        DataError: An element ends beyond the file.
+        DataError: An element ends beyond the file, or the file's own head has one of a kind that there is not.
     """
     content = path.read_bytes()
     place, implicit = _PREAMBLE + len(_MAGIC), False
@@ -41,16 +42,15 @@ def check_lengths(path: Path, case: str | None = None) -> None:
                 return
             implicit = syntax == _IMPLICIT
         found = _length(content, place, implicit)
+        name, remedy = f"element ({tag[0]:04x},{tag[1]:04x})", "download or copy it again"
+        if found is None and tag[0] == _META:  # decoders go on, and take what follows for a length
+            raise DataError(f"{name} is of no kind that there is", case=case, file=path, remedy=remedy)
         if found is None or found[1] == _UNDEFINED:
             return
         start, length = found
         if start + length > len(content):
-            raise DataError(
-                f"element ({tag[0]:04x},{tag[1]:04x}) claims {length} bytes, and {len(content) - start} follow",
-                case=case,
-                file=path,
-                remedy="download or copy it again",
-            )
+            said = f"{name} claims {length} bytes, and {len(content) - start} follow"
+            raise DataError(said, case=case, file=path, remedy=remedy)
         if tag == _SYNTAX:
             syntax = content[start : start + length].rstrip(b"\0 ")
         place = start + length

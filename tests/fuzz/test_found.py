@@ -113,6 +113,13 @@ def test_lengths_of_explicit_elements(tmp_path: Path, rest: bytes, refused: bool
         check_lengths(path)
 
 
+def test_the_head_of_a_dicom_file_holds_known_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(EXPLICIT + b"\2\0\x13\0a;\2\0\5\0")
+    with pytest.raises(DataError, match=r"element \(0002,0013\) is of no kind that there is"):
+        check_lengths(path)
+
+
 def test_a_name_too_long_for_the_disk_is_an_error_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         read_json(tmp_path / ("a" * 5000 + ".json"))
