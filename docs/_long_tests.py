@@ -1,6 +1,8 @@
 """The table of the long tests' last result, from what pytest has written: `make test-long` says how.
 
-Example: `python docs/_long_tests.py results/test-long.xml docs/long-tests.md`
+Where some failed, were mended and ran again, a later report takes the place of what it repeats, and the page says so.
+
+Example: `python docs/_long_tests.py results/test-long.xml --output docs/long-tests.md`
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import argparse
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from contrastseg.files import atomic_path
@@ -18,30 +21,36 @@ OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 _PAGE = """# Long tests
 
 What `make test-long` found on {date}, at commit `{commit}`, Python {python}, torch {torch}, on {cpu}, {cores} cores:
-{total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.
+{total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
 
 | test | cases | passed | failed | skipped | minutes |
 | --- | ---: | ---: | ---: | ---: | ---: |
 {rows}
 {reasons}"""
 
+_AGAIN = """
+{again} of them failed, or stand in one file with some that did, and ran again after those were mended: what counts here
+is the second time, at this commit; the others ran at the one before.
+"""
 
-def page(report: Path) -> str:
+
+def page(reports: Sequence[Path]) -> str:
     """The page, in Markdown.
 
     Args:
-        report: JUnit XML of pytest, run on this machine and commit.
+        reports: JUnit XML of pytest, run on this machine; the last one at this commit.
 
     Raises:
         SystemExit: The report names no test.
     """
     import torch
 
-    root = ElementTree.parse(report).getroot()
+    roots = [ElementTree.parse(report).getroot() for report in reports]
+    cases = {(case.get("classname"), case.get("name")): case for root in roots for case in root.iter("testcase")}
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     seconds: dict[str, float] = defaultdict(float)
     reasons: set[str] = set()
-    for case in root.iter("testcase"):
+    for case in cases.values():
         name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
         found = next((OUTCOMES[child.tag] for child in case if child.tag in OUTCOMES), "passed")
         counts[name][found] += 1
@@ -50,7 +59,7 @@ def page(report: Path) -> str:
             told = next(child.get("message", "") for child in case if child.tag == "skipped")
             reasons.add(f"- skipped: `{name}`, {told}")
     if not counts:
-        raise SystemExit(f"{report} names no test")
+        raise SystemExit(f"{', '.join(map(str, reports))}: no test is named")
     rows = [
         f"| `{name}` | {sum(found.values())} | {found['passed']} | {found['failed']} | {found['skipped']} |"
         f" {seconds[name] / 60:.1f} |"
@@ -58,7 +67,8 @@ def page(report: Path) -> str:
     ]
     total = sum(counts.values(), Counter[str]())
     machine = hardware(torch.device("cpu"))
-    suite = next(root.iter("testsuite"))
+    again = sum(len(list(root.iter("testcase"))) for root in roots) - len(cases)
+    suite = next(roots[-1].iter("testsuite"))
     return _PAGE.format(
         date=re.split("[T ]", suite.get("timestamp", ""))[0],
         commit=re.sub(r"^(.{10})[^-]*", r"\1", git_commit()),
@@ -68,6 +78,9 @@ def page(report: Path) -> str:
         cores=machine["cpu_count"],
         total=", ".join(f"{total[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")),
         rows="\n".join(rows),
+        again=f" {again} of them failed or stood beside one that did, and ran again after it was mended."
+        if again
+        else "",
         reasons="\n".join(["", *sorted(reasons), ""]) if reasons else "",
     )
 
@@ -75,11 +88,11 @@ def page(report: Path) -> str:
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("report", type=Path)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("reports", type=Path, nargs="+", help="JUnit XML, in the order of the runs")
+    parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     with atomic_path(given.output) as temporary:
-        temporary.write_text(page(given.report), encoding="utf-8")
+        temporary.write_text(page(given.reports), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -132,9 +132,21 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--rootdir", "."]
     subprocess.run([*command, "test_few.py"], cwd=tmp_path, capture_output=True)
-    page = importlib.import_module("_long_tests").page(report)
+    made = importlib.import_module("_long_tests").page
+    page = made([report])
     assert "2 passed, 2 failed, 1 skipped" in page
     rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| `")}
     assert "| 3 | 2 | 1 | 0 |" in rows["`test_few.py::test_three`"]
     assert "| 1 | 0 | 1 | 0 |" in rows["`test_few.py::test_without`"]
     assert "no such program" in page
+    assert "second time" not in page
+    mended = tmp_path / "mended.xml"
+    mended.write_text(
+        '<testsuite timestamp="2026-01-02T03:04:05"><testcase classname="test_few" name="test_three[2]" time="60"/>'
+        "</testsuite>"
+    )
+    later = made([report, mended])
+    assert "3 passed, 1 failed, 1 skipped" in later
+    assert "1 of them failed" in later
+    assert "2026-01-02" in later
+    assert "| `test_few.py::test_three` | 3 | 3 | 0 | 0 | 1.0 |" in later
