@@ -20,7 +20,7 @@ from contrastseg.training.records import git_commit, hardware, versions
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 _PAGE = """# Long tests
 
-What `make test-long` found on {date}, at commit `{commit}`, Python {python}, torch {torch}, on {cpu}, {cores} cores:
+What `make test-long` found on {date}, at commit {commit}, Python {python}, torch {torch}, on {cpu}, {cores} cores:
 {total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
 
 | test | cases | passed | failed | skipped | minutes |
@@ -30,15 +30,15 @@ What `make test-long` found on {date}, at commit `{commit}`, Python {python}, to
 
 _AGAIN = """
 {again} of them failed, or stand in one file with some that did, and ran again after those were mended: what counts here
-is the second time, at this commit; the others ran at the one before.
-"""
+is the second time. The others ran at the first commit."""
 
 
-def page(reports: Sequence[Path]) -> str:
+def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
     """The page, in Markdown.
 
     Args:
-        reports: JUnit XML of pytest, run on this machine; the last one at this commit.
+        reports: JUnit XML of pytest, run on this machine.
+        commits: Those they ran at; this one if left out.
 
     Raises:
         SystemExit: The report names no test.
@@ -71,28 +71,31 @@ def page(reports: Sequence[Path]) -> str:
     suite = next(roots[-1].iter("testsuite"))
     return _PAGE.format(
         date=re.split("[T ]", suite.get("timestamp", ""))[0],
-        commit=re.sub(r"^(.{10})[^-]*", r"\1", git_commit()),
+        commit=" and ".join(f"`{_short(commit)}`" for commit in commits or [git_commit()]),
         python=versions()["python"],
         torch=torch.__version__,
         cpu=machine["cpu"],
         cores=machine["cpu_count"],
         total=", ".join(f"{total[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")),
         rows="\n".join(rows),
-        again=f" {again} of them failed or stood beside one that did, and ran again after it was mended."
-        if again
-        else "",
+        again=_AGAIN.format(again=again) if again else "",
         reasons="\n".join(["", *sorted(reasons), ""]) if reasons else "",
     )
+
+
+def _short(commit: str) -> str:
+    return re.sub(r"^(.{10})[^-]*", r"\1", commit)
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="+", help="JUnit XML, in the order of the runs")
+    parser.add_argument("--commit", action="append", default=[], help="what they ran at, where that is not this commit")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     with atomic_path(given.output) as temporary:
-        temporary.write_text(page(given.reports), encoding="utf-8")
+        temporary.write_text(page(given.reports, given.commit), encoding="utf-8")
 
 
 if __name__ == "__main__":

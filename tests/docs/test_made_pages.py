@@ -145,8 +145,10 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
         '<testsuite timestamp="2026-01-02T03:04:05"><testcase classname="test_few" name="test_three[2]" time="60"/>'
         "</testsuite>"
     )
-    later = made([report, mended])
+    later = made([report, mended], ["0123456789abcdef", "fedcba9876543210-dirty"])
+    assert "at commit `0123456789` and `fedcba9876-dirty`" in later
     assert "3 passed, 1 failed, 1 skipped" in later
     assert "1 of them failed" in later
+    assert "second time" in later
     assert "2026-01-02" in later
     assert "| `test_few.py::test_three` | 3 | 3 | 0 | 0 | 1.0 |" in later
