@@ -20,7 +20,7 @@ from contrastseg.training.records import git_commit, hardware, versions
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 _PAGE = """# Long tests
 
-What `make test-long` found on {date}, at commit {commit}, Python {python}, torch {torch}, on {cpu}, {cores} cores:
+What `make test-long` found on {date}, at {commits}, Python {python}, torch {torch}, on {cpu}, {cores} cores:
 {total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
 
 | test | cases | passed | failed | skipped | minutes |
@@ -71,7 +71,7 @@ def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
     suite = next(roots[-1].iter("testsuite"))
     return _PAGE.format(
         date=re.split("[T ]", suite.get("timestamp", ""))[0],
-        commit=" and ".join(f"`{_short(commit)}`" for commit in commits or [git_commit()]),
+        commits=_listed(commits or [git_commit()]),
         python=versions()["python"],
         torch=torch.__version__,
         cpu=machine["cpu"],
@@ -81,6 +81,11 @@ def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
         again=_AGAIN.format(again=again) if again else "",
         reasons="\n".join(["", *sorted(reasons), ""]) if reasons else "",
     )
+
+
+def _listed(commits: Sequence[str]) -> str:
+    *others, last = (f"`{_short(commit)}`" for commit in commits)
+    return f"commits {', '.join(others)} and {last}" if others else f"commit {last}"
 
 
 def _short(commit: str) -> str:

@@ -146,7 +146,7 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
         "</testsuite>"
     )
     later = made([report, mended], ["0123456789abcdef", "fedcba9876543210-dirty"])
-    assert "at commit `0123456789` and `fedcba9876-dirty`" in later
+    assert "at commits `0123456789` and `fedcba9876-dirty`" in later
     assert "3 passed, 1 failed, 1 skipped" in later
     assert "1 of them failed" in later
     assert "second time" in later
