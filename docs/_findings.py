@@ -50,7 +50,8 @@ tables and in sentences, is computed from them. *Better* and *worse* stand where
 for all comparisons at that budget, finds it; everything else is *not told apart*. One recipe for all methods, a small
 network, reduced images: who stands first here says little about full size. Where a method comes from stands on
 [its card](cards/index.md), the rules of scoring in [the policy](evaluation.md), what phantoms and single runs showed in
-[what we saw](methods.md).
+[what we saw](methods.md). Behind a name stands its mark: [O] official, [P] published, [R] reconstructed from a
+text that does not say enough.
 """
 _SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
 its interval when patients are drawn again.
@@ -98,12 +99,12 @@ def in_short(run: Reference) -> Iterator[str]:
         leader, reference = place.leader, place.reference
         better, worse = place.of("better"), place.of("worse")
         rest = len(place.of("n.s.", "n too small"))
-        told = [f"better than `{reference.method}`: {_names(better)}"] if better else []
-        told += [f"worse: {_names(worse)}"] if worse else []
+        told = [f"better than `{reference.method}`: {_names(run, better)}"] if better else []
+        told += [f"worse: {_names(run, worse)}"] if worse else []
         told += [f"not told apart from it: {rest} of {rest + len(better) + len(worse)}"]
         yield (
-            f"- **{place.name}**, {plural(int(leader.n), 'test patient')}: {_name(leader)} has the highest mean Dice,"
-            f" {number(leader.mean, 3)}, `{reference.method}` {number(reference.mean, 3)}; {'; '.join(told)}."
+            f"- **{place.name}**, {plural(int(leader.n), 'test patient')}: {_name(run, leader)} has the highest mean"
+            f" Dice, {number(leader.mean, 3)}, `{reference.method}` {number(reference.mean, 3)}; {'; '.join(told)}."
         )
 
 
@@ -134,12 +135,12 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
 def systems(run: Reference) -> Iterator[str]:
     """The systems of the five papers: a table, and a sentence each."""
     places = run.places()
-    rows = [["", "`supervised`", *(_standing(run, place, "supervised") for place in places)]]
+    rows = [["", run.named("supervised"), *(_standing(run, place, "supervised") for place in places)]]
     for system, methods in SYSTEMS.items():
-        rows += [[system, f"`{name}`", *(_standing(run, place, name) for place in places)] for name in methods]
+        rows += [[system, run.named(name), *(_standing(run, place, name) for place in places)] for name in methods]
     yield _SYSTEMS.format(suite=run.suite)
     yield from _table(["system", "method", *(place.name for place in places)], rows, 2)
-    yield from (_verdict(system, methods, places) for system, methods in SYSTEMS.items())
+    yield from (_verdict(run, system, methods, places) for system, methods in SYSTEMS.items())
     yield ""
 
 
@@ -154,12 +155,12 @@ def _standing(run: Reference, place: Place, method: str) -> str:
     return f"{_difference(row)}, {_test(row)}{stands}"
 
 
-def _verdict(system: str, methods: Sequence[str], places: Sequence[Place]) -> str:
+def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequence[Place]) -> str:
     """What may be said of a system: where a test finds a difference, and which way its means lie."""
     rows = [(place, row) for method in methods for place in places if (row := place.row(method)) is not None]
     if not rows:
         return f"- {system}: no scores here."
-    found = [f"{WORDS[row.verdict]} at {place.name} ({_name(row)})" for place, row in rows if row.verdict in MARKS]
+    found = [f"{WORDS[row.verdict]} at {place.name} ({_name(run, row)})" for place, row in rows if row.verdict in MARKS]
     told = "; ".join(found) if found else "no test tells it from `supervised`"
     above = sum(row.mean_difference > 0 for _, row in rows)
     return f"- {system}: {told}. Its mean is the higher one in {above} of {plural(len(rows), 'comparison')}."
@@ -171,7 +172,7 @@ def everything(run: Reference) -> Iterator[str]:
     rows = []
     for method in run.methods:
         found = [place.row(method) for place in places]
-        rows.append([f"`{method}`", *("–" if row is None else _mean(row) for row in found)])
+        rows.append([run.named(method), *("–" if row is None else _mean(row) for row in found)])
     yield _METHODS.format(suite=run.suite)
     yield from _table(["method", *(place.name for place in places)], rows, 1)
 
@@ -226,8 +227,8 @@ def _by_checkpoint(run: Reference) -> Iterator[str]:
         yield (
             f"- **Checkpoint**, {one.name}: that of the best Dice on validation patients instead of the last one"
             f" changes a mean by {_signed(moved.mean())} ({_signed(moved.min())} to {_signed(moved.max())}). Kendall's"
-            f" τ of the two orders is {number(tau, 2)}; {_name(one.leader)} leads by the last, {_name(other.leader)} by"
-            " the best."
+            f" τ of the two orders is {number(tau, 2)}; {_name(run, one.leader)} leads by the last,"
+            f" {_name(run, other.leader)} by the best."
         )
 
 
@@ -243,13 +244,13 @@ def _by_convention(run: Reference) -> Iterator[str]:
         yield (
             f"- **Convention** `{convention}` for {metric}: Kendall's τ with our order is"
             f" {number(part['tau'].min(), 2)} at the least; the furthest move is {_signed(most['shift'], 0)} places"
-            f" (`{most['method']}`, {budget_title(most['labels'])})."
+            f" ({run.named(most['method'])}, {budget_title(most['labels'])})."
         )
 
 
 def costs(runs: Sequence[Reference]) -> Iterator[str]:
     """Time and memory of a method's runs beside those of `supervised`."""
-    rows: dict[str, list[str]] = {name: [f"`{name}`", _stages(name)] for run in runs for name in run.methods}
+    rows: dict[str, list[str]] = {name: [run.named(name), _stages(name)] for run in runs for name in run.methods}
     for run in runs:
         seconds, memory = (costs_of(run.stored.cards, cost)[0] for cost in ("seconds", "memory"))
         for name, cells in rows.items():
@@ -280,7 +281,8 @@ def variants(run: Reference) -> Iterator[str]:
             found = compare(part, reference, family="methods").itertuples()
             ordered = sorted(found, key=lambda row: (row.dataset, row.labels, row.verdict != "reference"))
             rows += (
-                [_name(row), f"{run.titles[row.dataset]}, {budget_title(row.labels)}", *_told(row)] for row in ordered
+                [_name(run, row), f"{run.titles[row.dataset]}, {budget_title(row.labels)}", *_told(row)]
+                for row in ordered
             )
     yield _ABLATIONS.format(suite=run.suite)
     yield from _table(["method", "data", "Dice", "difference", "test"], rows, 2)
@@ -298,7 +300,7 @@ def printed(run: Reference) -> Iterator[str]:
         table = table[(table["printed_metric"] == "dice") & table["ours_in_printed_unit"].notna()]
         for row in table.itertuples():
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
-            cells = [f"`{row.method}`", str(row.printed_method), str(row.printed_labelled)]
+            cells = [run.named(row.method), str(row.printed_method), str(row.printed_labelled)]
             cells += [number(float(value), 1) for value in (row.printed, row.ours_in_printed_unit)]
             rows.append([*cells, _signed(float(row.difference), 1), str(row.mark)])
     if rows:
@@ -306,12 +308,12 @@ def printed(run: Reference) -> Iterator[str]:
         yield from _table(["method", "printed as", "labelled", "printed", "ours", "difference", "mark"], rows, 3)
 
 
-def _name(row: Any) -> str:
-    return f"`{row.method}`" if row.variant == "default" else f"`{row.method}/{row.variant}`"
+def _name(run: Reference, row: Any) -> str:
+    return run.named(row.method, row.variant)
 
 
-def _names(rows: Sequence[Any]) -> str:
-    return ", ".join(f"{_name(row)} ({_signed(row.mean_difference)})" for row in rows)
+def _names(run: Reference, rows: Sequence[Any]) -> str:
+    return ", ".join(f"{_name(run, row)} ({_signed(row.mean_difference)})" for row in rows)
 
 
 def _mean(row: Any) -> str:

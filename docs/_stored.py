@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.report.naming import budget_order, budget_title
+from contrastseg.report.naming import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
 from contrastseg.report.stored import Stored
 
 
@@ -80,6 +80,15 @@ class Reference:
     def methods(self) -> list[str]:
         """The suite's methods, in its order."""
         return [entry["name"] for entry in self.stored.plan["suite"]["methods"]]
+
+    @cached_property
+    def _provenances(self) -> dict[str, str]:
+        return provenances(self.stored.cards)
+
+    def named(self, method: str, variant: str = "default") -> str:
+        """A method, its variant where it is not the default, and the mark of where it comes from."""
+        name = method if variant == "default" else f"{method}/{variant}"
+        return f"`{name}` [{PROVENANCE.get(self._provenances.get(method, ''), UNKNOWN_PROVENANCE)[0]}]"
 
     @cached_property
     def titles(self) -> dict[str, str]:

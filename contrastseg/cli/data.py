@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, progress, read_config
+from contrastseg.places import prepared_folder, split_file
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
 ENTRY = typer.Option(None, help="The suite's name for it; its own name where left out.")
@@ -62,7 +63,7 @@ def prepare(
     from contrastseg.data.preparation import prepare_dataset
 
     given = read_config(config, ("options", "preparation"))
-    folder = output or resources / "prepared" / (entry or dataset)
+    folder = output or prepared_folder(entry or dataset, resources)
     source = raw or locate(registry.get(dataset, given.get("options")), data_root, resources)
     with progress(f"preparing {entry or dataset}") as update:
         options, rule = given.get("options"), given.get("preparation")
@@ -93,10 +94,10 @@ def split(
 
     given = read_config(config, ("options", "split", "subset"))
     name = entry or dataset
-    source = prepared or resources / "prepared" / name
+    source = prepared or prepared_folder(name, resources)
     own = registry.get(dataset, given.get("options")).split
     settings = validated(SplitSettings, own.under(given.get("split", {})))
-    target = output or resources / "splits" / f"{name}.json"
+    target = output or split_file(name, resources)
     typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
 
 
@@ -115,8 +116,8 @@ def pool(
 
     settings = validated(PoolSettings, read_config(config))
     entries = dict.fromkeys([*settings.sources, *settings.tests])
-    prepared = {name: resources / "prepared" / name for name in entries}
-    splits = {name: resources / "splits" / f"{name}.json" for name in (settings.entry, *settings.tests)}
+    prepared = {name: prepared_folder(name, resources) for name in entries}
+    splits = {name: split_file(name, resources) for name in (settings.entry, *settings.tests)}
     for name, file in splits.items():
         existing(file, f"split of {name!r}", "run `contrastseg split` first")
     typer.echo(str(write_pool(settings, prepared, splits, output)))

@@ -10,6 +10,7 @@ import typer
 
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.files import existing
+from contrastseg.places import SCORES
 from contrastseg.report.stored import Stored, of_run
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ def collect(
             (target / "runs").symlink_to(Path("..") / "runs")  # logs, predictions
     else:
         shutil.rmtree(results / UNFINISHED, ignore_errors=True)
-    write_table(collect_scores(rows), target / "scores.parquet")
+    write_table(collect_scores(rows), target / SCORES)
     write_json(target / "cards.json", list(cards.values()))
     write_json(target / "data.json", Stored(target, resources, whole=False).data_copy())
-    typer.echo(str(target / "scores.parquet"))
+    typer.echo(str(target / SCORES))
 
 
 def _up_to_date(scores: Path) -> bool:
@@ -130,7 +131,7 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
     from contrastseg.files import write_text
 
-    scores = read_table(results / "scores.parquet")
+    scores = read_table(results / SCORES)
     chosen = (settings.reference, settings.metrics, settings.alpha, settings.family)
     method = settings.reference.partition("/")[0]
     if method in planned and method not in set(scores["method"]):
@@ -261,7 +262,7 @@ def report(
         stored = Stored(results, resources)
     else:
         assert scores is not None
-        path = scores / "scores.parquet" if scores.is_dir() else scores
+        path = scores / SCORES if scores.is_dir() else scores
         stored = Stored(existing(path, "scores", "run `contrastseg collect`").parent, resources, whole=False)
     tables, figures = default_tables(stored.several_conventions), default_figures(stored.several_conventions)
     if given:

@@ -18,6 +18,7 @@ from contrastseg.cli.shared import (
     read_config,
     validated,
 )
+from contrastseg.places import MANIFEST, prepared_folder, split_file
 
 
 def train(
@@ -55,8 +56,8 @@ def train(
 
     given = read_config(config, ("raw", "settings", "spatial_dims", "stage_training", "suite", "training"))
     kind = registry.get(method)
-    data, split = planning.prepared_folder(dataset, resources), planning.split_file(dataset, resources)
-    existing(data / "manifest.json", f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
+    data, split = prepared_folder(dataset, resources), split_file(dataset, resources)
+    existing(data / MANIFEST, f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
     existing(split, f"split of {dataset!r}", "run `contrastseg split` first")
     settings = {**kind.variants.get(variant, {}), **given.get("settings", {})}
     own = {variant: settings} if settings or variant in kind.variants else {}
@@ -67,7 +68,7 @@ def train(
         sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
         drawn = {
             "pool": str(pool),
-            "pool_data": {name: str(planning.prepared_folder(name, resources)) for name in sources},
+            "pool_data": {name: str(prepared_folder(name, resources)) for name in sources},
         }
         inputs["pool"] = planning.pool_digest(pool, resources)
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}

@@ -17,6 +17,7 @@ from contrastseg.data.splits import PARTS, SPLITS_FOLDER, read_published
 from contrastseg.data.table import published_files
 from contrastseg.errors import DataError
 from contrastseg.files import read_json
+from contrastseg.places import MANIFEST, prepared_folder
 
 _INTRODUCTION = """# The data sets
 
@@ -112,8 +113,8 @@ def _where(spec: DatasetSpec, data_root: Path | None, resources: Path) -> tuple[
 def _prepared(spec: DatasetSpec, resources: Path) -> dict[str, Any]:
     """By entry: how many cases, and their sizes and spacings on the native grid."""
     found = {}
-    for path in sorted((resources / "prepared").glob("*/dataset.json")):
-        if read_json(path)["dataset"] != spec.name or not (path.parent / "manifest.json").is_file():
+    for path in sorted(prepared_folder("", resources).glob("*/dataset.json")):
+        if read_json(path)["dataset"] != spec.name or not (path.parent / MANIFEST).is_file():
             continue
         prepared = PreparedDataset(path.parent)
         grids = [prepared.geometry(case) for case in prepared.cases]

@@ -20,8 +20,6 @@ from contrastseg.files import read_json, understanding
 
 __all__ = ["Case", "DatasetJson", "Geometry", "PreparedDataset", "read_image", "read_label", "write_label"]
 
-IGNORE = 255
-"""The label of voxels that neither train nor score."""
 _AGAIN = "prepare the data set again"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from contrastseg.data.faults import Faults
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
+from contrastseg.labels import IGNORE
 
 
 def check_native(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> None:
@@ -53,7 +54,7 @@ def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tupl
             file=file,
             remedy="restore the published pair of files",
         )
-    if wrong := [value for value in label_values(label) if value >= len(spec.classes) and value != 255]:
+    if wrong := [value for value in label_values(label) if value >= len(spec.classes) and value != IGNORE]:
         known = ", ".join(f"{value} {name}" for value, name in enumerate(spec.classes))
         faults.add(
             f"label values {wrong} are outside the declared set ({known}; 255 ignore)",

@@ -14,7 +14,8 @@ import numpy as np
 from contrastseg.data.formats import reading
 from contrastseg.errors import DataError
 
-ITK_SUFFIXES = (".nrrd", ".mha")
+_READERS = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}  # by name: ITK alone does not take `.MHA` for `.mha`
+ITK_SUFFIXES = tuple(_READERS)
 # ITK's world has x to the patient's left and y to the back (LPS), nibabel's has them to the right and front (RAS).
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 _LONGEST_WORD = 200
@@ -47,7 +48,7 @@ def read_itk(
     path = Path(path)
     with reading(path, case), keeping_locale():
         _check_header(path)
-        image = SimpleITK.ReadImage(str(path))
+        image = SimpleITK.ReadImage(str(path), imageIO=_READERS.get(path.suffix.lower(), ""))
         array = SimpleITK.GetArrayFromImage(image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(

@@ -12,6 +12,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
 from contrastseg.data.itk import ITK_SUFFIXES
 from contrastseg.errors import DataError
+from contrastseg.labels import IGNORE
 
 DESCRIPTION = "dataset.json"
 VOLUMES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
@@ -47,7 +48,7 @@ class Description:
     def values(self) -> dict[int, int]:
         """Published label values to ours: the ignore label becomes 255."""
         kept = {value: value for value in range(len(self.classes))}
-        return kept if self.ignore is None else {**kept, self.ignore: 255}
+        return kept if self.ignore is None else {**kept, self.ignore: IGNORE}
 
 
 def read_description(folder: Path) -> Description:

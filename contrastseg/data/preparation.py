@@ -23,6 +23,7 @@ from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, RawCase
 from contrastseg.errors import DataError
 from contrastseg.files import atomic_path, digest, read_json, sha256, write_if_changed, write_json
+from contrastseg.places import MANIFEST
 
 SLICE_AXIS = 0
 Progress = Callable[[int, int], None]
@@ -98,8 +99,8 @@ def prepare_dataset(
         _remove_others(folder, spec, {state["case"] for state in states})
         _write_indices(entry, spec, parsed, settings, folder, states)
         manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
-        write_if_changed(folder / "manifest.json", _text(manifest))
-    return folder / "manifest.json"
+        write_if_changed(folder / MANIFEST, _text(manifest))
+    return folder / MANIFEST
 
 
 def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults) -> list[RawCase]:

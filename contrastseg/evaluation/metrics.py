@@ -13,9 +13,10 @@ from scipy.ndimage import find_objects
 
 from contrastseg.evaluation.catalogue import DEFAULT_METRICS, SURFACE_METRICS, resolve_metrics
 from contrastseg.evaluation.conventions import Convention, get_convention
-from contrastseg.evaluation.overlap import IGNORE, confusion
+from contrastseg.evaluation.overlap import confusion
 from contrastseg.evaluation.surfaces import Borders
 from contrastseg.evaluation.values import Tally, metric_value
+from contrastseg.labels import IGNORE
 
 Box = tuple[slice, ...]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORE = 255
+from contrastseg.labels import IGNORE
+
 # Counting wants eight bytes a voxel: parts that stay in the cache are faster than a whole volume, and small.
 _CHUNK = 2**16
 

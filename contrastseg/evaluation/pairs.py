@@ -13,8 +13,8 @@ from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.formats import as_label
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.overlap import IGNORE
 from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
+from contrastseg.labels import IGNORE
 
 # Affines pass through float32 headers; a tenth of a thousandth of a millimetre is no misplacement.
 _AFFINE_ATOL = 1e-3

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from contrastseg.labels import IGNORE
 
 
 def grid_positions(shape: Sequence[int], points: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-IGNORE = 255
+from contrastseg.labels import IGNORE
 
 
 def sample_anchors(

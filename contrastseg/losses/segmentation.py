@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from contrastseg.labels import IGNORE
 
 
 def soft_dice_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE, smooth: float = 1e-5) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = 255
+from contrastseg.labels import IGNORE
 
 
 def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE) -> Tensor:

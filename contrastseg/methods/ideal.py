@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from contrastseg.labels import IGNORE
 from contrastseg.methods._pretraining import (
     STRONG,
     STRONG_VIEWS,
@@ -192,8 +193,6 @@ class IDEAL(EncoderPretraining):
     def _pseudo_label(self, logits: Tensor) -> Tensor:
         """(B, *spatial): the most probable class, 255 where its probability is below the threshold; no gradient."""
         import torch
-
-        from contrastseg.losses.segmentation import IGNORE
 
         probability, label = torch.softmax(logits.detach().float(), dim=1).max(dim=1)
         return torch.where(probability >= self.settings["pseudo_threshold"], label, IGNORE)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
+from contrastseg.labels import IGNORE
 from contrastseg.methods import _query_patches as geometry
 from contrastseg.methods._pretraining import (
     LABELLED,
@@ -199,7 +200,7 @@ class SemanticAware(Method):
 
         assert sample.label is not None
         fold, folds = self._fold(sample), self.modules["folds"]
-        masks = torch.where(sample.label == 255, BACKGROUND, sample.label)
+        masks = torch.where(sample.label == IGNORE, BACKGROUND, sample.label)
         for index, network in enumerate(folds):
             own = (fold == index).nonzero()[:, 0].to(masks.device)
             if len(own):
@@ -287,7 +288,7 @@ class SemanticAware(Method):
         patches = self._patches(sample.image[which], members, where, where)
         assert sample.label is not None
         label = geometry.sample_at(sample.label[which].float().unsqueeze(1), where, nearest=True)[:, 0].long()
-        target = torch.where(label == 255, 255, (label == organ).long())
+        target = torch.where(label == IGNORE, IGNORE, (label == organ).long())
         if self.settings["encoder"] == "frozen":
             network.encoder.eval()
         return dice_ce_loss(network(patches), target)

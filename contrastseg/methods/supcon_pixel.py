@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from contrastseg.labels import IGNORE
 from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -104,7 +105,7 @@ class SupConPixel(Method):
 
     def embed(self, features: Tensor, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,)."""
-        from contrastseg.losses.pixel_sampling import IGNORE, sample_anchors
+        from contrastseg.losses.pixel_sampling import sample_anchors
 
         settings = self.settings
         centres: Any = (..., *(slice(s // 2, None, s) for s in self.modules["network"].strides[self.tap]))

@@ -1,7 +1,7 @@
 """Planning: what a suite comes to, what is missing for it, and what each of its jobs is a function of."""
 
 from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
-from contrastseg.planning.content import data_digest, pool_digest, prepared_folder, split_digest, split_file
+from contrastseg.planning.content import data_digest, pool_digest, split_digest
 from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
 from contrastseg.planning.limits import by_attempt
 from contrastseg.planning.runs import RESULTS, Plan, Run, expand
@@ -20,9 +20,7 @@ __all__ = [
     "missing_data",
     "needs_download",
     "pool_digest",
-    "prepared_folder",
     "run_config",
     "split_digest",
-    "split_file",
     "to_argument",
 ]

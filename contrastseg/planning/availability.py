@@ -10,7 +10,7 @@ from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.splits import train_patients_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
-from contrastseg.planning.content import RESOURCES, prepared_folder, split_file
+from contrastseg.places import MANIFEST, RESOURCES, prepared_folder, split_file
 from contrastseg.suite import DatasetEntry, Options, Suite
 
 
@@ -20,7 +20,7 @@ def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = 
     for entry in suite.datasets:
         try:
             spec = entry.spec  # a folder in nnU-Net's layout is needed even when it is prepared: it says what it holds
-            if not prepared_folder(entry.name, resources).joinpath("manifest.json").is_file():
+            if not prepared_folder(entry.name, resources).joinpath(MANIFEST).is_file():
                 locate(spec, data_root, resources)
         except UnavailableDataError as error:
             missing[entry.name] = str(error)

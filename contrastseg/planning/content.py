@@ -1,4 +1,4 @@
-"""Where prepared data and splits lie, and what in them a run depends on."""
+"""What a run depends on in prepared data, splits and pools, as digests of their content."""
 
 from __future__ import annotations
 
@@ -8,23 +8,12 @@ from typing import Any
 
 from contrastseg.errors import SplitError
 from contrastseg.files import digest, read_json, sha256
-
-RESOURCES = Path("resources")
-
-
-def prepared_folder(entry: str, resources: Path = RESOURCES) -> Path:
-    """Where an entry's prepared data lies."""
-    return resources / "prepared" / entry
-
-
-def split_file(entry: str, resources: Path = RESOURCES) -> Path:
-    """Where an entry's split lies."""
-    return resources / "splits" / f"{entry}.json"
+from contrastseg.places import MANIFEST, RESOURCES, prepared_folder
 
 
 def data_digest(folder: Path) -> str:
     """Content of prepared data; empty before it is prepared."""
-    manifest = folder / "manifest.json"
+    manifest = folder / MANIFEST
     return _content(manifest, _stamp(manifest)) if manifest.is_file() else ""
 
 

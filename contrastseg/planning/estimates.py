@@ -16,8 +16,8 @@ from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
+from contrastseg.places import RESOURCES
 from contrastseg.planning import Plan, Run
-from contrastseg.planning.content import RESOURCES
 from contrastseg.planning.limits import measured_seconds
 from contrastseg.planning.measured import step_times
 

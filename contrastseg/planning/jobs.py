@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from contrastseg.evaluation.predictions import missing_predictions
 from contrastseg.methods import registry as methods
+from contrastseg.places import MANIFEST, prepared_folder, split_file
 from contrastseg.planning.availability import needs_download
-from contrastseg.planning.content import data_digest, pool_digest, prepared_folder, split_digest, split_file
+from contrastseg.planning.content import data_digest, pool_digest, split_digest
 from contrastseg.planning.limits import limit_minutes, measured_seconds
 from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
@@ -97,7 +98,7 @@ class Jobs:
         """The prepared data that a pool is made of and kept apart from."""
         settings = self._pool_settings(wildcards)
         names = dict.fromkeys([*settings["sources"], *settings["tests"]])
-        return [prepared_folder(name) / "manifest.json" for name in names]
+        return [prepared_folder(name) / MANIFEST for name in names]
 
     def pool_splits(self, wildcards: Wildcards) -> list[Path]:
         """The splits that say who is tested on."""

@@ -12,8 +12,8 @@ from contrastseg.data.split_files import labelled_count
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
+from contrastseg.places import RESOURCES
 from contrastseg.planning.availability import training_patients
-from contrastseg.planning.content import RESOURCES
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 
 RESULTS = Path("results")

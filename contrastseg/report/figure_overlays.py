@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from skimage.measure import find_contours
 
+from contrastseg.labels import IGNORE
 from contrastseg.report.figure_layout import Sheet
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import INK, empty_figure
@@ -20,7 +21,6 @@ from contrastseg.report.overlays import RANKS, Overlay
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
 
-IGNORE = 255
 FEW = 4  # with more methods two of them stand side by side
 EDGE, GAP, BETWEEN, HEADING, NAME, WORDS, LEGEND = 0.05, 0.07, 0.16, 0.30, 0.15, 0.26, 0.34  # inches
 MARGIN, SMALLEST = 1.35, 0.2  # of a crop: times what it must hold, and at least this part of the width

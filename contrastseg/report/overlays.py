@@ -13,6 +13,7 @@ import pandas as pd
 
 from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.evaluation.predictions import expected_predictions, label_files
+from contrastseg.labels import IGNORE
 from contrastseg.report.naming import budget_order
 from contrastseg.report.runs import AXES, run_key
 from contrastseg.report.settings import FigureSettings
@@ -103,7 +104,7 @@ class Volume:
     @cached_property
     def largest(self) -> int:
         """The slice with the largest reference area; the middle one where there is no reference."""
-        areas = ((self.reference > 0) & (self.reference != 255)).sum(axis=(1, 2))
+        areas = ((self.reference > 0) & (self.reference != IGNORE)).sum(axis=(1, 2))
         return int(areas.argmax()) if areas.any() else len(areas) // 2
 
     @cached_property

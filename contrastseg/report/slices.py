@@ -14,7 +14,8 @@ from PIL import Image
 from scipy import ndimage
 
 from contrastseg.files import write_json
-from contrastseg.report.figure_overlays import IGNORE, error_colours, window
+from contrastseg.labels import IGNORE
+from contrastseg.report.figure_overlays import error_colours, window
 from contrastseg.report.overlays import Volume, find_cases
 from contrastseg.report.settings import FigureSettings
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.files import existing, read_json, understanding
+from contrastseg.places import SCORES, prepared_folder, split_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "dir
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
 _SUITE = {"name": str, "datasets": list, "methods": list}
+_Place = Callable[[str, Path], Path]
 _OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
 
 
@@ -69,7 +71,7 @@ class Stored:
         """`scores.parquet`."""
         from contrastseg.evaluation.collect import read_table
 
-        return read_table(self.results / "scores.parquet")
+        return read_table(self.results / SCORES)
 
     @cached_property
     def cards(self) -> list[dict[str, Any]]:
@@ -122,24 +124,26 @@ class Stored:
     @property
     def infos(self) -> list[dict[str, Any]]:
         """The `dataset.json` of the entries."""
-        return self._of_entries("infos", "prepared/{}/dataset.json", "prepared data set", "contrastseg prepare")
+        return self._of_entries("infos", _description, "prepared data set", "contrastseg prepare")
 
     @property
     def facts(self) -> Facts:
         """What tables and figures say of splits and suite."""
         from contrastseg.report.facts import gather_facts
 
-        splits = self._of_entries("splits", "splits/{}.json", "split", "contrastseg split")
+        splits = self._of_entries("splits", split_file, "split", "contrastseg split")
         return gather_facts(self.plan["suite"], splits)
 
-    def _of_entries(self, kept: str, place: str, what: str, command: str) -> list[dict[str, Any]]:
+    def _of_entries(
+        self, kept: str, place: Callable[[str, Path], Path], what: str, command: str
+    ) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
         path = self.results / "data.json"
         with understanding(path, remedy=_COLLECT):
             copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
         found = []
         for entry in self.entries:
-            file = self.resources / place.format(entry)
+            file = place(entry, self.resources)
             if file.is_file():
                 found.append(_shaped(file, {"entry": str}))
             elif entry in copies:
@@ -150,7 +154,7 @@ class Stored:
 
     def data_copy(self) -> dict[str, Any]:
         """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
-        splits = self._of_entries("splits", "splits/{}.json", "split", "contrastseg split")
+        splits = self._of_entries("splits", split_file, "split", "contrastseg split")
         parts = ("train", "val", "test")
         trimmed = [
             {name: split.get(name) for name in _OF_A_SPLIT}
@@ -162,7 +166,7 @@ class Stored:
     @property
     def prepared(self) -> dict[str, Path]:
         """Folder of the prepared data by entry."""
-        return {entry: self.resources / "prepared" / entry for entry in self.entries}
+        return {entry: prepared_folder(entry, self.resources) for entry in self.entries}
 
     @cached_property
     def folders(self) -> dict[str, Path]:
@@ -183,6 +187,10 @@ class Stored:
                 with understanding(path, remedy="train the run again"):
                     found[key] = pd.read_csv(of_run(path))
         return found
+
+
+def _description(entry: str, resources: Path) -> Path:
+    return prepared_folder(entry, resources) / "dataset.json"
 
 
 def of_run(path: Path) -> Path:

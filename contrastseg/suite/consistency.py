@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from contrastseg.errors import UnavailableDataError
@@ -30,6 +31,8 @@ def check_consistency(suite: Suite) -> None:
     known("reference of the comparison,", reference, [method.name for method in suite.methods])
     if variant:
         known("variant of the reference", variant, list(suite.method(reference).variants))
+    if isinstance(suite.evaluation.nsd_tolerance, dict):
+        _check_tolerances(suite, suite.evaluation.nsd_tolerance)
     drawings: list[TableSettings | FigureSettings] = [*suite.tables, *suite.figures]
     for drawing in drawings:
         if drawing.kind == "conventions" and not suite.evaluation.conventions:
@@ -51,6 +54,22 @@ def _check_entry(suite: Suite, entry: DatasetEntry, entries: list[str]) -> None:
     if drawn and entry.evaluate_on and max(suite.folds) >= entry.split.folds:
         raise ValueError(
             f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
+        )
+
+
+def _check_tolerances(suite: Suite, tolerances: Mapping[str, float]) -> None:
+    """Where classes have tolerances of their own, every class has one, and each is some class's."""
+    classes: dict[str, str] = {}
+    for entry in suite.datasets:
+        try:
+            classes |= dict.fromkeys(entry.spec.classes[1:], entry.name)
+        except UnavailableDataError:  # what is not on this machine, the plan lists: its classes are not known
+            return
+    for name in tolerances:
+        known("class of evaluation.nsd_tolerance,", name, list(classes))
+    if lacking := [f"{name!r} of {entry}" for name, entry in classes.items() if name not in tolerances]:
+        raise ValueError(
+            f"evaluation.nsd_tolerance has none for {', '.join(lacking)}: name every class, or give a number"
         )
 
 

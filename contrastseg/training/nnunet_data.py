@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data.cases import IGNORE, Case, DatasetJson
+from contrastseg.data.cases import Case, DatasetJson
 from contrastseg.data.native import NativeCases
 from contrastseg.errors import TrainingError
 from contrastseg.files import digest, read_json, write_json
+from contrastseg.labels import IGNORE
 from contrastseg.training.engines import Job
 
 _NAME = "Dataset001_benchmark"

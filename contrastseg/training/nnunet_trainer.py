@@ -13,8 +13,8 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor, nn
 
-from contrastseg.data.cases import IGNORE
 from contrastseg.errors import TrainingError
+from contrastseg.labels import IGNORE
 from contrastseg.methods.contract import Task
 from contrastseg.methods.pdcr import PDCR
 from contrastseg.training.nnunet_network import extend_network

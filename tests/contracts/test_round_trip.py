@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from contrastseg.data import registry
-from contrastseg.data.cases import IGNORE, PreparedDataset, read_label, write_label
+from contrastseg.data.cases import PreparedDataset, read_label, write_label
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.evaluation.metrics import score_case
 from contrastseg.evaluation.scoring import score_folder
+from contrastseg.labels import IGNORE
 from tests import miniatures
 
 NAMES = registry.names()

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from contrastseg.data.formats import read_nifti
-from contrastseg.data.itk import read_itk
+from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.errors import DataError
 
 
@@ -39,6 +39,16 @@ def test_an_oblique_volume_lies_where_nibabel_has_it(tmp_path: Path, suffix: str
     place = np.array([-1, -1, 1]) * image.TransformIndexToPhysicalPoint((3, 1, 4))
     assert nibabel.affines.apply_affine(np.array(affine), (3, 1, 4)) == pytest.approx(place)
     assert array[4, 1, 3] == image[3, 1, 4]
+
+
+@pytest.mark.parametrize("suffix", ITK_SUFFIXES)
+def test_upper_case_names_are_read_alike(tmp_path: Path, suffix: str) -> None:
+    SimpleITK.WriteImage(oblique(), str(tmp_path / f"a{suffix}"))
+    array, *grid = read_itk(tmp_path / f"a{suffix}")
+    loud = (tmp_path / f"a{suffix}").rename(tmp_path / f"A{suffix.upper()}")
+    again, *grid_again = read_itk(loud)
+    assert np.array_equal(again, array)
+    assert grid_again == grid
 
 
 def test_other_dimensions_and_vectors_are_refused(tmp_path: Path) -> None:

@@ -38,8 +38,11 @@ ELSEWHERE = {
     "snakemake --configfile benchmarks/acdc_small.yaml --cores all --resources gpu=4": (
         "tests/workflow/test_devices.py::test_four_runs_at_once_hold_four_devices"
     ),
+    "snakemake --cores all --resources gpu=4": (
+        "tests/workflow/test_mission.py::test_the_full_benchmark_from_published_files_to_the_report"
+    ),
     "contrastseg predict --checkpoint results/.../checkpoints/last.ckpt --input my_images/ --output my_predictions/": (
-        "tests/test_cli.py::test_the_road_by_hand_in_single_commands"
+        "tests/cli/test_by_hand.py::test_the_road_by_hand_in_single_commands"
     ),
     "OMP_NUM_THREADS=1 python benchmarks/speed/methods.py": "tests/test_speed.py::test_steps_of_methods",
     "contrastseg collect --partial --results results/demo": (

@@ -13,6 +13,7 @@ from contrastseg import planning
 from contrastseg.errors import ContrastsegError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
+from contrastseg.places import split_file
 from contrastseg.suite import NAME, parse_suite
 from contrastseg.suite.reading import read_yaml
 
@@ -123,7 +124,7 @@ def drawn(folder, items, *suffixes):
 
 def splits():
     return [
-        planning.split_file(entry.name)
+        split_file(entry.name)
         for entry in SUITE.datasets
         if entry.name not in PLAN.unavailable
     ]

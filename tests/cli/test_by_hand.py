@@ -16,7 +16,7 @@ from contrastseg.cli import app
 from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
 COMMANDS += ["predict", "score", "collect", "compare", "tabulate", "plot", "slices", "report", "new-method"]
 TRAINING = {

@@ -16,7 +16,7 @@ from contrastseg.methods import registry
 from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
 from contrastseg.training.stages import merge
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))
 
 
@@ -75,6 +75,11 @@ def test_the_committed_schema_is_the_generated_one():
         ({"datasets": [{"name": "a", "dataset": "phantom_lesions", "evaluate_on": ["b"]}]}, ["evaluate a on", "'b'"]),
         ({"evaluation": {"metrics": ["dise"]}}, ["dise", "dice", "hd95"]),
         ({"evaluation": {"convention": "mine"}}, ["mine", "medpy", "transunet"]),
+        ({"evaluation": {"nsd_tolerance": {"lesoin": 1}}}, ["evaluation.nsd_tolerance", "lesoin", "lesion"]),
+        (
+            {"datasets": ["phantom_organs"], "evaluation": {"nsd_tolerance": {"liver": 2.0}}},
+            ["nsd_tolerance has none for", "of phantom_organs", "name every class"],
+        ),
         ({"tables": [{"name": "t", "kind": "conventions"}]}, ["t shows conventions", "evaluation.also_conventions"]),
         ({"comparison": {"reference": "pdcr"}}, ["reference", "pdcr", "supervised"]),
         ({"comparison": {"metrics": ["nsd"]}}, ["comparison.metrics asks for nsd", "evaluation.metrics scores: dice"]),
