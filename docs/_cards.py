@@ -9,6 +9,7 @@ from typing import Any
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
+from contrastseg.report.markdown import line
 
 FOLDER = "cards"
 MEASURED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed" / "results"
@@ -142,11 +143,6 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
-
-
-def line(*cells: str) -> str:
-    """A row of a Markdown table."""
-    return f"| {' | '.join(_flat(cell).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _flat(text: str) -> str:

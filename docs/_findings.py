@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 import pandas as pd
-from _cards import line
 from _stored import Place, Reference, references
 from scipy.stats import kendalltau
 
@@ -20,6 +19,7 @@ from contrastseg.evaluation.comparison import compare
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.report.figure_cost import costs_of
+from contrastseg.report.markdown import table
 from contrastseg.report.naming import budget_title, interval, number, p_value, plural
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +128,7 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
                 f"`{run.folder.name}`",
             ]
         )
-    yield from _table(head, rows, len(head))
+    yield from _table(head, rows)
     yield "The suites' own tables name every cell without scores."
 
 
@@ -235,9 +235,9 @@ def _by_checkpoint(run: Reference) -> Iterator[str]:
 def _by_convention(run: Reference) -> Iterator[str]:
     if not (run.folder / "conventions.csv").is_file():
         return
-    table = run.stored.frame("conventions.csv", "collect")
-    table = table[(table["checkpoint"] == "last") & table["shift"].notna() & table["metric"].isin(SHOWN)]
-    for (metric, convention), part in table.groupby(["metric", "convention"], sort=False):
+    ranks = run.stored.frame("conventions.csv", "collect")
+    ranks = ranks[(ranks["checkpoint"] == "last") & ranks["shift"].notna() & ranks["metric"].isin(SHOWN)]
+    for (metric, convention), part in ranks.groupby(["metric", "convention"], sort=False):
         if not part["shift"].any():
             continue
         most = part.loc[part["shift"].abs().idxmax()]
@@ -296,9 +296,9 @@ def printed(run: Reference) -> Iterator[str]:
     """Printed means of Dice with ours."""
     rows, differs = [], dict[str, None]()
     for path in sorted((run.folder / "tables").glob("published*.csv")):
-        table = pd.read_csv(path)
-        table = table[(table["printed_metric"] == "dice") & table["ours_in_printed_unit"].notna()]
-        for row in table.itertuples():
+        pairs = pd.read_csv(path)
+        pairs = pairs[(pairs["printed_metric"] == "dice") & pairs["ours_in_printed_unit"].notna()]
+        for row in pairs.itertuples():
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
             cells = [run.named(row.method), str(row.printed_method), str(row.printed_labelled)]
             cells += [number(float(value), 1) for value in (row.printed, row.ours_in_printed_unit)]
@@ -333,11 +333,8 @@ def _signed(value: float, places: int = 3) -> str:
     return text if text[0] in "−–" else f"+{text}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> Iterator[str]:
-    """The lines of a table, its first columns to the left."""
-    yield line(*head)
-    yield line(*(["---"] * left), *(["---:"] * (len(head) - left)))
-    yield from (line(*row) for row in rows)
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = None) -> Iterator[str]:
+    yield from table(heads, rows, left)
     yield ""
 
 

@@ -25,9 +25,11 @@ def datasets(
     Example: `contrastseg datasets --json`
     """
     from contrastseg.data import registry
-    from contrastseg.data.card import card, page
+    from contrastseg.data.card import card
 
     if markdown:
+        from contrastseg.report.data_page import page
+
         return typer.echo(page(), nl=False)
     rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
     if as_json:

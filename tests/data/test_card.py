@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.data import registry
-from contrastseg.data.card import card, page
+from contrastseg.data.card import card
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.report.data_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
 

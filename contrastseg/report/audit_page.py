@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from contrastseg.evaluation.audit_checks import CHECKS
 from contrastseg.evaluation.audit_rows import Finding, Row, Severity, rows_of
 from contrastseg.evaluation.published import STATUSES
+from contrastseg.report.markdown import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,19 +40,19 @@ _HEADINGS: dict[Severity, tuple[str, str]] = {
 }
 
 
-def page(table: pd.DataFrame, findings: Sequence[Finding]) -> str:
+def page(numbers: pd.DataFrame, findings: Sequence[Finding]) -> str:
     """The page, in Markdown.
 
     Args:
-        table: With `mark` and `why` (`audit.with_marks`).
+        numbers: With `mark` and `why` (`audit.with_marks`).
         findings: From `audit.audit`.
     """
-    parts = [_INTRODUCTION, "## What there is\n", _counts(table), "## What is checked\n", *_checks()]
+    parts = [_INTRODUCTION, "## What there is\n", _counts(numbers), "## What is checked\n", *_checks()]
     for severity, (title, lead) in _HEADINGS.items():
         found = [finding for finding in findings if finding.severity == severity]
         parts += [f"## {title}: {len(found)}\n", f"{lead}\n"]
         parts += [_table(("file and lines", "what", "carried mark", "finding"), [_finding(one) for one in found])]
-    noted = table[(table["status"] != "printed") & (table["why"] == table["note"])]
+    noted = numbers[(numbers["status"] != "printed") & (numbers["why"] == numbers["note"])]
     parts += [
         f"## Marks that no arithmetic gives: {len(noted)}\n",
         "Carried in the files, from reading the sources.\n",
@@ -66,9 +67,9 @@ def page(table: pd.DataFrame, findings: Sequence[Finding]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _counts(table: pd.DataFrame) -> str:
+def _counts(numbers: pd.DataFrame) -> str:
     rows = []
-    for file, part in table.groupby("file", sort=True):
+    for file, part in numbers.groupby("file", sort=True):
         marks = [str(int((part["mark"] == mark).sum())) for mark in STATUSES]
         rows.append((f"{file}.csv", ", ".join(dict.fromkeys(part["dataset"])), *marks))
     return _table(("file", "data sets, as the sources name them", *STATUSES), rows)
@@ -99,5 +100,4 @@ def _name(row: Row) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return "None.\n"
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+    return "\n".join(table(heads, rows)) + "\n"
