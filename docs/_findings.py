@@ -20,7 +20,7 @@ from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.report.figure_cost import costs_of
 from contrastseg.report.markdown import table
-from contrastseg.report.naming import budget_title, interval, number, p_value, plural
+from contrastseg.report.naming import budget_title, interval, metric_title, number, p_value, plural
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("acdc_reduced", "la_reduced")
@@ -42,6 +42,7 @@ WORDS = {
 }
 MARKS = {"better": "\\*", "worse": "†"}
 SHOWN = ("dice", "hd95", "hd95_pooled")
+THEIRS = "ssl4mis"
 
 _INTRODUCTION = """# What the benchmark finds
 
@@ -64,8 +65,9 @@ runs, on a machine that did other work too), and the memory of the last stage. H
 _ABLATIONS = """`{suite}`: each variant against its method's default, and LRC's other stagings against `lrc`; corrected
 within each of these families.
 """
-_PRINTED = """`{suite}`, Dice in per cent. Protocol differs: {differs}. A difference of numbers is therefore no finding
-about either code.
+_PRINTED = """`{suite}`: means as printed, ours, and the same predictions of ours scored as `{convention}` does, the
+released code that many of these numbers were made with ([policy](evaluation.md)). Dice in per cent, distances in
+{unit}. Protocol differs: {differs}. A difference of numbers is therefore no finding about either code.
 """
 
 
@@ -293,19 +295,42 @@ def _told(row: Any) -> list[str]:
 
 
 def printed(run: Reference) -> Iterator[str]:
-    """Printed means of Dice with ours."""
-    rows, differs = [], dict[str, None]()
+    """Printed means with ours, by our convention and by theirs."""
+    ranks = run.stored.frame("conventions.csv", "collect") if (run.folder / "conventions.csv").is_file() else None
+    rows, differs, units = [], dict[str, None](), set()
     for path in sorted((run.folder / "tables").glob("published*.csv")):
         pairs = pd.read_csv(path)
-        pairs = pairs[(pairs["printed_metric"] == "dice") & pairs["ours_in_printed_unit"].notna()]
-        for row in pairs.itertuples():
+        for row in pairs[pairs["ours_in_printed_unit"].notna()].itertuples():
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
-            cells = [run.named(row.method), str(row.printed_method), str(row.printed_labelled)]
+            units |= {str(row.printed_unit)} - {"%"}
+            theirs = None if ranks is None else _by_theirs(ranks, row)
+            cells = [
+                run.named(row.method),
+                str(row.printed_method),
+                str(row.printed_labelled),
+                metric_title(row.metric),
+            ]
             cells += [number(float(value), 1) for value in (row.printed, row.ours_in_printed_unit)]
-            rows.append([*cells, _signed(float(row.difference), 1), str(row.mark)])
+            cells += ["–" if theirs is None else number(theirs, 1), _signed(float(row.difference), 1), str(row.mark)]
+            rows.append(cells)
     if rows:
-        yield _PRINTED.format(suite=run.suite, differs="; ".join(differs))
-        yield from _table(["method", "printed as", "labelled", "printed", "ours", "difference", "mark"], rows, 3)
+        yield _PRINTED.format(
+            suite=run.suite, convention=THEIRS, differs="; ".join(differs), unit=" or ".join(sorted(units)) or "voxels"
+        )
+        yield from _table(
+            ["method", "printed as", "labelled", "metric", "printed", "ours", f"by {THEIRS}", "difference", "mark"],
+            rows,
+            4,
+        )
+
+
+def _by_theirs(ranks: pd.DataFrame, row: Any) -> float | None:
+    """Our mean under their convention in the printed unit; None where it was not scored."""
+    at = ranks["convention"] == THEIRS
+    for name in ("dataset", "evaluated_on", "checkpoint", "labels", "metric", "method", "variant"):
+        at &= ranks[name] == getattr(row, name)
+    means = ranks.loc[at, "mean"]
+    return float(means.iloc[0]) * row.ours_in_printed_unit / row.mean if len(means) and row.mean else None
 
 
 def _name(run: Reference, row: Any) -> str:
