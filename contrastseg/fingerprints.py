@@ -21,7 +21,7 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 # Never part of a fingerprint, though everybody imports them: how errors are worded, how files are written and where
 # they lie change no result; what our settings modules say arrives, resolved, in the configuration that each rule
 # carries beside its fingerprint; the registry only finds a class by its name; the version number alone changes nothing.
-_LEFT_OUT = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("errors", "files", "places", "methods.registry"))}
+_LEFT_OUT = {PACKAGE, *(f"{PACKAGE}.{name}" for name in ("errors", "files", "places", "plugins", "methods.registry"))}
 _LEFT_OUT_SUFFIX = ".settings"
 
 # Data that a module reads beside its arguments: a corrected printed number redraws the tables.

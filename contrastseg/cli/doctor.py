@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Literal
+
+from contrastseg.errors import ContrastsegError
+from contrastseg.plugins import described, loaded
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ def examine(data_root: Path | None, resources: Path) -> list[Check]:
         _snakemake(),
         _latex(),
         _disk(resources),
+        *_plugins(),
         *_data(data_root),
     ]
 
@@ -93,6 +97,28 @@ def _disk(resources: Path) -> Check:
     folder = next(path for path in [resources.absolute(), *resources.absolute().parents] if path.is_dir())
     free = shutil.disk_usage(folder).free / 1e9
     return Check("disk", "ok" if free > 5 else "note", f"{free:.1f} GB free at {folder}")
+
+
+def _plugins() -> list[Check]:
+    """What other installed packages add, and what of it cannot be used."""
+    from contrastseg.data import registry as datasets
+    from contrastseg.methods import registry as methods
+    from contrastseg.networks import registry as networks
+
+    checks = []
+    for group in (methods.ENTRY_POINT_GROUP, networks.ENTRY_POINT_GROUP, datasets.ENTRY_POINT_GROUP):
+        for point in entry_points(group=group):
+            try:
+                loaded(point, ContrastsegError)
+                if group == methods.ENTRY_POINT_GROUP:
+                    methods.get(point.name)
+                elif group == datasets.ENTRY_POINT_GROUP and point.name in datasets.unusable():
+                    raise datasets.unusable()[point.name]
+            except ContrastsegError as error:
+                checks.append(Check(group, "note", error.reason))
+            else:
+                checks.append(Check(group, "ok", described(point)))
+    return checks
 
 
 def _data(data_root: Path | None) -> list[Check]:

@@ -36,6 +36,8 @@ def datasets(
         return print_json(rows)
     columns = ["name", "title", "modality", "spatial_dims", "access", "licence", "data"]
     print_table("Data sets", columns, [[str(row[column]) for column in columns] for row in rows])
+    for error in registry.unusable().values():
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
     for row in rows:
         if row["available"] or row["access"] != "registration":
             continue
@@ -52,6 +54,7 @@ def methods(
 
     Example: `contrastseg methods --json`
     """
+    from contrastseg.errors import SuiteError
     from contrastseg.methods import registry
     from contrastseg.planning.measured import measurements
 
@@ -59,7 +62,11 @@ def methods(
     unknown: dict[str, Any] = {"parameters": None, "cost": {}, "measured_on": None}
     rows: list[dict[str, Any]] = []
     for name in registry.names():
-        method = registry.get(name)
+        try:
+            method = registry.get(name)
+        except SuiteError as error:
+            typer.secho(str(error), fg=typer.colors.RED, err=True)
+            continue
         card = {**vars(method.card), "differs": list(method.card.differs), "options": dict(method.card.options)}
         stages = [{"name": stage.name, "data": stage.data} for stage in method.stages]
         settings = {"variants": sorted(method.variants), "settings": dict(method.defaults)}

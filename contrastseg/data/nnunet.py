@@ -24,10 +24,10 @@ from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Descriptio
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
 from contrastseg.errors import DataError, UnavailableDataError
+from contrastseg.files import OTHER_IMAGES
 
 NAME = "nnunet"
 PATIENTS = "patients.csv"
-_OTHER_IMAGES = (".tif", ".tiff", ".mhd", ".dcm", ".npy", ".npz", ".h5")
 _PARTS: tuple[tuple[Part, str, str], ...] = (("train", "imagesTr", "labelsTr"), ("test", "imagesTs", "labelsTs"))
 # What nnU-Net calls its rules, as far as one of ours does the same to a case by itself.
 _RULES: Mapping[str, Literal["none", "minmax", "uint8"]] = {
@@ -181,7 +181,7 @@ def _image_files(folder: Path, described: Description, faults: Faults) -> list[P
         name = path.name.lower()
         if path.name.endswith(described.ending):
             found.append(path)
-        elif name.endswith((*VOLUMES, *PHOTO_SUFFIXES, *_OTHER_IMAGES)):
+        elif name.endswith((*VOLUMES, *PHOTO_SUFFIXES, *OTHER_IMAGES)):
             faults.add(
                 f"the file does not end in {described.ending}, as dataset.json declares",
                 file=path,

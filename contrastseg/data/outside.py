@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,14 @@ from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.specs import NativeCase, RawCase
 from contrastseg.errors import DataError
+from contrastseg.files import OTHER_IMAGES
 
 IMAGE_SUFFIXES = (*formats.NIFTI_SUFFIXES, *ITK_SUFFIXES, *formats.PHOTO_SUFFIXES)
+_FORMATS = ", ".join(IMAGE_SUFFIXES)
+
+
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+_LIKE_TRAINING = "give images like those the network was trained on"
 
 
 def case_of(path: str | Path) -> str | None:
@@ -24,55 +32,121 @@ def case_of(path: str | Path) -> str | None:
     return name[: -len(suffix)] if suffix else None
 
 
-def prepare_outside_image(path: str | Path, info: DatasetJson) -> Case:
-    """Prepare one image from outside the benchmark the way `info`'s data set was prepared.
+def outside_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Path, ...]]:
+    """The files of every case in a folder of images, or of the one image that is named.
+
+    Where all images have nnU-Net's names (``case_0000.nii.gz``, one file a channel) for as many channels as `info` has,
+    a case is its channels' files and has the name before the number; else every image is a case.
 
     Args:
-        path: NIfTI, NRRD, MHA, PNG, JPEG or BMP.
+        source: A file or a folder. Files that no one would take for an image are none of our business.
         info: Card of the prepared data set a network was trained on.
 
     Raises:
-        DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
+        DataError: There is no image, one is of a format that is not read, or two are of one name.
     """
-    case = read_outside_image(path, info)
-    grid = case.geometry
-    native = NativeCase(case.image, None, grid.native_spacing, grid.unit, grid.affine)
-    with naming(RawCase(case.case, case.patient, None, (Path(path),))):
-        return prepare_native(native, info.preparation, grid.native_format, case.case, case.patient, None)
+    source = Path(source)
+    found: dict[str, Path] = {}
+    for path in [source] if source.is_file() else sorted(source.glob("*")):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        case = case_of(path)
+        if case is None:
+            if source.is_file() or path.name.lower().endswith(OTHER_IMAGES):
+                out = "" if source.is_file() else ", or take it out of the folder"
+                remedy = f"convert it to one of {_FORMATS}{out}"
+                raise DataError("an image in a format that is not read", file=path, remedy=remedy)
+        elif case in found:
+            # Their label maps would be one file.
+            raise DataError(
+                f"two images of one name: {found[case].name} and {path.name}", case=case, file=path, remedy="rename one"
+            )
+        else:
+            found[case] = path
+    if not found:
+        raise DataError("no image here", file=source, remedy=f"give a file or a folder of {_FORMATS}")
+    return _channels_together(found, len(info.channels)) or {case: (path,) for case, path in found.items()}
 
 
-def read_outside_image(path: str | Path, info: DatasetJson) -> Case:
-    """Read one image from outside the benchmark as it is, on its native grid.
+def _channels_together(images: Mapping[str, Path], channels: int) -> dict[str, tuple[Path, ...]] | None:
+    """The cases with their channels' files in order; None where not every case has all of them and no others."""
+    cases: dict[str, dict[int, Path]] = {}
+    for name, path in images.items():
+        numbered = _CHANNEL.fullmatch(name)
+        if numbered is None:
+            return None
+        cases.setdefault(numbered[1], {})[int(numbered[2])] = path
+    for files in cases.values():
+        colours = channels == 3 and files.keys() == {0} and files[0].name.lower().endswith(formats.PHOTO_SUFFIXES)
+        if not colours and files.keys() != set(range(channels)):
+            return None
+    return {case: tuple(files[number] for number in sorted(files)) for case, files in cases.items()}
+
+
+def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
+    """Prepare one case from outside the benchmark the way `info`'s data set was prepared.
 
     Args:
-        path: NIfTI, NRRD, MHA, PNG, JPEG or BMP.
+        files: NIfTI, NRRD, MHA, PNG, JPEG or BMP: one image, or one file a channel.
+        case: Its name.
         info: Card of the prepared data set a network was trained on.
 
     Raises:
-        DataError: The image is unreadable, or its channels or dimensions are not those of the data set.
+        DataError: An image is unreadable, or its channels or dimensions are not those of the data set.
     """
-    path = Path(path)
-    name = case_of(path)
-    if name is None:
-        formats_read = ", ".join(IMAGE_SUFFIXES)
-        raise DataError("not an image format that is read", file=path, remedy=f"give files of {formats_read}")
-    image, grid = _read_volume(path, name) if path.name.lower().endswith(ITK_SUFFIXES) else formats.read_image(path)
+    read = read_outside_image(files, case, info)
+    grid = read.geometry
+    native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine)
+    with naming(RawCase(case, case, None, tuple(files))):
+        return prepare_native(native, info.preparation, grid.native_format, case, case, None)
+
+
+def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
+    """Read one case from outside the benchmark as it is, on its native grid.
+
+    Args:
+        files: NIfTI, NRRD, MHA, PNG, JPEG or BMP: one image, or one file a channel.
+        case: Its name.
+        info: Card of the prepared data set a network was trained on.
+
+    Raises:
+        DataError: An image is unreadable, its channels lie on different grids, or its channels or dimensions are not
+            those of the data set.
+    """
+    first, *others = files
+    image, grid = _read(first, case)
+    for path in others:
+        channel, its_grid = _read(path, case)
+        if channel.shape[1:] != image.shape[1:] or not _same_place(grid, its_grid):
+            raise DataError(
+                f"the channels' grids differ: {first.name} and {path.name}", case=case, file=path, remedy=_LIKE_TRAINING
+            )
+        image = np.concatenate([image, channel])
     if len(info.channels) == 3 and len(image) == 1 and grid.native_format == "png":
         image = np.repeat(image, 3, axis=0)
     wanted = (len(info.channels), info.spatial_dims)
     if (len(image), image.ndim - 1) != wanted:
+        named = f", or one file a channel, case_0000 to case_{wanted[0] - 1:04d}" if wanted[0] > 1 else ""
         raise DataError(
             f"{len(image)} channels of {image.ndim - 1} dimensions; {info.title} has {wanted[0]} of {wanted[1]}",
-            case=name,
-            file=path,
-            remedy="give images like those the network was trained on",
+            case=case,
+            file=first,
+            remedy=_LIKE_TRAINING + named,
         )
     if not np.isfinite(image).all():
-        raise DataError("image voxels are NaN or infinite", case=name, file=path, remedy="repair the image")
-    return Case(name, name, None, image, None, grid)
+        raise DataError("image voxels are NaN or infinite", case=case, file=first, remedy="repair the image")
+    return Case(case, case, None, image, None, grid)
 
 
-def _read_volume(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
-    """A volume that ITK reads; its label is stored as NIfTI on the same grid."""
+def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
+    """An image and its grid; the label of a volume that ITK reads is stored as NIfTI on the same grid."""
+    if not path.name.lower().endswith(ITK_SUFFIXES):
+        return formats.read_image(path)
     array, spacing, affine = read_itk(path, case)
     return array[None], Geometry(array.shape, spacing, "mm", affine, "nifti", array.shape)
+
+
+def _same_place(one: Geometry, other: Geometry) -> bool:
+    if one.affine is None or other.affine is None:
+        return one.affine is other.affine
+    return np.allclose(one.affine, other.affine, atol=1e-3)

@@ -5,28 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from contrastseg.errors import ScoringError
-from contrastseg.files import read_json, understanding
+from contrastseg.files import OTHER_IMAGES, read_json, understanding
 
 INDEX = "predictions.json"
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
 """What a label map's name may end with."""
 # Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
-OTHER_IMAGES = (
-    ".jpg",
-    ".jpeg",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".npy",
-    ".npz",
-    ".h5",
-    ".mhd",
-    ".nhdr",
-    ".img",
-    ".dcm",
-)
-"""What a file's name ends with that somebody may take for a label map, and nobody reads as one."""
+_NO_LABEL_MAPS = (".jpg", ".jpeg", ".bmp", *OTHER_IMAGES)
 
 
 def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
@@ -60,7 +45,7 @@ def label_files(folder: str | Path) -> dict[str, Path]:
             continue
         case = case_of(file)
         if case is None:
-            if file.name.lower().endswith(OTHER_IMAGES):
+            if file.name.lower().endswith(_NO_LABEL_MAPS):
                 raise ScoringError(
                     "an image among the label maps, in a format that none are read from",
                     file=file,

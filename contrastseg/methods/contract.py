@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.methods._kinds import check_choice, check_kind
@@ -33,6 +33,9 @@ class Card:
         summary: What it does, in a sentence or two.
         differs: What this implementation does otherwise than its source, and why.
         options: Every setting that is our choice rather than the source's, with the reason for its default.
+
+    Raises:
+        SuiteError: The provenance is none of these.
     """
 
     title: str
@@ -43,6 +46,9 @@ class Card:
     summary: str
     differs: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_choice(f"provenance of {self.title!r},", self.provenance, get_args(Provenance))
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class View:
             name intensities of their own.
         noise: Standard deviation of Gaussian noise added last, clipped at twice that; each view draws its own.
         superpixels: Whether it comes with the prepared super-pixel map, warped as the image is.
+
+    Raises:
+        SuiteError: There is no such source.
     """
 
     source: Source
@@ -64,6 +73,9 @@ class View:
     intensity: str = ""
     noise: float = 0.0
     superpixels: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("source of a view,", self.source, get_args(Source))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ Modules whose name begins with an underscore hold what several methods share.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from contrastseg.errors import SuiteError, unknown_name
-from contrastseg.methods.contract import Method
+from contrastseg.methods.contract import Card, Method
+from contrastseg.plugins import described, loaded
 
 ENTRY_POINT_GROUP = "contrastseg.methods"
 _NOT_METHODS = {"contract", "registry"}
@@ -53,18 +55,31 @@ def get(name: str) -> type[Method]:
     if source is None:
         raise SuiteError(unknown_name("method", name, names()))
     if isinstance(source, EntryPoint):
-        candidates = [source.load()]
-        where = source.value
+        candidates = [loaded(source, SuiteError)]
+        where, remedy = described(source), "point it at the class, and call the class's `name` what it is called itself"
     else:
-        module = importlib.import_module(source)
-        candidates = [value for value in vars(module).values() if isinstance(value, type)]
-        where = source
+        candidates = list(vars(importlib.import_module(source)).values())
+        where, remedy = source, "name the class attribute like the file"
     for candidate in candidates:
-        if issubclass(candidate, Method) and getattr(candidate, "name", None) == name:
-            return candidate
-    raise SuiteError(
-        f"{where} defines no Method whose name is {name!r}", remedy="name the class attribute like the file"
-    )
+        if isinstance(candidate, type) and issubclass(candidate, Method) and getattr(candidate, "name", None) == name:
+            return _complete(candidate)
+    raise SuiteError(f"{where} defines no Method whose name is {name!r}", remedy=remedy)
+
+
+def _complete(method: type[Method]) -> type[Method]:
+    """The method, when it has what nobody can do without.
+
+    Raises:
+        SuiteError: It says nothing of where it comes from, or of its stages.
+    """
+    for attribute, kind in (("card", Card), ("stages", tuple)):
+        if not isinstance(getattr(method, attribute, None), kind):
+            raise SuiteError(
+                f"the method {method.name!r} has no `{attribute}`",
+                file=inspect.getsourcefile(method),
+                remedy="see contrastseg.methods.contract.Method; `contrastseg new-method NAME` writes a whole one",
+            )
+    return method
 
 
 def module_of(name: str) -> str:

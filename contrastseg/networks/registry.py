@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.plugins import loaded
 
 if TYPE_CHECKING:
     from contrastseg.networks.features import FeatureNetwork
@@ -89,7 +90,7 @@ def _builder(settings: Mapping[str, Any]) -> Callable[..., FeatureNetwork]:
     source = _sources()[name]
     builder: Callable[..., FeatureNetwork]
     if isinstance(source, EntryPoint):
-        builder = source.load()
+        builder = loaded(source, SuiteError)
         _check_options(name, settings, [each for each in inspect.signature(builder).parameters if each not in _GIVEN])
     else:
         builder = import_module(f"{__package__}.{name}").build

@@ -12,9 +12,8 @@ import torch
 
 from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
 from contrastseg.data.native import NativeCases
-from contrastseg.data.outside import IMAGE_SUFFIXES, case_of, prepare_outside_image, read_outside_image
+from contrastseg.data.outside import outside_cases, prepare_outside_image, read_outside_image
 from contrastseg.errors import DataError
-from contrastseg.evaluation.predictions import OTHER_IMAGES
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
@@ -159,43 +158,21 @@ def predict_files(
 ) -> Path:
     """Predict an image file, or every image of a folder, from outside the benchmark; prepared as the training data was.
 
+    A folder in nnU-Net's layout, one file a channel (`case_0000`, `case_0001`, ...), gives one label map a case.
+
     Raises:
         DataError: There is no image, two are of one name, or one cannot be read; none is passed over.
     """
-    source, folder = Path(source), Path(output)
-    images = [source] if source.is_file() else _images_in(source)
+    folder = Path(output)
     predictor = Predictor(checkpoint, accelerator)
     try:
         read = read_outside_image if predictor.native else prepare_outside_image
+        images = outside_cases(source, predictor.info)
         files = {}
-        for done, path in enumerate(images, start=1):
-            case = read(path, predictor.info)
-            files[case.case] = predictor.write(case, folder)
+        for done, (case, paths) in enumerate(images.items(), start=1):
+            files[case] = predictor.write(read(paths, case, predictor.info), folder)
             on_case(done, len(images))
         predictor.write_index(folder, files)
         return folder / "predictions.json"
     finally:
         predictor.close()
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """The images of a folder by name; files that no one would take for an image are none of our business."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*")):
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        case, formats = case_of(path), ", ".join(IMAGE_SUFFIXES)
-        if case is None:
-            if path.name.lower().endswith(OTHER_IMAGES):
-                remedy = f"convert it to one of {formats}, or take it out of the folder"
-                raise DataError("an image in a format that is not read", file=path, remedy=remedy)
-        elif case in found:
-            # Their label maps would be one file.
-            raise DataError(
-                f"two images of one name: {found[case].name} and {path.name}", case=case, file=path, remedy="rename one"
-            )
-        else:
-            found[case] = path
-    if not found:
-        raise DataError("no image here", file=folder, remedy=f"give a file or a folder of {', '.join(IMAGE_SUFFIXES)}")
-    return list(found.values())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import pickle
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -13,27 +13,29 @@ import pytest
 from contrastseg.data import registry
 from contrastseg.errors import DataError
 
+ACDC = registry.get("acdc")
 OTHER = dataclasses.replace(registry.get("phantom_lesions"), name="other")
-
-
-class _Point:
-    value = "elsewhere:SPEC"
-
-    def __init__(self, target: Any) -> None:
-        self.target = target
-
-    def load(self) -> Any:
-        return self.target
 
 
 @pytest.fixture
 def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What other packages offer."""
     offered: list[Any] = []
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [_Point(target) for target in offered])
-    registry.specs.cache_clear()
+
+    def entry_points(group: str) -> list[EntryPoint]:
+        for number, target in enumerate(offered):
+            monkeypatch.setitem(globals(), f"TARGET{number}", target)
+        return [EntryPoint("elsewhere", f"{__name__}:TARGET{number}", group) for number in range(len(offered))]
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+    _forget()
     yield offered
+    _forget()
+
+
+def _forget() -> None:
     registry.specs.cache_clear()
+    registry._from_outside.cache_clear()
 
 
 def test_the_project_s_own_data_sets() -> None:
@@ -51,11 +53,28 @@ def test_other_packages_add_data_sets(points: list[Any]) -> None:
     assert registry.get("other") is OTHER
 
 
-@pytest.mark.parametrize("target", [registry.get("acdc"), "no spec"])
-def test_what_other_packages_may_not_do(points: list[Any], target: Any) -> None:
-    points.append(target)
-    with pytest.raises(DataError, match=r"elsewhere:SPEC|are called 'acdc'"):
+def test_two_of_one_name(points: list[Any]) -> None:
+    points.append(ACDC)
+    with pytest.raises(DataError, match="are called 'acdc'") as caught:
         registry.names()
+    assert "the entry point elsewhere = " in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("no spec", "is no DatasetSpec"), (None, "cannot be imported: ModuleNotFoundError")]
+)
+def test_a_package_that_is_wrong_takes_nothing_else_down(
+    monkeypatch: pytest.MonkeyPatch, points: list[Any], target: Any, said: str
+) -> None:
+    points.append(target)
+    if target is None:
+        point = EntryPoint("elsewhere", "no_such_module_anywhere:SPEC", registry.ENTRY_POINT_GROUP)
+        monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert "acdc" in registry.names()
+    with pytest.raises(DataError, match=f"the entry point elsewhere = .*{said}") as caught:
+        registry.get("elsewhere")
+    assert caught.value.remedy
+    assert list(registry.unusable()) == ["elsewhere"]
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from contrastseg.errors import DataError
+from contrastseg.evaluation.scoring import score_folder
 from contrastseg.training.prediction import predict_files
 from contrastseg.training.run import train
 
@@ -54,6 +55,22 @@ def test_every_format_of_volumes_gets_the_same_label_on_the_same_grid(checkpoint
         assert np.allclose(label.header.get_zooms(), SPACING[::-1])
 
 
+def test_predictions_of_a_folder_in_nnunet_s_layout_can_be_scored_against_its_labels(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    write_volumes(tmp_path / "all")
+    for folder, name in (("imagesTr", "case_0000.nii.gz"), ("labelsTr", "case.nii.gz")):
+        (tmp_path / folder).mkdir()
+        image = nibabel.load(tmp_path / "all" / "one.nii.gz")
+        values = (image.get_fdata() > 110).astype(np.uint8) if folder == "labelsTr" else image.get_fdata()
+        nibabel.save(nibabel.Nifti1Image(values, image.affine), tmp_path / folder / name)
+    index = json.loads(predict_files(checkpoint, tmp_path / "imagesTr", tmp_path / "out").read_text())
+    assert index["cases"] == {"case": "case.nii.gz"}
+    scores = score_folder(tmp_path / "out", tmp_path / "labelsTr")
+    assert set(scores["case"]) == {"case"}
+    assert "hole" not in set(scores["outcome"])
+
+
 @pytest.mark.parametrize("name", ["scan.tif", "scan.MHD", "scan.dcm", "scan.npy"])
 def test_an_image_that_is_not_read_is_named_not_skipped(checkpoint: Path, tmp_path: Path, name: str) -> None:
     write_volumes(tmp_path / "images")
@@ -74,5 +91,5 @@ def test_two_images_of_one_name_would_have_one_label_map(checkpoint: Path, tmp_p
 
 def test_one_file_of_a_format_that_is_not_read(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "scan.tif").write_bytes(b"0")
-    with pytest.raises(DataError, match="not an image format that is read"):
+    with pytest.raises(DataError, match="format that is not read"):
         predict_files(checkpoint, tmp_path / "scan.tif", tmp_path / "out")
