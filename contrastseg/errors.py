@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
 
+_FEW = 5  # names that a reader sees at a glance
 _SECRETS = (
     re.compile(r"(\w://)[^/\s@]+(?=@)"),  # user:password@
     re.compile(r"([?&;][\w.-]*(?:token|secret|sig|key|passw|pwd|auth|credential|session)[\w.-]*=)[^&\s'\"]+", re.I),
@@ -110,5 +112,7 @@ class ScoringError(ContrastsegError):
 
 
 def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> str:
-    """One sentence that says which name is unknown and which ones there are."""
-    return f"unknown {kind} {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
+    """One sentence that says which name is unknown and which ones there are, and which of many was probably meant."""
+    near = difflib.get_close_matches(name, known, 1) if len(known) > _FEW else []
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}; there are: {', '.join(sorted(known)) or 'none'}{meant}"

@@ -107,6 +107,7 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.examination import examine_dataset
+    from contrastseg.report.naming import plural
 
     given = read_config(config, ("options",))
     with progress(f"reading {path}") as update:
@@ -114,11 +115,12 @@ def check(
     if as_json:
         print_json(found.to_json())
     else:
-        typer.echo(f"{path}, read as {found.dataset}: {found.cases} cases of {found.patients} patients can be read")
+        read = f"{plural(found.cases, 'case')} of {plural(found.patients, 'patient')} can be read"
+        typer.echo(f"{path}, read as {found.dataset}: {read}")
         if found.faults:
             columns = ["case", "file", "reason", "remedy"]
             rows = [[str(getattr(fault, column) or "") for column in columns] for fault in found.faults]
-            print_table(f"{len(found.faults)} faults: to be mended before it can be prepared", columns, rows)
+            print_table(f"{plural(len(found.faults), 'fault')}: to be mended before it can be prepared", columns, rows)
         else:
             typer.echo("no faults")
         if found.observations:
@@ -172,6 +174,7 @@ def plan(
     from contrastseg.errors import UnavailableDataError
     from contrastseg.files import write_json
     from contrastseg.planning.estimates import estimate
+    from contrastseg.planning.rules import check_rules
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")
@@ -181,6 +184,7 @@ def plan(
     skip = skip_unavailable or options.skip_unavailable
     if output is not None and missing and not skip:
         raise UnavailableDataError(planning.describe_missing(missing))
+    check_rules(asked)
     found = planning.expand(asked, missing if skip else {}, root, resources)
     if output is not None:
         return write_json(output, found.to_json())
@@ -192,9 +196,12 @@ def plan(
         key = (run.dataset, f"{run.method}/{run.variant}", run.labels)
         table[key] = table.get(key, 0) + 1
     print_table(asked.name, ["data set", "method", "labels", "runs"], [[*key, str(n)] for key, n in table.items()])
-    left_out = [[item["dataset"], item["method"], item["labels"], item["reason"]] for item in found.skipped]
+    left_out: dict[tuple[str, str, str], list[str]] = {}
+    for item in found.skipped:
+        left_out.setdefault((item["dataset"], item["method"], item["reason"]), []).append(item["labels"])
     if left_out:
-        print_table("Left out", ["data set", "method", "labels", "reason"], left_out)
+        rows = [[dataset, method, ", ".join(labels), reason] for (dataset, method, reason), labels in left_out.items()]
+        print_table("Left out", ["data set", "method", "labels", "reason"], rows)
     if missing:
         typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
     for name, value in expected.items():

@@ -65,6 +65,13 @@ def locate(dataset: str | DatasetSpec, data_root: str | Path | None, resources: 
         raise UnavailableDataError(
             f"{spec.title} needs an account and is not on this machine", case=spec.name, remedy=steps
         )
+    if not published_files(spec.name):
+        places = " or ".join(f"$CONTRASTSEG_DATA/{name}" for name in spec.folder_names)
+        raise UnavailableDataError(
+            f"{spec.title} is not on this machine, and no address of it is known",
+            case=spec.name,
+            remedy=f"put its folder at {places}",
+        )
     raise DataError(
         f"{spec.title} is not on this machine", case=spec.name, remedy=f"run `contrastseg download {spec.name}`"
     )

@@ -102,7 +102,8 @@ def examine_dataset(
     """
     raw = Path(folder)
     if not raw.is_dir():
-        raise DataError("there is no such folder", file=raw, remedy="name the folder that holds the data set")
+        known = f"; {raw} is a data set's name, and this wants its folder" if str(raw) in registry.names() else ""
+        raise DataError(f"there is no such folder{known}", file=raw, remedy="name the folder that holds the data set")
     name = registry.check(dataset) if dataset is not None else dataset_of(raw)
     faults, facts, seen = Faults(), [], []
     with faults.collect():

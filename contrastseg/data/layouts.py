@@ -347,10 +347,10 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
         covered |= here
     if not covered.all():
         raise DataError(
-            f"label values {np.unique(label[~covered])[:5].tolist()} are none of the published ones: "
+            f"label values {np.unique(label[~covered])[:5].tolist()} are none of those declared: "
             f"{', '.join(map(str, sorted(known)))}",
             case=case,
             file=path,
-            remedy="restore the published label",
+            remedy="restore the published label, or correct it; in nnU-Net's layout dataset.json declares them",
         )
     return mapped

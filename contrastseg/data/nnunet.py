@@ -62,7 +62,11 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         )
     folder = Path(parse_options(NAME, NnunetOptions, options).path).expanduser()
     if not folder.is_dir():
-        raise UnavailableDataError("the folder is not on this machine", file=folder, remedy="correct the path")
+        raise UnavailableDataError(
+            "the folder is not on this machine",
+            file=folder.resolve(),
+            remedy="correct the path; a relative one starts at the working directory",
+        )
     described = read_description(folder)
     tested = (folder / "labelsTs").is_dir()
     photos = described.ending in PHOTO_SUFFIXES

@@ -66,7 +66,11 @@ def read_description(folder: Path) -> Description:
             '"numTraining": 20, "file_ending": ".nii.gz"}',
         )
     with reading(path):
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"this is no JSON: {error}", file=path, remedy="correct the file at that line") from error
     if not isinstance(value, Mapping):
         raise DataError("this is no description of a data set", file=path, remedy="write a JSON object")
     faults = Faults()

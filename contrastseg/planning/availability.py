@@ -11,6 +11,7 @@ from contrastseg.data.splits import train_patients_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.places import MANIFEST, RESOURCES, prepared_folder, split_file
+from contrastseg.report.naming import plural
 from contrastseg.suite import DatasetEntry, Options, Suite
 
 
@@ -33,8 +34,9 @@ def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = 
 def describe_missing(missing: Mapping[str, str]) -> str:
     """One message for all data that is not here."""
     listed = "\n".join(f"{name}: {steps}" for name, steps in missing.items())
+    said = f"{plural(len(missing), 'data set')} {'is' if len(missing) == 1 else 'are'} not on this machine"
     return (
-        f"{len(missing)} data sets are not on this machine; nothing was started.\n{listed}\n"
+        f"{said}; nothing was started.\n{listed}\n"
         "Name the folder that holds them in CONTRASTSEG_DATA, or run the rest with --config skip_unavailable=true"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,6 +15,7 @@ from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.table import published_files
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
+from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
 from contrastseg.places import RESOURCES
@@ -39,8 +41,15 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether it is done in the working directory."""
-        return (self.folder / "run.json").is_file()
+        """Whether it is done in the working directory, by the code as it is now."""
+        now = stage_fingerprint("train", method=self.run.method)
+        return self.card is not None and self.card.get("fingerprint", now) == now
+
+    @cached_property
+    def card(self) -> dict[str, Any] | None:
+        """What it left behind, by whatever code; None where there is nothing."""
+        path = self.folder / "run.json"
+        return read_json(path) if path.is_file() else None
 
 
 def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, Any]:
@@ -62,10 +71,10 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
     sizes: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     left: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.finished:
-            seconds[job.kind].append(read_json(job.folder / "run.json")["wall_s"])
+        if job.card is not None:
+            seconds[job.kind].append(job.card["wall_s"])
             sizes[job.kind].append(sum(file.stat().st_size for file in job.folder.rglob("*") if file.is_file()))
-        else:
+        if not job.finished:
             left[job.kind].append(job)
     hours, unknown, hardware, disk = 0.0, list[str](), set[str](), 0.0
     times = step_times(measured)
@@ -89,10 +98,10 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
         reading += len(evaluations) + 1  # scored once more, and collected
     return {
         "runs": len(plan.runs),
-        "runs_left": sum(not (run.folder / "run.json").is_file() for run in plan.runs),
+        "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
-        "device_hours_left": f"{hours:.2f}{by}{_without(unknown, left, 'measured step')}",
-        "disk_left_gb": f"{disk / 1e9:.2f}{_without(unfinished, left)}",
+        "device_hours_left": _told(f"{hours:.2f}{by}", unknown, left, "measured step"),
+        "disk_left_gb": _told(f"{disk / 1e9:.2f}", unfinished, left),
         "to_download": _downloads(plan, entries, data_root, resources),
     }
 
@@ -107,15 +116,15 @@ def _stages(run: Run) -> tuple[Stage, ...]:
     return registry.get(run.method).stages
 
 
-def _without(names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:
-    """Which stages a number leaves out, having no finished run to go by, nor another source."""
+def _told(number: str, names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:
+    """A number, and which stages it leaves out, having no finished run to go by, nor another source."""
     if not names:
-        return ""
+        return number
     lacking = " and no ".join(["no finished run", *([source] if source else [])])
     if len(names) == len(left):
-        return f" (not known: {lacking})"
+        return f"not known: {lacking}"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f" ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
+    return f"{number} ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
 
 
 def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, resources: Path) -> str:
@@ -127,8 +136,9 @@ def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, res
     files = [file for name in names for file in published_files(name) if file.file or file.client]
     size = sum(file.size or 0 for file in files) / 1e9
     unsized = sum(not file.size for file in files)
-    more = f", {unsized} of {len(files)} files of unknown size" if unsized else ""
-    return f"{size:.2f} GB{more}: {', '.join(names)}"
+    known = f"{size:.2f} GB" if unsized < len(files) else "size not known"
+    more = f", {unsized} of {len(files)} files of unknown size" if 0 < unsized < len(files) else ""
+    return f"{known}{more}: {', '.join(names)}"
 
 
 def _is_to_come(spec: DatasetSpec, data_root: Path | None, resources: Path) -> bool:

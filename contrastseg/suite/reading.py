@@ -29,8 +29,10 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise SuiteError(f"no such {what}", file=path, remedy=f"there are: {', '.join(suites) or 'none'}")
+        folder = path.absolute().parent
+        suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if folder.is_dir() else []
+        there = f"there are: {', '.join(suites)}" if suites else f"correct the path: {folder} holds no *.yaml"
+        raise SuiteError(f"no such {what}", file=path, remedy=there)
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -82,6 +84,8 @@ def explain(error: ValidationError, model: type[BaseModel], source: str | Path |
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = unknown_name("key", str(location[-1]), _fields(model, location[:-1]))
+        elif fault["type"] == "list_type":
+            message = f"must be a list, such as [{fault['input']}]"
         elif fault["type"] == "missing":
             message = "is missing"
         elif fault["type"] == "string_pattern_mismatch":

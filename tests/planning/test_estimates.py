@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import estimate
 from contrastseg.report.settings import default_figures, default_tables
@@ -38,8 +39,8 @@ def test_nothing_measured_is_said() -> None:
     assert found["runs"] == found["runs_left"] == 4
     drawings = len(default_tables()) + len(default_figures()) + 1  # and the slices of the overlays
     assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + drawings + 5
-    assert found["device_hours_left"] == "0.00 (not known: no finished run and no measured step)"
-    assert found["disk_left_gb"] == "0.00 (not known: no finished run)"
+    assert found["device_hours_left"] == "not known: no finished run and no measured step"
+    assert found["disk_left_gb"] == "not known: no finished run"
     assert found["to_download"] == "nothing"
 
 
@@ -74,10 +75,20 @@ def test_finished_runs_are_stronger_than_measured_steps() -> None:
     assert (found["runs_left"], found["device_hours_left"], found["disk_left_gb"]) == (1, "2.00", "0.01")
 
 
+def test_a_run_of_older_code_is_left_to_do_and_still_tells_how_long_it_takes() -> None:
+    asked = plan(methods=["supervised"], labels=["r1"])
+    folder = asked.runs[0].folder
+    folder.mkdir(parents=True)
+    now = stage_fingerprint("train", method="supervised")
+    for fingerprint, left, hours in ((now, 0, "0.00"), ("older", 1, "2.00")):
+        (folder / "run.json").write_text(json.dumps({"wall_s": 7200, "fingerprint": fingerprint}))
+        found = estimate(asked, Path("absent"))
+        assert (found["runs_left"], found["device_hours_left"]) == (left, hours)
+
+
 def test_open_data_that_is_not_here_is_counted() -> None:
     found = estimate(plan(datasets=[{"name": "msd_hippocampus", "spatial_dims": 2}], methods=["supervised"]), Path())
-    assert "msd_hippocampus" in found["to_download"]
-    assert " GB" in found["to_download"]
+    assert found["to_download"] == "size not known: msd_hippocampus"
 
 
 def test_data_that_was_downloaded_is_looked_for_in_the_resources_that_are_named() -> None:

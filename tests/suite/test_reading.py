@@ -64,7 +64,8 @@ def test_the_committed_schema_is_the_generated_one():
     [
         ({"seedz": [0]}, ["seedz", "there are", "seeds", "methods"]),
         ({"training": {"stepz": 3}}, ["training.stepz", "steps", "batch_size"]),
-        ({"methods": ["supervisd"]}, ["supervisd", "supervised", "mean_teacher", "pdcr_uafr"]),
+        ({"methods": ["supervisd"]}, ["'supervisd'", "mean_teacher", "pdcr_uafr", "did you mean 'supervised'?"]),
+        ({"methods": "supervised"}, ["methods: must be a list, such as [supervised]"]),
         ({"methods": ["supervised", {"name": "pdcr", "variants": ["nope"]}]}, ["variant of pdcr", "nope", "default"]),
         ({"methods": [{"name": "mean_teacher", "settings": {"dekay": 1}}]}, ["dekay", "decay", "consistency_weight"]),
         ({"methods": [{"name": "supervised", "training": {"stepz": 1}}]}, ["methods, supervised", "stepz", "steps"]),

@@ -14,6 +14,7 @@ from contrastseg.errors import ContrastsegError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.places import split_file
+from contrastseg.planning.rules import method_rules, untrained
 from contrastseg.suite import NAME, parse_suite
 from contrastseg.suite.reading import read_yaml
 
@@ -86,19 +87,21 @@ wildcard_constraints:
 
 def discover_method_rules():
     """One file per method, then what the suite brings along."""
-    custom = [Path(file).resolve() for file in SUITE.custom_rules]
-    return sorted(BASE.glob("workflow/rules/methods/*.smk")) + custom
+    try:
+        return method_rules(SUITE, BASE)
+    except ContrastsegError as error:
+        stop(error)
 
 
 def check_every_method_has_a_rule():
-    """Say which file is missing, instead of a missing input three steps further on."""
-    names = {known.name for known in workflow.rules}
+    """Say which file is missing or wrong, instead of a missing input three steps further on."""
+    trained = {
+        (known.name, known.wildcard_constraints.get("method"))
+        for known in workflow.rules
+    }
     for method in SUITE.methods:
-        if f"train_{method.name}" not in names:
-            stop(
-                f"nothing trains {method.name!r}\n  remedy: write workflow/rules/methods/{method.name}.smk,"
-                f" or a file in the suite's custom_rules, with train_{method.name} in it"
-            )
+        if (f"train_{method.name}", method.name) not in trained:
+            stop(untrained(method.name))
 
 
 def train_fingerprint(wildcards):

@@ -1,0 +1,58 @@
+"""The rule files that train the methods of a suite."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from contrastseg.errors import SuiteError
+from contrastseg.suite import Suite
+
+_HERE = Path(__file__).resolve().parents[2]
+
+
+def method_rules(suite: Suite, base: Path = _HERE) -> list[Path]:
+    """One file per method of the workflow, then what the suite brings along.
+
+    Args:
+        suite: Its `custom_rules` are relative to the working directory.
+        base: The folder of the Snakefile.
+
+    Raises:
+        SuiteError: A file that the suite names is not there.
+    """
+    custom = [Path(file).expanduser().resolve() for file in suite.custom_rules]
+    for asked, file in zip(suite.custom_rules, custom, strict=True):
+        if not file.is_file():
+            raise SuiteError(
+                f"custom_rules names {asked!r}, and there is no such file",
+                file=file,
+                remedy="correct the path; a relative one starts at the working directory",
+            )
+    return sorted((base / "workflow" / "rules" / "methods").glob("*.smk")) + custom
+
+
+def untrained(method: str) -> SuiteError:
+    """What to say of a method without a rule, instead of a missing input three steps further on."""
+    return SuiteError(
+        f"nothing trains {method!r}",
+        remedy=f"write workflow/rules/methods/{method}.smk, or a file in the suite's custom_rules, with `use rule train"
+        f" as train_{method}` and the wildcard constraint method={method!r} in it",
+    )
+
+
+def check_rules(suite: Suite, base: Path = _HERE) -> None:
+    """Look for the rule of every method in the text of the rule files, where the workflow is at hand.
+
+    Raises:
+        SuiteError: A file that the suite names is not there, or a method has no rule.
+    """
+    files = method_rules(suite, base)
+    if not (base / "Snakefile").is_file():
+        return
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    if re.search(r"^\s+name:", text, re.MULTILINE):  # a rule whose name is computed: only Snakemake knows it
+        return
+    for method in suite.methods:
+        if f"train_{method.name}" not in text.replace(":", " ").split():
+            raise untrained(method.name)
