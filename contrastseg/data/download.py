@@ -35,19 +35,22 @@ _TRUSTED = "checksums.json"
 _UNFINISHED = f".{_TRUSTED}"  # complete only when it loses its dot: until then `locate` does not see it
 
 
-def locate(dataset: str | DatasetSpec, data_root: str | Path | None, resources: str | Path) -> Path | None:
+def locate(
+    dataset: str | DatasetSpec, data_root: str | Path | None, resources: str | Path, table: Path = DATA_TABLE
+) -> Path | None:
     """The folder with the published files: the user's own, which is never changed, before a downloaded one.
 
     Args:
         dataset: Name or spec.
         data_root: The user's folder of data sets (``CONTRASTSEG_DATA``), one sub-folder each.
         resources: The project's resources folder.
+        table: The data table.
 
     Returns:
         The folder; None for generated data.
 
     Raises:
-        UnavailableDataError: It is in neither place and needs an account, with the steps to get it.
+        UnavailableDataError: It is in neither place and needs an account, with the steps to get it, or is known nowhere.
         DataError: It is in neither place and can be downloaded.
     """
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset
@@ -65,7 +68,7 @@ def locate(dataset: str | DatasetSpec, data_root: str | Path | None, resources: 
         raise UnavailableDataError(
             f"{spec.title} needs an account and is not on this machine", case=spec.name, remedy=steps
         )
-    if not published_files(spec.name):
+    if not published_files(spec.name, table):
         places = " or ".join(f"$CONTRASTSEG_DATA/{name}" for name in spec.folder_names)
         raise UnavailableDataError(
             f"{spec.title} is not on this machine, and no address of it is known",
@@ -129,15 +132,13 @@ def download_dataset(
 
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset
     try:
-        return locate(spec, data_root, resources)
+        return locate(spec, data_root, resources, table)
     except UnavailableDataError:
         rows = published_files(spec.name, table)
         if not rows or not all(can_fetch(row, environment) for row in rows):
             raise
     except DataError:
         rows = published_files(spec.name, table)
-    if not rows:
-        raise DataError(f"the data table has no file of {spec.name}", file=table, remedy="add its addresses there")
     folder = download_folder(spec, resources)
     with room_on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)

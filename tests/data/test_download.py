@@ -81,9 +81,9 @@ def test_registered_data_says_how_to_get_it(tmp_path: Path, root: str | None) ->
         assert "$CONTRASTSEG_DATA/ACDC" in str(caught.value.remedy)
 
 
-def test_open_data_says_what_to_run(tmp_path: Path) -> None:
+def test_open_data_says_what_to_run(tmp_path: Path, site: Site) -> None:
     with pytest.raises(DataError, match="contrastseg download open_set") as caught:
-        locate(OPEN, None, tmp_path)
+        locate(OPEN, None, tmp_path, table_of(tmp_path, row_of(site)))
     assert not isinstance(caught.value, UnavailableDataError)
 
 
@@ -279,5 +279,5 @@ def test_two_processes_at_once_do_no_harm(tmp_path: Path, site: Site) -> None:
 
 
 def test_a_data_set_without_rows(tmp_path: Path, site: Site) -> None:
-    with pytest.raises(DataError, match="no file of"):
+    with pytest.raises(UnavailableDataError, match=r"no address of it is known\n.*\n.*\$CONTRASTSEG_DATA/OPEN"):
         fetch(tmp_path, table_of(tmp_path, row_of(site, name="another")))
