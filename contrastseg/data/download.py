@@ -50,7 +50,8 @@ def locate(
         The folder; None for generated data.
 
     Raises:
-        UnavailableDataError: It is in neither place and needs an account, with the steps to get it, or is known nowhere.
+        UnavailableDataError: It is in neither place and needs an account, with the steps to get it, or no address of it is
+            known.
         DataError: It is in neither place and can be downloaded.
     """
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset

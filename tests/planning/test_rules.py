@@ -14,7 +14,9 @@ RULE = 'use rule train as train_{0} with:\n    wildcard_constraints:\n        me
 
 
 def suite(*files: str) -> Suite:
-    return parse_suite({"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"], "custom_rules": files})[0]
+    return parse_suite(
+        {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"], "custom_rules": files}
+    )[0]
 
 
 def project(tmp_path: Path, *methods: str) -> Path:

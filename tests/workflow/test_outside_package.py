@@ -12,19 +12,19 @@ import yaml
 from tests.docs.pages import ROOT
 from tests.workflow.conftest import SUITE, Workspace, jobs
 
-METHOD = '''
+METHOD = """
 from contrastseg.methods import registry
 
 class Margin(registry.get("mean_teacher")):
     name = "margin"
-'''
-SPOTS = '''
+"""
+SPOTS = """
 import dataclasses
 from contrastseg.data import registry
 from contrastseg.data.datasets.phantom_lesions import SPEC as LESIONS
 
 SPEC = dataclasses.replace(LESIONS, name="myspots", title="Spots")
-'''
+"""
 
 
 @pytest.fixture
