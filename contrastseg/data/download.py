@@ -50,7 +50,7 @@ def locate(
         The folder; None for generated data.
 
     Raises:
-        UnavailableDataError: It is in neither place and needs an account, with the steps to get it, or no address of it is
+        UnavailableDataError: It is in neither place, and needs an account (with the steps to get it), or no address is
             known.
         DataError: It is in neither place and can be downloaded.
     """

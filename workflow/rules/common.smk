@@ -2,6 +2,7 @@
 # contrastseg.planning and contrastseg.fingerprints.
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,7 +11,7 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE))
 
 from contrastseg import planning
-from contrastseg.errors import ContrastsegError
+from contrastseg.errors import ContrastsegError, UnavailableDataError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.places import split_file
@@ -24,31 +25,31 @@ DEFAULT_SUITE = BASE / "benchmarks" / "full.yaml"
 ENVIRONMENT = str(BASE / "environment.yml")
 
 
-def stop(error):
-    """End planning with the error's text alone."""
-    raise WorkflowError(str(error))
+@contextmanager
+def told():
+    """End planning with an error's text alone."""
+    try:
+        yield
+    except ContrastsegError as error:
+        raise WorkflowError(str(error))
 
 
+@told()
 def read_suite():
     """The suite in the configuration, or the default one with the options of the command line."""
     files = [Path(file) for file in workflow.overwrite_configfiles]
-    try:
-        if "datasets" in config or files:
-            return parse_suite(config, files[0] if len(files) == 1 else None)
-        return parse_suite({**read_yaml(DEFAULT_SUITE), **config}, DEFAULT_SUITE)
-    except ContrastsegError as error:
-        stop(error)
+    if "datasets" in config or files:
+        return parse_suite(config, files[0] if len(files) == 1 else None)
+    return parse_suite({**read_yaml(DEFAULT_SUITE), **config}, DEFAULT_SUITE)
 
 
+@told()
 def make_plan():
     """All runs. Data that is not here is an error that lists all of it, or left out where the user says so."""
-    try:
-        missing = planning.missing_data(SUITE, DATA_ROOT)
-        if missing and not OPTIONS.skip_unavailable:
-            stop(planning.describe_missing(missing))
-        return planning.expand(SUITE, missing, DATA_ROOT)
-    except ContrastsegError as error:
-        stop(error)
+    missing = planning.missing_data(SUITE, DATA_ROOT)
+    if missing and not OPTIONS.skip_unavailable:
+        raise UnavailableDataError(planning.describe_missing(missing))
+    return planning.expand(SUITE, missing, DATA_ROOT)
 
 
 SUITE, OPTIONS = read_suite()
@@ -85,23 +86,19 @@ wildcard_constraints:
     checkpoint="last|best_val",
 
 
+@told()
 def discover_method_rules():
     """One file per method, then what the suite brings along."""
-    try:
-        return method_rules(SUITE, BASE)
-    except ContrastsegError as error:
-        stop(error)
+    return method_rules(SUITE, BASE)
 
 
+@told()
 def check_every_method_has_a_rule():
     """Say which file is missing or wrong, instead of a missing input three steps further on."""
-    trained = {
-        (known.name, known.wildcard_constraints.get("method"))
-        for known in workflow.rules
-    }
+    trained = {(r.name, r.wildcard_constraints.get("method")) for r in workflow.rules}
     for method in SUITE.methods:
         if (f"train_{method.name}", method.name) not in trained:
-            stop(untrained(method.name))
+            raise untrained(method.name)
 
 
 def train_fingerprint(wildcards):
