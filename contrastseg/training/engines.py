@@ -74,6 +74,7 @@ class Outcome:
     Attributes:
         steps: Optimiser steps done.
         seconds: Time in them, validation and checkpoints not counted.
+        earlier: Of these seconds, those of attempts that were stopped before this one.
         parameters: Trained numbers.
         precision: Of the computation.
         residency: Where the training data lay.
@@ -89,6 +90,7 @@ class Outcome:
     parameters: int
     precision: str
     residency: str
+    earlier: float = 0.0
     best: float | None = None
     best_step: int | None = None
     taken_over: Mapping[str, str] = field(default_factory=dict)

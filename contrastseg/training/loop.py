@@ -42,12 +42,14 @@ class Progress:
     Attributes:
         step: Steps done.
         seconds: Time in steps, validation and checkpoints not counted.
+        earlier: Of these seconds, those of attempts before this one.
         best: Best validation Dice so far; NaN before the first.
         best_step: Where it was reached.
     """
 
     step: int = 0
     seconds: float = 0.0
+    earlier: float = 0.0
     best: float = math.nan
     best_step: int = 0
 
@@ -114,6 +116,7 @@ def fit(
     if resumed is not None:
         method.modules.load_state_dict(resumed["modules"])
         progress, rows = Progress(**resumed["progress"]), resumed["log"]
+        progress.earlier = progress.seconds
     module, optimiser = fabric.setup(_Step(method), optimiser)
     if resumed is not None:
         optimiser.load_state_dict(resumed["optimiser"])

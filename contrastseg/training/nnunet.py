@@ -70,6 +70,7 @@ def fit(job: Job) -> Outcome:
     return Outcome(
         steps=trainer.current_epoch * trainer.num_iterations_per_epoch,
         seconds=trainer.seconds,
+        earlier=progress.earlier,
         parameters=sum(p.numel() for p in trainer.network.parameters() if p.requires_grad),
         precision="32-true" if device.type == "cpu" else "16-mixed",
         residency="mapped",
@@ -104,6 +105,7 @@ class _Progress:
         if resumed is not None:
             trainer.restore(resumed["modules"], resumed["trainer"])
             rows, self.best, self.best_step = resumed["log"], resumed["best"], resumed["best_step"]
+        self.earlier: float = trainer.seconds
         self.log = Log(job.output, rows)
         job.on_step(self.step)
 

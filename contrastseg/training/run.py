@@ -83,7 +83,8 @@ def train(
         with device_faults(training.batch_size, training.patch_size):
             outcome = _fit(job, material) if engine is None else engine.fit(job)
         method = registry.get(config.method)
-        wall_s = round(time.perf_counter() - clock, 3)
+        # Of attempts that were stopped before this one, what they did in steps is known, and no more.
+        wall_s = round(time.perf_counter() - clock + outcome.earlier, 3)
         record = {
             **config.model_dump(mode="json", exclude={"training", *PLACES}),
             "training": {**training.model_dump(mode="json"), **outcome.training},
@@ -158,6 +159,7 @@ def _fit(job: Job, material: Material) -> Outcome:
     return Outcome(
         steps=progress.step,
         seconds=progress.seconds,
+        earlier=progress.earlier,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
         precision=_precision(job.claim, training),
         residency=batches.sources[next(iter(batches.sources))].storage.residency,

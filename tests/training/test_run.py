@@ -86,6 +86,24 @@ def test_kill_9_loses_nothing(phantoms: dict[int, Any], tmp_path: Path) -> None:
     assert not list((tmp_path / "killed" / "checkpoints").glob(".*")), "no temporary file is left behind"
 
 
+def test_a_resumed_run_counts_the_time_of_the_attempts_before(phantoms: dict[int, Any], tmp_path: Path) -> None:
+    config = phantoms[2].config("supervised", training={"steps": 4, "checkpoint_every": 2})
+
+    def stopped(done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path, on_step=stopped)
+    place = tmp_path / "checkpoints" / checkpoints.RESUME
+    content = torch.load(place, weights_only=True)
+    content["progress"]["seconds"] += 1000.0
+    torch.save(content, place)
+    record = train(config, tmp_path)
+    assert 1000 < record["seconds_per_step"] * 4 <= record["wall_s"] < 1100
+    assert record["stages_wall_s"]["train"] == record["wall_s"]
+
+
 def test_a_changed_configuration_starts_afresh(phantoms: dict[int, Any], tmp_path: Path) -> None:
     def interrupted(done: int) -> None:
         if done == 5:
