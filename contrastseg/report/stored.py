@@ -134,9 +134,7 @@ class Stored:
         splits = self._of_entries("splits", split_file, "split", "contrastseg split")
         return gather_facts(self.plan["suite"], splits)
 
-    def _of_entries(
-        self, kept: str, place: Callable[[str, Path], Path], what: str, command: str
-    ) -> list[dict[str, Any]]:
+    def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
         path = self.results / "data.json"
         with understanding(path, remedy=_COLLECT):
