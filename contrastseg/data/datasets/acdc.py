@@ -212,6 +212,9 @@ SPEC = DatasetSpec(
         "put the folder with patient001, patient002, ... (or training/ and testing/) at $CONTRASTSEG_DATA/ACDC",
     ),
     traps=(
+        "The community's h5 form is read too: data/slices/patient001_frame01_slice_1.h5 for training,"
+        " data/patient081_frame01.h5 for testing, and the lists beside them. It stores no spacing: distances are in"
+        " voxels there, in millimetres in the official form.",
         "In a copy of the community's h5 form, patient074 and patient076 hold the same images. Both are training"
         " patients of 70/10/20; a random split may train on one and test on the other.",
     ),
