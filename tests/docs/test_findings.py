@@ -98,3 +98,18 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
     lesions = means("lesions_few")
     assert [row[2] for row in rows] == [number(lesions[name(row[0])], 3) for row in rows]
     assert rows[1][3].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
+
+
+def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
+    place = {"dataset": "a", "evaluated_on": "a", "checkpoint": "last", "labels": "n3", "metric": "dice"}
+    who = {"method": "cps", "variant": "default"}
+    ranks = pd.DataFrame(
+        [
+            {**place, **who, "convention": "default", "mean": 0.5},
+            {**place, **who, "convention": "ssl4mis", "mean": 0.6},
+            {**place, **who, "convention": "ssl4mis", "mean": 0.9, "labels": "n7"},
+        ]
+    )
+    (row,) = pd.DataFrame([{**place, **who, "mean": 0.5, "ours_in_printed_unit": 50.0}]).itertuples()
+    assert findings._by_theirs(ranks, row) == pytest.approx(60.0)
+    assert findings._by_theirs(ranks[ranks["convention"] == "default"], row) is None
