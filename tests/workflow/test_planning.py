@@ -120,15 +120,20 @@ def test_own_data_needs_no_download_and_no_code(fresh):
     assert planned["predict"] == planned["score"] == 2
 
 
-def test_a_method_without_a_rule_says_which_file_is_missing(fresh):
+WITH_ANOTHER_NAME = 'use rule train as train_mean_teacher with:\n    wildcard_constraints:\n        method="x",\n'
+
+
+@pytest.mark.parametrize("wrong", ["", WITH_ANOTHER_NAME])
+def test_a_method_without_a_rule_of_its_own_says_which_file_to_write(fresh, wrong):
     rule = fresh.code / "workflow" / "rules" / "methods" / "mean_teacher.smk"
     text = rule.read_text()
-    rule.unlink()
+    rule.write_text(wrong)
     try:
         done = fresh.snakemake("--configfile", "tiny.yaml", "--dry-run")
     finally:
         rule.write_text(text)
     assert done.returncode != 0
+    assert "nothing trains 'mean_teacher'" in done.stdout
     assert "workflow/rules/methods/mean_teacher.smk" in done.stdout
 
 
