@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 
 import pytest
 from typer.testing import CliRunner
 
 from contrastseg.cli import app, doctor
 from contrastseg.methods import registry
+from tests.offered import offered
 
 Good = type("Good", (registry.get("supervised"),), {"name": "good"})
 OFFERED = {"good": f"{__name__}:Good", "broken": "no_such_module_anywhere:Method"}
 
 
 @pytest.fixture(autouse=True)
-def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def entry_points(group: str) -> list[EntryPoint]:
-        named = OFFERED if group == registry.ENTRY_POINT_GROUP else {}
-        return [EntryPoint(name, value, group) for name, value in named.items()]
-
-    for module in (doctor, registry):
-        monkeypatch.setattr(module, "entry_points", entry_points)
-    registry._sources.cache_clear()
-    registry.get.cache_clear()
-    yield
-    registry._sources.cache_clear()
-    registry.get.cache_clear()
+def packages() -> Iterator[None]:
+    with offered(OFFERED, doctor):
+        yield
 
 
 def test_doctor_lists_what_was_found_and_what_cannot_be_imported() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 
 import pytest
 
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method, View
+from tests.offered import offered
 
 SUPERVISED = registry.get("supervised")
 Good = type("Good", (SUPERVISED,), {"name": "good"})
@@ -29,16 +29,9 @@ POINTS = {
 
 
 @pytest.fixture(autouse=True)
-def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def entry_points(group: str) -> list[EntryPoint]:
-        return [EntryPoint(name, value, group) for name, value in POINTS.items()]
-
-    monkeypatch.setattr(registry, "entry_points", entry_points)
-    registry._sources.cache_clear()
-    registry.get.cache_clear()
-    yield
-    registry._sources.cache_clear()
-    registry.get.cache_clear()
+def packages() -> Iterator[None]:
+    with offered(POINTS):
+        yield
 
 
 def test_an_entry_point_is_a_method_under_its_name() -> None:
