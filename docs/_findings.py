@@ -257,7 +257,8 @@ def costs(runs: Sequence[Reference]) -> Iterator[str]:
         seconds, memory = (costs_of(run.stored.cards, cost)[0] for cost in ("seconds", "memory"))
         for name, cells in rows.items():
             own = {key: value for key, value in seconds.items() if key[2:] == (name, "default")}
-            ratios = [value / seconds[(*key[:2], "supervised", "default")] for key, value in own.items()]
+            usual = {key: seconds.get((*key[:2], "supervised", "default")) for key in own}
+            ratios = [value / base for key, value in own.items() if (base := usual[key])]
             held = [value for key, value in memory.items() if key[2:] == (name, "default")]
             cells += [f"{number(median(ratios), 2)}×" if ratios else "–"]
             cells += [f"{number(max(held), 1)} GiB" if held else "–"]

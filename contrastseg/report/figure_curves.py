@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.figure_layout import CROWD, Cells, Pair, by_method, end_ticks, note, print_scales
+from contrastseg.report.figure_layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figure_scores import legend, panel_title, styles_of
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import MethodStyle, empty_figure
@@ -163,7 +163,7 @@ def _scale(cells: Cells, place: int, column: str, drawn: Sequence[tuple[Axes, fl
         if ax.has_data():
             last = ax.dataLim.x1
             ax.set_xlim(0, last)
-            end_ticks(ax, [0, last], "0", _thousands(last))
+            word_ticks(ax, [0, last], ["0", _thousands(last)])
         else:
             ax.set_xticks([])
 

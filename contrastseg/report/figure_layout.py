@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contrastseg.report.figure_style import FAINT, INK, MethodStyle
-from contrastseg.report.figure_text import SMALL, distinct, fitted
+from contrastseg.report.figure_text import SMALL, distinct, fitted, width_of
 from contrastseg.report.naming import budget_order
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
@@ -22,6 +23,7 @@ CROWD = 8  # with more methods than these no legend is read any more: every meth
 NAMES = 1.42  # inches on the left for the methods' names
 _TITLE, _FOOT, _SLANTED, _SLANT = 0.34, 0.42, 0.95, 60
 _MOST_COLUMNS, _CELLS_ACROSS = 10, 5
+_GAP, _BESIDE = 0.05, 0.16  # inches between words, and between cells
 
 
 class Sheet:
@@ -132,7 +134,7 @@ def _blocks(
             x, y = left + at * pitch, top + 0.3 + row * (heading + cell)
             cells.sheet.key(x + 0.05, y + heading - 0.1, style)
             cells.sheet.text(x + 0.14, y + heading - 0.05, short[place], va="bottom")
-            ax = cells.sheet.axes(x, y + heading, pitch - 0.16, cell)
+            ax = cells.sheet.axes(x, y + heading, pitch - _BESIDE, cell)
             _quiet(ax)
             cells.axes[pair, column] = ax
             if place + _CELLS_ACROSS >= len(styles):
@@ -158,14 +160,25 @@ def print_scales(cells: Cells, labels_below: bool = True) -> None:
         ax.tick_params(labelbottom=True)
 
 
-def end_ticks(ax: Axes, places: Sequence[float], first: str, last: str) -> None:
-    """Ticks on the x axis with words at the two ends only, inside the frame: the cells are too narrow for more."""
-    between = [""] * (len(places) - 2)
-    ax.set_xticks(places, [first, *between, last][: len(places)])
+def word_ticks(ax: Axes, places: Sequence[float], words: Sequence[str]) -> None:
+    """Ticks on the x axis with words; in a cell too narrow for all, at the two ends only, inside the frame."""
+    all_fit = _fit(ax, places, words)
+    between = words[1:-1] if all_fit else [""] * (len(places) - 2)
+    ax.set_xticks(places, [words[0], *between, words[-1]][: len(places)])
     ticks = ax.xaxis.get_major_ticks()
-    if len(ticks) > 1:
+    if len(ticks) > 1 and not all_fit:
         ticks[0].label1.set_horizontalalignment("left")
         ticks[-1].label1.set_horizontalalignment("right")
+
+
+def _fit(ax: Axes, places: Sequence[float], words: Sequence[str]) -> bool:
+    """Whether words centred at these places neither touch each other nor reach far out of the frame."""
+    low, high = ax.get_xlim()
+    inch = ax.bbox.width / ax.figure.dpi / (high - low)
+    half = [width_of(word, SMALL) / 2 for word in words]
+    clear = [(b - a) * inch - h - g for (a, b), (h, g) in zip(pairwise(places), pairwise(half), strict=True)]
+    beyond = max(half[0] - (places[0] - low) * inch, half[-1] - (high - places[-1]) * inch)
+    return min(clear, default=_GAP) >= _GAP and beyond <= _BESIDE / 2
 
 
 def note(sheet: Sheet, text: str, above: float = 0.05) -> None:

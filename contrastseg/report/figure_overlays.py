@@ -93,7 +93,8 @@ def _blocks(overlays: Sequence[Overlay], material: Material) -> dict[tuple[str, 
 def _title(key: tuple[str, str, str], line: Line, material: Material, width: float) -> str:
     first = next(iter(line.values()))
     budget = budget_title(first.labels, material.labelled(first.dataset, first.labels))
-    return fitted(f"{material.block_title(*key)} · {budget}", width - 2 * EDGE, 8.5, True)
+    room = 0.98 * (width - 2 * EDGE)  # letters on a grid of pixels come out up to a hundredth wider than measured
+    return fitted(f"{material.block_title(*key)} · {budget}", room, 8.5, True)
 
 
 def _row(sheet: Sheet, canvas: Axes, line: Line, left: float, top: float, side: float, metric: str) -> None:

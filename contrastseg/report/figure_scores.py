@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from contrastseg.report.figure_layout import CROWD, Pair, by_method, end_ticks, note, print_scales
+from contrastseg.report.figure_layout import CROWD, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import NEUTRAL, MethodStyle, empty_figure, method_styles
 from contrastseg.report.figure_text import distinct, fitted, width_of
@@ -20,6 +20,7 @@ from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
 
 _PANEL_TITLE = 8.5  # points
+_TICK = 0.14  # inches a number on an axis wants
 
 
 def styles_of(frame: pd.DataFrame, material: Material) -> dict[Pair, MethodStyle]:
@@ -128,8 +129,8 @@ def _many(
             _cell(ax, *_line(part, pair, budgets), style)
             ax.set_xlim(-0.3, len(budgets) - 0.7)
             ax.set_ylim(*limits)
-            end_ticks(ax, range(len(budgets)), budget_short(budgets[0]), budget_short(budgets[-1]))
-            ax.set_yticks(_ticks(*limits))
+            word_ticks(ax, range(len(budgets)), [budget_short(budget) for budget in budgets])
+            ax.set_yticks(_ticks(*limits, most=int(ax.bbox.height / ax.figure.dpi / _TICK)))
     print_scales(cells)
     unit = f"{units[0]} " if same else ""
     behind = f"; grey: {material.label(*reference).plain}" if reference else ""
@@ -152,10 +153,10 @@ def _limits(part: pd.DataFrame) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Two or three round numbers inside the range."""
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers inside the range, at most so many, yet two where there is room."""
     span = high - low
     steps = [base * 10.0**power for power in range(-4, 5) for base in (1, 2, 5)]
-    step = next((one for one, after in pairwise(steps) if span / one < 3.2), steps[-1])
+    step = next((one for one, after in pairwise(steps) if span / one < max(most, 3.2)), steps[-1])
     first = np.ceil(low / step) * step
     return [float(round(value, 6)) for value in np.arange(first, high, step)]

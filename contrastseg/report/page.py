@@ -134,7 +134,7 @@ def _overview(material: Material) -> list[tuple[str, list[str]]]:
     datasets = []
     for name in entries:
         subset = facts.entry(name).subset_note()
-        datasets.append(material.dataset_title(name) + (f": {subset}" if subset else ""))
+        datasets.append(material.dataset_title(name, in_full=True) + (f": {subset}" if subset else ""))
     budgets = []
     for labels in sorted(set(summary["labels"].astype(str)), key=budget_order):
         counts = {material.labelled(name, labels) for name in entries} - {None}

@@ -112,9 +112,14 @@ def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
 
 
 def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
-    """The figures of a suite that names none, from its fields so far: what they show is what it scores."""
+    """The figures of a suite that names none, from its fields so far: what they show is what it scores.
+
+    Of several checkpoints they show the first that the suite names: tables compare the others.
+    """
     figures = []
-    for figure in default_figures(_several_conventions(suite)):
+    checkpoints = list(suite.get("checkpoints") or ())
+    only = {"checkpoints": checkpoints[:1]} if len(checkpoints) > 1 else {}
+    for figure in (one.model_copy(update=only) for one in default_figures(_several_conventions(suite))):
         there = _metrics(suite, figure.kind)
         if figure.metric in there:
             figures.append(figure)

@@ -119,13 +119,12 @@ class Material:
         """The label of a method with its provenance mark."""
         return method_label(method, variant, *self._names)
 
-    def dataset_title(self, entry: str) -> str:
-        """The title of an entry's data set; the entry's own name when it is not known."""
-        for info in self.infos:
-            if info.get("entry") == entry:
-                title = str(info.get("title") or entry)
-                return title if title == entry else f"{title} ({entry})"
-        return entry
+    def dataset_title(self, entry: str, in_full: bool = False) -> str:
+        """The title of an entry's data set; with the entry's name in full, or where two have the same title."""
+        titles = {str(info.get("entry")): str(info.get("title") or info.get("entry")) for info in self.infos}
+        title = titles.get(entry, entry)
+        shared = list(titles.values()).count(title) > 1
+        return f"{title} ({entry})" if (in_full or shared) and title != entry else title
 
     def labelled(self, entry: str, labels: str) -> int | None:
         """Number of labelled patients of a budget."""
@@ -172,15 +171,15 @@ class Material:
         )
 
     def places(self, frame: pd.DataFrame) -> list[tuple[Place, pd.DataFrame]]:
-        """The rows by (data set, evaluated on, checkpoint), data sets in the suite's order."""
+        """The rows by (data set, evaluated on, checkpoint), data sets in the suite's order, last checkpoints first."""
         if not len(frame):
             return []
         parts = [((str(a), str(b), str(c)), part) for (a, b, c), part in frame.groupby(list(PLACE), sort=True)]
         order = in_order([key[0] for key, _ in parts], self.facts.datasets)
-        return sorted(parts, key=lambda item: order.index(item[0][0]))
+        return sorted(parts, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
 
     def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:
-        """Such as "ACDC (acdc_2d) · evaluated on PH2 (ph2) · checkpoint best_val"."""
+        """Such as "ISIC 2016 · evaluated on PH2 · checkpoint best_val"."""
         parts = [self.dataset_title(dataset)]
         if evaluated_on != dataset:
             parts.append(f"evaluated on {self.dataset_title(evaluated_on)}")

@@ -16,7 +16,9 @@ from contrastseg.evaluation.convention_ranks import convention_ranks
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import drawing
 from contrastseg.report.figures import KINDS, make_figures
+from contrastseg.report.naming import budget_short
 from contrastseg.report.settings import FigureSettings, default_figures
+from tests.report.conftest import RATIOS
 
 KIND_NAMES = list(KINDS)
 HOSTILE = {
@@ -116,6 +118,16 @@ def test_a_crowd_is_drawn_in_seconds(crowd):
     start = time.process_time()
     figure_of(crowd, "label_ratio", ())
     assert time.process_time() - start < 20
+
+
+def test_a_cell_with_room_says_every_budget_and_more_than_one_number(crowd):
+    one = replace(crowd, scores=crowd.scores[crowd.scores["dataset"] == "one"])
+    figure = figure_of(replace(one, summary=crowd.summary[crowd.summary["dataset"] == "one"]), "label_ratio", ())
+    budgets = [budget_short(f"r{ratio:g}") for ratio in RATIOS]
+    below = [[tick.get_text() for tick in ax.get_xticklabels() if tick.get_visible()] for ax in figure.axes]
+    beside = [[tick.get_text() for tick in ax.get_yticklabels() if tick.get_visible()] for ax in figure.axes]
+    assert [words for words in below if words] == [budgets] * 5, below
+    assert min(len(words) for words in beside if words) >= 2
 
 
 @pytest.mark.parametrize("kind", ["significance", "rank_stability", "conventions"])

@@ -12,10 +12,10 @@ from contrastseg.report.leaders import leaders
 def test_one_line_for_each_data_set_and_budget(world):
     lines = leaders(world.material)
     assert [(line.place, line.budget) for line in lines] == [
-        ("Invented organs (organs)", "10 % (2 patients)"),
-        ("Invented organs (organs)", "50 % (10 patients)"),
-        ("Invented lesions (lesions)", "10 % (2 patients)"),
-        ("Invented lesions (lesions)", "50 % (10 patients)"),
+        ("Invented organs", "10 % (2 patients)"),
+        ("Invented organs", "50 % (10 patients)"),
+        ("Invented lesions", "10 % (2 patients)"),
+        ("Invented lesions", "50 % (10 patients)"),
     ]
     first = lines[0]
     assert (first.first.label.plain, first.second.label.plain) == ("pdcr [R]", "uafr (rf) [P]")

@@ -81,7 +81,7 @@ def test_the_page_holds_what_a_reader_needs(report):
         "An invented comparison",
         "14 of 70 training",
         "5a17c0de",
-        "missing: Invented organs (organs): uafr (rf) r0.5: organs-p03 (draw 0, fold 0, seed 0)",
+        "missing: Invented organs: uafr (rf) r0.5: organs-p03 (draw 0, fold 0, seed 0)",
         "no unlabelled patients are left",
         "An invented CPU, 2 cores",
         "torch",
@@ -245,7 +245,7 @@ def test_a_report_of_nothing_says_so(world, tmp_path):
 
 def test_the_sentences_say_what_the_statistics_say(world):
     highest, tested, rests = overview_sentences(world.material)
-    assert highest.startswith("The highest mean Dice, which by itself is no test: on Invented organs (organs)")
+    assert highest.startswith("The highest mean Dice, which by itself is no test: on Invented organs")
     assert "pdcr [R]" in highest
     assert "Of 11 paired tests of Dice against supervised [P], corrected for their number, 11 found" in tested
     assert "30 runs (2 seeds, 1 draw of labelled patients); 4 structures missed and 0 invented" in rests

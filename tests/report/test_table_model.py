@@ -27,3 +27,18 @@ def test_classes_stand_in_the_data_set_s_order_and_what_it_does_not_know_behind(
     known = replace(world.material, infos=infos)
     assert known.class_order(rows, "here") == ["right", "left", "mean", "other"]
     assert known.class_order(rows, "nowhere") == ["mean", "left", "other", "right"]
+
+
+def test_an_entry_s_name_stands_beside_its_title_only_where_two_have_the_same(world: World) -> None:
+    infos = [{"entry": "one", "title": "ACDC"}, {"entry": "two", "title": "ACDC"}, {"entry": "three", "title": "LA"}]
+    known = replace(world.material, infos=infos)
+    assert [known.dataset_title(name) for name in ("one", "two", "three")] == ["ACDC (one)", "ACDC (two)", "LA"]
+    assert known.dataset_title("three", in_full=True) == "LA (three)"
+    assert known.dataset_title("unknown", in_full=True) == "unknown"
+
+
+def test_last_checkpoints_stand_before_others_of_the_same_data_set(world: World) -> None:
+    others = world.summary.assign(checkpoint="best_val")
+    places = [place for place, _ in world.material.places(pd.concat([others, world.summary]))]
+    assert [checkpoint for _, _, checkpoint in places] == ["last", "best_val"] * (len(places) // 2)
+    assert [place[:2] for place in places[::2]] == [place[:2] for place in places[1::2]]

@@ -161,6 +161,13 @@ def test_what_is_scored_can_be_tested_and_drawn_and_what_is_usual_is_what_is_sco
     assert len(parse_suite(suite(tables=drawn, figures=figures, **scored))[0].tables) == 2
 
 
+def test_usual_figures_show_the_first_of_several_checkpoints():
+    several, _ = parse_suite(suite(checkpoints=["last", "best_val"], training={"validate_every": 10}))
+    assert {tuple(figure.checkpoints) for figure in several.figures} == {("last",)}
+    one, _ = parse_suite(suite(checkpoints=["last"]))
+    assert {figure.checkpoints for figure in one.figures} == {None}
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-rf", "a b", "a\nb", "$(rm)", "ä", "x" * 101])
 def test_hostile_names_are_refused(name):
     assert "name" in complaint(name=name)
