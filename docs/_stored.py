@@ -107,15 +107,38 @@ class Reference:
         who = (self.rankings["method"] == method) & (self.rankings["variant"] == variant)
         return next(self.rankings[at & who].itertuples(), None)
 
-    def longer(self, place: Place) -> list[tuple[int, float]]:
-        """Steps and mean Dice of the reference trained for longer: `control/supervised-<steps>-steps-<labels>.csv`."""
-        found = []
+    @cached_property
+    def seeds(self) -> dict[str, str]:
+        """Method -> the seeds it was trained with, in words."""
+        found: dict[str, set[int]] = {}
+        for card in self.stored.cards:
+            found.setdefault(card["method"], set()).add(card["seed"])
+        return {method: ", ".join(map(str, sorted(seeds))) for method, seeds in found.items()}
+
+    def dice(self, place: Place, variant: str = "default") -> pd.DataFrame:
+        """The stored Dice of a place's last checkpoints."""
+        scores = self.stored.scores
+        at = (scores["dataset"] == place.entry) & (scores["labels"] == place.labels)
+        of = (scores["metric"] == "dice") & (scores["checkpoint"] == "last") & (scores["variant"] == variant)
+        return scores[at & of & (scores["evaluated_on"] == place.entry)]
+
+    def controls(self, place: Place) -> dict[int, pd.DataFrame]:
+        """Steps -> Dice of seed 0 of `supervised` trained so long: `control/supervised-<steps>-steps-<labels>.csv`.
+
+        The rows are those of the suite's own run with the control's values, its variant named after the steps.
+        """
+        usual = self.dice(place)
+        usual = usual[(usual["method"] == "supervised") & (usual["seed"] == 0)]
+        found = {}
         for path in (self.folder.parent / "control").glob(f"supervised-*-steps-{place.labels}.csv"):
-            table = pd.read_csv(path)
-            table = table[table["metric"] == "dice"]
-            mean = table.groupby(["patient", "case", "class"])["value"].mean()
-            found.append((int(path.name.split("-")[1]), float(mean.groupby("patient").mean().mean())))
-        return sorted(found)
+            steps = int(path.name.split("-")[1])
+            table = pd.read_csv(path, dtype={"patient": str, "case": str})
+            keys = ["patient", "case", "class", "metric"]
+            values = usual.drop(columns="value").merge(table[[*keys, "value"]], on=keys, validate="one_to_one")
+            if len(values) != len(usual):
+                raise ValueError(f"{path}: {len(values)} of {len(usual)} scores of the suite's own run are in it")
+            found[steps] = values.assign(variant=f"{steps}_steps")
+        return dict(sorted(found.items()))
 
     def places(self, checkpoint: str = "last") -> list[Place]:
         """Data sets in the suite's order, small budgets first."""

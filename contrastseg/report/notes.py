@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -67,15 +67,32 @@ def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Seque
         shown = named[:HOLES_NAMED]
         more = [f"and {len(named) - len(shown)} more, named in the CSV"] if len(named) > len(shown) else []
         lines.append(f"missing: {'; '.join([*absent, *shown, *more])}. Cells with holes are not ranked.")
-    reasons: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
     for item in material.skipped:
         if item["dataset"] == dataset:
             name = material.label(str(item["method"]), str(item.get("variant", "default"))).name
             state = {NOT_RUN: "Not run", PARTLY_RUN: "Partly run"}.get(str(item.get("state")), "Does not apply")
-            where = f"{name} at {budget_title(str(item['labels']))}"
-            reasons.setdefault((state, str(item["reason"])), []).append(where)
-    lines += [f"{state}: {', '.join(where)}: {reason}." for (state, reason), where in reasons.items()]
+            budgets = reasons.setdefault((state, str(item["reason"])), {}).setdefault(name, [])
+            budgets.append(budget_title(str(item["labels"])))
+    every = {material.label(*pair).name for pair in pairs}
+    lines += [f"{state}: {_where(cells, every)}: {reason}." for (state, reason), cells in reasons.items()]
     return [line for line in lines if line]
+
+
+def _where(cells: Mapping[str, Sequence[str]], every: Collection[str]) -> str:
+    """The methods of a reason with their budgets; those with the same budgets together, and all by that word.
+
+    Args:
+        cells: Method -> its budgets.
+        every: The methods of the block.
+    """
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, budgets in cells.items():
+        together.setdefault(tuple(budgets), []).append(name)
+    return "; ".join(
+        f"{'every method' if len(names) > 1 and set(names) == set(every) else ', '.join(names)} at {', '.join(budgets)}"
+        for budgets, names in together.items()
+    )
 
 
 def holes(part: pd.DataFrame, material: Material) -> list[str]:

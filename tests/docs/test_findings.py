@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from types import ModuleType
 
 import pandas as pd
@@ -16,9 +17,14 @@ STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cor
 
 
 @pytest.fixture
-def findings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def as_shipped(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(DOCS))
-    module = importlib.import_module("_findings")
+    return importlib.import_module("_findings")
+
+
+@pytest.fixture
+def findings(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = as_shipped
     monkeypatch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
     monkeypatch.setattr(module, "ABLATIONS", ())
     return module
@@ -90,6 +96,18 @@ def test_longer_training_stands_beside_the_suite_s_own(findings: ModuleType) -> 
     assert "`supervised` has 0.552 in 1,200 steps, 0.496 in 400 (−0.056), 0.588 in 2,400 (+0.036)" in text
 
 
+def test_staged_methods_are_compared_with_a_reference_trained_as_long(findings: ModuleType) -> None:
+    text = part(findings.page(), "Is it the longer training?")
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    rows = {(name(row[0]), row[2]): row for row in lines}
+    place = "ACDC, 3 labelled patients"
+    longer = pd.read_csv(STORED.parents[1] / "acdc_small" / "control" / "supervised-2400-steps-n3.csv")
+    mean = longer[longer["metric"] == "dice"].groupby("patient")["value"].mean().mean()
+    assert rows["simclr", place][1] == "2"
+    assert rows["simclr", place][4] == number(mean, 3)
+    assert not [method for method, _ in rows if method in ("glcl", "supervised", "cps")], "of two stages only"
+
+
 def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
     text = part(findings.page(), "Ablations")
@@ -101,6 +119,7 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
 
 
 def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
+    printed = sys.modules["_printed"]
     place = {"dataset": "a", "evaluated_on": "a", "checkpoint": "last", "labels": "n3", "metric": "dice"}
     who = {"method": "cps", "variant": "default"}
     ranks = pd.DataFrame(
@@ -111,5 +130,25 @@ def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: Modu
         ]
     )
     (row,) = pd.DataFrame([{**place, **who, "mean": 0.5, "ours_in_printed_unit": 50.0}]).itertuples()
-    assert findings._by_theirs(ranks, row) == pytest.approx(60.0)
-    assert findings._by_theirs(ranks[ranks["convention"] == "default"], row) is None
+    assert printed._by_theirs(ranks, row) == pytest.approx(60.0)
+    assert printed._by_theirs(ranks[ranks["convention"] == "default"], row) is None
+
+
+def test_the_page_is_what_the_command_makes(as_shipped: ModuleType) -> None:
+    made = as_shipped.page()
+    assert (DOCS / "findings.md").read_text(encoding="utf-8") == made, "run: python docs/_findings.py docs/findings.md"
+
+
+def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
+    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    rows = [line for line in as_shipped.everything(run) if line.startswith("|")]
+    assert len(rows) == 2 + len(run.methods)
+    assert "\n".join(rows) in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_run_whose_reference_has_none_costs_no_ratio(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = as_shipped.references(as_shipped.ROOT, ("acdc_small",))[:1]
+    cards = [card for card in run.stored.cards if card["method"] != "supervised"]
+    monkeypatch.setitem(vars(run.stored), "cards", cards)
+    (row,) = [line for line in as_shipped.costs([run]) if line.startswith("| `cps`")]
+    assert "×" not in row

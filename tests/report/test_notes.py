@@ -1,6 +1,8 @@
-"""The notes under a table, as far as they speak of statistics."""
+"""The notes under a table: what they say of statistics, and of what has not run."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pandas as pd
 
@@ -22,3 +24,23 @@ def test_no_coverage_is_printed_for_a_level_that_was_not_measured(world) -> None
     ((key, part), *_) = world.material.places(world.summary)
     unknown: pd.DataFrame = part.assign(coverage=float("nan"), coverage_missed=float("nan"))
     assert "coverage" not in block_notes(world.material, key, unknown, [])[0]
+
+
+def test_what_waits_everywhere_for_one_reason_is_said_once(world) -> None:
+    ((key, part), *_) = world.material.places(world.summary)
+    pairs = list(part[["method", "variant"]].drop_duplicates().itertuples(index=False, name=None))
+
+    def said(*cells: tuple[str, str, str]) -> str:
+        items = [
+            {"dataset": key[0], "method": method, "variant": variant, "labels": labels, "state": "partly run"}
+            for method, variant, labels in cells
+        ]
+        waiting = replace(world.material, skipped=[item | {"reason": "seed 1 waits"} for item in items])
+        (line,) = [line for line in block_notes(waiting, key, part, pairs) if line.startswith("Partly run")]
+        return line
+
+    both = [(*pair, labels) for pair in pairs for labels in ("r0.1", "r0.5")]
+    assert said(*both) == "Partly run: every method at 10 % labelled, 50 % labelled: seed 1 waits."
+    first, second, *_ = (world.material.label(*pair).name for pair in pairs)
+    some = said((*pairs[0], "r0.1"), (*pairs[1], "r0.1"), (*pairs[1], "r0.5"))
+    assert some == f"Partly run: {first} at 10 % labelled; {second} at 10 % labelled, 50 % labelled: seed 1 waits."

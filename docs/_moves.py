@@ -1,0 +1,101 @@
+"""What moves a ranking besides the methods, for the page of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+import pandas as pd
+from _stored import Reference
+from _wording import name_of, signed
+from scipy.stats import kendalltau
+
+from contrastseg.report.naming import budget_title, metric_title, number
+
+SHOWN = ("dice", "hd95", "hd95_pooled")
+
+
+def moves(run: Reference) -> Iterator[str]:
+    """What training length, seeds, the checkpoint rule and the scoring convention do."""
+    yield f"`{run.suite}`:\n"
+    yield from _by_length(run)
+    yield from _by_seed(run)
+    yield from _by_checkpoint(run)
+    yield from _by_convention(run)
+    yield ""
+
+
+def _by_length(run: Reference) -> Iterator[str]:
+    usual = run.stored.plan["suite"]["training"]["steps"]
+    for place in run.places():
+        lengths = {steps: _mean_dice(scores) for steps, scores in run.controls(place).items()}
+        told = [
+            f"{number(mean, 3)} in {steps:,} ({signed(mean - place.reference.mean)})" for steps, mean in lengths.items()
+        ]
+        if told:
+            yield (
+                f"- **Training length**, {place.name}: `supervised` has {number(place.reference.mean, 3)} in {usual:,}"
+                f" steps, {', '.join(told)}; methods with two or three stages train for as many."
+            )
+
+
+def _mean_dice(scores: pd.DataFrame) -> float:
+    return float(scores.groupby(["patient", "case"])["value"].mean().groupby("patient").mean().mean())
+
+
+def _by_seed(run: Reference) -> Iterator[str]:
+    rows = run.stored.frame("summary.csv")
+    rows = rows[(rows["class"] == "mean") & (rows["metric"] == "dice") & (rows["checkpoint"] == "last")]
+    several = rows[rows["n_seeds"] > 1]
+    if not len(several):
+        yield "- **Seeds and draws**: one of each has run; what another would change is not known here."
+        return
+    between = median(part["mean"].std() for _, part in several.groupby(["dataset", "labels"]))
+    yield (
+        f"- **Seeds**: over up to {several['n_seeds'].max()} seeds the mean of one method has a standard deviation of"
+        f" {number(several['sd_seeds'].median(), 3)} (median of {len(several)} cells, largest"
+        f" {number(several['sd_seeds'].max(), 3)}); between methods it is {number(between, 3)}."
+    )
+
+
+def _by_checkpoint(run: Reference) -> Iterator[str]:
+    last, best = run.places("last"), run.places("best_val")
+    if not best:
+        yield "- **Checkpoint**: last ones alone were scored."
+        return
+    key = ["method", "variant"]
+    for one, other in zip(last, best, strict=True):
+        means = one.rows[[*key, "mean"]].merge(other.rows[[*key, "mean"]], on=key)
+        tau = kendalltau(means["mean_x"], means["mean_y"]).statistic
+        moved = means["mean_y"] - means["mean_x"]
+        yield (
+            f"- **Checkpoint**, {one.name}: that of the best Dice on validation patients instead of the last one"
+            f" changes a mean by {signed(moved.mean())} ({signed(moved.min())} to {signed(moved.max())}). Kendall's"
+            f" τ of the two orders is {number(tau, 2)}; {name_of(run, one.leader)} leads by the last,"
+            f" {name_of(run, other.leader)} by the best."
+        )
+
+
+def _by_convention(run: Reference) -> Iterator[str]:
+    if not (run.folder / "conventions.csv").is_file():
+        return
+    ranks = run.stored.frame("conventions.csv", "collect")
+    ranks = ranks[(ranks["checkpoint"] == "last") & ranks["shift"].notna() & ranks["metric"].isin(SHOWN)]
+    for metric, parts in ranks.groupby("metric", sort=False):
+        told = []
+        for convention, part in parts.groupby("convention", sort=False):
+            most = part.loc[part["shift"].abs().idxmax()]
+            if most["shift"]:
+                told.append(
+                    f"`{convention}` {number(part['tau'].min(), 2)} ({run.named(most['method'])} goes from place"
+                    f" {number(most['base_rank'], 0)} to {number(most['rank'], 0)} with"
+                    f" {budget_title(most['labels'])})"
+                )
+        if told:
+            name = metric_title(metric, arrow=False)
+            yield f"- **Convention**, {name}, the smallest τ with our order: {', '.join(told)}."
+    if ranks["shift"].any():
+        yield (
+            "  A missed structure has the worst distance here; the others leave it out or give it 0, so that a method"
+            " gains places by finding less ([policy](evaluation.md))."
+        )

@@ -1,0 +1,61 @@
+"""Printed numbers beside ours, for the page of findings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from _stored import Reference
+from _wording import table_of
+
+from contrastseg.report.naming import budget_title, metric_title, number
+
+THEIRS = "ssl4mis"
+_PRINTED = """`{suite}`: means as printed, ours, and the same predictions of ours scored as `{convention}` does, the
+released code that many of these numbers were made with ([policy](evaluation.md)). Dice in per cent, distances in
+{unit}. Protocol differs: {differs}. A difference of numbers is therefore no finding about either code.
+"""
+
+
+def printed(run: Reference) -> Iterator[str]:
+    """Printed means with ours, by our convention and by theirs."""
+    ranks = run.stored.frame("conventions.csv", "collect") if (run.folder / "conventions.csv").is_file() else None
+    rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    differs, units, metrics = dict[str, None](), set(), dict[str, None]()
+    for path in sorted((run.folder / "tables").glob("published*.csv")):
+        pairs = pd.read_csv(path)
+        for row in pairs[pairs["ours_in_printed_unit"].notna()].itertuples():
+            differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
+            units |= {str(row.printed_unit)} - {"%"}
+            metrics[row.metric] = None
+            theirs = None if ranks is None else _by_theirs(ranks, row)
+            mark = "" if row.mark == "printed" else f" ({row.mark})"
+            who = (run.named(row.method), str(row.printed_method), budget_title(row.labels))
+            rows.setdefault(who, defaultdict(lambda: ["–"] * 3))[row.metric] = [
+                f"{number(float(row.printed), 1)}{mark}",
+                number(float(row.ours_in_printed_unit), 1),
+                "–" if theirs is None else number(theirs, 1),
+            ]
+    if rows:
+        yield _PRINTED.format(
+            suite=run.suite, convention=THEIRS, differs="; ".join(differs), unit=" or ".join(sorted(units)) or "voxels"
+        )
+        wide = [name for name in metrics if any(found[name][1] != found[name][2] for found in rows.values())]
+        shown = {name: ("printed", "ours", f"by `{THEIRS}`")[: 3 if name in wide else 2] for name in metrics}
+        heads = [f"{metric_title(name, arrow=False)}: {what}" for name, columns in shown.items() for what in columns]
+        cells = [
+            [*who, *(cell for name in metrics for cell in found[name][: len(shown[name])])]
+            for who, found in rows.items()
+        ]
+        yield from table_of(["method", "printed as", "labels", *heads], cells, 3)
+
+
+def _by_theirs(ranks: pd.DataFrame, row: Any) -> float | None:
+    """Our mean under their convention in the printed unit; None where it was not scored."""
+    at = ranks["convention"] == THEIRS
+    for name in ("dataset", "evaluated_on", "checkpoint", "labels", "metric", "method", "variant"):
+        at &= ranks[name] == getattr(row, name)
+    means = ranks.loc[at, "mean"]
+    return float(means.iloc[0]) * row.ours_in_printed_unit / row.mean if len(means) and row.mean else None

@@ -1,0 +1,56 @@
+"""The words and cells that the parts of the page of findings share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from _stored import Reference
+
+from contrastseg.report.markdown import table
+from contrastseg.report.naming import interval, number, p_value
+
+WORDS = {
+    "better": "**better**",
+    "worse": "**worse**",
+    "n.s.": "not told apart",
+    "n too small": "too few patients to tell",
+}
+MARKS = {"better": "\\*", "worse": "†"}
+
+
+def name_of(run: Reference, row: Any) -> str:
+    """A method and its variant, with its mark."""
+    return run.named(row.method, row.variant)
+
+
+def names_of(run: Reference, rows: Sequence[Any]) -> str:
+    """Methods with their differences from the reference."""
+    return ", ".join(f"{name_of(run, row)} ({signed(row.mean_difference)})" for row in rows)
+
+
+def mean_of(row: Any) -> str:
+    """A mean with its mark and its interval."""
+    return f"{number(row.mean, 3)}{MARKS.get(row.verdict, '')} {interval(row.mean_low, row.mean_high, 2)}".strip()
+
+
+def difference_of(row: Any) -> str:
+    """A difference with its interval."""
+    return f"{signed(row.mean_difference)} {interval(row.mean_difference_low, row.mean_difference_high, 2)}"
+
+
+def verdict_of(row: Any) -> str:
+    """What the corrected test says."""
+    return f"{WORDS[row.verdict]}, p {p_value(row.p_holm)}"
+
+
+def signed(value: float, places: int = 3) -> str:
+    """A number with its sign."""
+    text = number(float(value), places)
+    return text if text[0] in "−–" else f"+{text}"
+
+
+def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = None) -> Iterator[str]:
+    """A table in Markdown and the empty line behind it."""
+    yield from table(heads, rows, left)
+    yield ""
