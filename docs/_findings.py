@@ -6,7 +6,7 @@ Example: `python docs/_findings.py docs/findings.md`
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,8 +87,14 @@ def page(root: Path = ROOT) -> str:
 
 
 def in_short(run: Reference) -> Iterator[str]:
-    """One sentence per data set and budget."""
-    for place in run.places():
+    """What the tests say of the systems, then one sentence per data set and budget."""
+    places = run.places()
+    beside = [{name: place.row(name) for name in run.methods} for place in places]
+    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(beside)}."
+    as_long = [{row.method: row for row in _against_controls(run, place)} for place in places]
+    if any(as_long):
+        yield f"- Those with several stages beside `supervised` trained as long: {_answer(as_long)}."
+    for place in places:
         leader, reference = place.leader, place.reference
         better, worse = place.of("better"), place.of("worse")
         rest = len(place.of("n.s.", "n too small"))
@@ -106,6 +112,22 @@ def in_short(run: Reference) -> Iterator[str]:
             f"- **Certainty**, `{run.suite}`: {plural(len(most.split(', ')), 'seed')} of {len(planned)} ran. A test"
             " over patients tells the trained networks apart; what another seed would train, it does not know."
         )
+
+
+def _answer(places: Sequence[Mapping[str, Any]]) -> str:
+    """The systems by what the tests say of any form of them: for each data set and budget, method -> its row."""
+    found: dict[str, list[str]] = {}
+    for system, methods in SYSTEMS.items():
+        verdicts = [{rows[name].verdict for name in methods if rows.get(name) is not None} for rows in places]
+        counts = {word: sum(word in told for told in verdicts) for word in MARKS}
+        said = [f"{word} {_times(count, len(places))}" for word, count in counts.items() if count]
+        if any(verdicts):
+            found.setdefault(" and ".join(said) or "told apart nowhere", []).append(system)
+    return "; ".join(f"{said}: {', '.join(found[said])}" for said in sorted(found))
+
+
+def _times(count: int, total: int) -> str:
+    return "everywhere" if count == total else f"{count} of {plural(total, 'time')}"
 
 
 def _still(run: Reference, place: Place) -> str:

@@ -68,6 +68,9 @@ def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType) 
     assert worse == ["semantic_aware"]
     assert "worse: `semantic_aware` [R] (−0.178); not told apart from it: 16 of 17." in line
     assert "better" not in line
+    (answer,) = [line for line in text.splitlines() if line.startswith("- **The six systems**, `phantoms`")]
+    assert "worse 1 of 2 times: Semantic-aware" in answer
+    assert set(findings.SYSTEMS) == set(re.split(r"[,;:] |\.$", answer)) & set(findings.SYSTEMS)
     best = means("lesions_few").idxmax()
     assert re.search(rf"`{best}` \[[OPR]\] has the highest mean Dice", line)
 
