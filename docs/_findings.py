@@ -292,6 +292,11 @@ def variants(run: Reference) -> Iterator[str]:
             )
     yield _ABLATIONS.format(suite=run.suite)
     yield from table_of(["method", "data", "Dice", "difference", "test"], rows, 2)
+    scored = set(zip(scores["method"], scores["variant"], strict=True))
+    planned = dict.fromkeys((one["method"], one["variant"]) for one in run.stored.plan["runs"])
+    waiting = [run.named(*pair) for pair in planned if pair not in scored]
+    if waiting:
+        yield f"Planned, and not run yet: {', '.join(waiting)}.\n"
 
 
 def _told(row: Any) -> list[str]:

@@ -119,6 +119,14 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
     lesions = means("lesions_few")
     assert [row[2] for row in rows] == [number(lesions[name(row[0])], 3) for row in rows]
     assert rows[1][3].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
+    assert "not run yet" not in text
+
+
+def test_a_planned_variant_without_scores_is_named(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = as_shipped.references(as_shipped.ROOT, ("phantoms",))
+    scores = run.stored.scores
+    monkeypatch.setitem(vars(run.stored), "scores", scores[scores["method"] != "lrc_supervised"])
+    assert "Planned, and not run yet: `lrc_supervised` [R]." in "\n".join(as_shipped.variants(run))
 
 
 def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
