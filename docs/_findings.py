@@ -48,8 +48,8 @@ text that does not say enough.
 _SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
 its interval when patients are drawn again.
 """
-_AS_LONG = """`{suite}`, seed 0: a method with two or three stages beside `supervised` with two or three times the
-steps, corrected within the methods of as many stages at that budget.
+_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of the
+methods with two or three stages; corrected within the methods of as many stages at that budget.
 """
 _METHODS = """`{suite}`: mean Dice with its 95 % interval; \\* better, † worse than `supervised` by the corrected test.
 """
@@ -112,6 +112,11 @@ def in_short(run: Reference) -> Iterator[str]:
             f"- **Certainty**, `{run.suite}`: {plural(len(most.split(', ')), 'seed')} of {len(planned)} ran. A test"
             " over patients tells the trained networks apart; what another seed would train, it does not know."
         )
+    figure = run.folder / "figures" / "label_ratio.png"
+    if figure.exists():
+        data = ", ".join(dict.fromkeys(place.title for place in places))
+        target = "/".join(("results", "reference", *figure.parts[-4:]))
+        yield f"\n![Dice of every method against the labels, {data}](../{target})\n"
 
 
 def _answer(places: Sequence[Mapping[str, Any]]) -> str:
@@ -192,10 +197,10 @@ def _standing(run: Reference, place: Place, method: str) -> str:
     row, rank = place.row(method), run.rank(place, method, "default")
     if row is None:
         return "–"
-    stands = "" if rank is None else f"; rank {rank.rank:.0f} ({rank.rank_low:.0f}–{rank.rank_high:.0f})"
+    stands = "" if rank is None else f"<br>rank {rank.rank:.0f} ({rank.rank_low:.0f}–{rank.rank_high:.0f})"
     if row.verdict == "reference":
         return f"{number(row.mean, 3)}{stands}"
-    return f"{difference_of(row)}, {verdict_of(row)}{stands}"
+    return f"{_beside(row)}{stands}"
 
 
 def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequence[Place]) -> str:
@@ -215,18 +220,26 @@ def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequen
 
 def as_long(run: Reference) -> Iterator[str]:
     """Methods with several stages beside `supervised` with as many steps as all their stages have."""
+    places = run.places()
+    found = [{row.method: row for row in _against_controls(run, place)} for place in places]
+    usual = run.stored.plan["suite"]["training"]["steps"]
+    staged = {name: len(registry.get(name).stages) for name in run.methods if any(name in rows for rows in found)}
     rows = []
-    for place in run.places():
-        for row in _against_controls(run, place):
-            stages = len(registry.get(row.method).stages)
-            rows.append([run.named(row.method), f"{stages}", place.name, *_beside(row)])
+    for stages in sorted(set(staged.values())):
+        names = [name for name in staged if staged[name] == stages]
+        means = ([number(at[name].reference_mean, 3) for name in names if name in at][:1] or ["–"] for at in found)
+        rows.append([run.named("supervised"), f"{stages * usual:,} steps", *(mean for (mean,) in means)])
+        told = ([_beside(at[name]) if name in at else "–" for at in found] for name in names)
+        rows += [
+            [run.named(name), f"{stages} × {usual:,} steps", *cells] for name, cells in zip(names, told, strict=True)
+        ]
     if rows:
         yield _AS_LONG.format(suite=run.suite)
-        yield from table_of(["method", "stages", "data", "Dice", "`supervised`", "difference", "test"], rows, 3)
+        yield from table_of(["method", "trained for", *(place.name for place in places)], rows, 2)
 
 
-def _beside(row: Any) -> list[str]:
-    return [number(row.mean, 3), number(row.reference_mean, 3), difference_of(row), verdict_of(row)]
+def _beside(row: Any) -> str:
+    return f"{difference_of(row)}<br>{verdict_of(row)}"
 
 
 def _against_controls(run: Reference, place: Place) -> list[Any]:

@@ -1,7 +1,8 @@
 """What MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
 
 The methods' pages and the page of costs are made at every build, so that they say what the code says. A link to a file
-of the repository is right where the repository is read; on the site it becomes the file's name.
+of the repository is right where the repository is read; on the site it becomes the file's name. A picture out there
+comes along, at the same place below the site's root.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contrastseg.methods import registry
 LOG = logging.getLogger("mkdocs.hooks")  # its warnings end a strict build
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>\.\./[^)\s]+)\)")
+PICTURE = re.compile(r"(?P<alt>!\[[^\]]*\])\(\.\./(?P<target>results/[^)\s]+)\)")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
@@ -35,9 +37,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made."""
+    """Add the pages that are made, and the pictures that pages show from outside docs/."""
     for place, text in {**_cards.pages(), "costs.md": _costs.page()}.items():
         files.append(File.generated(config, place, content=text))
+    shown = {match["target"] for page in files.documentation_pages() for match in PICTURE.finditer(page.content_string)}
+    for place in sorted(shown):
+        if (ROOT / place).is_file():  # the link to one that is not there ends a strict build
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / place)))
     return files
 
 
@@ -56,5 +62,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
     outside = FENCE.split(markdown)  # text, fence, text inside, fence, ...
     for part in range(0, len(outside), 4):
-        outside[part] = LINK.sub(named, outside[part])
+        outside[part] = PICTURE.sub(r"\g<alt>(\g<target>)", LINK.sub(named, outside[part]))
     return "".join(outside)
