@@ -48,8 +48,8 @@ text that does not say enough.
 _SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
 its interval when patients are drawn again.
 """
-_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of the
-methods with two or three stages; corrected within the methods of as many stages at that budget.
+_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
+the methods with two or three stages; corrected within the methods of as many stages at that budget.
 """
 _METHODS = """`{suite}`: mean Dice with its 95 % interval; \\* better, † worse than `supervised` by the corrected test.
 """
@@ -227,12 +227,11 @@ def as_long(run: Reference) -> Iterator[str]:
     rows = []
     for stages in sorted(set(staged.values())):
         names = [name for name in staged if staged[name] == stages]
-        means = ([number(at[name].reference_mean, 3) for name in names if name in at][:1] or ["–"] for at in found)
-        rows.append([run.named("supervised"), f"{stages * usual:,} steps", *(mean for (mean,) in means)])
-        told = ([_beside(at[name]) if name in at else "–" for at in found] for name in names)
-        rows += [
-            [run.named(name), f"{stages} × {usual:,} steps", *cells] for name, cells in zip(names, told, strict=True)
-        ]
+        means = ([number(at[name].reference_mean, 3) for name in names if name in at] for at in found)
+        rows.append([run.named("supervised"), f"{stages * usual:,} steps", *(next(iter(mean), "–") for mean in means)])
+        for name in names:
+            told = (_beside(at[name]) if name in at else "–" for at in found)
+            rows.append([run.named(name), f"{stages} × {usual:,} steps", *told])
     if rows:
         yield _AS_LONG.format(suite=run.suite)
         yield from table_of(["method", "trained for", *(place.name for place in places)], rows, 2)

@@ -94,7 +94,8 @@ def test_nothing_is_fetched_from_elsewhere(site: Path, pages: dict[Path, Page]) 
 
 def test_pictures_of_results_come_along(site: Path, pages: dict[Path, Page]) -> None:
     shown = [link for link in pages[site / "findings.html"].loaded if link.endswith("label_ratio.png")]
-    assert shown and all((site / link).is_file() for link in shown)
+    assert shown
+    assert all((site / link).is_file() for link in shown)
 
 
 def test_links_out_of_docs_become_names(site: Path) -> None:
