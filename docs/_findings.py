@@ -6,16 +6,17 @@ Example: `python docs/_findings.py docs/findings.md`
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pandas as pd
+from _longer import against_controls, as_long
 from _moves import moves
 from _printed import printed
 from _stored import Place, Reference, references
-from _wording import MARKS, WORDS, difference_of, mean_of, name_of, names_of, table_of, verdict_of
+from _wording import MARKS, WORDS, beside, difference_of, mean_of, name_of, names_of, table_of, verdict_of
 
 from contrastseg.evaluation.comparison import compare
 from contrastseg.files import atomic_path
@@ -29,7 +30,7 @@ ABLATIONS = ("acdc_ablations",)
 SYSTEMS = {
     "PDCR": ("pdcr",),
     "UAFR": ("uafr",),
-    "PDCR and UAFR": ("pdcr_uafr",),
+    "PDCR with UAFR": ("pdcr_uafr",),
     "LRC": ("lrc", "lrc_sequential", "lrc_supervised"),
     "IDEAL": ("ideal",),
     "CVRL": ("cvrl",),
@@ -38,18 +39,16 @@ SYSTEMS = {
 _INTRODUCTION = """# What the benchmark finds
 
 Made by `python docs/_findings.py docs/findings.md` from the scores stored under `results/reference/`: every number, in
-tables and in sentences, is computed from them. *Better* and *worse* stand where a paired test over patients, corrected
-for all comparisons at that budget, finds it; everything else is *not told apart*. One recipe for all methods, a small
-network, reduced images: who stands first here says little about full size. Where a method comes from stands on
-[its card](cards/index.md), the rules of scoring in [the policy](evaluation.md), what phantoms and single runs showed in
-[what we saw](methods.md). Behind a name stands its mark: [O] official, [P] published, [R] reconstructed from a
-text that does not say enough.
+tables and in sentences, is computed from them. *Better* and *worse* stand where a paired test over patients finds it,
+corrected for all its comparisons at that budget; everything else is *not told apart*, which does not mean equal. An
+interval of a difference is not corrected, so it can leave out 0 where the test does not tell two apart. One recipe for
+all methods, a small network, reduced images: who stands first here says little about full size. Where a method comes
+from stands on [its card](cards/index.md), the rules of scoring in [the policy](evaluation.md), what phantoms and single
+runs showed in [what we saw](methods.md). Behind a name stands its mark: [O] official, [P] published, [R] reconstructed
+from a text that does not say enough; what is found of an [R] is found of our reconstruction.
 """
 _SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
 its interval when patients are drawn again.
-"""
-_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
-the methods with two or three stages; corrected within the methods of as many stages at that budget.
 """
 _METHODS = """`{suite}`: mean Dice with its 95 % interval; \\* better, † worse than `supervised` by the corrected test.
 """
@@ -57,7 +56,7 @@ _COSTS = """The time of a run with all its stages over that of `supervised` at t
 runs, on a machine that did other work too), and the memory of the last stage. Hours of every suite: [costs](costs.md).
 """
 _ABLATIONS = """`{suite}`: each variant against its method's default, and LRC's other stagings against `lrc`; corrected
-within each of these families.
+within the variants of one method, and within the stagings. `supervised` has {supervised} there.
 """
 
 
@@ -73,7 +72,7 @@ def page(root: Path = ROOT) -> str:
         "What was run": what_was_run([*runs, *ablations]),
         "The six systems": (told for run in runs for told in systems(run)),
         "Is it the longer training?": (told for run in runs for told in as_long(run)),
-        "Every method": (told for run in runs for told in everything(run)),
+        "Every method": (told for run in runs for part in (everything, missed) for told in part(run)),
         "What else moves the ranking": (told for run in runs for told in moves(run)),
         "What a method costs": costs(runs),
         "Ablations": (told for run in ablations for told in variants(run)),
@@ -87,13 +86,14 @@ def page(root: Path = ROOT) -> str:
 
 
 def in_short(run: Reference) -> Iterator[str]:
-    """What the tests say of the systems, then one sentence per data set and budget."""
+    """How certain it is, what the tests say of the systems, then one sentence per data set and budget."""
     places = run.places()
+    yield _certainty(run, int(places[0].reference.n))
     beside = [{name: place.row(name) for name in run.methods} for place in places]
-    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(beside)}."
-    as_long = [{row.method: row for row in _against_controls(run, place)} for place in places]
+    yield f"- **The six systems**, `{run.suite}`, beside `supervised`; any form of LRC counts: {_answer(beside)}."
+    as_long = [{row.method: row for row in against_controls(run, place)} for place in places]
     if any(as_long):
-        yield f"- Those with several stages beside `supervised` trained as long: {_answer(as_long)}."
+        yield f"- Those with several stages beside `supervised` with as many steps: {_answer(as_long)}."
     for place in places:
         leader, reference = place.leader, place.reference
         better, worse = place.of("better"), place.of("worse")
@@ -106,12 +106,6 @@ def in_short(run: Reference) -> Iterator[str]:
             f" Dice, {number(leader.mean, 3)}, `{reference.method}` {number(reference.mean, 3)}; {'; '.join(told)}."
             f"{_still(run, place)}"
         )
-    most, planned = max(run.seeds.values(), key=len), run.stored.plan["suite"]["seeds"]
-    if len(planned) > len(most.split(", ")):
-        yield (
-            f"- **Certainty**, `{run.suite}`: {plural(len(most.split(', ')), 'seed')} of {len(planned)} ran. A test"
-            " over patients tells the trained networks apart; what another seed would train, it does not know."
-        )
     figure = run.folder / "figures" / "label_ratio.png"
     if figure.exists():
         data = ", ".join(dict.fromkeys(place.title for place in places))
@@ -119,14 +113,33 @@ def in_short(run: Reference) -> Iterator[str]:
         yield f"\n![Dice of every method against the labels, {data}](../{target})\n"
 
 
+def _certainty(run: Reference, patients: int) -> str:
+    """How many trainings stand behind the verdicts, and how often such tests err about trainings."""
+    told = (
+        f"- **How certain**, `{run.suite}`: seed {_seeds(run)} of {len(run.stored.plan['suite']['seeds'])} planned,"
+        f" {plural(run.draws, 'draw')} of the labelled patients. A test over patients tells these trained networks"
+        " apart; what another seed or other labelled patients would give, it does not know."
+    )
+    rates = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) ", rates, re.MULTILINE)
+    if row is None:
+        return told
+    return (
+        f"{told} With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19 find"
+        " a difference where one method was trained again with other seeds ([simulation](statistics.md#false-alarms)):"
+        " small differences are the ones to doubt."
+    )
+
+
 def _answer(places: Sequence[Mapping[str, Any]]) -> str:
     """The systems by what the tests say of any form of them: for each data set and budget, method -> its row."""
     found: dict[str, list[str]] = {}
     for system, methods in SYSTEMS.items():
         verdicts = [{rows[name].verdict for name in methods if rows.get(name) is not None} for rows in places]
-        counts = {word: sum(word in told for told in verdicts) for word in MARKS}
-        said = [f"{word} {_times(count, len(places))}" for word, count in counts.items() if count]
-        if any(verdicts):
+        tested = [told for told in verdicts if told]
+        counts = {word: sum(word in told for told in tested) for word in MARKS}
+        said = [f"{word} {_times(count, len(tested))}" for word, count in counts.items() if count]
+        if tested:
             found.setdefault(" and ".join(said) or "told apart nowhere", []).append(system)
     return "; ".join(f"{said}: {', '.join(found[said])}" for said in sorted(found))
 
@@ -136,15 +149,15 @@ def _times(count: int, total: int) -> str:
 
 
 def _still(run: Reference, place: Place) -> str:
-    """Which of the better methods are better than `supervised` of the same length, too."""
+    """Which of the better methods are better than `supervised` with as many steps, too."""
     better = {row.method for row in place.of("better") if len(registry.get(row.method).stages) > 1}
-    rows = [row for row in _against_controls(run, place) if row.method in better]
+    rows = [row for row in against_controls(run, place) if row.method in better]
     if not rows:
         return ""
     still = [row for row in rows if row.verdict == "better"]
     names = names_of(run, still) if still else "none"
     told = plural(len(rows), "better method")
-    return f" Of {told} with several stages, better than `supervised` trained as long: {names}."
+    return f" Of {told} with several stages, better than `supervised` with as many steps: {names}."
 
 
 def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
@@ -168,7 +181,10 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
             ]
         )
     yield from table_of(head, rows)
-    yield "The suites' own tables name every cell without scores."
+    for run in runs:
+        left = [f"`{name}`" for name in registry.names() if name not in run.methods]
+        yield f"- Not in `{run.suite}`: {', '.join(left)}." if left else f"- `{run.suite}` has every method."
+    yield "\nThe suites' descriptions say why, their own tables name every cell without scores."
 
 
 def _seeds(run: Reference) -> str:
@@ -200,7 +216,7 @@ def _standing(run: Reference, place: Place, method: str) -> str:
     stands = "" if rank is None else f"<br>rank {rank.rank:.0f} ({rank.rank_low:.0f}–{rank.rank_high:.0f})"
     if row.verdict == "reference":
         return f"{number(row.mean, 3)}{stands}"
-    return f"{_beside(row)}{stands}"
+    return f"{beside(row)}{stands}"
 
 
 def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequence[Place]) -> str:
@@ -218,42 +234,6 @@ def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequen
     return f"- {system}: {told}. Its mean is the higher one in {above} of {plural(len(rows), 'comparison')}."
 
 
-def as_long(run: Reference) -> Iterator[str]:
-    """Methods with several stages beside `supervised` with as many steps as all their stages have."""
-    places = run.places()
-    found = [{row.method: row for row in _against_controls(run, place)} for place in places]
-    usual = run.stored.plan["suite"]["training"]["steps"]
-    staged = {name: len(registry.get(name).stages) for name in run.methods if any(name in rows for rows in found)}
-    rows = []
-    for stages in sorted(set(staged.values())):
-        names = [name for name in staged if staged[name] == stages]
-        means = ([number(at[name].reference_mean, 3) for name in names if name in at] for at in found)
-        rows.append([run.named("supervised"), f"{stages * usual:,} steps", *(next(iter(mean), "–") for mean in means)])
-        for name in names:
-            told = (_beside(at[name]) if name in at else "–" for at in found)
-            rows.append([run.named(name), f"{stages} × {usual:,} steps", *told])
-    if rows:
-        yield _AS_LONG.format(suite=run.suite)
-        yield from table_of(["method", "trained for", *(place.name for place in places)], rows, 2)
-
-
-def _beside(row: Any) -> str:
-    return f"{difference_of(row)}<br>{verdict_of(row)}"
-
-
-def _against_controls(run: Reference, place: Place) -> list[Any]:
-    """Rows of `compare` for the methods of k stages against the control of k times the steps, seed 0 of both."""
-    usual, dice = run.stored.plan["suite"]["training"]["steps"], run.dice(place)
-    found: list[Any] = []
-    for steps, control in run.controls(place).items():
-        methods = [name for name in run.methods if len(registry.get(name).stages) * usual == steps]
-        part = dice[dice["method"].isin(methods) & (dice["seed"] == 0)]
-        if steps > usual and len(part):
-            table = compare(pd.concat([part, control]), f"supervised/{steps}_steps", family="methods")
-            found += [row for row in table.itertuples() if row.verdict != "reference"]
-    return found
-
-
 def everything(run: Reference) -> Iterator[str]:
     """Every method's mean, and what the test says."""
     places = run.places()
@@ -263,6 +243,27 @@ def everything(run: Reference) -> Iterator[str]:
         rows.append([run.named(method), *("–" if row is None else mean_of(row) for row in found)])
     yield _METHODS.format(suite=run.suite)
     yield from table_of(["method", *(place.name for place in places)], rows, 1)
+
+
+def missed(run: Reference) -> Iterator[str]:
+    """How many structures a method did not find at all."""
+    rows = run.stored.frame("summary.csv")
+    rows = rows[(rows["metric"] == "dice") & (rows["class"] == "mean") & (rows["checkpoint"] == "last")]
+    yield "Structures of the reference of which a trained network found nothing:\n"
+    rows = rows.assign(trained=rows["n_seeds"] * rows["n_draws"])
+    rows = rows.assign(share=rows["missed"] / rows["trained"])
+    for place in run.places():
+        at = (rows["dataset"] == place.entry) & (rows["evaluated_on"] == place.entry) & (rows["labels"] == place.labels)
+        here = rows[at].sort_values("share", ascending=False, kind="stable")
+        missing = [row for row in here.itertuples() if row.share]
+        if not missing:
+            yield f"- {place.name}: none by any method."
+            continue
+        told = (f"{name_of(run, row)} {number(row.share, 1).removesuffix('.0')}" for row in missing)
+        total = int(((here["scored"] + here["missed"] - here["invented"]) / here["trained"]).max())
+        others = "; the others none" if len(missing) < len(here) else ""
+        yield f"- {place.name}, of {total}: {', '.join(told)}{others}."
+    yield ""
 
 
 def costs(runs: Sequence[Reference]) -> Iterator[str]:
@@ -296,23 +297,27 @@ def variants(run: Reference) -> Iterator[str]:
     rows: list[list[str]] = []
     for reference, part in [*families, ("lrc/default", staged)]:
         if len(part[["method", "variant"]].drop_duplicates()) > 1:
-            found = compare(part, reference, family="methods").itertuples()
-            ordered = sorted(found, key=lambda row: (row.dataset, row.labels, row.verdict != "reference"))
+            found = compare(part, reference, family="methods")
             rows += (
-                [name_of(run, row), f"{run.titles[row.dataset]}, {budget_title(row.labels)}", *_told(row)]
-                for row in ordered
+                [
+                    name_of(run, row),
+                    f"{run.titles[row.dataset]}, {budget_title(row.labels)}",
+                    number(row.mean, 3),
+                    run.named(*row.reference.split("/")),
+                    number(row.reference_mean, 3),
+                    difference_of(row),
+                    verdict_of(row),
+                ]
+                for row in found[found["verdict"] != "reference"].itertuples()
             )
-    yield _ABLATIONS.format(suite=run.suite)
-    yield from table_of(["method", "data", "Dice", "difference", "test"], rows, 2)
+    supervised = ", ".join(number(place.reference.mean, 3) for place in run.places())
+    yield _ABLATIONS.format(suite=run.suite, supervised=supervised)
+    yield from table_of(["variant", "data", "Dice", "beside", "its Dice", "difference", "test"], rows, 2)
     scored = set(zip(scores["method"], scores["variant"], strict=True))
     planned = dict.fromkeys((one["method"], one["variant"]) for one in run.stored.plan["runs"])
     waiting = [run.named(*pair) for pair in planned if pair not in scored]
     if waiting:
         yield f"Planned, and not run yet: {', '.join(waiting)}.\n"
-
-
-def _told(row: Any) -> list[str]:
-    return [number(row.mean, 3), *(["", ""] if row.verdict == "reference" else [difference_of(row), verdict_of(row)])]
 
 
 def main() -> None:

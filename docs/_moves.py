@@ -13,13 +13,15 @@ from scipy.stats import kendalltau
 from contrastseg.report.naming import budget_title, metric_title, number
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
+_OTHERS = "; what other patients' labels would change is not known here"
 
 
 def moves(run: Reference) -> Iterator[str]:
-    """What training length, seeds, the checkpoint rule and the scoring convention do."""
+    """What training length, seeds, draws, the checkpoint rule and the scoring convention do."""
     yield f"`{run.suite}`:\n"
     yield from _by_length(run)
     yield from _by_seed(run)
+    yield f"- **Draws** of the labelled patients: {run.draws} of each budget{_OTHERS if run.draws == 1 else ''}."
     yield from _by_checkpoint(run)
     yield from _by_convention(run)
     yield ""
@@ -35,7 +37,7 @@ def _by_length(run: Reference) -> Iterator[str]:
         if told:
             yield (
                 f"- **Training length**, {place.name}: `supervised` has {number(place.reference.mean, 3)} in {usual:,}"
-                f" steps, {', '.join(told)}; methods with two or three stages train for as many."
+                f" steps, {', '.join(told)}."
             )
 
 
@@ -48,7 +50,7 @@ def _by_seed(run: Reference) -> Iterator[str]:
     rows = rows[(rows["class"] == "mean") & (rows["metric"] == "dice") & (rows["checkpoint"] == "last")]
     several = rows[rows["n_seeds"] > 1]
     if not len(several):
-        yield "- **Seeds and draws**: one of each has run; what another would change is not known here."
+        yield "- **Seeds**: one has run; what another would change is not known here."
         return
     between = median(part["mean"].std() for _, part in several.groupby(["dataset", "labels"]))
     yield (
@@ -84,12 +86,13 @@ def _by_convention(run: Reference) -> Iterator[str]:
     for metric, parts in ranks.groupby("metric", sort=False):
         told = []
         for convention, part in parts.groupby("convention", sort=False):
-            most = part.loc[part["shift"].abs().idxmax()]
+            farthest = part[part["tau"] == part["tau"].min()]
+            most = farthest.loc[farthest["shift"].abs().idxmax()]
             if most["shift"]:
                 told.append(
-                    f"`{convention}` {number(part['tau'].min(), 2)} ({run.named(most['method'])} goes from place"
-                    f" {number(most['base_rank'], 0)} to {number(most['rank'], 0)} with"
-                    f" {budget_title(most['labels'])})"
+                    f"`{convention}` {number(most['tau'], 2)} with {budget_title(most['labels'])}"
+                    f" ({run.named(most['method'])} goes from place {number(most['base_rank'], 0)} to"
+                    f" {number(most['rank'], 0)})"
                 )
         if told:
             name = metric_title(metric, arrow=False)

@@ -13,9 +13,10 @@ from _wording import table_of
 from contrastseg.report.naming import budget_title, metric_title, number
 
 THEIRS = "ssl4mis"
-_PRINTED = """`{suite}`: means as printed, ours, and the same predictions of ours scored as `{convention}` does, the
-released code that many of these numbers were made with ([policy](evaluation.md)). Dice in per cent, distances in
-{unit}. Protocol differs: {differs}. A difference of numbers is therefore no finding about either code.
+_PRINTED = """`{suite}`: means as printed in {source}; ours; and the same predictions of ours scored as `{convention}`
+does, the released code of many semi-supervised methods ([policy](evaluation.md)). Dice in per cent, distances in
+{unit}. Protocol differs: {differs}. Not stated there: {silent}. A difference of numbers is therefore no finding about
+either code. What a mark behind a printed number means: [published numbers](published.md).
 """
 
 
@@ -23,16 +24,20 @@ def printed(run: Reference) -> Iterator[str]:
     """Printed means with ours, by our convention and by theirs."""
     ranks = run.stored.frame("conventions.csv", "collect") if (run.folder / "conventions.csv").is_file() else None
     rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    differs, units, metrics = dict[str, None](), set(), dict[str, None]()
+    differs, silent, sources, metrics = dict[str, None](), dict[str, None](), dict[str, None](), dict[str, None]()
+    units = set()
     for path in sorted((run.folder / "tables").glob("published*.csv")):
         pairs = pd.read_csv(path)
         for row in pairs[pairs["ours_in_printed_unit"].notna()].itertuples():
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
+            silent |= dict.fromkeys(str(row.protocol_not_stated).split("; "))
+            sources[f"{row.paper}, {row.where}"] = None
             units |= {str(row.printed_unit)} - {"%"}
             metrics[row.metric] = None
             theirs = None if ranks is None else _by_theirs(ranks, row)
             mark = "" if row.mark == "printed" else f" ({row.mark})"
-            who = (run.named(row.method), str(row.printed_method), budget_title(row.labels))
+            data = f"{run.titles[row.dataset]}, {budget_title(row.labels)}"
+            who = (run.named(row.method), str(row.printed_method), data)
             rows.setdefault(who, defaultdict(lambda: ["–"] * 3))[row.metric] = [
                 f"{number(float(row.printed), 1)}{mark}",
                 number(float(row.ours_in_printed_unit), 1),
@@ -40,7 +45,12 @@ def printed(run: Reference) -> Iterator[str]:
             ]
     if rows:
         yield _PRINTED.format(
-            suite=run.suite, convention=THEIRS, differs="; ".join(differs), unit=" or ".join(sorted(units)) or "voxels"
+            suite=run.suite,
+            source=" and ".join(sources),
+            convention=THEIRS,
+            differs="; ".join(differs),
+            silent="; ".join(silent),
+            unit=" or ".join(sorted(units)) or "voxels",
         )
         wide = [name for name in metrics if any(found[name][1] != found[name][2] for found in rows.values())]
         shown = {name: ("printed", "ours", f"by `{THEIRS}`")[: 3 if name in wide else 2] for name in metrics}
@@ -49,7 +59,7 @@ def printed(run: Reference) -> Iterator[str]:
             [*who, *(cell for name in metrics for cell in found[name][: len(shown[name])])]
             for who, found in rows.items()
         ]
-        yield from table_of(["method", "printed as", "labels", *heads], cells, 3)
+        yield from table_of(["method", "printed as", "data", *heads], cells, 3)
 
 
 def _by_theirs(ranks: pd.DataFrame, row: Any) -> float | None:

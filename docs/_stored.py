@@ -78,12 +78,18 @@ class Reference:
 
     @cached_property
     def methods(self) -> list[str]:
-        """The suite's methods, in its order."""
-        return [entry["name"] for entry in self.stored.plan["suite"]["methods"]]
+        """The suite's methods that it has a run for, in its order."""
+        planned = {run["method"] for run in self.stored.plan["runs"]}
+        return [entry["name"] for entry in self.stored.plan["suite"]["methods"] if entry["name"] in planned]
 
     @cached_property
     def _provenances(self) -> dict[str, str]:
         return provenances(self.stored.cards)
+
+    @cached_property
+    def draws(self) -> int:
+        """Draws of labelled patients that were trained with."""
+        return len({card["draw"] for card in self.stored.cards})
 
     def named(self, method: str, variant: str = "default") -> str:
         """A method, its variant where it is not the default, and the mark of where it comes from."""

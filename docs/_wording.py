@@ -44,6 +44,11 @@ def verdict_of(row: Any) -> str:
     return f"{WORDS[row.verdict]}, p {p_value(row.p_holm)}"
 
 
+def beside(row: Any) -> str:
+    """A difference and what the corrected test says, in two lines of a cell."""
+    return f"{difference_of(row)}<br>{verdict_of(row)}"
+
+
 def signed(value: float, places: int = 3) -> str:
     """A number with its sign."""
     text = number(float(value), places)

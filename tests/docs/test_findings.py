@@ -10,6 +10,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+from contrastseg.evaluation.comparison import compare
 from contrastseg.report.naming import number
 from tests.docs.pages import DOCS
 
@@ -86,7 +87,8 @@ def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType) -> None
 def test_what_did_not_run_is_said(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     text = findings.page()
     assert part(text, "Ablations").strip() == "Nothing of this has run yet."
-    assert "one of each has run; what another would change is not known here" in text  # acdc_small has one seed
+    assert "**Seeds**: one has run; what another would change is not known here" in text  # acdc_small has one seed
+    assert text.count("**Draws** of the labelled patients: 1 of each budget; what other patients' labels would") == 2
     assert "over up to 3 seeds" in text
     run = part(text, "What was run")
     assert "40 of 120" in run, "planned cells without scores are counted"
@@ -116,14 +118,32 @@ def test_staged_methods_are_compared_with_a_reference_trained_as_long(findings: 
     assert not {"glcl", "cps"} & set(rows), "of two stages only"
 
 
+def test_comparisons_with_two_references_are_corrected_together(as_shipped: ModuleType) -> None:
+    """Told apart by their references or not, the same tests have the same correction."""
+    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    scores = run.dice(run.places()[0])
+    whole = compare(scores, "supervised", family="methods")
+    whole = whole[whole["verdict"] != "reference"]
+    assert {"better", "n.s."} <= set(whole["verdict"])
+    names = whole["method"].tolist()
+    parts = [scores[scores["method"].isin(["supervised", *part])] for part in (names[::2], names[1::2])]
+    apart = pd.concat([compare(part, "supervised", family="methods") for part in parts])
+    together = sys.modules["_longer"].one_family(apart[apart["verdict"] != "reference"])
+    told = ["method", "p_holm", "verdict"]
+    pd.testing.assert_frame_equal(
+        together.sort_values("method", ignore_index=True)[told], whole.sort_values("method", ignore_index=True)[told]
+    )
+
+
 def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
     text = part(findings.page(), "Ablations")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `lrc") and "lesions" in line]
-    assert [name(row[0]) for row in rows] == ["lrc", "lrc_sequential", "lrc_supervised"]
+    assert [(name(row[0]), name(row[3])) for row in rows] == [("lrc_sequential", "lrc"), ("lrc_supervised", "lrc")]
     lesions = means("lesions_few")
     assert [row[2] for row in rows] == [number(lesions[name(row[0])], 3) for row in rows]
-    assert rows[1][3].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
+    assert {row[4] for row in rows} == {number(lesions["lrc"], 3)}
+    assert rows[0][5].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
     assert "not run yet" not in text
 
 

@@ -1,0 +1,63 @@
+"""Methods with several stages beside `supervised` with as many steps, for the page of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from _stored import Place, Reference
+from _wording import beside, table_of
+
+from contrastseg.evaluation.comparison import compare, verdict_of
+from contrastseg.evaluation.paired import holm, smallest_p
+from contrastseg.methods import registry
+from contrastseg.report.naming import number
+
+_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
+the methods with two or three stages, corrected over all of them at that budget. As many steps are not as much time: see
+what a method costs.
+"""
+
+
+def as_long(run: Reference) -> Iterator[str]:
+    """Methods with several stages beside `supervised` with as many steps as all their stages have."""
+    places = run.places()
+    found = [{row.method: row for row in against_controls(run, place)} for place in places]
+    usual = run.stored.plan["suite"]["training"]["steps"]
+    staged = {name: len(registry.get(name).stages) for name in run.methods if any(name in rows for rows in found)}
+    rows = []
+    for stages in sorted(set(staged.values())):
+        names = [name for name in staged if staged[name] == stages]
+        means = ([number(at[name].reference_mean, 3) for name in names if name in at] for at in found)
+        rows.append([run.named("supervised"), f"{stages * usual:,} steps", *(next(iter(mean), "–") for mean in means)])
+        for name in names:
+            told = (beside(at[name]) if name in at else "–" for at in found)
+            rows.append([run.named(name), f"{stages} × {usual:,} steps", *told])
+    if rows:
+        yield _AS_LONG.format(suite=run.suite)
+        yield from table_of(["method", "trained for", *(place.name for place in places)], rows, 2)
+
+
+def against_controls(run: Reference, place: Place) -> list[Any]:
+    """Rows of `compare` for the methods of k stages against the control of k times the steps, seed 0 of both."""
+    usual, dice = run.stored.plan["suite"]["training"]["steps"], run.dice(place)
+    tables: list[pd.DataFrame] = []
+    for steps, control in run.controls(place).items():
+        methods = [name for name in run.methods if len(registry.get(name).stages) * usual == steps]
+        part = dice[dice["method"].isin(methods) & (dice["seed"] == 0)]
+        if steps > usual and len(part):
+            table = compare(pd.concat([part, control]), f"supervised/{steps}_steps", family="methods")
+            tables.append(table[table["verdict"] != "reference"])
+    return list(one_family(pd.concat(tables)).itertuples()) if tables else []
+
+
+def one_family(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """Rows of several `compare`, with other references each, corrected over all of them.
+
+    The sign of the Hodges-Lehmann estimate is that of the rank sums that a verdict asks for.
+    """
+    p = holm(table["p"].to_numpy())
+    reach = smallest_p((table["n"] - table["zeros"]).to_numpy())
+    judged = zip(p, reach, table["hl_estimate"], table["direction"], strict=True)
+    return table.assign(p_holm=p, verdict=[verdict_of(*row, alpha) for row in judged])
