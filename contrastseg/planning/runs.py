@@ -72,7 +72,7 @@ class Plan:
     Attributes:
         suite: The suite, as validated.
         runs: All training runs, one seed of everything first.
-        skipped: Combinations left out: {dataset, method, labels, reason}.
+        skipped: Combinations left out: {dataset, method, labels, reason, provenance}.
         unavailable: Entries whose data is not here, with the steps to get it.
     """
 
@@ -153,7 +153,8 @@ def expand(
             if absent and not reason and unlabelled_stages(method.name):
                 reason = f"its pre-training draws from {', '.join(absent)}, which is not on this machine"
             if reason:
-                skipped.append({"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason})
+                left_out = {"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason}
+                skipped.append(left_out | {"provenance": methods.get(method.name).card.provenance})
                 continue
             replicates = itertools.product(method.variants, suite.draws, suite.folds, suite.seeds)
             runs += [Run(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]

@@ -101,7 +101,9 @@ class Material:
 
     @cached_property
     def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
-        return provenances(self.cards), printed_names(self.cards)
+        # A method that applies nowhere has no run; the plan knows where it comes from.
+        skipped = {str(item["method"]): str(item["provenance"]) for item in self.skipped if item.get("provenance")}
+        return skipped | provenances(self.cards), printed_names(self.cards)
 
     @cached_property
     def _labelled(self) -> dict[tuple[str, str], int]:

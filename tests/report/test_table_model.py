@@ -42,3 +42,11 @@ def test_last_checkpoints_stand_before_others_of_the_same_data_set(world: World)
     places = [place for place, _ in world.material.places(pd.concat([others, world.summary]))]
     assert [checkpoint for _, _, checkpoint in places] == ["last", "best_val"] * (len(places) // 2)
     assert [place[:2] for place in places[::2]] == [place[:2] for place in places[1::2]]
+
+
+def test_a_method_that_applies_nowhere_keeps_its_mark(world: World) -> None:
+    item = {"dataset": "lesions", "method": "glcl", "labels": "r1", "reason": "2D only"}
+    assert replace(world.material, skipped=[item]).label("glcl", "default").mark == "?"
+    assert replace(world.material, skipped=[item | {"provenance": "published"}]).label("glcl", "default").mark == "P"
+    ran = replace(world.material, skipped=[item | {"method": "pdcr", "provenance": "published"}])
+    assert ran.label("pdcr", "default").mark == "R", "what its runs say goes before the plan"

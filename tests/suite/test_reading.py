@@ -258,6 +258,7 @@ def test_methods_that_do_not_apply_are_reasons_not_silent_holes():
     (left_out,) = plan.skipped
     assert (left_out["dataset"], left_out["method"], left_out["labels"]) == ("lesions", "mean_teacher", "r1")
     assert "unlabelled" in left_out["reason"]
+    assert left_out["provenance"] == "published"
 
 
 def test_budgets_that_come_to_the_same_count_run_once():
