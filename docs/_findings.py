@@ -90,7 +90,7 @@ def in_short(run: Reference) -> Iterator[str]:
     places = run.places()
     yield _certainty(run, int(places[0].reference.n))
     beside = [{name: place.row(name) for name in run.methods} for place in places]
-    yield f"- **The six systems**, `{run.suite}`, beside `supervised`; any form of LRC counts: {_answer(beside)}."
+    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(beside)}."
     as_long = [{row.method: row for row in against_controls(run, place)} for place in places]
     if any(as_long):
         yield f"- Those with several stages beside `supervised` with as many steps: {_answer(as_long)}."
@@ -132,16 +132,18 @@ def _certainty(run: Reference, patients: int) -> str:
 
 
 def _answer(places: Sequence[Mapping[str, Any]]) -> str:
-    """The systems by what the tests say of any form of them: for each data set and budget, method -> its row."""
-    found: dict[str, list[str]] = {}
+    """The systems by what the tests say of them, best first: for each data set and budget, method -> its row."""
+    found: dict[tuple[int, str], list[str]] = {}
     for system, methods in SYSTEMS.items():
-        verdicts = [{rows[name].verdict for name in methods if rows.get(name) is not None} for rows in places]
-        tested = [told for told in verdicts if told]
-        counts = {word: sum(word in told for told in tested) for word in MARKS}
-        said = [f"{word} {_times(count, len(tested))}" for word, count in counts.items() if count]
-        if tested:
-            found.setdefault(" and ".join(said) or "told apart nowhere", []).append(system)
-    return "; ".join(f"{said}: {', '.join(found[said])}" for said in sorted(found))
+        for name in methods:
+            verdicts = [rows[name].verdict for rows in places if rows.get(name) is not None]
+            counts = {word: verdicts.count(word) for word in MARKS}
+            said = [f"{word} {_times(count, len(verdicts))}" for word, count in counts.items() if count]
+            if verdicts:
+                form = f"{system} (`{name}`)" if len(methods) > 1 else system
+                place = (counts["worse"] - counts["better"], " and ".join(said) or "told apart nowhere")
+                found.setdefault(place, []).append(form)
+    return "; ".join(f"{place[1]}: {', '.join(found[place])}" for place in sorted(found))
 
 
 def _times(count: int, total: int) -> str:

@@ -15,6 +15,11 @@ from contrastseg.report.naming import budget_title, metric_title, number
 SHOWN = ("dice", "hd95", "hd95_pooled")
 _OTHERS = "; what other patients' labels would change is not known here"
 
+_MISSED = """  A missed structure has the worst distance here; the others leave it out or give it 0, so that a method
+  gains places by finding less ([policy](evaluation.md))."""
+_NOTHING_MISSED = """  No structure was missed here: what moves the order is what each calls the distance
+  ([policy](evaluation.md))."""
+
 
 def moves(run: Reference) -> Iterator[str]:
     """What training length, seeds, draws, the checkpoint rule and the scoring convention do."""
@@ -98,7 +103,5 @@ def _by_convention(run: Reference) -> Iterator[str]:
             name = metric_title(metric, arrow=False)
             yield f"- **Convention**, {name}, the smallest τ with our order: {', '.join(told)}."
     if ranks["shift"].any():
-        yield (
-            "  A missed structure has the worst distance here; the others leave it out or give it 0, so that a method"
-            " gains places by finding less ([policy](evaluation.md))."
-        )
+        missed = run.stored.frame("summary.csv")["missed"].any()
+        yield _MISSED if missed else _NOTHING_MISSED
