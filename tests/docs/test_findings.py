@@ -31,6 +31,17 @@ def findings(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleT
     return module
 
 
+@pytest.fixture(scope="module")
+def made() -> str:
+    """The page of two suites without ablations, made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        module = importlib.import_module("_findings")
+        patch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
+        patch.setattr(module, "ABLATIONS", ())
+        return module.page()
+
+
 def means(dataset: str) -> pd.Series:
     """Mean Dice of every method, by hand: classes, then cases, then seeds inside a patient, then patients."""
     scores = pd.read_parquet(STORED / "scores.parquet")
@@ -50,8 +61,8 @@ def part(text: str, title: str) -> str:
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_every_mean_is_that_of_the_scores(findings: ModuleType) -> None:
-    table = part(findings.page(), "Every method").partition("`phantoms`")[2].partition("`acdc_small`")[0]
+def test_every_mean_is_that_of_the_scores(made: str) -> None:
+    table = part(made, "Every method").partition("`phantoms`")[2].partition("`acdc_small`")[0]
     for column, dataset in ((2, "lesions_few"), (3, "organs_few")):
         expected = {name: number(value, 3) for name, value in means(dataset).items()}
         rows = [row.split(" | ") for row in table.splitlines() if row.startswith("| `")]
@@ -60,8 +71,8 @@ def test_every_mean_is_that_of_the_scores(findings: ModuleType) -> None:
         assert len(expected) >= 18
 
 
-def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType) -> None:
-    text = part(findings.page(), "In short")
+def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType, made: str) -> None:
+    text = part(made, "In short")
     comparisons = pd.read_csv(STORED / "comparisons.csv")
     rows = comparisons[(comparisons["metric"] == "dice") & (comparisons["dataset"] == "lesions_few")]
     (line,) = [line for line in text.splitlines() if line.startswith("- **Phantom lesions")]
@@ -77,33 +88,32 @@ def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType) 
     assert re.search(rf"`{best}` \[[OPR]\] has the highest mean Dice", line)
 
 
-def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType) -> None:
-    text = part(findings.page(), "The six systems")
+def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType, made: str) -> None:
+    text = part(made, "The six systems")
     (row,) = [line for line in text.splitlines() if line.startswith("| Semantic-aware") and "−0.178" in line]
     assert re.search(r"−0\.178 \[−0\.34, −0\.02\]<br>\*\*worse\*\*, p 0\.050<br>rank 18 \(\d+–18\)", row)
     assert "- Semantic-aware: **worse** at Phantom lesions, 6 labelled patients (`semantic_aware` [R])." in text
     assert text.count("no test tells it from `supervised`") == 2 * len(findings.SYSTEMS) - 1
 
 
-def test_what_did_not_run_is_said(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = findings.page()
-    assert part(text, "Ablations").strip() == "Nothing of this has run yet."
-    assert "**Seeds**: one has run; what another would change is not known here" in text  # acdc_small has one seed
-    assert text.count("**Draws** of the labelled patients: 1 of each budget; what other patients' labels would") == 2
-    assert "over up to 3 seeds" in text
-    run = part(text, "What was run")
+def test_what_did_not_run_is_said(findings: ModuleType, made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert part(made, "Ablations").strip() == "Nothing of this has run yet."
+    assert "**Seeds**: one has run; what another would change is not known here" in made  # acdc_small has one seed
+    assert made.count("**Draws** of the labelled patients: 1 of each budget; what other patients' labels would") == 2
+    assert "over up to 3 seeds" in made
+    run = part(made, "What was run")
     assert "40 of 120" in run, "planned cells without scores are counted"
     monkeypatch.setattr(findings, "SUITES", ())
     assert findings.page().count("Nothing of this has run yet.") >= 6
 
 
-def test_longer_training_stands_beside_the_suite_s_own(findings: ModuleType) -> None:
-    text = part(findings.page(), "What else moves the ranking")
+def test_longer_training_stands_beside_the_suite_s_own(made: str) -> None:
+    text = part(made, "What else moves the ranking")
     assert "`supervised` has 0.552 in 1,200 steps, 0.496 in 400 (−0.056), 0.588 in 2,400 (+0.036)" in text
 
 
-def test_staged_methods_are_compared_with_a_reference_trained_as_long(findings: ModuleType) -> None:
-    text = part(findings.page(), "Is it the longer training?")
+def test_staged_methods_are_compared_with_a_reference_trained_as_long(made: str) -> None:
+    text = part(made, "Is it the longer training?")
     head, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
     column = head.index("ACDC, 3 labelled patients")
     rows = {name(row[0]): row for row in lines}
@@ -137,6 +147,7 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
 
 
 def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "SUITES", ())
     monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
     text = part(findings.page(), "Ablations")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `lrc") and "lesions" in line]
