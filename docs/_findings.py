@@ -68,7 +68,7 @@ def page(root: Path = ROOT) -> str:
     """
     runs, ablations = references(root, SUITES), references(root, ABLATIONS)
     parts: dict[str, Iterable[str]] = {
-        "In short": (told for run in runs for told in in_short(run)),
+        "In short": (*certainty(runs), *(told for run in runs for told in in_short(run))),
         "What was run": what_was_run([*runs, *ablations]),
         "The six systems": (told for run in runs for told in systems(run)),
         "Is it the longer training?": (told for run in runs for told in as_long(run)),
@@ -85,10 +85,34 @@ def page(root: Path = ROOT) -> str:
     return text
 
 
+def certainty(runs: Sequence[Reference]) -> Iterator[str]:
+    """How many trainings stand behind the verdicts, and how often such tests err about trainings."""
+    if not runs:
+        return
+    told = "; ".join(
+        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned), {plural(run.draws, 'draw')}"
+        " of the labelled patients"
+        for run in runs
+    )
+    rates = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    found = []
+    for patients in sorted({int(place.reference.n) for run in runs for place in run.places()}):
+        same = rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) "
+        if row := re.search(same, rates, re.MULTILINE):
+            found.append(
+                f" With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19"
+                " find a difference where one method was trained again with other seeds"
+                " ([simulation](statistics.md#false-alarms)): small differences are the ones to doubt."
+            )
+    yield (
+        f"- **How certain** it is. {told}. A test over patients tells these trained networks apart; what another seed"
+        f" or other labelled patients would give, it does not know.{''.join(found)}"
+    )
+
+
 def in_short(run: Reference) -> Iterator[str]:
-    """How certain it is, what the tests say of the systems, then one sentence per data set and budget."""
+    """What the tests say of the systems, then one sentence per data set and budget."""
     places = run.places()
-    yield _certainty(run, int(places[0].reference.n))
     beside = [{name: place.row(name) for name in run.methods} for place in places]
     yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(beside)}."
     as_long = [{row.method: row for row in against_controls(run, place)} for place in places]
@@ -111,24 +135,6 @@ def in_short(run: Reference) -> Iterator[str]:
         data = ", ".join(dict.fromkeys(place.title for place in places))
         target = "/".join(("results", "reference", *figure.parts[-4:]))
         yield f"\n![Dice of every method against the labels, {data}](../{target})\n"
-
-
-def _certainty(run: Reference, patients: int) -> str:
-    """How many trainings stand behind the verdicts, and how often such tests err about trainings."""
-    told = (
-        f"- **How certain**, `{run.suite}`: seed {_seeds(run)} of {len(run.stored.plan['suite']['seeds'])} planned,"
-        f" {plural(run.draws, 'draw')} of the labelled patients. A test over patients tells these trained networks"
-        " apart; what another seed or other labelled patients would give, it does not know."
-    )
-    rates = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) ", rates, re.MULTILINE)
-    if row is None:
-        return told
-    return (
-        f"{told} With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19 find"
-        " a difference where one method was trained again with other seeds ([simulation](statistics.md#false-alarms)):"
-        " small differences are the ones to doubt."
-    )
 
 
 def _answer(places: Sequence[Mapping[str, Any]]) -> str:
