@@ -90,8 +90,8 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
     if not runs:
         return
     told = "; ".join(
-        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned), {plural(run.draws, 'draw')}"
-        " of the labelled patients"
+        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned),"
+        f" {plural(run.draws, 'draw')} of the labelled patients"
         for run in runs
     )
     rates = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
