@@ -113,11 +113,11 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
 def in_short(run: Reference) -> Iterator[str]:
     """What the tests say of the systems, then one sentence per data set and budget."""
     places = run.places()
-    beside = [{name: place.row(name) for name in run.methods} for place in places]
-    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(beside)}."
-    as_long = [{row.method: row for row in against_controls(run, place)} for place in places]
-    if any(as_long):
-        yield f"- Those with several stages beside `supervised` with as many steps: {_answer(as_long)}."
+    usual = [{name: place.row(name) for name in run.methods} for place in places]
+    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(usual)}."
+    longer = [{row.method: row for row in against_controls(run, place)} for place in places]
+    if any(longer):
+        yield f"- Those with several stages beside `supervised` with as many steps: {_answer(longer)}."
     for place in places:
         leader, reference = place.leader, place.reference
         better, worse = place.of("better"), place.of("worse")

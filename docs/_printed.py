@@ -27,7 +27,7 @@ def printed(run: Reference) -> Iterator[str]:
     differs, silent, sources, metrics = dict[str, None](), dict[str, None](), dict[str, None](), dict[str, None]()
     units = set()
     for path in sorted((run.folder / "tables").glob("published*.csv")):
-        pairs = pd.read_csv(path)
+        pairs = pd.read_csv(path).fillna({"protocol_differs": "nothing known", "protocol_not_stated": "nothing"})
         for row in pairs[pairs["ours_in_printed_unit"].notna()].itertuples():
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
             silent |= dict.fromkeys(str(row.protocol_not_stated).split("; "))
