@@ -90,7 +90,7 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
     if not runs:
         return
     told = "; ".join(
-        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned),"
+        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned{_more_seeds(run)}),"
         f" {plural(run.draws, 'draw')} of the labelled patients"
         for run in runs
     )
@@ -108,6 +108,12 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
         f"- **How certain** it is. {told}. A test over patients tells these trained networks apart; what another seed"
         f" or other labelled patients would give, it does not know.{''.join(found)}"
     )
+
+
+def _more_seeds(run: Reference) -> str:
+    found = [scores for place in run.places() if (scores := run.further_seeds(place)) is not None]
+    names = dict.fromkeys(name for scores in found for name in scores["method"])
+    return f"; more of {', '.join(map(run.named, names))} [below](#what-else-moves-the-ranking)" if names else ""
 
 
 def in_short(run: Reference) -> Iterator[str]:

@@ -7,9 +7,10 @@ from statistics import median
 
 import pandas as pd
 from _stored import Reference
-from _wording import name_of, signed
+from _wording import difference_of, name_of, signed, verdict_of
 from scipy.stats import kendalltau
 
+from contrastseg.evaluation.comparison import compare
 from contrastseg.report.naming import budget_title, metric_title, number
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
@@ -55,7 +56,10 @@ def _by_seed(run: Reference) -> Iterator[str]:
     rows = rows[(rows["class"] == "mean") & (rows["metric"] == "dice") & (rows["checkpoint"] == "last")]
     several = rows[rows["n_seeds"] > 1]
     if not len(several):
-        yield "- **Seeds**: one has run; what another would change is not known here."
+        further = [*_further_seeds(run)]
+        yield from further
+        others = " of the other methods" if further else ""
+        yield f"- **Seeds**{others}: one has run; what another would change is not known here."
         return
     between = median(part["mean"].std() for _, part in several.groupby(["dataset", "labels"]))
     yield (
@@ -63,6 +67,22 @@ def _by_seed(run: Reference) -> Iterator[str]:
         f" {number(several['sd_seeds'].median(), 3)} (median of {len(several)} cells, largest"
         f" {number(several['sd_seeds'].max(), 3)}); between methods it is {number(between, 3)}."
     )
+
+
+def _further_seeds(run: Reference) -> Iterator[str]:
+    """Methods with several seeds beside `supervised` with the same."""
+    for place in run.places():
+        scores = run.further_seeds(place)
+        if scores is None:
+            continue
+        means = {pair: _mean_dice(part) for pair, part in scores.groupby(["method", "seed"])}
+        seeds = sorted({seed for _, seed in means})
+        told = f"`supervised` has {', '.join(number(means['supervised', seed], 3) for seed in seeds)}"
+        for row in compare(scores, "supervised", family="methods").itertuples():
+            if row.verdict != "reference":
+                apart = ", ".join(signed(means[row.method, seed] - means["supervised", seed]) for seed in seeds)
+                told += f"; {name_of(run, row)} beside it {apart}, together {difference_of(row)}, {verdict_of(row)}"
+        yield f"- **Seeds {', '.join(map(str, seeds))}**, {place.name}: {told}."
 
 
 def _by_checkpoint(run: Reference) -> Iterator[str]:

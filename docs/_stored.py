@@ -146,6 +146,24 @@ class Reference:
             found[steps] = values.assign(variant=f"{steps}_steps")
         return dict(sorted(found.items()))
 
+    def further_seeds(self, place: Place) -> pd.DataFrame | None:
+        """Dice of methods with more seeds than the others, seed 0 included: `control/further-seeds-<labels>.csv`.
+
+        They stay out of the suite's own table, where every method has the same seeds; None where there are none.
+        """
+        path = self.folder.parent / "control" / f"further-seeds-{place.labels}.csv"
+        if not path.is_file():
+            return None
+        table = pd.read_csv(path, dtype={"patient": str, "case": str})
+        table = table[table["metric"] == "dice"]
+        usual = self.dice(place)
+        usual = usual[usual["method"].isin(table["method"]) & (usual["seed"] == 0)]
+        keys = ["method", "patient", "case", "class", "metric"]
+        further = usual.drop(columns=["seed", "value"]).merge(table[[*keys, "seed", "value"]], on=keys)
+        if len(further) != len(usual) * table["seed"].nunique():
+            raise ValueError(f"{path}: it has {len(further)} scores of the cases that the suite's own runs have")
+        return pd.concat([usual, further], ignore_index=True)
+
     def places(self, checkpoint: str = "last") -> list[Place]:
         """Data sets in the suite's order, small budgets first."""
         table = self.stored.frame("comparisons.csv")

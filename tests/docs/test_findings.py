@@ -146,6 +146,17 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
     )
 
 
+def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
+    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    (line, *_) = sys.modules["_moves"]._further_seeds(run)
+    table = pd.read_csv(run.folder.parent / "control" / "further-seeds-n1.csv")
+    table = table[table["metric"] == "dice"]
+    means = table.groupby(["method", "seed", "patient"])["value"].mean().groupby(["method", "seed"]).mean()
+    apart = [number(means["lrc", seed] - means["supervised", seed], 3) for seed in (1, 2)]
+    assert f"`lrc` [R] beside it +0.217, +{apart[0]}, +{apart[1]}, together +" in line
+    assert f"{number(means['supervised', 1], 3)}, {number(means['supervised', 2], 3)};" in line
+
+
 def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "SUITES", ())
     monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
