@@ -95,6 +95,9 @@ def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
     most = max(1.0, missed.max(), invented.max())
     for key in place.keys() - keys:
         ax.text(0, place[key], " –", va="center_baseline", fontsize=SMALL)
+    if not missed.any() and not invented.any():
+        middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, "none missed,\nnone invented", fontsize=SMALL, **middle)
     left, right = (max(float(values.max()), 0.12 * most) for values in (missed, invented))
     left = max(left, 1.0 if most <= 1 else 0.0)
     ax.set_xlim(-1.12 * left, 1.12 * right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from contrastseg.report.figure_curves import _smoothed
+from contrastseg.report.figure_outcomes import outcomes
 from contrastseg.report.figure_overlays import cropped, outlines
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figures import FORMATS, KINDS, make_figures
@@ -127,6 +129,17 @@ def test_an_outline_runs_between_the_pixels():
         pytest.approx([3.5, 5.5]),
     )
     assert len(outlines(np.zeros((4, 4), np.uint8))) == 0
+
+
+@pytest.mark.parametrize("missed", [0, 1])
+def test_a_panel_without_a_bar_says_so(world, missed):
+    summary = world.summary.assign(missed=missed, invented=0)
+    source = FigureSource(replace(world.material, summary=summary), world.scores)
+    figure = outcomes(source, FigureSettings(name="f", kind="outcomes"))
+    said = ["none missed,\nnone invented" in [text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert said
+    assert all(said) == (not missed)
+    assert any(said) == (not missed)
 
 
 def test_a_figures_settings_narrow_what_it_is_drawn_from(world):
