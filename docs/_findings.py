@@ -264,8 +264,8 @@ def missed(run: Reference) -> Iterator[str]:
     rows = run.stored.frame("summary.csv")
     rows = rows[(rows["metric"] == "dice") & (rows["class"] == "mean") & (rows["checkpoint"] == "last")]
     yield "Structures of the reference of which a trained network found nothing:\n"
-    rows = rows.assign(trained=rows["n_seeds"] * rows["n_draws"])
-    rows = rows.assign(share=rows["missed"] / rows["trained"])
+    trained = rows["n_seeds"] * rows["n_draws"]
+    rows = rows.assign(trained=trained, share=rows["missed"] / trained)
     for place in run.places():
         at = (rows["dataset"] == place.entry) & (rows["evaluated_on"] == place.entry) & (rows["labels"] == place.labels)
         here = rows[at].sort_values("share", ascending=False, kind="stable")
@@ -274,7 +274,7 @@ def missed(run: Reference) -> Iterator[str]:
             yield f"- {place.name}: none by any method."
             continue
         told = (f"{name_of(run, row)} {number(row.share, 1).removesuffix('.0')}" for row in missing)
-        total = int(((here["scored"] + here["missed"] - here["invented"]) / here["trained"]).max())
+        total = int(((here["scored"] + here["missed"]) / here["trained"]).max())  # invented ones count apart
         others = "; the others none" if len(missing) < len(here) else ""
         yield f"- {place.name}, of {total}: {', '.join(told)}{others}."
     yield ""

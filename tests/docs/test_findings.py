@@ -146,6 +146,25 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
     )
 
 
+def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> None:
+    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    (line,) = [line for line in as_shipped.missed(run) if line.startswith("- ACDC, 1 labelled patient,")]
+    scores = run.dice(run.places()[0])
+    counts = scores[scores["outcome"] == "missed"].groupby("method").size()
+    told = dict(re.findall(r"`(\w+)` \[[OPR]\] (\d+)", line))
+    assert {name: int(count) for name, count in told.items()} == counts.to_dict()
+    assert f"of {len(scores[scores['method'] == 'supervised'])}: " in line
+
+
+def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType) -> None:
+    (line,) = as_shipped.certainty(as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1]))
+    rates = (DOCS / "statistics.md").read_text(encoding="utf-8")
+    (row,) = [row.split("|") for row in rates.splitlines() if row.startswith("| same method, other seeds | 20 |")]
+    assert [cell.split()[0] for cell in row[3:5]] == re.findall(r"([\d.]+) % of families", line)
+    assert "`acdc_reduced`: seed 0 (3 planned" in line
+    assert part(as_shipped.page(), "In short").lstrip().startswith("- **How certain**")
+
+
 def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
     (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
     (line, *_) = sys.modules["_moves"]._further_seeds(run)
