@@ -23,7 +23,7 @@ from contrastseg.files import refused, write_json, write_text, writing
 LABEL = np.random.default_rng(0).integers(0, 3, (9, 40, 40)).astype(np.uint8)
 GRID = Geometry(LABEL.shape, (1.0, 1.0, 1.0), "mm", np.eye(4).tolist(), "nifti", LABEL.shape)
 PLANE = Geometry(LABEL.shape[1:], None, "pixel", None, "png", LABEL.shape[1:])
-SCORES = pd.DataFrame([["p"] * 4 + [0.5] + ["1", "scored"]] * 2000, columns=list(SCORE_COLUMNS))
+SCORES = pd.DataFrame([["p"] * 4 + [0.5] + ["1", "scored", 9.0]] * 2000, columns=list(SCORE_COLUMNS))
 
 
 def checkpoint(path: Path) -> None:

@@ -55,7 +55,7 @@ def grid(datasets: int, methods: int, ratios: int, classes: int, patients: int, 
         "metric": named(list(METRICS), metric),
         "unit": named(["1", "mm"], metric),
     }
-    return pd.DataFrame(columns)[list(COLUMNS)].astype(COLUMNS)
+    return pd.DataFrame(columns).reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def measure(scores: pd.DataFrame, note: str) -> list[dict[str, Any]]:

@@ -196,7 +196,8 @@ def score(
     if as_json:
         return print_json(rows.to_dict("records"))
     if output is None:
-        shown = rows.assign(value=rows["value"].map(lambda value: f"{value:.4f}")).astype(str)
+        shown = rows.drop(columns="diagonal")
+        shown = shown.assign(value=shown["value"].map(lambda value: f"{value:.4f}")).astype(str)
         title = f"Scores ({', '.join(settings.conventions or (settings.convention,))})"
         print_table(title, list(shown.columns), shown.to_numpy().tolist())
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.scoring import SCORE_COLUMNS
+from contrastseg.evaluation.scoring import NUMBERS, SCORE_COLUMNS
 from contrastseg.files import atomic_path, understanding
 
 AXES: dict[str, str] = {
@@ -29,8 +29,11 @@ AXES: dict[str, str] = {
 }
 """The axes of a run and their types, in the order of the columns."""
 
-COLUMNS: dict[str, str] = AXES | {name: "float64" if name == "value" else "str" for name in SCORE_COLUMNS}
+COLUMNS: dict[str, str] = AXES | {name: "float64" if name in NUMBERS else "str" for name in SCORE_COLUMNS}
 """Every column of `scores.parquet` with its type, in order."""
+
+OPTIONAL = ("diagonal",)
+"""Columns that older files of scores lack; they are NaN where they are read."""
 
 
 CONVENTION_COLUMNS: dict[str, str] = COLUMNS | {"convention": "str"}
@@ -85,21 +88,25 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
     except Exception as error:  # on damaged pages and headers pyarrow raises errors of every kind
         reason = f"the table cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
         raise ScoringError(reason, file=path, remedy=_AGAIN) from error
-    if absent := [name for name in columns if name not in table.columns]:
+    if absent := _absent(table, columns):
         raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
     with understanding(path, ScoringError, _AGAIN):
-        return table[list(columns)].astype(dict(columns))
+        return table.reindex(columns=list(columns)).astype(dict(columns))
+
+
+def _absent(table: pd.DataFrame, columns: Iterable[str]) -> list[str]:
+    return [name for name in columns if name not in table.columns and name not in OPTIONAL]
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise ScoringError("a run without scores", file=path, remedy="run `contrastseg score` for it")
-    text = {name: str for name in columns if name != "value"}
-    # Patients and classes may be called "NA" or "nan": only the value may be missing.
+    text = {name: str for name in columns if name not in NUMBERS}
+    missing = dict.fromkeys(NUMBERS, ["", "nan", "NaN"])
+    # Patients and classes may be called "NA" or "nan": only numbers may be missing.
     with understanding(path, ScoringError, "score the run again"):
-        scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": ["", "nan", "NaN"]})
-        if "value" in scores:
-            scores = scores.astype({"value": float})
-    if absent := [name for name in columns if name not in scores.columns]:
+        scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
+        scores = scores.astype({name: float for name in NUMBERS if name in scores})
+    if absent := _absent(scores, columns):
         raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
-    return scores
+    return scores.reindex(columns=list(columns))

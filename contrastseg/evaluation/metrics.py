@@ -37,9 +37,9 @@ class ClassScores:
 
 
 def image_diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
-    """√Σ(sizeᵢ·spacingᵢ)², the longest distance the image has room for; spacing 1 where it is None."""
+    """√Σ((sizeᵢ-1)·spacingᵢ)², between the farthest voxel centres: no distance is longer; spacing 1 where it is None."""
     steps = [1.0] * len(shape) if spacing is None else spacing
-    return math.hypot(*(size * step for size, step in zip(shape, steps, strict=True)))
+    return math.hypot(*((size - 1) * step for size, step in zip(shape, steps, strict=True)))
 
 
 def score_case(

@@ -12,12 +12,14 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.catalogue import DEFAULT_METRICS, by_conventions, resolve_metrics, unit_of
 from contrastseg.evaluation.conventions import Convention, get_convention, replayable
-from contrastseg.evaluation.metrics import ClassScores, score_case_by_conventions
+from contrastseg.evaluation.metrics import ClassScores, image_diagonal, score_case_by_conventions
 from contrastseg.evaluation.pairs import Pair, labels_that_occur, pair_of_files, pairs_of_folder, read_pair
 from contrastseg.files import atomic_path
 
-SCORE_COLUMNS = ("patient", "case", "class", "metric", "value", "unit", "outcome")
+SCORE_COLUMNS = ("patient", "case", "class", "metric", "value", "unit", "outcome", "diagonal")
 CONVENTION_COLUMNS = ("convention", *SCORE_COLUMNS)
+NUMBERS = ("value", "diagonal")
+"""The columns that hold numbers; the others hold text."""
 Tolerance = float | Mapping[str, float]
 
 
@@ -46,7 +48,8 @@ def score_folder(
         tolerance: Of NSD, in the image's unit, for all classes or by class name.
 
     Returns:
-        Rows [patient, case, class, metric, value, unit, outcome], sorted by case, label and metric as asked.
+        Rows [patient, case, class, metric, value, unit, outcome, diagonal], sorted by case, label and metric as asked.
+        `diagonal` is the case's, which no distance exceeds, in the unit of its distances, in rows of every metric.
 
     Raises:
         ScoringError: A prediction without a reference, or of another shape or place, or a label outside the classes.
@@ -124,7 +127,7 @@ def _score(
             part += [(rule.name, *row) for row in found] if named else found
     columns = list(CONVENTION_COLUMNS if named else SCORE_COLUMNS)
     frame = pd.DataFrame([row for part in rows for row in part], columns=columns)
-    return frame.astype({"value": float} | {name: "str" for name in columns if name != "value"})
+    return frame.astype({name: float if name in NUMBERS else "str" for name in columns})
 
 
 def _score_pair(
@@ -147,11 +150,22 @@ def _score_pair(
             raise ScoringError(error.reason, case=case, file=pair.prediction, remedy=error.remedy) from error
     tables: list[list[tuple[object, ...]]] = []
     for rule, scores in zip(rules, found, strict=True):
-        length = "mm" if rule.spacing and read.spacing is not None else ("voxel" if ndim == 3 else "pixel")
+        spacing = read.spacing if rule.spacing else None
+        length = "mm" if spacing is not None else ("voxel" if ndim == 3 else "pixel")
+        diagonal = image_diagonal(read.reference.shape, spacing)
         units = {metric: unit_of(metric, length, ndim) for metric in metrics}
         tables.append(
             [
-                (pair.reference.patient, case, names[score.label], metric, value, units[metric], score.outcome)
+                (
+                    pair.reference.patient,
+                    case,
+                    names[score.label],
+                    metric,
+                    value,
+                    units[metric],
+                    score.outcome,
+                    diagonal,
+                )
                 for score in scores
                 for metric, value in score.values.items()
             ]

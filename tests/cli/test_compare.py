@@ -42,7 +42,7 @@ def write_scores(path: Path, datasets: int) -> None:
         for place, method in enumerate(("supervised", "a", "b"))
         for patient in range(7)
     ]
-    write_table(pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS), path)
+    write_table(pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS), path)
 
 
 def test_every_table_is_written(tmp_path: Path) -> None:

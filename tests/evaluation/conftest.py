@@ -52,6 +52,6 @@ def table() -> Callable[..., pd.DataFrame]:
                     | {"outcome": "hole" if np.isnan(value) else "scored"}
                     | axes
                 )
-        return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
+        return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
     return make

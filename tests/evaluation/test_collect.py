@@ -14,7 +14,7 @@ from contrastseg.evaluation.scoring import SCORE_COLUMNS, write_scores
 
 
 def run(path: Path, *values: float) -> Path:
-    rows = [("NA", f"c{i}", "RV", "dice", value, "1", "scored") for i, value in enumerate(values)]
+    rows = [("NA", f"c{i}", "RV", "dice", value, "1", "scored", 12.5) for i, value in enumerate(values)]
     write_scores(pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), path)
     return path
 
@@ -27,11 +27,23 @@ def test_columns_types_and_order_are_fixed(tmp_path: Path, axes: dict[str, Any])
     assert table["seed"].tolist() == [0, 1]
     assert table["value"].tolist() == pytest.approx([0.1 + 0.2, np.nan], abs=0, nan_ok=True)
     assert table["patient"].tolist() == ["NA", "NA"]
+    assert table["diagonal"].tolist() == [12.5, 12.5]
     write_table(table, tmp_path / "scores.parquet")
     pd.testing.assert_frame_equal(read_table(tmp_path / "scores.parquet"), table)
     again = (tmp_path / "scores.parquet").read_bytes()
     write_table(collect(reversed(runs)), tmp_path / "scores.parquet")
     assert (tmp_path / "scores.parquet").read_bytes() == again
+
+
+def test_older_scores_have_no_diagonal_and_are_read(tmp_path: Path, axes: dict[str, Any]) -> None:
+    file = run(tmp_path / "1.csv", 0.5)
+    pd.read_csv(file, keep_default_na=False).drop(columns="diagonal").to_csv(file, index=False)
+    table = collect([(axes, file), (axes | {"seed": 1}, run(tmp_path / "2.csv", 0.5))])
+    assert table["diagonal"].tolist() == pytest.approx([np.nan, 12.5], nan_ok=True)
+    table.drop(columns="diagonal").to_parquet(tmp_path / "scores.parquet")
+    again = read_table(tmp_path / "scores.parquet")
+    assert {name: str(kind) for name, kind in again.dtypes.items()} == COLUMNS
+    assert again["diagonal"].isna().all()
 
 
 def test_no_runs_give_an_empty_table() -> None:
@@ -59,7 +71,7 @@ def test_what_cannot_be_collected_is_an_error(tmp_path: Path, axes: dict[str, An
 
 
 def test_scores_by_convention_are_a_table_of_their_own(tmp_path: Path, axes: dict[str, Any]) -> None:
-    rows = [(name, "NA", "c0", "RV", "dice", 0.5, "1", "scored") for name in ("default", "medpy")]
+    rows = [(name, "NA", "c0", "RV", "dice", 0.5, "1", "scored", 12.5) for name in ("default", "medpy")]
     write_scores(pd.DataFrame(rows, columns=list(SCORING_CONVENTION_COLUMNS)), tmp_path / "1.csv")
     table = collect([(axes, tmp_path / "1.csv")], CONVENTION_COLUMNS)
     assert {name: str(kind) for name, kind in table.dtypes.items()} == CONVENTION_COLUMNS

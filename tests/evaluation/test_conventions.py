@@ -11,7 +11,7 @@ from contrastseg.evaluation.conventions import CONVENTIONS, get_convention
 from contrastseg.evaluation.metrics import score_case
 
 SPACING = (10.0, 1.0, 1.0)
-DIAGONAL = math.hypot(40, 6, 6)
+DIAGONAL = math.hypot(30, 5, 5)
 NAN = math.nan
 
 

@@ -23,7 +23,7 @@ from contrastseg.evaluation.scoring import (
 SHAPE = (4, 8, 8)
 AFFINE = [[-1.5, 0, 0, 0], [0, -1.5, 0, 0], [0, 0, 10, 0], [0, 0, 0, 1]]
 GEOMETRY = Geometry(SHAPE, (10.0, 1.5, 1.5), "mm", AFFINE, "nifti", SHAPE)
-DIAGONAL = math.hypot(40, 12, 12)
+DIAGONAL = math.hypot(30, 10.5, 10.5)
 CLASSES = ("background", "RV", "LV")
 
 
@@ -108,6 +108,7 @@ def test_every_case_class_and_metric_has_its_row(folders: tuple[Path, Path]) -> 
     assert outcomes["c", "RV"] == "invented"
     assert set(scores["outcome"]) <= set(OUTCOMES)
     assert scores.groupby("metric")["unit"].unique().map(list).to_dict() == {"dice": ["1"], "hd95": ["mm"]}
+    assert scores["diagonal"].to_numpy() == pytest.approx(DIAGONAL)
 
 
 def test_prepared_data_gives_patients_classes_and_units(folders: tuple[Path, Path], prepared: PreparedDataset) -> None:
@@ -239,6 +240,10 @@ def test_the_same_predictions_under_several_conventions(folders: tuple[Path, Pat
     assert set(scores.loc[scores["case"] == "a", "outcome"]) == {"hole"}
     units = scores[scores["metric"] == "hd95"].groupby("convention")["unit"].unique().map(list).to_dict()
     assert units == {"default": ["mm"], "monai": ["mm"], "medpy": ["mm"], "transunet": ["voxel"]}
+    # In the unit of the distances, also beside a hole: its image's size is known from the reference.
+    diagonals = scores.groupby("convention")["diagonal"].unique().map(list).to_dict()
+    assert diagonals["default"] == diagonals["monai"] == pytest.approx([DIAGONAL])
+    assert diagonals["transunet"] == pytest.approx([math.hypot(3, 7, 7)])
 
 
 def test_two_files_under_several_conventions(folders: tuple[Path, Path]) -> None:

@@ -131,7 +131,7 @@ def _pool(path: Path) -> None:
 
 
 def _scores(path: Path) -> None:
-    rows = [["p1", "c1", "tumour", metric, 0.5, "1", "scored"] for metric in ("dice", "hd95", "iou")]
+    rows = [["p1", "c1", "tumour", metric, 0.5, "1", "scored", 40.0] for metric in ("dice", "hd95", "iou")]
     pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).to_csv(path, index=False)
 
 

@@ -162,7 +162,7 @@ def build(methods: tuple[str, ...] = tuple(PROVENANCE)) -> World:
                     card = card_of(method, dataset, labels, seed)
                     cards.append(card)
                     logs[run_key(card)] = log_of(rng, method)
-    scores = pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
+    scores = pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
     infos = [
         {
             "entry": name,
@@ -330,7 +330,7 @@ def grid_scores(methods: Sequence[str], datasets: Mapping[str, int], patients: i
                 parts.append(frame.assign(metric="hd95", value=30 * (1 - dice.ravel()), unit="mm"))
     rows = pd.concat(parts, ignore_index=True)
     rows = rows.assign(suite="grid", split="random", fold=0, variant="default", draw=0, checkpoint="last")
-    return rows.assign(case=rows["patient"])[list(COLUMNS)].astype(COLUMNS)
+    return rows.assign(case=rows["patient"]).reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def grid_cards(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ def scores() -> pd.DataFrame:
         | {"value": 0.5 + 0.1 * place, "unit": "1", "outcome": "scored"}
         for place, case in enumerate(CASES)
     ]
-    return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def test_the_slice_with_the_largest_area_on_the_native_grid(prepared, run):
