@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from contrastseg.data.faults import Faults
+from contrastseg.data.formats import is_turned
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 from contrastseg.labels import IGNORE
@@ -48,12 +49,14 @@ def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[D
 def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tuple[int, ...], faults: Faults) -> None:
     file = raw.files[-1] if raw.files else None
     if label.shape != shape:
-        faults.add(
-            f"the image has shape {shape}, its label {label.shape}",
-            case=raw.case,
-            file=file,
-            remedy="restore the published pair of files",
-        )
+        reason, remedy = f"the image has shape {shape}, its label {label.shape}", "restore the published pair of files"
+        if label.shape == shape[::-1] and any(map(is_turned, raw.files)):
+            reason += ": one of them is stored turned (EXIF orientation) and was turned upright"
+            remedy = (
+                "turn the mask as viewers show the image, or, where it was drawn on the pixels as they are stored, "
+            )
+            remedy += "remove the tag Orientation from the photograph (`exiftool -Orientation= FILE`)"
+        faults.add(reason, case=raw.case, file=file, remedy=remedy)
     if wrong := [value for value in label_values(label) if value >= len(spec.classes) and value != IGNORE]:
         known = ", ".join(f"{value} {name}" for value, name in enumerate(spec.classes))
         faults.add(
@@ -62,6 +65,16 @@ def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tupl
             file=file,
             remedy="map the labels to the declared set",
         )
+
+
+def reading_notes(raw: RawCase, native: NativeCase) -> tuple[str, ...]:
+    """What a reader of the tables should know of how a case was read: the loader's notes, and what was converted."""
+    notes = list(native.notes)
+    if any(map(is_turned, raw.files)):
+        notes.append("stored turned (EXIF orientation), turned upright")
+    if native.header is not None and native.header.millimetres != 1:
+        notes.append(f"lengths stored in {native.header.unit_name}s, converted to mm")
+    return tuple(notes)
 
 
 def label_values(label: np.ndarray) -> list[int]:

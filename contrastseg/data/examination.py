@@ -15,6 +15,7 @@ import numpy as np
 from contrastseg.data import nnunet, observations, registry
 from contrastseg.data.checks import label_values, native_faults
 from contrastseg.data.faults import Faults
+from contrastseg.data.formats import is_turned
 from contrastseg.data.observations import CaseFacts, Observation
 from contrastseg.data.recipe import naming
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
@@ -148,6 +149,8 @@ def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
         image_hash=native.image_hash,
         labels=None if native.label is None else tuple(label_values(native.label)),
         notes=native.notes,
+        turned=any(map(is_turned, raw.files)),
+        header=native.header,
     )
 
 

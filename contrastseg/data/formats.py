@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contrastseg.data.geometry import Geometry, Unit
+from contrastseg.data.geometry import Geometry
+from contrastseg.data.placement import NiftiHeader, in_mm
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
 
@@ -103,7 +105,8 @@ def read_nifti(
 
     Returns:
         The array with reversed axes ((z, y, x), or (c, z, y, x) of a 4-D file); the spacing in mm in array order from
-        the header's pixdim (what ITK reports too), None in a file we wrote without one; the affine as in the file.
+        the header's pixdim (what ITK reports too), None in a file we wrote without one; nibabel's affine in mm. Micron
+        and metre are converted; an unknown unit is millimetres, as ITK takes it.
 
     Raises:
         DataError: The file is unreadable, holds colours or complex numbers, or has other dimensions.
@@ -116,8 +119,9 @@ def read_nifti(
         kind = image.get_data_dtype()
         check_claim(math.prod(image.shape) * kind.itemsize, path.stat().st_size, path, case)
         array = np.asanyarray(image.dataobj)
-        zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:3])
-        affine = np.asarray(image.affine, dtype=float)
+        header = NiftiHeader.of(image.header)
+        zooms = tuple(float(zoom) * header.millimetres for zoom in image.header.get_zooms()[:3])
+        affine = in_mm(image.affine, header)
         known = bytes(image.header["descrip"].item()).rstrip(b"\0") != _NO_SPACING
     if kind.kind not in "iuf":
         raise DataError(
@@ -125,7 +129,22 @@ def read_nifti(
         )
     if array.ndim not in (2, 3, 4):
         raise DataError(f"a NIfTI file of {array.ndim} dimensions", case=case, file=path, remedy="give 3-D volumes")
-    return array.transpose(), zooms[::-1] if known else None, affine.tolist()
+    return array.transpose(), zooms[::-1] if known else None, affine
+
+
+def read_header(path: str | Path, case: str | None = None) -> NiftiHeader | None:
+    """Read what a file's header says of where its voxels lie, and not the voxels; None where it is no NIfTI file.
+
+    Raises:
+        DataError: The file is unreadable.
+    """
+    import nibabel
+
+    if not is_nifti(path):
+        return None
+    with reading(path, case):
+        image: Any = nibabel.load(path)
+        return NiftiHeader.of(image.header)
 
 
 def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +172,7 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
 
 
 def read_photo(path: str | Path, case: str | None = None) -> np.ndarray:
-    """Read a photograph as uint8 (C, Y, X): three channels when it has colour, else one. Transparency is dropped."""
+    """Read a photograph upright, as uint8 (C, Y, X): three channels with colour, else one. Transparency is dropped."""
     path = Path(path)
     with reading(path, case), open_photo(path) as image:
         if image.mode.startswith(("I", "F")):
@@ -179,8 +198,9 @@ def read_image(path: str | Path) -> tuple[np.ndarray, Geometry]:
         array, spacing, affine = read_nifti(path)
         channels = array if array.ndim == 4 else array[None]
         shape = channels.shape[1:]
-        unit: Unit = "mm" if spacing is not None else "voxel"
-        return channels, Geometry(shape, spacing, unit, affine if spacing else None, "nifti", shape)
+        if spacing is None:
+            return channels, Geometry(shape, None, "voxel", None, "nifti", shape)
+        return channels, Geometry(shape, spacing, "mm", affine, "nifti", shape, header=read_header(path))
     if not is_image(path):
         raise DataError("not an image format that is read", file=path, remedy="give NIfTI, PNG, JPEG or BMP files")
     photo = read_photo(path)
@@ -234,10 +254,51 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
 
 
 def open_photo(path: Path) -> Image.Image:
-    """The image, from memory: a damaged length inside it then asks for no more than the file holds."""
+    """The image as viewers show it: turned upright by its EXIF orientation, whatever its format.
+
+    It is opened from memory: a damaged length inside it then asks for no more than the file holds.
+    """
     from PIL import Image as images
 
-    return images.open(io.BytesIO(path.read_bytes()))
+    image = images.open(io.BytesIO(path.read_bytes()))
+    if _turn(image) is not None:
+        image.load()
+        # Asked again, as Pillow itself turns a TIFF file while it loads it.
+        if (turn := _turn(image)) is not None:
+            return image.transpose(turn)
+    return image
+
+
+def is_turned(path: Path) -> bool:
+    """Whether viewers show the file otherwise than its pixels are stored; False for files that are no photographs."""
+    from PIL import Image as images
+
+    if not path.name.lower().endswith(PHOTO_SUFFIXES):
+        return False
+    with reading(path), images.open(path) as image:
+        return _turn(image) is not None
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What brings the stored pixels upright; None where they are, or where nothing readable is said of it."""
+    from PIL import ExifTags
+    from PIL.Image import Transpose
+
+    if image.format == "PNG":
+        image.load()  # its EXIF may follow the pixels
+    orientation: Any = None
+    # Damaged EXIF warns or fails in every way, and the pixels may be sound.
+    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
 
 
 def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
@@ -258,7 +319,7 @@ def write_label(path: str | Path, label: np.ndarray, geometry: Geometry) -> None
     Args:
         path: ``.nii.gz``, ``.nii`` or ``.png``; must fit `geometry.native_format`.
         label: (*native spatial), values 0..255, in array order.
-        geometry: Gives spacing and affine, which are written as they were read.
+        geometry: Gives spacing and affine; unit, qform, sform and their codes are written as they were read.
 
     Raises:
         DataError: The label is not on the native grid, or the name does not fit the format.
@@ -281,13 +342,9 @@ def write_label(path: str | Path, label: np.ndarray, geometry: Geometry) -> None
 def _write_nifti(path: Path, values: np.ndarray, geometry: Geometry) -> None:
     import nibabel
 
-    affine = np.eye(4) if geometry.affine is None else np.asarray(geometry.affine)
-    image = nibabel.Nifti1Image(values.transpose(), affine)
-    image.set_qform(affine, code=1)  # viewers that ignore the sform; shears stay in the sform only
-    image.set_sform(affine, code=1)
+    image: Any = nibabel.Nifti1Image(values.transpose(), None)
+    header = geometry.header or NiftiHeader.plain(geometry.affine, geometry.native_spacing)
+    header.write(image.header)
     if geometry.native_spacing is None:
         image.header["descrip"] = _NO_SPACING
-    else:
-        image.header.set_xyzt_units("mm")
-        image.header.set_zooms(geometry.native_spacing[::-1])
     nibabel.save(image, path)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.resampling import resample_image, resample_label
 from contrastseg.files import read_json, understanding, write_json
 
@@ -24,9 +25,11 @@ class Geometry:
         native_shape: Spatial shape of the native arrays.
         native_spacing: Distance of neighbouring voxel centres per axis in `unit`; None where it is unknown.
         unit: ``mm``; ``voxel`` or ``pixel`` where the spacing is unknown.
-        affine: The file's own voxel-to-world matrix (4x4, for its (x, y, z) indices); None where there is none.
+        affine: The file's own voxel-to-world matrix in mm (4x4, for its (x, y, z) indices); None where there is none.
         native_format: How labels of this case are stored.
         shape: Spatial shape of the prepared arrays.
+        header: What the file's NIfTI header says of its place, for labels to say the same; None where they say what
+            spacing and affine do.
     """
 
     native_shape: tuple[int, ...]
@@ -35,6 +38,7 @@ class Geometry:
     affine: list[list[float]] | None
     native_format: NativeFormat
     shape: tuple[int, ...]
+    header: NiftiHeader | None = None
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -91,8 +95,11 @@ class Geometry:
             raise ValueError(f"array of shape {array.shape} is not on the prepared grid {self.shape}")
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dictionary of the fields."""
-        return dataclasses.asdict(self)
+        """A JSON-able dictionary of the fields; those that say nothing are left out."""
+        fields = dataclasses.asdict(self)
+        if self.header is None:
+            del fields["header"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Geometry:
@@ -105,6 +112,7 @@ class Geometry:
             affine=fields["affine"],
             native_format=fields["native_format"],
             shape=tuple(fields["shape"]),
+            header=NiftiHeader.from_dict(fields.get("header")),
         )
         grid._check_fields()
         return grid

@@ -15,15 +15,18 @@ from contrastseg.data.formats import (
     as_label,
     is_nifti,
     open_photo,
+    read_header,
     read_nifti,
     read_photo,
     reading,
 )
 from contrastseg.data.itk import read_itk
+from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, apart, places, shift
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
 THRESHOLD = 127
+OTHER_FORM = "the label has the position that another reader than nibabel gives the image"
 
 
 def by_case(paths: Iterable[Path], name: Callable[[Path], str | None], faults: Faults) -> dict[str, Path]:
@@ -267,10 +270,13 @@ def read_volume(
     channels, grid = [], None
     for path in images:
         array, spacing, affine = _read_grid(path, case)
-        stack = array if array.ndim == 4 else array[None]
+        stack, header = array if array.ndim == 4 else array[None], read_header(path, case)
         if grid is None:
-            grid = (stack.shape[1:], spacing, affine)
-        elif stack.shape[1:] != grid[0] or not np.allclose(affine, grid[2], atol=1e-3):
+            grid = (stack.shape[1:], spacing, affine, header)
+        elif (
+            stack.shape[1:] != grid[0]
+            or apart(places(grid[2], grid[3]), places(affine, header), grid[0]) > LARGEST_SHIFT
+        ):
             raise DataError(
                 f"the channels' grids differ: {images[0].name} and {path.name}",
                 case=case,
@@ -288,8 +294,8 @@ def read_volume(
                 array = np.where(array == wrong, array.dtype.type(right), array)
                 notes = (*notes, f"label value {wrong} read as {right}")
         mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
-        same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label)
-    return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes)
+        notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3]))
+    return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes, grid[3])
 
 
 def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
@@ -320,17 +326,37 @@ def same_grid(
     label_affine: list[list[float]],
     case: str,
     label: Path,
-) -> None:
-    """Check that a label lies on its image's grid.
+    header: NiftiHeader | None = None,
+) -> tuple[str, ...]:
+    """Check that a label lies on its image's grid: where the image's affine puts it, or another form of its header.
+
+    Args:
+        shape: Of the image, in array order.
+        affine: Of the image, in mm.
+        label_shape: Of the label.
+        label_affine: Of the label, in mm.
+        case: For messages.
+        label: Its file.
+        header: Of the image; a label drawn in a viewer has the form that the viewer took.
+
+    Returns:
+        A note where the label lies where the other form puts the image, and not where nibabel does.
 
     Raises:
-        DataError: Shapes or affines differ.
+        DataError: Shapes or places differ.
     """
     remedy = "restore the published pair of files"
     if label_shape != shape:
         raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
-    if not np.allclose(affine, label_affine, atol=1e-3):
-        raise DataError("the affines of image and label differ", case=case, file=label, remedy=remedy)
+    shifts = [shift(place, label_affine, shape) for place in places(affine, header)]
+    if not (away := min(shifts)) <= LARGEST_SHIFT:
+        raise DataError(
+            f"the affines of image and label differ by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed",
+            case=case,
+            file=label,
+            remedy=remedy,
+        )
+    return () if shifts[0] <= LARGEST_SHIFT else (OTHER_FORM,)
 
 
 def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Path) -> np.ndarray:

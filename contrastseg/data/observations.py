@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, shift
 from contrastseg.data.specs import DatasetSpec
 from contrastseg.labels import IGNORE
 
@@ -39,6 +40,8 @@ class CaseFacts:
         image_hash: Of shape and values, see `NativeCase.image_hash`.
         labels: The values in its label, None without one.
         notes: What the loader had to say.
+        turned: Whether a photograph or mask of it is stored turned, by its EXIF orientation.
+        header: What the image's NIfTI header says of its place; None where it has none.
     """
 
     case: str
@@ -50,6 +53,8 @@ class CaseFacts:
     image_hash: str
     labels: tuple[int, ...] | None
     notes: tuple[str, ...] = ()
+    turned: bool = False
+    header: NiftiHeader | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +83,9 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
         _spacings,
         _orientations,
         _disagreements,
+        _forms,
+        _units,
+        _turned,
         _values,
         _notes,
     )
@@ -224,6 +232,61 @@ def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Ob
             f"spacing and affine disagree in the header: {fact.case} says {_listed(np.round(fact.spacing or (), 4))} "
             f"mm and steps {_listed(np.round(steps, 4))} mm; the spacing is taken",
             tuple(fact.case for fact, _ in odd),
+        )
+
+
+def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+    """Headers that place the volume in two ways, or in none."""
+    apart = []
+    for fact in facts:
+        forms = fact.header.forms() if fact.header is not None else {}
+        if forms.keys() == {"sform", "qform"}:
+            away = shift(forms["sform"], forms["qform"], fact.shape)
+            if not away <= LARGEST_SHIFT:
+                apart.append((fact.case, away))
+    if apart:
+        case, away = max(apart, key=lambda item: item[1])
+        yield Observation(
+            "forms",
+            f"qform and sform place {len(apart)} of {len(facts)} volumes differently, {case} by {away:.3g} voxels: the "
+            "sform is taken, and readers that take the qform (ITK's, by the codes) show the volume elsewhere; labels "
+            "may lie by either",
+            tuple(case for case, _ in apart),
+        )
+    headers = [(fact.case, fact.header) for fact in facts if fact.header is not None]
+    if bare := tuple(case for case, header in headers if header.qform_code <= 0 and header.sform_code <= 0):
+        yield Observation(
+            "position",
+            f"{len(bare)} of {len(facts)} volumes have neither qform nor sform (codes 0 and 0): they lie where each "
+            "reader puts them, and left and right are not known",
+            bare,
+        )
+
+
+def _units(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+    """Units of length other than millimetres."""
+    units: dict[str, list[str]] = {}
+    for fact in facts:
+        if fact.header is not None:
+            units.setdefault(fact.header.unit_name, []).append(fact.case)
+    for name, cases in sorted(units.items()):
+        if name in ("metre", "micron"):
+            text = f"{len(cases)} of {len(facts)} volumes store lengths in {name}s: they are converted to mm"
+            yield Observation("unit", text, tuple(cases))
+        elif name != "mm" and len(units) > 1:
+            text = (
+                f"{len(cases)} of {len(facts)} volumes name no unit of length that is known, as others do: mm is taken"
+            )
+            yield Observation("unit", text, tuple(cases))
+
+
+def _turned(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+    if turned := tuple(fact.case for fact in facts if fact.turned):
+        yield Observation(
+            "turned",
+            f"{len(turned)} of {len(facts)} cases have a photograph or mask stored turned (EXIF orientation): it "
+            "is turned upright, as viewers show it, and its mask must lie on the upright image",
+            turned,
         )
 
 

@@ -12,6 +12,7 @@ from contrastseg.data import formats
 from contrastseg.data.cases import Case, DatasetJson
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
+from contrastseg.data.placement import LARGEST_SHIFT, apart, places
 from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.specs import NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -96,7 +97,7 @@ def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -
     """
     read = read_outside_image(files, case, info)
     grid = read.geometry
-    native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine)
+    native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine, header=grid.header)
     with naming(RawCase(case, case, None, tuple(files))):
         return prepare_native(native, info.preparation, grid.native_format, case, case, None)
 
@@ -149,4 +150,5 @@ def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
 def _same_place(one: Geometry, other: Geometry) -> bool:
     if one.affine is None or other.affine is None:
         return one.affine is other.affine
-    return np.allclose(one.affine, other.affine, atol=1e-3)
+    ours, theirs = places(one.affine, one.header), places(other.affine, other.header)
+    return apart(ours, theirs, one.native_shape) <= LARGEST_SHIFT

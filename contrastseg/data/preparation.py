@@ -172,7 +172,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
         "image": native.image_hash,
         "unit": native.unit,
-        "notes": list(native.notes),
+        "notes": list(checks.reading_notes(raw, native)),
         "output": _output_hash(job, labelled),
     }
     write_json(state_file, state)

@@ -10,6 +10,7 @@ import numpy as np
 from contrastseg.data import intensity, resampling
 from contrastseg.data.cases import Case
 from contrastseg.data.geometry import Geometry, NativeFormat
+from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -32,7 +33,8 @@ def prepare_native(
     """Resample and normalise one native case."""
     native_shape = native.image.shape[1:]
     shape = prepared_shape(native_shape, native.spacing, settings)
-    grid = Geometry(native_shape, native.spacing, native.unit, native.affine, native_format, shape)
+    header = native.header if native.header != NiftiHeader.plain(native.affine, native.spacing) else None
+    grid = Geometry(native_shape, native.spacing, native.unit, native.affine, native_format, shape, header)
     image = np.stack([resampling.resample_image(channel, shape, antialias=True) for channel in native.image])
     label = None if native.label is None else np.ascontiguousarray(resampling.resample_label(native.label, shape))
     return Case(case, patient, frame, intensity.normalise(image, settings), label, grid)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.geometry import NativeFormat, Unit
+from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import DataError, unknown_name
 
@@ -57,8 +58,9 @@ class NativeCase:
         label: uint8 (*spatial), values 0..K-1 or 255; None where nobody labelled it.
         spacing: In array order; None where it is unknown.
         unit: ``mm``; ``voxel`` or ``pixel`` where the spacing is unknown.
-        affine: As in the file (4x4), None where there is none.
+        affine: As in the file (4x4) and in mm, None where there is none.
         notes: What a reader of the tables should know.
+        header: What the image's NIfTI header says of its place, None where it is no NIfTI file.
     """
 
     image: np.ndarray
@@ -67,6 +69,7 @@ class NativeCase:
     unit: Unit
     affine: list[list[float]] | None = None
     notes: tuple[str, ...] = ()
+    header: NiftiHeader | None = None
 
     @property
     def image_hash(self) -> str:

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastseg.data.cases import PreparedDataset, read_label
-from contrastseg.data.formats import as_label
+from contrastseg.data.formats import as_label, read_header
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
+from contrastseg.data.placement import LARGEST_SHIFT, Affine, apart, places
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
 from contrastseg.labels import IGNORE
-
-# Affines pass through float32 headers; a tenth of a thousandth of a millimetre is no misplacement.
-_AFFINE_ATOL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -151,31 +149,43 @@ def read_pair(pair: Pair, num_classes: int) -> Labels:
     return Labels(labels, truth, spacing)
 
 
-Grid = tuple[NDArray, tuple[float, ...] | None, list[list[float]] | None]
+Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]
+"""A label map, its spacing in mm, and every place its header may be taken to give it."""
 
 
 def _read(path: Path, case: str) -> Grid:
     if not path.name.lower().endswith(ITK_SUFFIXES):
-        return read_label(path, case)
+        label, steps, affine = read_label(path, case)
+        return label, steps, None if affine is None else places(affine, read_header(path, case))
     array, spacing, affine = read_itk(path, case)
-    return as_label(array, case, path), spacing, affine
+    return as_label(array, case, path), spacing, [affine]
 
 
 def _difference(
     labels: NDArray,
     steps: tuple[float, ...] | None,
-    place: list[list[float]] | None,
+    found: list[Affine] | None,
     truth: NDArray,
     spacing: tuple[float, ...] | None,
-    affine: list[list[float]] | None,
+    expected: list[Affine] | None,
 ) -> str | None:
     """Why two label maps cannot be compared; None where they can. What a format does not say is not compared."""
     if labels.shape != truth.shape:
         return f"prediction of shape {labels.shape}, reference of shape {truth.shape}"
-    if steps is not None and spacing is not None and not np.allclose(steps, spacing, atol=_AFFINE_ATOL):
-        return f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm"
-    if place is not None and affine is not None and not np.allclose(place, affine, atol=_AFFINE_ATOL):
-        return "prediction and reference lie in different places: their affines differ"
+    if steps is not None and spacing is not None:
+        away = max(
+            abs(step - right) * max(size - 1, 1) / (right or np.finfo(float).tiny)
+            for step, right, size in zip(steps, spacing, truth.shape, strict=True)
+        )
+        if not away <= LARGEST_SHIFT:
+            return f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm"
+    if found is not None and expected is not None:
+        away = apart(expected, found, truth.shape)
+        if not away <= LARGEST_SHIFT:
+            return (
+                f"prediction and reference lie in different places: their affines differ by {away:.3g} voxels, "
+                f"{LARGEST_SHIFT:g} are allowed"
+            )
     return None
 
 
