@@ -59,7 +59,9 @@ def prepare(
     Example: `contrastseg prepare phantom_lesions --entry lesions --config '{"options": {"cases": 20}}'`
     """
     from contrastseg.data import registry
+    from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
+    from contrastseg.data.mask_values import CODING, Coding
     from contrastseg.data.preparation import prepare_dataset
 
     given = read_config(config, ("options", "preparation"))
@@ -70,6 +72,9 @@ def prepare(
         done = prepare_dataset(
             entry or dataset, dataset, options, rule, source, folder, workers=workers, progress=update
         )
+    masks = PreparedDataset(done.parent).info.source.get(CODING)
+    if masks is not None:
+        typer.echo(f"masks: {Coding.from_json(masks)}", err=True)
     typer.echo(str(done))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import is_turned
+from contrastseg.data.mask_values import count_values, undeclared_ignore
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 from contrastseg.labels import IGNORE
@@ -57,13 +61,16 @@ def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tupl
             )
             remedy += "remove the tag Orientation from the photograph (`exiftool -Orientation= FILE`)"
         faults.add(reason, case=raw.case, file=file, remedy=remedy)
-    if wrong := [value for value in label_values(label) if value >= len(spec.classes) and value != IGNORE]:
-        known = ", ".join(f"{value} {name}" for value, name in enumerate(spec.classes))
+    known = {*range(len(spec.classes)), *((IGNORE,) if spec.ignore else ())}
+    if wrong := [value for value in label_values(label) if value not in known]:
+        declared = ", ".join(f"{value} {name}" for value, name in enumerate(spec.classes))
         faults.add(
-            f"label values {wrong} are outside the declared set ({known}; 255 ignore)",
+            f"label values {wrong} are outside the declared set ({declared}{'; 255 ignore' if spec.ignore else ''})"
+            f"{undeclared_ignore(wrong)}",
             case=raw.case,
             file=file,
-            remedy="map the labels to the declared set",
+            remedy="write declared values into the label"
+            + (", or set `ignore` in the `DatasetSpec` of a data set of your own" if IGNORE in wrong else ""),
         )
 
 
@@ -77,8 +84,20 @@ def reading_notes(raw: RawCase, native: NativeCase) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def no_foreground(folder: Path | None, labelled: int) -> DataError:
+    """The fault of a data set whose labels are all empty."""
+    return DataError(
+        f"no label has any foreground: all {labelled} are empty",
+        file=folder,
+        remedy="give the masks of the structure; a value that no other voxel has is not enough",
+    )
+
+
 def label_values(label: np.ndarray) -> list[int]:
     """The values in a uint8 label, sorted."""
-    # Slice by slice: counting widens what it counts to eight bytes a voxel.
-    counts = sum((np.bincount(part.ravel(), minlength=256) for part in label), np.zeros(256, dtype=np.int64))
-    return [int(value) for value in np.flatnonzero(counts)]
+    return list(count_values(label))
+
+
+def has_foreground(values: Iterable[int]) -> bool:
+    """Whether a label with these values holds any class beside the background."""
+    return bool(set(values) - {0, IGNORE})

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import nnunet, observations, registry
-from contrastseg.data.checks import label_values, native_faults
+from contrastseg.data.checks import has_foreground, label_values, native_faults, no_foreground
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import is_turned
+from contrastseg.data.mask_survey import decide_masks
 from contrastseg.data.observations import CaseFacts, Observation
 from contrastseg.data.recipe import naming
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
@@ -114,12 +115,19 @@ def examine_dataset(
         found: list[RawCase] = []
         with faults.collect():
             found = spec.discover(raw, parsed, faults)
+        before = len(faults.found)
+        found, coding = decide_masks(spec, found, parsed, faults, progress=progress)
+        decided = coding is not None and len(faults.found) == before
         for done, case in enumerate(found, start=1):
             with faults.collect():
                 facts.append(_facts(spec, case, parsed, faults))
             if progress is not None:
                 progress(done, len(found))
-        seen = observations.observe(spec, facts)
+        labelled = [fact for fact in facts if fact.labels is not None]
+        if labelled and not faults.found and not any(has_foreground(fact.labels or ()) for fact in labelled):
+            faults.found.append(no_foreground(raw, len(labelled)))
+        seen = [Observation("masks", f"masks: {coding}")] if decided else []
+        seen += observations.observe(spec, facts)
     return Examination(
         dataset=name,
         folder=raw,

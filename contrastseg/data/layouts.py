@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,17 @@ from contrastseg.data.formats import (
     PHOTO_SUFFIXES,
     as_label,
     is_nifti,
-    open_photo,
     read_header,
     read_nifti,
     read_photo,
-    reading,
 )
 from contrastseg.data.itk import read_itk
+from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
+from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, apart, places, shift
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
-THRESHOLD = 127
 OTHER_FORM = "the label has the position that another reader than nibabel gives the image"
 
 
@@ -193,37 +192,6 @@ def require_cases(found: Iterable[object], faults: Faults, raw: Path, expected: 
         raise DataError("no case is here", file=raw, remedy=f"the folder should hold {expected}")
 
 
-def read_binary_mask(path: Path, case: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a mask of one structure: 0/1, 0/255, or greys, which are above or below 127.
-
-    Returns:
-        uint8 (Y, X) of 0 and 1; a note where values other than the two had to be thresholded (lossy compression,
-        interpolation).
-
-    Raises:
-        DataError: The file is unreadable, has colours, or 16 bits.
-    """
-    with reading(path, case), open_photo(path) as image:
-        if image.mode in ("P", "RGB", "RGBA"):
-            red, green, blue = image.convert("RGB").split()
-            coloured = red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes()
-            grey = None if coloured else red
-        else:
-            grey = image.convert("L") if image.mode in ("1", "L", "LA") else None
-        if grey is None:
-            raise DataError(
-                f"a mask of mode {image.mode}",
-                case=case,
-                file=path,
-                remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
-            )
-    values = {value for value, count in enumerate(grey.histogram()) if count}
-    if values <= {0, 1}:
-        return np.array(grey), ()
-    notes = () if values <= {0, 255} else (f"greys in the mask, thresholded at {THRESHOLD}",)
-    return (np.asarray(grey) > THRESHOLD).astype(np.uint8), notes
-
-
 def read_photo_rgb(path: Path, case: str) -> np.ndarray:
     """Read a photograph as uint8 (3, Y, X), a greyscale one too. Raises `DataError` like `read_photo`."""
     photo = read_photo(path, case)
@@ -238,10 +206,16 @@ def read_photo_grey(path: Path, case: str) -> np.ndarray:
     return photo if len(photo) == 1 else np.array(Image.fromarray(photo.transpose(1, 2, 0)).convert("L"))[None]
 
 
+def photo_masks(raw: RawCase, options: Any) -> Iterator[tuple[Path, np.ndarray]]:
+    """The masks of a case whose first file is the image, as `DatasetSpec.undeclared_masks` wants them."""
+    for path in raw.files[1:]:
+        yield path, read_grey_mask(path, raw.case)
+
+
 def load_photo(raw: RawCase, options: Any) -> NativeCase:
     """Read a photograph in colours and the mask of its one structure: the case's two files."""
     image, mask = raw.files
-    label, notes = read_binary_mask(mask, raw.case)
+    label, notes = read_binary_mask(mask, raw.case, coding_of(raw))
     return NativeCase(read_photo_rgb(image, raw.case), label, None, "pixel", None, notes)
 
 
@@ -372,11 +346,12 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
         mapped[here] = ours
         covered |= here
     if not covered.all():
+        wrong = np.unique(label[~covered])[:5].tolist()
         raise DataError(
-            f"label values {np.unique(label[~covered])[:5].tolist()} are none of those declared: "
-            f"{', '.join(map(str, sorted(known)))}",
+            f"label values {wrong} are none of those declared: {', '.join(map(str, sorted(known)))}"
+            f"{undeclared_ignore(wrong)}",
             case=case,
             file=path,
-            remedy="restore the published label, or correct it; in nnU-Net's layout dataset.json declares them",
+            remedy=value_remedy(wrong, sorted(known)),
         )
     return mapped

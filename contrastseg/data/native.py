@@ -8,6 +8,7 @@ from pathlib import Path
 from contrastseg.data import checks, nnunet, registry
 from contrastseg.data.cases import Case, PreparedDataset
 from contrastseg.data.faults import Faults
+from contrastseg.data.mask_values import CODING, Coding, with_coding
 from contrastseg.errors import DataError
 
 
@@ -32,6 +33,10 @@ class NativeCases:
         self._folder = None if raw is None else Path(raw)
         # Faults of cases that nobody asks for do no harm; a case that is asked for and missing is an error of `load`.
         found = self._spec.discover(self._folder, self._options, Faults())
+        if (coding := dataset.info.source.get(CODING)) is not None:
+            found = [
+                with_coding(case, Coding.from_json(coding)) for case in found
+            ]  # what the prepared labels were read by
         self._raw = {case.case: case for case in found}
 
     def load(self, name: str) -> Case:

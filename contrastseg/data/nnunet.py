@@ -85,6 +85,7 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         options=NnunetOptions,
         preparation=_preparation(described),
         folder=folder,
+        ignore=described.ignore is not None,
         split=SplitSettings(name="official") if tested else SplitSettings(),
         splits=("official",) if tested else (),
         traps=_traps(folder, described),

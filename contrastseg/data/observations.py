@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from contrastseg.data.checks import has_foreground
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, shift
 from contrastseg.data.specs import DatasetSpec
-from contrastseg.labels import IGNORE
 
 OUTLIER = 3.0  # this many times the median, or that small a part of it
 FEW_PATIENTS = 10
@@ -104,7 +104,7 @@ def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
     if bare := [fact.case for fact in facts if fact.labels is None]:
         yield Observation("unlabelled", "cases without a label: they serve unlabelled training alone", tuple(bare))
     labelled = [(fact.case, fact.labels) for fact in facts if fact.labels is not None]
-    if empty := [case for case, labels in labelled if not set(labels) - {0, IGNORE}]:
+    if empty := [case for case, labels in labelled if not has_foreground(labels)]:
         yield Observation("empty", "cases without any foreground", tuple(empty))
     present = {value for _, labels in labelled for value in labels}
     absent = [f"{name} ({value})" for value, name in enumerate(spec.classes) if value not in present]

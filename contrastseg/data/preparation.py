@@ -16,9 +16,20 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data import cases as store
-from contrastseg.data import checks, formats, geometry, intensity, recipe, registry, resampling, superpixels
+from contrastseg.data import (
+    checks,
+    formats,
+    geometry,
+    intensity,
+    mask_survey,
+    recipe,
+    registry,
+    resampling,
+    superpixels,
+)
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
+from contrastseg.data.mask_values import CODING, Coding
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, RawCase
 from contrastseg.errors import DataError
@@ -65,7 +76,8 @@ def prepare_dataset(
         raw: Folder in the published layout; None for generated data.
         output_folder: Where the prepared store goes.
         workers: Processes.
-        progress: Called with (cases done, cases in all).
+        progress: Called with (cases done, cases in all); before that with (masks counted, masks to count) where their
+            values have to be counted first.
 
     Returns:
         The path of ``manifest.json``.
@@ -80,7 +92,8 @@ def prepare_dataset(
     facts = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
     rule = digest({**facts, "options": parsed.model_dump(), "preparation": settings.model_dump()})
     made_by = digest({"rule": rule, "code": _code_digest(spec)})
-    jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in found]
+    coded, coding = _decide_masks(spec, found, parsed, faults, workers, progress)
+    jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in coded]
     with room_on_disk(folder):
         states = []
         for done, outcome in enumerate(_run(jobs, workers), start=1):
@@ -95,9 +108,12 @@ def prepare_dataset(
             faults.add(
                 f"cases with different units of length: {sorted(units)}", file=folder, remedy="prepare them apart"
             )
+        labelled = [state for state in states if state["labelled"]]
+        if labelled and not faults.found and not any(state["foreground"] for state in labelled):
+            faults.found.append(checks.no_foreground(None if raw is None else Path(raw), len(labelled)))
         faults.raise_any()
         _remove_others(folder, spec, {state["case"] for state in states})
-        _write_indices(entry, spec, parsed, settings, folder, states)
+        _write_indices(entry, spec, parsed, settings, folder, states, coding)
         manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
         write_if_changed(folder / MANIFEST, _text(manifest))
     return folder / MANIFEST
@@ -115,6 +131,21 @@ def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults)
         faults.raise_any()
         raise DataError(f"no case of {spec.name}", file=raw, remedy="check the folder's layout")
     return [found[name] for name in sorted(found)]
+
+
+def _decide_masks(
+    spec: DatasetSpec, found: list[RawCase], options: Any, faults: Faults, workers: int, progress: Progress | None
+) -> tuple[list[RawCase], Coding | None]:
+    """The cases with what their masks mean; preparing by a wrong meaning would only cost time.
+
+    Raises:
+        DataError: The values of the masks have no common meaning, or faults were found before.
+    """
+    before = len(faults.found)
+    decided = mask_survey.decide_masks(spec, found, options, faults, workers=workers, progress=progress)
+    if len(faults.found) > before:
+        faults.raise_any()
+    return decided
 
 
 def _run(jobs: Sequence[_Job], workers: int) -> Iterable[dict[str, Any] | DataError]:
@@ -168,6 +199,7 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
         "part": raw.part or "",
         "stratum": raw.stratum,
         "labelled": labelled,
+        "foreground": native.label is not None and checks.has_foreground(checks.label_values(native.label)),
         "shape": "x".join(map(str, case.geometry.shape)),
         "spacing": "x".join(str(round(step, 6)) for step in case.geometry.spacing or ()),
         "image": native.image_hash,
@@ -243,6 +275,7 @@ def _write_indices(
     settings: PreparationSettings,
     folder: Path,
     states: list[dict[str, Any]],
+    coding: Coding | None,
 ) -> None:
     columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing", "image")
     rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
@@ -270,8 +303,12 @@ def _write_indices(
             "generated": spec.generated,
             "cases": len(states),
             "patients": len({state["patient"] for state in states}),
+            **({} if coding is None else {CODING: coding.to_json()}),
         },
-        notes=[f"{note} ({count} of {len(states)} cases)" for note, count in sorted(counted.items())],
+        notes=[
+            *([f"masks: {coding}"] if coding is not None and coding.unusual else []),
+            *(f"{note} ({count} of {len(states)} cases)" for note, count in sorted(counted.items())),
+        ],
     )
     write_if_changed(folder / "dataset.json", _text(info.model_dump(mode="json")))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +55,7 @@ class NativeCase:
 
     Attributes:
         image: (C, *spatial), finite.
-        label: uint8 (*spatial), values 0..K-1 or 255; None where nobody labelled it.
+        label: uint8 (*spatial), values 0..K-1, or 255 where the data set declares that; None where nobody labelled it.
         spacing: In array order; None where it is unknown.
         unit: ``mm``; ``voxel`` or ``pixel`` where the spacing is unknown.
         affine: As in the file (4x4) and in mm, None where there is none.
@@ -77,7 +77,8 @@ class NativeCase:
         hashed = hashlib.sha256(repr(tuple(map(int, self.image.shape))).encode())
         for channel in self.image:
             # Adding zero makes -0.0 the 0.0 it equals.
-            hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
+            with np.errstate(over="ignore"):
+                hashed.update(np.add(channel, 0, dtype="<f4").tobytes())
         return hashed.hexdigest()
 
 
@@ -114,6 +115,10 @@ class DatasetSpec:
         registration: Steps to get the data where it cannot be downloaded without an account.
         traps: What has misled users of this data, one sentence each; printed on its card.
         generated_cases: How many cases the options generate; None for data that is collected.
+        ignore: Whether 255 in its labels marks voxels that neither train nor score; elsewhere 255 is an error.
+        undeclared_masks: Yields (file, uint8 values) of a case's masks of one structure, where nothing says what their
+            values mean: they are counted over all cases first, and what they mean reaches `load` in
+            `RawCase.details`. None where the values are published.
     """
 
     name: str
@@ -136,6 +141,8 @@ class DatasetSpec:
     registration: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     generated_cases: Callable[[Any], int] | None = None
+    ignore: bool = False
+    undeclared_masks: Callable[[RawCase, Any], Iterable[tuple[Path, np.ndarray]]] | None = None
 
     @property
     def generated(self) -> bool:

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import below, photos, read_binary_mask, read_photo_grey, read_photo_rgb
+from contrastseg.data.layouts import below, photos, read_photo_grey, read_photo_rgb
+from contrastseg.data.mask_files import read_binary_mask
+from contrastseg.data.mask_values import Coding
 from contrastseg.errors import DataError
 from tests.miniatures._files import save_photo
 
@@ -43,9 +45,19 @@ def test_masks_of_0_and_1(tmp_path: Path) -> None:
 
 def test_greys_are_thresholded_at_127_with_a_note(tmp_path: Path) -> None:
     greys = np.array([[0, 1, 126, 127], [128, 129, 254, 255]])
-    mask, notes = read_binary_mask(save_photo(tmp_path / "mask.png", greys), "a")
+    path = save_photo(tmp_path / "mask.png", greys)
+    mask, notes = read_binary_mask(path, "a", Coding(threshold=127))
     assert mask.tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
     assert notes == ("greys in the mask, thresholded at 127",)
+
+
+def test_one_mask_alone_cannot_say_what_other_values_mean(tmp_path: Path) -> None:
+    path = save_photo(tmp_path / "mask.png", BOX // 255 * 100)
+    assert np.array_equal(read_binary_mask(path, "a", Coding(((0, 0), (100, 1))))[0], BOX > 0)
+    with pytest.raises(DataError, match="holds 0, 100, and what they mean was not decided") as caught:
+        read_binary_mask(path, "a")
+    assert (caught.value.case, caught.value.file) == ("a", path)
+    assert "photo_masks" in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F", "CMYK"])

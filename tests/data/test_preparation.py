@@ -102,7 +102,9 @@ def test_the_store_reads_back_what_was_prepared(raw: Path) -> None:
 def test_references_are_the_native_labels_whatever_the_preparation(raw: Path) -> None:
     natives = three()
     natives["p1_a"].label[0, 0, :3] = 255  # type: ignore[index]
-    prepared = PreparedDataset(prepare(natives, raw, {"size": [6, 5], "intensity": "minmax"}))
+    spec = dataclasses.replace(spec_of(natives), ignore=True)
+    prepare_dataset("entry", spec, None, {"size": [6, 5], "intensity": "minmax"}, raw, raw.parent / "out")
+    prepared = PreparedDataset(raw.parent / "out")
     for name, original in natives.items():
         label, spacing, affine = read_label(prepared.reference_path(name))
         assert np.array_equal(label, original.label)  # type: ignore[arg-type]
@@ -110,6 +112,33 @@ def test_references_are_the_native_labels_whatever_the_preparation(raw: Path) ->
     case = prepared.load("p1_a")
     assert case.image.shape == (1, 4, 6, 5)
     assert case.geometry.to_native(case.image[0].astype(np.float32), 1).shape == SHAPE
+
+
+def test_255_is_an_error_where_the_data_set_does_not_declare_it(raw: Path) -> None:
+    natives = three()
+    natives["p1_a"].label[0, 0, :3] = 255  # type: ignore[index]
+    with pytest.raises(DataError, match=r"\[255\] are outside .*nothing declares 255") as caught:
+        prepare(natives, raw)
+    assert (caught.value.case, caught.value.file) == ("p1_a", raw / "p1_a")
+    assert "DatasetSpec" in str(caught.value.remedy)
+
+
+def test_labels_that_are_all_empty_are_an_error(raw: Path) -> None:
+    def empty(case: NativeCase) -> NativeCase:
+        return dataclasses.replace(case, label=np.zeros_like(case.label))
+
+    natives = {name: empty(case) for name, case in three().items()}
+    with pytest.raises(DataError, match="all 3 are empty") as caught:
+        prepare(natives, raw)
+    assert caught.value.remedy
+    assert not (raw.parent / "out" / "manifest.json").exists()
+    natives["p1_b"] = three()["p1_b"]  # one structure in one case is enough
+    (raw / "p1_b").write_text("mended")
+    prepare(natives, raw)
+    natives["p1_b"] = empty(natives["p1_b"])
+    (raw / "p1_b").write_text("emptied")
+    with pytest.raises(DataError, match="all 3 are empty"):  # the other two are kept from before
+        prepare(natives, raw)
 
 
 def test_without_resampling_the_prepared_label_is_the_reference(raw: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from contrastseg.cli import app
 from contrastseg.data.cases import PreparedDataset, read_label, write_label
 from contrastseg.data.examination import examine_dataset
 from contrastseg.data.formats import is_turned, open_photo, read_image, read_photo, reading
-from contrastseg.data.layouts import read_binary_mask
+from contrastseg.data.mask_files import read_binary_mask
 from contrastseg.data.native import NativeCases
 from contrastseg.data.outside import prepare_outside_image
 from contrastseg.data.preparation import prepare_dataset

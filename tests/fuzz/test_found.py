@@ -28,7 +28,7 @@ from contrastseg.data.faults import FaultyCasesError
 from contrastseg.data.formats import read_h5, read_label, read_nifti, read_photo
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import read_itk
-from contrastseg.data.layouts import read_binary_mask
+from contrastseg.data.mask_files import read_binary_mask
 from contrastseg.errors import ContrastsegError, DataError, FileError, ScoringError, SuiteError
 from contrastseg.evaluation.predictions import expected_predictions
 from contrastseg.files import read_json, write_json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,9 @@ import numpy as np
 from contrastseg.data.dicom import read_series
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import read_label
-from contrastseg.data.layouts import read_binary_mask, require_cases, require_folder
+from contrastseg.data.layouts import require_cases, require_folder
+from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
+from contrastseg.data.mask_values import coding_of
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -72,7 +75,7 @@ def load(raw: RawCase, options: ChaosOptions) -> NativeCase:
     series = read_series(raw.files[:count], raw.case, one_series=False)
     masks = []
     for path in (raw.files[count + index] for index in series.order):
-        mask = read_binary_mask(path, raw.case)[0] if options.image == "ct" else _organs(path, raw.case)
+        mask = read_binary_mask(path, raw.case, coding_of(raw))[0] if options.image == "ct" else _organs(path, raw.case)
         if mask.shape != series.array.shape[1:]:
             raise DataError(
                 f"the slice has shape {series.array.shape[1:]}, its mask {mask.shape}",
@@ -83,6 +86,12 @@ def load(raw: RawCase, options: ChaosOptions) -> NativeCase:
         masks.append(mask)
     notes = ("CT: only the liver was delineated",) if options.image == "ct" else ()
     return NativeCase(series.array[None], np.stack(masks), series.spacing, "mm", series.affine, notes)
+
+
+def liver_masks(raw: RawCase, options: ChaosOptions) -> Iterator[tuple[Path, np.ndarray]]:
+    """The masks of a CT, one a slice; those of MR have published values."""
+    for path in raw.files[len(raw.files) // 2 :] if options.image == "ct" else ():
+        yield path, read_grey_mask(path, raw.case)
 
 
 def _organs(path: Path, case: str) -> np.ndarray:
@@ -112,6 +121,7 @@ SPEC = DatasetSpec(
     "Analysis 69, 101950, 2021, doi 10.1016/j.media.2020.101950",
     discover=discover,
     load=load,
+    undeclared_masks=liver_masks,
     options=ChaosOptions,
     preparation=PreparationSettings(intensity="percentile"),
     folder_names=("CHAOS", "chaos"),

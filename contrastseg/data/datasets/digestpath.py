@@ -15,7 +15,17 @@ from pydantic import Field
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import open_photo, reading
-from contrastseg.data.layouts import below, by_case, load_photo, pairs, read_photo_rgb, require_cases, require_folder
+from contrastseg.data.layouts import (
+    below,
+    by_case,
+    load_photo,
+    pairs,
+    photo_masks,
+    read_photo_rgb,
+    require_cases,
+    require_folder,
+)
+from contrastseg.data.mask_values import Coding, coding_of, with_coding
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -100,7 +110,7 @@ def load(raw: RawCase, options: DigestpathOptions) -> NativeCase:
     if options.tile is None:
         return _read(raw)
     stamps = tuple((path, path.stat().st_mtime_ns) for path in raw.files)
-    whole, label = _read_for_tiles(stamps)
+    whole, label = _read_for_tiles(stamps, coding_of(raw))
     top, bottom, left, right = raw.details["box"]
     part = (slice(top, bottom), slice(left, right))
     return dataclasses.replace(whole, image=whole.image[:, *part], label=label[part])
@@ -114,11 +124,12 @@ def _read(raw: RawCase) -> NativeCase:
 
 
 @functools.lru_cache(maxsize=1)
-def _read_for_tiles(stamps: tuple[tuple[Path, int], ...]) -> tuple[NativeCase, np.ndarray]:
+def _read_for_tiles(stamps: tuple[tuple[Path, int], ...], coding: Coding | None) -> tuple[NativeCase, np.ndarray]:
     """An image with its label; its tiles come one after the other, so that it is decoded once."""
     files = tuple(path for path, _ in stamps)
     case = str(_case(files[0], mask=False))
-    whole = _read(RawCase(case, case, None, files))
+    raw = RawCase(case, case, None, files)
+    whole = _read(raw if coding is None else with_coding(raw, coding))
     assert whole.label is not None
     if whole.label.shape != whole.image.shape[1:]:
         raise DataError(
@@ -143,6 +154,7 @@ SPEC = DatasetSpec(
     "segmentation of digestive-system, Medical Image Analysis 80, 2022, doi 10.1016/j.media.2022.102485",
     discover=discover,
     load=load,
+    undeclared_masks=photo_masks,
     options=DigestpathOptions,
     # No published size is common to its users: about a fifth of an image's side, or one tile of 1024.
     preparation=PreparationSettings(intensity="uint8", size=(1024, 1024)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import as_label, read_h5
 from contrastseg.data.itk import read_itk
 from contrastseg.data.layouts import find, map_values, pairs, require_cases, require_folder, same_grid
+from contrastseg.data.mask_values import coding_of, plain_coding
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 
@@ -43,11 +45,20 @@ def load(raw: RawCase, options: LaOptions) -> NativeCase:
     if len(raw.files) == 1:
         image, label = (np.ascontiguousarray(array.transpose()) for array in read_h5(raw.files[0], raw.case))
         note = "community h5 crops: no spacing stored, distances are in voxels"
-        return NativeCase(image[None], as_label(label, raw.case, raw.files[0]), None, "voxel", None, (note,))
+        values = as_label(label, raw.case, raw.files[0])
+        coding = coding_of(raw) or plain_coding(values, raw.case, raw.files[0])
+        mask = coding.apply(values, raw.case, raw.files[0])
+        return NativeCase(image[None], mask, None, "voxel", None, (note,))
     image, spacing, affine = read_itk(raw.files[0], raw.case)
     mask, _, mask_affine = read_itk(raw.files[1], raw.case)
     same_grid(image.shape, affine, mask.shape, mask_affine, raw.case, raw.files[1])
     return NativeCase(image[None], map_values(mask, {255: 1}, raw.case, raw.files[1]), spacing, "mm", affine)
+
+
+def crop_masks(raw: RawCase, options: LaOptions) -> Iterator[tuple[Path, np.ndarray]]:
+    """The label of an h5 crop, of 0 and 1 or of 0 and 255; those of NRRD have published values."""
+    if len(raw.files) == 1:
+        yield raw.files[0], as_label(read_h5(raw.files[0], raw.case)[1], raw.case, raw.files[0])
 
 
 SPEC = DatasetSpec(
@@ -64,6 +75,7 @@ SPEC = DatasetSpec(
     "doi 10.1016/j.media.2020.101832",
     discover=discover,
     load=load,
+    undeclared_masks=crop_masks,
     options=LaOptions,
     folder_names=("LA", "la"),
     splits=("la_80_20",),

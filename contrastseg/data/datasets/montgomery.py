@@ -10,12 +10,14 @@ import numpy as np
 from contrastseg.data.faults import Faults
 from contrastseg.data.layouts import (
     below,
+    photo_masks,
     photos,
-    read_binary_mask,
     read_photo_grey,
     require_cases,
     require_folder,
 )
+from contrastseg.data.mask_files import read_binary_mask
+from contrastseg.data.mask_values import coding_of
 from contrastseg.data.settings import Fractions, PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -53,7 +55,7 @@ def load(raw: RawCase, options: DatasetOptions) -> NativeCase:
     label = np.zeros(image.shape[1:], dtype=np.uint8)
     notes: set[str] = set()
     for path in raw.files[1:]:
-        mask, remarks = read_binary_mask(path, raw.case)
+        mask, remarks = read_binary_mask(path, raw.case, coding_of(raw))
         if mask.shape != label.shape:
             raise DataError(
                 f"the image has shape {label.shape}, its mask {mask.shape}",
@@ -79,6 +81,7 @@ SPEC = DatasetSpec(
     "Quantitative Imaging in Medicine and Surgery 4(6), 2014, doi 10.3978/j.issn.2223-4292.2014.11.20",
     discover=discover,
     load=load,
+    undeclared_masks=photo_masks,
     preparation=PreparationSettings(intensity="uint8", size=(512, 512)),
     folder_names=("Montgomery", "MontgomerySet", "NLM-MontgomeryCXRSet", "montgomery"),
     # All 138 images give 80 and 58.

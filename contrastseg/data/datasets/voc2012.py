@@ -123,6 +123,7 @@ SPEC = DatasetSpec(
     "doi 10.1109/ICCV.2011.6126343",
     discover=discover,
     load=load,
+    ignore=True,
     options=VocOptions,
     preparation=PreparationSettings(intensity="uint8"),
     folder_names=("VOC2012", "VOCdevkit", "voc2012", "VOC_labelme_sample"),
