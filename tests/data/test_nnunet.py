@@ -272,6 +272,31 @@ def test_faulty_files(volumes: Path, spoil: Callable[[Path], object], words: str
     assert words in refused(volumes)
 
 
+def test_255_means_what_the_description_says_and_following_the_remedy_helps(photos: Path) -> None:
+    masks = sorted((photos / "labelsTr").iterdir())
+    kept = {path: read_label(path)[0] for path in masks}
+
+    def write(structure: int, spot: int) -> None:
+        for path, label in kept.items():
+            save_photo(path, np.choose(label, [0, structure, spot]))
+
+    describe(photos, labels={"background": 0, "mole": 1})
+    write(255, 0)
+    said = refused(photos)
+    assert "label values [255] are none of those declared: 0, 1; nothing declares 255" in said
+    assert "write 1 where the label holds 255" in said
+    write(1, 0)
+    assert set(np.unique(np.asarray(prepare(photos).load("mole_03").label))) == {0, 1}
+    write(1, 255)
+    assert "declare `ignore` as the last label" in refused(photos)
+    describe(photos, labels={"background": 0, "mole": 1, "ignore": 2})
+    assert "label values [255]" in refused(photos)
+    write(1, 2)
+    assert set(np.unique(np.asarray(prepare(photos).load("mole_03").label))) == {0, 1, 255}
+    write(0, 2)
+    assert "all 6 are empty" in refused(photos)
+
+
 def test_photographs_that_do_not_have_the_declared_channels(photos: Path) -> None:
     save_photo(photos / "imagesTr" / "mole_01_0000.png", np.zeros((40, 48)))
     assert "1 channels, dataset.json declares 3" in refused(photos)
