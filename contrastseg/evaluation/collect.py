@@ -102,7 +102,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise ScoringError("a run without scores", file=path, remedy="run `contrastseg score` for it")
     text = {name: str for name in columns if name not in NUMBERS}
-    missing = dict.fromkeys(NUMBERS, ["", "nan", "NaN"])
+    missing = {name: ["", "nan", "NaN"] for name in NUMBERS}
     # Patients and classes may be called "NA" or "nan": only numbers may be missing.
     with understanding(path, ScoringError, "score the run again"):
         scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)

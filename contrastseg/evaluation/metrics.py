@@ -37,7 +37,7 @@ class ClassScores:
 
 
 def image_diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
-    """√Σ((sizeᵢ-1)·spacingᵢ)², between the farthest voxel centres: no distance is longer; spacing 1 where it is None."""
+    """√Σ((sizeᵢ-1)·spacingᵢ)², the distance between the farthest voxel centres; spacing 1 where it is None."""
     steps = [1.0] * len(shape) if spacing is None else spacing
     return math.hypot(*((size - 1) * step for size, step in zip(shape, steps, strict=True)))
 

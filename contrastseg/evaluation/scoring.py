@@ -154,18 +154,10 @@ def _score_pair(
         length = "mm" if spacing is not None else ("voxel" if ndim == 3 else "pixel")
         diagonal = image_diagonal(read.reference.shape, spacing)
         units = {metric: unit_of(metric, length, ndim) for metric in metrics}
+        patient = pair.reference.patient
         tables.append(
             [
-                (
-                    pair.reference.patient,
-                    case,
-                    names[score.label],
-                    metric,
-                    value,
-                    units[metric],
-                    score.outcome,
-                    diagonal,
-                )
+                (patient, case, names[score.label], metric, value, units[metric], score.outcome, diagonal)
                 for score in scores
                 for metric, value in score.values.items()
             ]
