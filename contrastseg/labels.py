@@ -4,5 +4,46 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 IGNORE: Final = 255
 """The label of pixels that neither train nor score."""
+_ROUNDING: Final = 1e-3
+"""Of the highest label: files that store scaled integers give labels back with such an error (nibabel's int16)."""
+_FRACTION: Final = 0.25
+"""However high the labels are: what is farther from a whole number was interpolated, and means nothing."""
+
+
+def whole_numbers(array: NDArray) -> NDArray:
+    """The labels of an array as integers: booleans as 0 and 1, real numbers rounded where they are nearly whole.
+
+    Args:
+        array: Of any shape. A real number may differ from a whole one by a thousandth of the highest label (at least
+            0.001, at most 0.25).
+
+    Returns:
+        Integers, same shape; an array of integers as it is.
+
+    Raises:
+        ValueError: A value is not nearly whole, not finite or beyond 32 bits, or the array holds no numbers.
+    """
+    if array.dtype == bool:
+        return array.view(np.uint8)
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind != "f":
+        raise ValueError(f"labels of type {array.dtype}, which are no numbers")
+    rounded = np.rint(array)
+    with np.errstate(invalid="ignore"):
+        highest = float(np.abs(rounded).max(initial=0))
+        near = np.abs(array - rounded) <= min(_ROUNDING * max(highest, 1.0), _FRACTION)
+    if not near.all():  # NaN and infinity differ from themselves by NaN
+        raise ValueError(f"labels that are no whole numbers: {_few(array[~near])}")
+    if highest > np.iinfo(np.int32).max:
+        raise ValueError(f"labels beyond 32 bits: {_few(array[np.abs(rounded) == highest])}")
+    return rounded.astype(np.int32)
+
+
+def _few(values: NDArray) -> str:
+    return ", ".join(f"{value:g}" for value in np.unique(values)[:5].tolist())

@@ -16,7 +16,7 @@ from contrastseg.evaluation.conventions import Convention, get_convention
 from contrastseg.evaluation.overlap import confusion
 from contrastseg.evaluation.surfaces import Borders
 from contrastseg.evaluation.values import Tally, metric_value
-from contrastseg.labels import IGNORE
+from contrastseg.labels import IGNORE, whole_numbers
 
 Box = tuple[slice, ...]
 
@@ -56,20 +56,21 @@ def score_case(
     """Score every class of one case.
 
     Args:
-        prediction: Integer labels 0..K-1, (*spatial), 2D or 3D.
-        reference: Integer labels, same shape; `ignore` where there is no truth (those voxels count as background).
+        prediction: Labels 0..K-1, (*spatial), 2D or 3D; real numbers are rounded where they are nearly whole. Borders
+            and distances ignore axes of one voxel: a volume of one slice is scored as a 2D image.
+        reference: Labels, same shape; `ignore` where there is no truth (those voxels count as background).
         spacing: Voxel sizes in array order; None where they are unknown, distances are then in voxels.
         classes: K (background included), or the labels to score.
         metrics: Names in the catalogue; derived ones are scored as what they are made from.
         ignore: Reference value to leave out.
-        tolerance: Of NSD, in the unit of the spacing, for all classes or by label.
+        tolerance: Of NSD, in the unit of the spacing, for all classes or by label; a border this far away is within it.
         convention: What missed, invented and absent structures score, and more.
 
     Returns:
         One ClassScores per class, in the order of the labels.
 
     Raises:
-        ValueError: Shapes differ, or a label is outside the classes.
+        ValueError: Shapes differ, a label is no whole number or outside the classes, or a voxel size is not positive.
         ScoringError: An unknown metric or convention, or a convention that refuses to score an empty mask.
     """
     rule = get_convention(convention) if isinstance(convention, str) else convention
@@ -97,12 +98,13 @@ def score_case_by_conventions(
     labels = list(range(1, classes)) if isinstance(classes, int) else sorted(classes)
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
-    # A boolean mask is a label map of one class.
-    prediction, reference = (part.view(np.uint8) if part.dtype == bool else part for part in (prediction, reference))
+    prediction, reference = whole_numbers(prediction), whole_numbers(reference)
+    voxel_ml = None if spacing is None or reference.ndim != 3 else math.prod(spacing) / 1000
+    # Along an axis of one voxel nothing lies beside anything else: it would make every voxel border.
+    prediction, reference, spacing = _longer_axes(prediction, reference, spacing)
     # By whether a convention knows the spacing: voxel sizes and the diagonal.
     scales = {known: _scale(spacing if known else None, reference.ndim) for known in {c.spacing for c in conventions}}
     diagonals = {known: image_diagonal(reference.shape, scale.tolist()) for known, scale in scales.items()}
-    voxel_ml = None if spacing is None or reference.ndim != 3 else math.prod(spacing) / 1000
 
     box = _foreground_box(prediction, reference)
     prediction, reference = prediction[box], reference[box]
@@ -138,6 +140,21 @@ def score_case_by_conventions(
                 values = {name: metric_value(name, tally, found, reach, voxel_ml, rule, diagonal) for name in names}
             rows.append(ClassScores(label, tally.outcome, values))
     return scores
+
+
+def _longer_axes(
+    prediction: NDArray, reference: NDArray, spacing: Sequence[float] | None
+) -> tuple[NDArray, NDArray, tuple[float, ...] | None]:
+    """Both arrays and the spacing without the axes of one voxel; a single voxel keeps one."""
+    axes = [axis for axis, size in enumerate(reference.shape) if size != 1] or [0]
+    shape = [reference.shape[axis] for axis in axes]
+    if spacing is not None:
+        if len(spacing) != reference.ndim:
+            raise ValueError(f"spacing {tuple(spacing)} for {reference.ndim} dimensions")
+        spacing = tuple(float(spacing[axis]) for axis in axes)
+        if reference.size > 1 and not all(0 < step < math.inf for step in spacing):
+            raise ValueError(f"spacing {spacing} is not positive")
+    return prediction.reshape(shape), reference.reshape(shape), spacing
 
 
 def _scale(spacing: Sequence[float] | None, ndim: int) -> NDArray:

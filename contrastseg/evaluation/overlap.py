@@ -33,8 +33,11 @@ def confusion(prediction: NDArray, reference: NDArray, num_classes: int, ignore:
         if not known.all():
             prediction, reference = prediction[known], reference[known]
     for name, labels in (("prediction", prediction), ("reference", reference)):
+        if labels.dtype.kind not in "iub":
+            raise ValueError(f"{name} is of type {labels.dtype}, labels are integers")
         if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-            raise ValueError(f"{name} holds label {int(labels.max())}, outside 0..{num_classes - 1}")
+            wrong = int(labels.min() if labels.min() < 0 else labels.max())
+            raise ValueError(f"{name} holds label {wrong}, outside 0..{num_classes - 1}")
     counts = np.zeros(num_classes**2, dtype=np.int64)
     rows, columns = reference.ravel(), prediction.ravel()
     for start in range(0, rows.size, _CHUNK):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contrastseg.evaluation.catalogue import METRICS, SURFACE_METRICS
 from contrastseg.evaluation.conventions import Convention
@@ -40,15 +41,23 @@ _COUNTED: dict[str, Callable[[Tally], float]] = {
     "union": lambda t: float(t.predicted + t.referenced - t.both),
 }
 
+# "Within" includes the boundary, and headers hold spacings in single precision: three steps of 0.8 may be a little more
+# than 2.4. Two distances on one grid that differ by less than a millionth are one.
+_ROUNDING = 1e-6
+
 _MEASURED: dict[str, Callable[[SurfaceDistances, float], float]] = {
     "hd95": lambda d, _: float(max(np.percentile(d.to_reference, 95), np.percentile(d.to_prediction, 95))),
-    "hd95_pooled": lambda d, _: float(np.percentile(np.concatenate([d.to_reference, d.to_prediction]), 95)),
+    "hd95_pooled": lambda d, _: float(np.percentile(_pooled(d), 95)),
     "hd": lambda d, _: float(max(d.to_reference.max(), d.to_prediction.max())),
     # One mean over both borders (Metrics Reloaded, MONAI, medpy 0.5); older medpy averaged the two directed means.
-    "assd": lambda d, _: float(np.concatenate([d.to_reference, d.to_prediction]).mean()),
+    "assd": lambda d, _: float(_pooled(d).mean()),
     "asd": lambda d, _: float(d.to_reference.mean()),
-    "nsd": lambda d, reach: float(np.mean(np.concatenate([d.to_reference, d.to_prediction]) <= reach)),
+    "nsd": lambda d, reach: float(np.mean(_pooled(d) <= reach * (1 + _ROUNDING))),
 }
+
+
+def _pooled(distances: SurfaceDistances) -> NDArray:
+    return np.concatenate([distances.to_reference, distances.to_prediction])
 
 
 def metric_value(
@@ -66,7 +75,7 @@ def metric_value(
         name: A name in the catalogue.
         tally: What was counted.
         distances: Between the borders, in the unit `rule` asks for; None where a mask is empty or nothing needs them.
-        tolerance: Of NSD, in that unit.
+        tolerance: Of NSD, in that unit; included.
         voxel_ml: Volume of a voxel in millilitres; None counts voxels.
         rule: What a structure scores that is missing from a mask.
         diagonal: The image's, in that unit.

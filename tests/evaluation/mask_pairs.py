@@ -37,6 +37,13 @@ def mask_pairs(draw: st.DrawFn, kind: str) -> MaskPair:
     return (first, second, spacing) if rng.integers(2) else (second, first, spacing)
 
 
+def longer_axes(pair: MaskPair) -> MaskPair:
+    """The same pair without axes of one voxel, which are no axes for borders and distances."""
+    first, second, spacing = pair
+    kept = tuple(step for step, size in zip(spacing, first.shape, strict=True) if size > 1)
+    return first.squeeze(), second.squeeze(), kept
+
+
 def _mask(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:
     """A mask that is not empty."""
     mask = np.zeros(shape, bool)

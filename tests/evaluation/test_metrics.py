@@ -109,10 +109,10 @@ def test_two_voxels_by_hand() -> None:
 
 
 def test_the_two_definitions_of_hd95_differ() -> None:
-    reference = np.zeros((1, 101), np.uint8)
-    reference[0, :] = 1
+    reference = np.zeros((3, 101), np.uint8)
+    reference[1, :] = 1
     prediction = np.zeros_like(reference)
-    prediction[0, 0] = 1
+    prediction[1, 0] = 1
     found = score(prediction, reference, (1.0, 1.0), "hd95", "hd95_pooled")
     # Directed: all 101 reference voxels are 0..100 away; pooled: one more zero.
     assert found["hd95"] == pytest.approx(95.0)
@@ -208,3 +208,44 @@ def test_unknown_names_are_listed() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(2, 2\) and reference \(2, 3\)"):
         score_case(np.zeros((2, 2), int), np.zeros((2, 3), int), None, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("step", "voxels", "tolerance"), [(0.8, 1, 0.8), (0.1, 3, 0.3), (1.1, 3, 3.3), (0.7, 1, 0.7)])
+def test_a_border_at_the_tolerance_is_within_it(dtype: type, step: float, voxels: int, tolerance: float) -> None:
+    """However its header rounds, a shift of whole voxels is as far as the voxels are."""
+    spacing = (2.5, 1.3, float(dtype(step)))
+    reference = np.zeros((8, 16, 24), np.uint8)
+    reference[2:6, 4:12, 4:12] = 1
+    prediction = np.roll(reference, voxels, 2)
+    (found,) = score_case(prediction, reference, spacing, 2, ("nsd",), tolerance=tolerance)
+    assert found.values["nsd"] == 1
+    (closer,) = score_case(prediction, reference, spacing, 2, ("nsd",), tolerance=tolerance * 0.999)
+    assert closer.values["nsd"] < 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 6), st.sampled_from([1e-4, 1e-2, 1.0]))
+def test_the_boundary_is_within_at_every_scale(hundredths: int, voxels: int, scale: float) -> None:
+    """Tolerance and spacing are decimals that people write; the header holds the spacing in single precision."""
+    step = hundredths / 100 * scale
+    reference, prediction = np.zeros((2, 3, 20), np.uint8)
+    reference[1, 5], prediction[1, 5 + voxels] = 1, 1
+    spacing = (float(np.float32(step)),) * 2
+    for tolerance, expected in ((voxels * step, 1.0), (voxels * step * (1 - 1e-4), 0.0)):
+        (found,) = score_case(prediction, reference, spacing, 2, ("nsd",), tolerance=tolerance)
+        assert found.values["nsd"] == expected
+
+
+def test_real_numbers_are_rounded_or_refused_and_never_cut() -> None:
+    reference = np.array([[0, 1, 1, 2]], np.uint8)
+    for dtype in (np.float32, np.float64):
+        near = reference.astype(dtype) * dtype(1 - 1e-6)
+        found = score_case(near, reference.astype(dtype), None, 3, ("dice",))
+        assert [scores.values["dice"] for scores in found] == [1.0, 1.0]
+    for wrong in (0.7, 1.5, math.nan, math.inf, 1e300):
+        for parts in ((np.where(reference == 1, wrong, 0.0), reference), (reference, np.where(reference, wrong, 0.0))):
+            with pytest.raises(ValueError, match="labels"):
+                score_case(*parts, None, 3, ("dice",))
+    with pytest.raises(ValueError, match="complex"):
+        score_case(reference.astype(complex), reference, None, 3, ("dice",))

@@ -48,6 +48,11 @@ def test_bad_labels_are_refused(prediction: list[int], reference: list[int], mes
         confusion(np.array(prediction), np.array(reference), 2)
 
 
+def test_real_numbers_are_not_counted_as_the_integers_below_them() -> None:
+    with pytest.raises(ValueError, match="prediction is of type float64"):
+        confusion(np.array([0.7, 1.0]), np.array([1, 1]), 2)
+
+
 def test_counting_in_parts_counts_everything_and_needs_little_memory() -> None:
     rng = np.random.default_rng(0)
     reference, prediction = rng.integers(0, 5, (2, 3 * overlap._CHUNK + 7), dtype=np.uint8)
