@@ -107,7 +107,7 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.examination import examine_dataset
-    from contrastseg.report.naming import plural
+    from contrastseg.report.naming import label_counts, plural
 
     given = read_config(config, ("options",))
     with progress(f"reading {path}") as update:
@@ -116,7 +116,8 @@ def check(
         print_json(found.to_json())
     else:
         read = f"{plural(found.cases, 'case')} of {plural(found.patients, 'patient')} can be read"
-        typer.echo(f"{path}, read as {found.dataset}: {read}")
+        counts = f": {label_counts(found.cases - found.unlabelled, found.unlabelled)}" if found.unlabelled else ""
+        typer.echo(f"{path}, read as {found.dataset}: {read}{counts}")
         if found.faults:
             columns = ["case", "file", "reason", "remedy"]
             rows = [[str(getattr(fault, column) or "") for column in columns] for fault in found.faults]
@@ -168,6 +169,7 @@ def plan(
 
     Example: `contrastseg plan benchmarks/demo.yaml`
     """
+    import dataclasses
     import os
 
     from contrastseg import planning
@@ -175,6 +177,7 @@ def plan(
     from contrastseg.files import write_json
     from contrastseg.planning.estimates import estimate
     from contrastseg.planning.rules import check_rules
+    from contrastseg.report.naming import label_counts
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")
@@ -190,7 +193,8 @@ def plan(
         return write_json(output, found.to_json())
     expected = estimate(found, measured, root, resources)
     if as_json:
-        return print_json({**found.to_json(), "missing": missing, "estimate": expected})
+        counted = {name: dataclasses.asdict(known) for name, known in found.populations.items()}
+        return print_json({**found.to_json(), "missing": missing, "populations": counted, "estimate": expected})
     table: dict[tuple[str, str, str], int] = {}
     for run in found.runs:
         key = (run.dataset, f"{run.method}/{run.variant}", run.labels)
@@ -202,6 +206,9 @@ def plan(
     if left_out:
         rows = [[dataset, method, ", ".join(labels), reason] for (dataset, method, reason), labels in left_out.items()]
         print_table("Left out", ["data set", "method", "labels", "reason"], rows)
+    for name, known in found.populations.items():
+        if known.unlabelled:
+            typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these may train")
     if missing:
         typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
     for name, value in expected.items():

@@ -135,8 +135,8 @@ class PreparedDataset:
         """Every patient, sorted."""
         return sorted({row["patient"] for row in self._rows.values()})
 
-    def cases_of(self, patients: Iterable[str]) -> list[str]:
-        """The cases of these patients, in the patients' order.
+    def cases_of(self, patients: Iterable[str], *, labelled: bool | None = None) -> list[str]:
+        """The cases of these patients, in the patients' order; those with or without a label alone where asked.
 
         Raises:
             DataError: A patient has no case here.
@@ -147,7 +147,8 @@ class PreparedDataset:
         wanted = list(patients)
         if absent := [patient for patient in wanted if patient not in by_patient]:
             raise DataError(f"patients without a prepared case: {', '.join(absent)}", file=self.folder / "cases.csv")
-        return [case for patient in wanted for case in by_patient[patient]]
+        found = [case for patient in wanted for case in by_patient[patient]]
+        return found if labelled is None else [case for case in found if self._rows[case]["labelled"] == labelled]
 
     def load(self, case: str, with_label: bool = True, mmap: bool = False, *, with_superpixels: bool = False) -> Case:
         """Read one case; `mmap` maps the arrays instead of reading them. The label is None where there is none.

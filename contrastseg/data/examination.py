@@ -34,6 +34,7 @@ class Examination:
         folder: The folder.
         cases: How many cases could be read.
         patients: How many patients these show.
+        unlabelled: How many of the cases have no label.
         faults: What keeps it from being prepared, each with case, file, reason and remedy as far as they are known.
         observations: What is no fault but worth knowing.
     """
@@ -44,6 +45,7 @@ class Examination:
     patients: int
     faults: tuple[DataError, ...]
     observations: tuple[Observation, ...]
+    unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The same as JSON-able values."""
@@ -57,7 +59,7 @@ class Examination:
             for fault in self.faults
         ]
         seen = [dataclasses.asdict(item) for item in self.observations]
-        counts = {"cases": self.cases, "patients": self.patients}
+        counts = {"cases": self.cases, "patients": self.patients, "unlabelled": self.unlabelled}
         return {
             "dataset": self.dataset,
             "folder": str(self.folder),
@@ -135,6 +137,7 @@ def examine_dataset(
         patients=len({fact.patient for fact in facts}),
         faults=tuple(sorted(faults.found, key=lambda fault: (fault.case or "", str(fault.file or "")))),
         observations=tuple(seen),
+        unlabelled=sum(fact.labels is None for fact in facts),
     )
 
 

@@ -28,14 +28,24 @@ class FaultyCasesError(DataError):
 
 
 class Faults:
-    """A growing list of faults."""
+    """A growing list of faults.
+
+    Attributes:
+        found: The faults.
+        passed_over: Entries of the folder that are no fault and not read, with the reason.
+    """
 
     def __init__(self) -> None:
         self.found: list[DataError] = []
+        self.passed_over: dict[Path, str] = {}
 
     def add(self, reason: str, *, case: str | None = None, file: Path | None = None, remedy: str | None = None) -> None:
         """Note a fault."""
         self.found.append(DataError(reason, case=case, file=file, remedy=remedy))
+
+    def pass_over(self, path: Path, reason: str) -> None:
+        """Note an entry that is not read, so that it can be named."""
+        self.passed_over[path] = reason
 
     @contextlib.contextmanager
     def collect(self) -> Iterator[None]:

@@ -1,8 +1,9 @@
 """A user's own data in nnU-Net's layout: its ``dataset.json`` says what there is to say, so that it needs no code.
 
 Read are versions 1 and 2 of the layout: ``imagesTr/<case>_0000.nii.gz`` (one file a channel, or one file of all),
-``labelsTr/<case>.nii.gz``, and ``imagesTs`` where ``labelsTs`` lies beside it. ``patients.csv`` (case, patient) is
-ours: it says which cases show the same person. Without it a case is a patient.
+``labelsTr/<case>.nii.gz``, and ``imagesTs`` where ``labelsTs`` lies beside it. Images of ``imagesTr`` without a label
+are unlabelled material, and so are those of ``imagesUn``, a folder of ours. ``patients.csv`` (case, patient) is ours
+too: it says which cases show the same person. Without it a case is a patient.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from pydantic import Field
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
-from contrastseg.data.layouts import by_case, map_values, pairs, read_volume, require_cases
+from contrastseg.data.layouts import map_values, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
+from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
 from contrastseg.errors import DataError, UnavailableDataError
-from contrastseg.files import OTHER_IMAGES
 
 NAME = "nnunet"
 PATIENTS = "patients.csv"
@@ -38,14 +39,18 @@ _RULES: Mapping[str, Literal["none", "minmax", "uint8"]] = {
 
 
 class NnunetOptions(DatasetOptions):
-    """Options of a data set in nnU-Net's layout.
+    """Options of a data set in nnU-Net's layout. They are no part of the rule of preparation.
 
     Attributes:
-        path: The folder that holds ``dataset.json``, relative to the working directory. It is no part of the rule of
-            preparation: data that was moved is not prepared again.
+        path: The folder that holds ``dataset.json``, relative to the working directory. Data that was moved is not
+            prepared again.
+        unlabelled: ``use`` takes the images of ``imagesTr`` without a label, and all images of ``imagesUn``, as
+            unlabelled material: methods train on them that use unlabelled images, and they are never scored.
+            ``require_labels`` makes an image of ``imagesTr`` without a label a fault and leaves ``imagesUn`` out.
     """
 
     path: str = Field(exclude=True)
+    unlabelled: Literal["use", "require_labels"] = Field("use", exclude=True)
 
 
 def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
@@ -119,84 +124,61 @@ def _traps(folder: Path, described: Description) -> tuple[str, ...]:
 
 
 def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[RawCase]:
-    """List the cases of ``imagesTr``, and of ``imagesTs`` where it has labels."""
+    """List the cases of ``imagesTr`` and ``imagesUn``, and of ``imagesTs`` where it has labels."""
     folder = Path(options.path).expanduser() if raw is None else raw
     described = read_description(folder)
+    material = options.unlabelled == "use"
     parts = [(part, folder / images, folder / labels) for part, images, labels in _PARTS]
+    bare = folder / UNLABELLED
+    if material and bare.is_dir() and not any(path.is_dir() for path in parts[0][1:]):
+        parts = parts[1:]  # images for others to pre-train on
     parts = [(part, images, labels) for part, images, labels in parts if part == "train" or labels.is_dir()]
+    several = any(part == "test" for part, _, _ in parts)
     found: dict[str, RawCase] = {}
-    for part, images, labels in parts:
-        files = _files(images, labels, described, faults)
-        if part == "train" and described.cases not in (None, len(files)) and not faults.found:
-            faults.add(
-                f"numTraining is {described.cases}, {images.name} holds {len(files)} cases",
-                file=folder / DESCRIPTION,
-                remedy="restore what is missing, or correct numTraining",
-            )
-        for case, (channels, label) in files.items():
+    whole = False
+
+    def add(place: Path, cases: Mapping[str, CaseFiles], part: Part | None) -> None:
+        for case, files in cases.items():
             if case in found:
-                faults.add("the case is there twice, also in imagesTr", case=case, file=channels[0], remedy="keep one")
+                faults.add(
+                    f"the case is there twice, also as {found[case].files[0].parent.name}/{found[case].files[0].name}",
+                    case=case,
+                    file=files.channels[0],
+                    remedy=f"keep one of them, or rename the one in {place.name} if it is another image",
+                )
                 continue
-            every = (*channels, folder / DESCRIPTION, label)
-            found[case] = RawCase(case, case, None, every, part=part if len(parts) > 1 else None)
+            labelled = files.label is not None
+            every = (*files.channels, folder / DESCRIPTION, *((files.label,) if files.label is not None else ()))
+            kept = part if several and labelled else None
+            found[case] = RawCase(case, case, None, every, part=kept, labelled=labelled)
+
+    for part, images, labels in parts:
+        before = len(faults.found)
+        cases, style = labelled_part(images, labels, described, faults, bare=material and part == "train")
+        if part == "train":
+            whole = style
+            _check_count(folder, described, cases, faults, sound=len(faults.found) == before)
+        add(images, cases, part)
+    if material and bare.is_dir():
+        add(bare, unlabelled_part(bare, described, faults, whole=whole), None)
+    elif bare.is_dir():
+        faults.pass_over(bare, "the suite says `unlabelled: require_labels`")
     require_cases(found, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
     return _with_patients(folder / PATIENTS, found, faults)
 
 
-def _files(
-    images: Path, labels: Path, described: Description, faults: Faults
-) -> dict[str, tuple[tuple[Path, ...], Path]]:
-    """(files of the channels, label) by case."""
-    masks = by_case(_image_files(labels, described, faults), lambda path: _stem(path, described), faults)
-    channels: dict[str, dict[int, Path]] = {}
-    for path in _image_files(images, described, faults):
-        stem = _stem(path, described)
-        numbered = re.fullmatch(r"(.+)_(\d{4})", stem)
-        if stem in masks or not numbered:
-            channels.setdefault(stem, {})[-1] = path  # one file of all channels, as the Medical Decathlon has them
-        else:
-            channels.setdefault(numbered[1], {})[int(numbered[2])] = path
-    both = pairs({case: min(files.items())[1] for case, files in channels.items()}, masks, faults)
-    complete = {}
-    for case, (first, label) in both.items():
-        present = sorted(channels[case])
-        colours = described.ending in PHOTO_SUFFIXES and len(described.channels) == 3 and present == [0]
-        if re.search(r'[,"\x00-\x1f]', case):
-            faults.add("a comma or quote in the name of a case", case=case, file=first, remedy="rename its files")
-        elif present == [-1] or colours or present == list(range(len(described.channels))):
-            complete[case] = tuple(channels[case][number] for number in present), label
-        else:
-            there = ", ".join(channels[case][number].name for number in present)
-            faults.add(
-                f"{len(described.channels)} channels ({', '.join(described.channels)}) are declared; there is {there}",
-                case=case,
-                file=first,
-                remedy=f"give one file a channel, numbered from _0000 to _{len(described.channels) - 1:04d}",
-            )
-    return complete
-
-
-def _image_files(folder: Path, described: Description, faults: Faults) -> list[Path]:
-    """The folder's files that end as declared; other images are faults, other files are none of our business."""
-    if not folder.is_dir():
-        faults.add("the folder does not exist", file=folder, remedy="restore nnU-Net's layout: imagesTr and labelsTr")
-        return []
-    found = []
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        name = path.name.lower()
-        if path.name.endswith(described.ending):
-            found.append(path)
-        elif name.endswith((*VOLUMES, *PHOTO_SUFFIXES, *OTHER_IMAGES)):
-            faults.add(
-                f"the file does not end in {described.ending}, as dataset.json declares",
-                file=path,
-                remedy="convert or remove it, or correct file_ending",
-            )
-    return found
-
-
-def _stem(path: Path, described: Description) -> str:
-    return path.name.removesuffix(described.ending)
+def _check_count(
+    folder: Path, described: Description, cases: Mapping[str, CaseFiles], faults: Faults, *, sound: bool
+) -> None:
+    """Compare numTraining with the cases that have labels, as nnU-Net counts, or with all images of ``imagesTr``."""
+    labelled = sum(files.label is not None for files in cases.values())
+    if sound and described.cases not in (None, labelled, len(cases)):
+        bare = f", and {len(cases) - labelled} without" if labelled < len(cases) else ""
+        faults.add(
+            f"numTraining is {described.cases}, imagesTr holds {labelled} cases with a label{bare}",
+            file=folder / DESCRIPTION,
+            remedy=f'restore what is missing, or write `"numTraining": {labelled}`',
+        )
 
 
 def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) -> list[RawCase]:
@@ -211,8 +193,12 @@ def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) ->
         for case in sorted(patients.keys() - found.keys()) if not faults.found else ():
             faults.add("the table names a case that is not there", case=case, file=table, remedy="remove its row")
     cases = [dataclasses.replace(raw, patient=patients.get(case, case)) for case, raw in found.items()]
-    for patient in sorted({raw.patient for raw in cases}):
-        if len({raw.part for raw in cases if raw.patient == patient}) > 1:
+    parts: dict[str, set[str | None]] = {}
+    for raw in cases:
+        if raw.labelled:
+            parts.setdefault(raw.patient, set()).add(raw.part)
+    for patient, of in sorted(parts.items()):
+        if len(of) > 1:
             faults.add(
                 "the patient is both in imagesTr and in imagesTs", case=patient, file=table, remedy="keep one part"
             )
@@ -238,7 +224,8 @@ def _read_patients(table: Path, faults: Faults) -> dict[str, str]:
 
 def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
     """Read one case; the ignore label becomes 255."""
-    *images, description, label = raw.files
+    *images, description = raw.files[:-1] if raw.labelled else raw.files
+    label = raw.files[-1] if raw.labelled else None
     described = read_description(description.parent)
     if described.ending in VOLUMES:
         return read_volume(images, label, raw.case, described.values)
@@ -259,5 +246,7 @@ def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
             file=images[0],
             remedy="convert the image, or name every channel in channel_names (red, green, blue)",
         )
-    values = map_values(read_label(label, raw.case)[0], described.values, raw.case, label)
+    values = None
+    if label is not None:
+        values = map_values(read_label(label, raw.case)[0], described.values, raw.case, label)
     return NativeCase(image, values, None, "pixel")

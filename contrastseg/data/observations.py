@@ -94,16 +94,29 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
 
 
 def _few(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
-    patients = len({fact.patient for fact in facts})
-    if patients < FEW_PATIENTS:
+    patients = len({fact.patient for fact in facts if fact.labels is not None})
+    if 0 < patients < FEW_PATIENTS:
         tested = max(1, round(patients / 5))
         yield Observation("few", f"{patients} patients: a test part of a fifth has {tested}, too few to compare on")
 
 
 def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
-    if bare := [fact.case for fact in facts if fact.labels is None]:
-        yield Observation("unlabelled", "cases without a label: they serve unlabelled training alone", tuple(bare))
     labelled = [(fact.case, fact.labels) for fact in facts if fact.labels is not None]
+    if bare := [fact.case for fact in facts if fact.labels is None]:
+        text = (
+            f"{len(bare)} images without a label, beside {len(labelled)} with one: methods train on them that use "
+            "unlabelled images; they are never scored and count in no label budget"
+        )
+        if not labelled:
+            text = "no image has a label: others may pre-train on this data (`pool`), and nothing can be trained on it"
+        yield Observation("unlabelled", text, tuple(bare))
+    if mixed := _of_both(facts):
+        yield Observation(
+            "unlabelled",
+            "images without a label of patients who have labels elsewhere: they are used where their patient trains, "
+            "and left out where their patient validates or tests",
+            tuple(mixed),
+        )
     if empty := [case for case, labels in labelled if not has_foreground(labels)]:
         yield Observation("empty", "cases without any foreground", tuple(empty))
     present = {value for _, labels in labelled for value in labels}
@@ -112,15 +125,23 @@ def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
         yield Observation("absent class", f"no case has {', '.join(absent)}")
 
 
+def _of_both(facts: Sequence[CaseFacts]) -> list[str]:
+    """The cases without a label of patients who have a case with one."""
+    known = {fact.patient for fact in facts if fact.labels is not None}
+    return [fact.case for fact in facts if fact.labels is None and fact.patient in known]
+
+
 def _duplicates(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
     alike: dict[str, list[CaseFacts]] = {}
     for fact in facts:
         alike.setdefault(fact.image_hash, []).append(fact)
     for group in alike.values():
         if len(group) > 1:
-            patients = len({fact.patient for fact in group})
+            patients = len({fact.patient for fact in group if fact.labels is not None})
             leak = ": different patients by name, so that a split may train on one and test on the other"
-            text = f"the same image under {len(group)} names{leak if patients > 1 else ''}"
+            bare = ": what is tested on under one name is not trained on under the other, which has no label"
+            more = leak if patients > 1 else bare if any(fact.labels is None for fact in group) else ""
+            text = f"the same image under {len(group)} names{more}"
             yield Observation("duplicate", text, tuple(fact.case for fact in group))
 
 

@@ -69,7 +69,8 @@ def make_pool(
         for test in pool_cases(entry, datasets[entry], datasets[entry].cases_of(splits[entry].test(fold)))
     ]
     tests = list(dict.fromkeys(tests))
-    training = set(splits[settings.entry].train(settings.fold))
+    own = splits[settings.entry]
+    training = {*own.train(settings.fold), *own.unlabelled}
     tested, seen = Tested(tests), dict[str, PoolCase]()
     used: list[PoolCase] = []
     left_out: list[dict[str, str]] = []

@@ -304,6 +304,8 @@ def _write_indices(
             "cases": len(states),
             "patients": len({state["patient"] for state in states}),
             **({} if coding is None else {CODING: coding.to_json()}),
+            # Not in cards of data sets that are labelled throughout: those stay as they are.
+            **({"unlabelled": bare} if (bare := sum(not state["labelled"] for state in states)) else {}),
         },
         notes=[
             *([f"masks: {coding}"] if coding is not None and coding.unusual else []),

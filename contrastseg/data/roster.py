@@ -15,26 +15,42 @@ class Roster:
     """The patients of a data set, with what the publisher and the data set say of their cases.
 
     Attributes:
-        cases: (case, patient, part, stratum) of every case; part and stratum are empty where there is none.
+        cases: (case, patient, part, stratum) of every case with a label; part and stratum are empty where there is
+            none.
+        bare: (case, patient) of every case without a label. No split and no label budget goes by these.
     """
 
     cases: tuple[tuple[str, str, str, str], ...]
+    bare: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_raw(cls, cases: Iterable[RawCase]) -> Roster:
         """Of a data set as published."""
-        return cls(tuple((raw.case, raw.patient, raw.part or "", raw.stratum) for raw in cases))
+        found = list(cases)
+        rows = [(raw.case, raw.patient, raw.part or "", raw.stratum) for raw in found if raw.labelled]
+        return cls(tuple(rows), tuple((raw.case, raw.patient) for raw in found if not raw.labelled))
 
     @classmethod
     def of_prepared(cls, dataset: PreparedDataset) -> Roster:
         """Of a prepared data set."""
-        rows = dataset.index[["case", "patient", "part", "stratum"]].itertuples(index=False, name=None)
-        return cls(tuple(rows))
+        labelled, bare = dataset.index[dataset.index["labelled"]], dataset.index[~dataset.index["labelled"]]
+        rows = labelled[["case", "patient", "part", "stratum"]].itertuples(index=False, name=None)
+        return cls(tuple(rows), tuple(bare[["case", "patient"]].itertuples(index=False, name=None)))
 
     @property
     def patients(self) -> list[str]:
-        """Every patient, sorted."""
+        """Every patient with a label, sorted."""
         return sorted({patient for _, patient, _, _ in self.cases})
+
+    @property
+    def unlabelled(self) -> list[str]:
+        """Every patient without any label, sorted: all their images may be trained on, in every fold."""
+        return sorted({patient for _, patient in self.bare} - set(self.patients))
+
+    def unlabelled_cases(self, patients: Iterable[str]) -> list[str]:
+        """The cases without a label that may be trained on when these patients train: theirs, and `unlabelled`'s."""
+        allowed = {*patients, *self.unlabelled}
+        return [case for case, patient in self.bare if patient in allowed]
 
     def parts(self) -> dict[str, str]:
         """Where the publisher put each patient.

@@ -38,6 +38,8 @@ class RawCase:
         details: Whatever `DatasetSpec.load` needs beside the files.
         part: Where the publisher put the patient; what the split ``official`` goes by.
         stratum: What random splits keep in proportion (a diagnosis, positive or negative); empty where nothing is.
+        labelled: Whether it comes with a label. A case without one trains methods that use unlabelled images; it is
+            never scored and counts in no part and no label budget.
     """
 
     case: str
@@ -47,6 +49,7 @@ class RawCase:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     part: Part | None = None
     stratum: str = ""
+    labelled: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

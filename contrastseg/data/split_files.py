@@ -59,8 +59,9 @@ class Split:
             trains on nobody.
         complete_counts: Patients per part of the published split's first fold, whether present or not.
         subset: Whether patients of the published split are absent.
-        unused: Prepared patients the split does not name.
+        unused: Prepared patients with labels that the split does not name.
         hash: Of folds and orders.
+        unlabelled: Patients without any label. They train in every fold, and are in no part of it.
     """
 
     entry: str
@@ -72,6 +73,7 @@ class Split:
     subset: bool
     unused: tuple[str, ...]
     hash: str
+    unlabelled: tuple[str, ...] = ()
 
     @classmethod
     def from_file(cls, path: str | Path) -> Split:
@@ -88,6 +90,9 @@ class Split:
                 raise ValueError(f"folds {absent} have no orders")
             if wrong := [fold for fold in split.orders if fold not in map(str, range(len(split.folds)))]:
                 raise ValueError(f"orders of folds {wrong}, which are none")
+            named = {patient for fold in split.folds for part in PARTS for patient in fold[part]}
+            if both := sorted(named & set(split.unlabelled)):
+                raise ValueError(f"patients without a label are in a part: {', '.join(both)}")
         for fold, orders in split.orders.items():
             for draw, order in orders.items():
                 if sorted(order) != sorted(split.train(int(fold))):
@@ -118,7 +123,8 @@ class Split:
         draws = self.orders[str(fold)]
         if not self.train(fold):
             raise SplitError(
-                f"the split of {self.entry} has no training patients", remedy="only evaluate others on this data set"
+                f"the split of {self.entry} has no training patients with labels",
+                remedy="only evaluate others on this data set, or name it in the pool of another entry",
             )
         if str(draw) not in draws:
             raise SplitError(

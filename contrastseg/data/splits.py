@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ from contrastseg.files import write_if_changed
 
 __all__ = [
     "SPLITS_FOLDER",
+    "Population",
     "Split",
     "check_folds",
     "labelled_count",
     "make_split",
+    "population_of",
     "read_published",
     "split_dataset",
     "split_hash",
@@ -104,6 +107,8 @@ def make_split(
             len(fold[part]) < len(whole[part]) for fold, whole in zip(folds, complete, strict=True) for part in PARTS
         ),
         "unused": [patient for patient in roster.patients if patient not in named],
+        # Not in files of data sets that are labelled throughout: those stay as they are.
+        **({"unlabelled": roster.unlabelled} if roster.unlabelled else {}),
     }
 
 
@@ -111,6 +116,8 @@ def _complete_folds(
     roster: Roster, settings: SplitSettings, splits_folder: Path
 ) -> tuple[list[dict[str, list[str]]], str, Mapping[str, Any]]:
     """Folds, present or not, where they come from, and the published orders."""
+    if roster.bare and not roster.cases:
+        return [{part: [] for part in PARTS} for _ in range(settings.folds)], "no case has a label", {}
     if settings.name == "random":
         strata = roster.strata()
         keeping = ", every stratum in proportion" if len(set(strata.values())) > 1 else ""
@@ -138,6 +145,29 @@ def _order(
     return head + shuffled(set(train) - set(head), "draw", settings.seed, fold, draw)
 
 
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """What there is to train on, as far as it is known before anything is prepared.
+
+    Attributes:
+        train: Training patients of the first fold, all of whom have labels; None where it is not known.
+        labelled: Cases with a label.
+        unlabelled: Cases without one.
+        usable: Of these, the cases that the first fold may train on: not those of patients who validate or test.
+    """
+
+    train: int | None = None
+    labelled: int = 0
+    unlabelled: int = 0
+    usable: int = 0
+
+    @classmethod
+    def of(cls, roster: Roster, train: Iterable[str]) -> Population:
+        """Of a data set whose first fold trains on these patients."""
+        patients = list(train)
+        return cls(len(patients), len(roster.cases), len(roster.bare), len(roster.unlabelled_cases(patients)))
+
+
 def train_patients(
     settings: SplitSettings,
     roster: Roster | None,
@@ -163,7 +193,7 @@ def train_patients(
     return len(read_published(settings.name, splits_folder)["folds"][0]["train"])
 
 
-def train_patients_of(
+def population_of(
     spec: DatasetSpec,
     settings: SplitSettings,
     options: Mapping[str, Any] | None = None,
@@ -171,8 +201,8 @@ def train_patients_of(
     raw: Path | None = None,
     subset: bool = False,
     splits_folder: Path = SPLITS_FOLDER,
-) -> int | None:
-    """The same for a data set that is not prepared yet: who is there is read off its published files.
+) -> Population:
+    """What a data set that is not prepared yet has to train on: who is there is read off its published files.
 
     Args:
         spec: The data set.
@@ -183,9 +213,23 @@ def train_patients_of(
         splits_folder: Where the published splits lie.
 
     Returns:
-        The count; None when it depends on files that are not there.
+        Of a folder that is not there the training patients alone, where the split says how many they are.
     """
-    parsed, roster = spec.parse_options(options), None
-    if spec.generated or raw is not None:
-        roster = Roster.of_raw(spec.discover(raw, parsed, Faults()))
-    return train_patients(settings, roster, splits_folder, subset=subset)
+    parsed = spec.parse_options(options)
+    if not spec.generated and raw is None:
+        return Population(train_patients(settings, None, splits_folder, subset=subset))
+    roster = Roster.of_raw(spec.discover(raw, parsed, Faults()))
+    return Population.of(roster, make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])
+
+
+def train_patients_of(
+    spec: DatasetSpec,
+    settings: SplitSettings,
+    options: Mapping[str, Any] | None = None,
+    *,
+    raw: Path | None = None,
+    subset: bool = False,
+    splits_folder: Path = SPLITS_FOLDER,
+) -> int | None:
+    """The training patients of `population_of`."""
+    return population_of(spec, settings, options, raw=raw, subset=subset, splits_folder=splits_folder).train

@@ -150,15 +150,17 @@ class Circumstances:
 
     Attributes:
         spatial_dims: 2 or 3, of what networks see.
-        labelled_fraction: Labelled share of the training patients.
+        labelled_fraction: Share of the training patients that the label budget covers.
         volumes: Whether the images are volumes, or slices of such.
         num_classes: Classes including background.
+        images_without_label: Whether there are images without a label to train on, beside the labelled patients.
     """
 
     spatial_dims: int
     labelled_fraction: float
     volumes: bool
     num_classes: int
+    images_without_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,8 @@ class Method:
         """None when the method can run, otherwise the reason why not."""
         if here.spatial_dims not in cls.spatial_dims:
             return f"{cls.name} is not defined in {here.spatial_dims}D"
-        if here.labelled_fraction >= 1 and any(stage.name == "train" and stage.data == "both" for stage in cls.stages):
+        wants_both = any(stage.name == "train" and stage.data == "both" for stage in cls.stages)
+        if wants_both and here.labelled_fraction >= 1 and not here.images_without_label:
             return f"{cls.name} needs unlabelled patients, and all are labelled"
         return None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.download import download_folder, locate, published_files
+from contrastseg.data.roster import Roster
 from contrastseg.data.specs import DatasetSpec
-from contrastseg.data.splits import train_patients_of
+from contrastseg.data.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.places import MANIFEST, RESOURCES, prepared_folder, split_file
@@ -51,16 +53,23 @@ def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: 
         return True
 
 
-def training_patients(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> int | None:
-    """How many training patients an entry has; None while nobody knows (before a download)."""
+def population(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> Population:
+    """What an entry has to train on; how many patients is None while it is not known (before a download)."""
     spec = entry.spec
     try:
         raw = locate(spec, data_root, resources)
-        return train_patients_of(spec, entry.split, entry.options, raw=raw, subset=bool(entry.subset))
+        return population_of(spec, entry.split, entry.options, raw=raw, subset=bool(entry.subset))
     except DataError:
         if split_file(entry.name, resources).is_file():
-            return len(read_json(split_file(entry.name, resources))["folds"][0]["train"])
-        return train_patients_of(spec, entry.split, entry.options, subset=bool(entry.subset))
+            train = read_json(split_file(entry.name, resources))["folds"][0]["train"]
+            roster = Roster.of_prepared(PreparedDataset(prepared_folder(entry.name, resources)))
+            return Population.of(roster, train)
+        return population_of(spec, entry.split, entry.options, subset=bool(entry.subset))
+
+
+def training_patients(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> int | None:
+    """How many training patients with labels an entry has; None while it is not known (before a download)."""
+    return population(entry, data_root, resources).train
 
 
 def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:

@@ -58,4 +58,5 @@ def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None)
     part = split["folds"][fold]
     if draw is None:
         return digest(part["test"])
-    return digest([part["train"], part["val"], split["orders"][str(fold)][str(draw)]])
+    bare = [split["unlabelled"]] if split.get("unlabelled") else []
+    return digest([part["train"], part["val"], split["orders"][str(fold)][str(draw)], *bare])

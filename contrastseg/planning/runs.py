@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from contrastseg.data.split_files import labelled_count
+from contrastseg.data.splits import Population
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
 from contrastseg.places import RESOURCES
-from contrastseg.planning.availability import training_patients
+from contrastseg.planning.availability import population
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 
 RESULTS = Path("results")
@@ -74,12 +75,14 @@ class Plan:
         runs: All training runs, one seed of everything first.
         skipped: Combinations left out: {dataset, method, labels, reason, provenance}.
         unavailable: Entries whose data is not here, with the steps to get it.
+        populations: What each entry that is here has to train on.
     """
 
     suite: Suite
     runs: tuple[Run, ...]
     skipped: tuple[dict[str, str], ...]
     unavailable: dict[str, str] = field(default_factory=dict)
+    populations: dict[str, Population] = field(default_factory=dict)
 
     def evaluations(self) -> Iterator[tuple[Run, str, str]]:
         """Run, entry it is evaluated on, checkpoint: one file of scores each."""
@@ -136,18 +139,20 @@ def expand(
     unavailable = dict(unavailable or {})
     runs: list[Run] = []
     skipped: list[dict[str, str]] = []
+    populations: dict[str, Population] = {}
     for entry in suite.datasets:
         if entry.name in unavailable:
             cells = _unavailable_cells(suite, entry)
         else:
-            patients = training_patients(entry, data_root, resources)
-            if patients == 0 and entry.evaluate_on:
+            known = populations[entry.name] = population(entry, data_root, resources)
+            if known.train == 0 and entry.evaluate_on:
                 raise SuiteError(
-                    f"{entry.name} has no training patients: it is only there for others to be evaluated on",
-                    remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train",
+                    f"{entry.name} has no training patients with labels: it is only there for others",
+                    remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train, or in their "
+                    "pool where its images have no labels",
                 )
             _check_patches(suite, entry)
-            cells = _cells(suite, entry, patients)
+            cells = _cells(suite, entry, known)
         absent = [name for name in entry.pool if name in unavailable]
         for method, (labels, reason) in cells:
             if absent and not reason and unlabelled_stages(method.name):
@@ -162,7 +167,7 @@ def expand(
         reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
         raise SuiteError(f"nothing of suite {suite.name} can run: {reasons}")
     runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
-    return Plan(suite, tuple(runs), tuple(skipped), unavailable)
+    return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations)
 
 
 def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
@@ -181,12 +186,12 @@ def _unavailable_cells(suite: Suite, entry: DatasetEntry) -> Iterator[tuple[Meth
 
 
 def _cells(
-    suite: Suite, entry: DatasetEntry, patients: int | None
+    suite: Suite, entry: DatasetEntry, known: Population
 ) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
     """Method and label budget, with the reason why they do not come together on this entry, or None."""
     if not entry.evaluate_on:
         return
-    dims, spec = spatial_dims(entry), entry.spec
+    dims, spec, patients = spatial_dims(entry), entry.spec, known.train
     for method in suite.methods:
         first: dict[int, str] = {}
         for labels in suite.labels:
@@ -197,7 +202,7 @@ def _cells(
                 fraction = count / patients
                 if first.setdefault(count, labels) != labels:
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
-            here = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes))
+            here = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), known.usable > 0)
             yield method, (labels, reason or methods.get(method.name).applies_to(here))
 
 

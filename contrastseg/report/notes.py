@@ -14,6 +14,7 @@ from contrastseg.report.naming import (
     PROVENANCE,
     UNKNOWN_PROVENANCE,
     budget_title,
+    label_counts,
     p_value,
     plural,
     split_reference,
@@ -209,7 +210,17 @@ def _split(material: Material, entry_name: str) -> str:
     entry = material.facts.entry(entry_name)
     subset = entry.subset_note()
     split = f"Split {entry.split_name} ({entry.split_hash})." if entry.split_hash else ""
-    return " ".join(text for text in (f"Subset: {subset}." if subset else "", split) if text)
+    return " ".join(
+        text for text in (f"Subset: {subset}." if subset else "", _images(material, entry_name), split) if text
+    )
+
+
+def _images(material: Material, entry_name: str) -> str:
+    """How many images have a label, where some have none."""
+    info = next((info for info in material.infos if info.get("entry") == entry_name), {})
+    source = info.get("source") or {}
+    bare = source.get("unlabelled")
+    return f"Images: {label_counts(int(source['cases']) - int(bare), int(bare))}." if bare else ""
 
 
 def _stars_note(material: Material) -> str | None:

@@ -54,6 +54,8 @@ class DatasetEntry(_Strict):
         dataset: The data set; the entry's name where it is left out.
         nnunet: A folder in nnU-Net's layout, relative to the working directory: short for `dataset: nnunet` with its
             option `path`.
+        unlabelled: What images without a label are in a folder in nnU-Net's layout: `use` trains on them (the
+            default), `require_labels` makes them faults. Short for the option `unlabelled`.
         spatial_dims: What the networks see: 2 trains on slices of volumes; the data set's own where left out.
         options: Options of the data set.
         preparation: Replaces the data set's own rule, key by key.
@@ -71,6 +73,7 @@ class DatasetEntry(_Strict):
     name: Name
     dataset: Name
     nnunet: str | None = Field(None, exclude=True)
+    unlabelled: Literal["use", "require_labels"] | None = Field(None, exclude=True)
     spatial_dims: Literal[2, 3] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     preparation: dict[str, Any] = Field(default_factory=dict)
@@ -89,6 +92,10 @@ class DatasetEntry(_Strict):
             given = value.get("options") or {}
             options = {"path": value["nnunet"], **given} if isinstance(given, Mapping) else given
             value = {"dataset": "nnunet", **value, "options": options}
+        if isinstance(value, Mapping) and value.get("unlabelled") is not None:
+            given = value.get("options") or {}
+            options = {"unlabelled": value["unlabelled"], **given} if isinstance(given, Mapping) else given
+            value = {**value, "options": options}
         if isinstance(value, Mapping) and "name" in value:
             value = {"dataset": value["name"], "evaluate_on": [value["name"]], **value}
         return value
@@ -114,6 +121,10 @@ class DatasetEntry(_Strict):
             raise ValueError(
                 f"nnunet: {self.nnunet} says which data set it is: leave out `dataset` and the option `path`"
             )
+        if self.unlabelled is not None and self.dataset != "nnunet":
+            raise ValueError("unlabelled is a key of entries in nnU-Net's layout; give other data sets their options")
+        if self.unlabelled is not None and self.options["unlabelled"] != self.unlabelled:
+            raise ValueError(f"unlabelled: {self.unlabelled} and the option `unlabelled` differ: leave one out")
         try:
             spec = self.spec
             spec.parse_options(self.options)

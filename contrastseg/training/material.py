@@ -14,13 +14,28 @@ Material = dict[str, list[tuple[PreparedDataset, list[str]]]]
 
 
 def own_material(config: RunConfig, dataset: PreparedDataset, split: Split) -> Material:
-    """Of the run's own data set. A pre-training stage that uses no labels sees every training patient."""
-    patients = split.train(config.fold)
-    labelled: list[str] = []
+    """Of the run's own data set. A pre-training stage that uses no labels sees every training patient.
+
+    Unlabelled are the cases of training patients beyond the label budget, and every case without a label: those of
+    training patients, whatever their budget, and those of patients without any label. An image that a patient who
+    validates or tests has too, under another name, is left out.
+    """
+    budget: list[str] = []
     if registry.get(config.method).stage(config.stage).data != "unlabelled":
-        labelled = split.labelled(config.labels, config.draw, config.fold)
-    shares = {"labelled": labelled, "unlabelled": [patient for patient in patients if patient not in set(labelled)]}
-    return {source: [(dataset, dataset.cases_of(share))] for source, share in shares.items() if share}
+        budget = split.labelled(config.labels, config.draw, config.fold)
+    labelled = dataset.cases_of(budget, labelled=True)
+    seen = dataset.cases_of([*split.train(config.fold), *split.unlabelled])
+    hidden = set(labelled) | _copies(dataset, split, config.fold)
+    shares = {"labelled": labelled, "unlabelled": [case for case in seen if case not in hidden]}
+    return {source: [(dataset, cases)] for source, cases in shares.items() if cases}
+
+
+def _copies(dataset: PreparedDataset, split: Split, fold: int) -> set[str]:
+    """The cases without a label whose image is one that is validated or tested on."""
+    bare = dataset.cases_of([*split.train(fold), *split.unlabelled], labelled=False)
+    held_out = dataset.cases_of([*split.val(fold), *split.test(fold)]) if bare else []
+    images = {dataset.image_hash(case) for case in held_out}
+    return {case for case in bare if dataset.image_hash(case) in images}
 
 
 def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, Material]:

@@ -105,7 +105,7 @@ def predict_prepared(
     locate_raw: Callable[[str], Path | None] = lambda dataset: None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Predict every case of these patients of a prepared data set.
+    """Predict every case with a label of these patients of a prepared data set: the others cannot be scored.
 
     Args:
         checkpoint: The weights.
@@ -132,7 +132,7 @@ def predict_prepared(
                     file=dataset.folder,
                     remedy="evaluate on a data set with the same channels and classes",
                 )
-        names = dataset.cases_of(list(patients))
+        names = dataset.cases_of(list(patients), labelled=True)
         load: Callable[[str], Case] = partial(dataset.load, with_label=False)
         if predictor.native:
             same = dataset.info.entry == predictor.info.entry and predictor.config.raw is not None

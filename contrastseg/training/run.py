@@ -97,6 +97,7 @@ def train(
             "unlabelled_count": sum(
                 len({there.patient(case) for case in cases}) for there, cases in material.get("unlabelled", ())
             ),
+            "unlabelled_cases": sum(len(cases) for _, cases in material.get("unlabelled", ())),
             "pool": None if pool is None else {"hash": pool.hash, "sources": list(pool.sources)},
             "training_patients": len(split.train(config.fold)),
             "split_name": split.name,

@@ -242,6 +242,11 @@ def spoil_rename(folder: Path) -> None:
     (folder / "imagesTr/scan1_0001.nii.gz").rename(folder / "imagesTr/scan1_0002.nii.gz")
 
 
+def spoil_both_channels(folder: Path) -> None:
+    for channel in range(2):
+        (folder / f"imagesTr/scan1_000{channel}.nii.gz").rename(folder / f"imagesTr/scan_1_000{channel}.nii.gz")
+
+
 def spoil_second_ending(folder: Path) -> None:
     save_nifti(folder / "labelsTr" / "scan1.nii", np.zeros((2, 2, 2), dtype=np.uint8))
 
@@ -259,7 +264,7 @@ def spoil_channel_shape(folder: Path) -> None:
     [
         (lambda folder: (folder / "imagesTr/scan1_0001.nii.gz").unlink(), "2 channels (T2, ADC) are declared"),
         (spoil_rename, "there is scan1_0000.nii.gz, scan1_0002.nii.gz"),
-        (lambda folder: (folder / "labelsTr/scan1.nii.gz").unlink(), "the image has no mask"),
+        (spoil_both_channels, "the label has no image"),
         (lambda folder: shutil.rmtree(folder / "labelsTr"), "the folder does not exist"),
         (lambda folder: (folder / "imagesTr/scan1_0000.nii.gz").write_bytes(b""), "empty"),
         (spoil_second_ending, "does not end in .nii.gz"),
@@ -309,4 +314,4 @@ def test_a_case_in_both_parts(tmp_path: Path) -> None:
     for kind, name in (("images", "mole_03_0000.png"), ("labels", "mole_03.png")):
         twin = name.replace("03", "01")
         (folder / f"{kind}Ts" / name).rename(folder / f"{kind}Ts" / twin)
-    assert "also in imagesTr" in refused(folder)
+    assert "also as imagesTr" in refused(folder)

@@ -33,7 +33,9 @@ def test_your_data_set_in_the_table(tmp_path: Path) -> None:
     results = checkout.folder / "results" / "blobs"
     assert (results / "report.html").is_file()
     assert methods(results / "tables" / "main.md") == ["supervised [P]", "mean_teacher [P]"]
-    assert "HD95 \\[mm\\]" in (results / "tables" / "main.md").read_text(encoding="utf-8")
+    table = (results / "tables" / "main.md").read_text(encoding="utf-8")
+    assert "HD95 \\[mm\\]" in table
+    assert "Images: 16 labelled, 12 without label." in table
 
 
 @pytest.mark.parametrize("wrong", ["contrastseg no-such-command", "true\n```\n\n```text\nnever printed"])

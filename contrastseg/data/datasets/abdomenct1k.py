@@ -31,7 +31,7 @@ def discover(raw: Path | None, options: AbdomenCt1kOptions, faults: Faults) -> l
     found: dict[str, tuple[Path, ...]] = {case: (images.pop(case),) for case in unlabelled}
     found.update(pairs(images, masks, faults))
     require_cases(found, faults, raw, "Case_00001_0000.nii.gz and Mask/Case_00001.nii.gz")
-    return [RawCase(case, case, None, files) for case, files in found.items()]
+    return [RawCase(case, case, None, files, labelled=len(files) > 1) for case, files in found.items()]
 
 
 def load(raw: RawCase, options: AbdomenCt1kOptions) -> NativeCase:
