@@ -64,10 +64,13 @@ def test_every_fault_is_found_in_one_go(sound: Path) -> None:
     (sound / "imagesTr" / "scan4_0000.nii.gz").write_bytes(b"no image")
     image, label = boxes((5, 30, 36), 1, values=(1, 2), channels=2)
     save_nifti(sound / "labelsTr" / "scan5.nii.gz", label.astype(np.uint8))
-    found = examine_dataset(sound)
+    found = examine_dataset(sound, options={"unlabelled": "require_labels"})
     assert [fault.case for fault in found.faults] == ["scan1", "scan2", "scan3", "scan4", "scan5"]
     assert all(fault.file is not None and fault.remedy for fault in found.faults)
-    assert found.cases == 8
+    assert (found.cases, found.unlabelled) == (8, 0)
+    found = examine_dataset(sound)
+    assert [fault.case for fault in found.faults] == ["scan1", "scan2", "scan4", "scan5"]
+    assert (found.cases, found.unlabelled) == (9, 1)
 
 
 def test_several_faults_of_one_case_are_all_named(tmp_path: Path) -> None:
@@ -174,10 +177,11 @@ def test_the_command(sound: Path) -> None:
     assert "spacing: [z, y, x]" in done.stdout
     save_photo(sound / "imagesTr" / "stray.png", np.zeros((4, 4)))
     (sound / "labelsTr" / "scan1.nii.gz").unlink()
-    done = CliRunner().invoke(app, ["check", str(sound)])
+    strict = ["--config", '{"options": {"unlabelled": "require_labels"}}']
+    done = CliRunner().invoke(app, ["check", str(sound), *strict])
     assert done.exit_code == 1
     assert "2 faults" in done.stdout
-    done = CliRunner().invoke(app, ["check", str(sound), "--json"])
+    done = CliRunner().invoke(app, ["check", str(sound), *strict, "--json"])
     assert done.exit_code == 1
     value = json.loads(done.stdout)
     assert {fault["case"] for fault in value["faults"]} == {None, "scan1"}
