@@ -5,7 +5,10 @@ Imports that take time stand inside the commands: `--help` is immediate, and a j
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -30,6 +33,23 @@ class _App(typer.Typer):
             sys.exit(1)
 
 
+# Typer renders help as Markdown, which drops `<suite>` as HTML and takes other signs for emphasis. Code stays code.
+_SIGNS = re.compile(r"(`[^`]*`)|(?<!\\)([<>*_\[\]#&~|])")
+
+
+def _literal(text: str) -> str:
+    """Text that Markdown prints as it is written; literal text is left alone."""
+    return _SIGNS.sub(lambda found: found[1] or f"\\{found[2]}", text)
+
+
+def _register(command: Callable[..., Any]) -> None:
+    """Add a command, its help and that of its parameters printed as they are written."""
+    for parameter in inspect.signature(command).parameters.values():
+        if help_text := getattr(parameter.default, "help", None):
+            parameter.default.help = _literal(help_text)
+    app.command(help=_literal(inspect.getdoc(command) or ""))(command)
+
+
 app = _App(
     name="contrastseg",
     help="A reproducible benchmark of contrastive and semi-supervised medical image segmentation.",
@@ -40,4 +60,4 @@ app = _App(
 )
 for _room in (look, data, runs, results, published, new_method):
     for _command in _room.COMMANDS:
-        app.command()(_command)
+        _register(_command)

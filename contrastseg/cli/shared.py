@@ -109,7 +109,7 @@ def progress(title: str, total: int | None = None, *, in_bytes: bool = False) ->
     )
 
     counted = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
-    columns = (TextColumn("{task.description}"), BarColumn(), *counted)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counted)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
 
