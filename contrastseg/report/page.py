@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from contrastseg import __version__
 from contrastseg.files import write_text
@@ -83,6 +85,7 @@ def make_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = coded
     leading = leaders(material, rankings)
     html = environment.get_template("report.html.j2").render(
         facts=facts,
@@ -116,6 +119,11 @@ def make_report(
 
 def _asset(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def coded(text: str) -> Markup:
+    """The text as markup in which what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _styles(material: Material) -> dict[tuple[str, str], MethodStyle]:
@@ -153,13 +161,10 @@ def _missing(
 ) -> list[str]:
     """What is not in the numbers, counted; the section on holes names each."""
     lines = [f"{plural(len(holes), 'prediction')}, named below" if holes else "no predictions"]
-    waiting = sum("state" in item for item in skipped or ())
-    if waiting:
-        lines.append(f"{plural(waiting, 'pair')} of method and data not run, or in part")
-    if skipped and len(skipped) > waiting:
-        lines.append(f"{plural(len(skipped) - waiting, 'pair')} of method and data that do not apply")
+    states = Counter(str(item.get("state") or page_cards.NOT_APPLICABLE) for item in skipped or ())
+    lines += [f"{plural(count, 'combination')} {state}" for state, count in states.items()]
     if skipped is None:
-        lines.append("pairs that do not apply: not known here")
+        lines.append("combinations that do not apply: not known here")
     if unavailable:
         lines.append(f"{plural(len(unavailable), 'data set')} not on the machine: {', '.join(unavailable)}")
     return lines if len(material.summary) else []

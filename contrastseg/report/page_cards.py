@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contrastseg.report import notes
 from contrastseg.report.facts import Facts
-from contrastseg.report.naming import budget_title, in_order, provenances
+from contrastseg.report.naming import budget_order, budget_title, in_order, provenances
 from contrastseg.report.runs import run_key
 from contrastseg.report.table_model import Material
+
+NOT_APPLICABLE = "not applicable"
 
 
 def dataset_cards(material: Material) -> list[dict[str, Any]]:
@@ -20,7 +22,7 @@ def dataset_cards(material: Material) -> list[dict[str, Any]]:
     left = "left behind where the data was prepared"
     return [
         *(_dataset_card(info, material.facts) for info in material.infos),
-        *({"title": name, "entry": name, "lines": [("Data card", left)]} for name in absent),
+        *({"title": name, "entry": name, "lines": [("Data card", [left])]} for name in absent),
     ]
 
 
@@ -47,12 +49,36 @@ def _dataset_card(info: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     return {
         "title": str(info.get("title") or info.get("entry")),
         "entry": str(info.get("entry")),
-        "lines": [(name, str(value)) for name, value in lines.items() if value],
+        "lines": [(name, value if isinstance(value, list) else [str(value)]) for name, value in lines.items() if value],
     }
 
 
-def _settings(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in values.items() if value not in (None, [], {}, ""))
+def _settings(values: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that has a value."""
+    lines = [(name, plain_value(value)) for name, value in values.items()]
+    return [f"{_plain_name(name)}: {text}" for name, text in lines if text]
+
+
+def _plain_name(name: Any) -> str:
+    return str(name).replace("_", " ")
+
+
+def plain_value(value: Any) -> str:
+    """A value as a reader would write it, whatever Python calls it: yes and no, lists with commas, settings by name."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, Mapping):
+        parts = [(_plain_name(name), plain_value(one)) for name, one in value.items()]
+        return ", ".join(f"{name} {text}" for name, text in parts if text)
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return str(value)
+    texts = [plain_value(one) for one in value]
+    nested = any(isinstance(one, Mapping) for one in value)
+    return ("; " if nested else ", ").join(text for text in texts if text)
 
 
 def method_cards(material: Material) -> list[dict[str, Any]]:
@@ -77,17 +103,51 @@ def method_cards(material: Material) -> list[dict[str, Any]]:
     return cards
 
 
-def skipped_pairs(material: Material) -> list[dict[str, str]]:
-    """The pairs of method and data that do not apply or were not run, each with its reason."""
-    return [
-        {
-            "dataset": material.dataset_title(str(item["dataset"])),
-            "method": material.label(str(item["method"]), str(item.get("variant") or "default")).plain,
-            "labels": budget_title(str(item["labels"])),
-            "reason": str(item["reason"]),
-        }
+def skipped_pairs(material: Material) -> list[dict[str, Any]]:
+    """The combinations that do not apply or were not run in full; those of one reason and the same budgets together."""
+    cells: dict[tuple[str, str, str], dict[tuple[str, str], list[str]]] = {}
+    for item in material.skipped:
+        state = str(item.get("state") or NOT_APPLICABLE)
+        pair = str(item["method"]), str(item.get("variant") or "default")
+        place = str(item["dataset"]), state, str(item["reason"])
+        cells.setdefault(place, {}).setdefault(pair, []).append(str(item["labels"]))
+    rows = []
+    for (dataset, state, reason), budgets in cells.items():
+        together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for pair, labels in budgets.items():
+            together.setdefault(tuple(sorted(set(labels), key=budget_order)), []).append(pair)
+        for shared, pairs in together.items():
+            rows.append(
+                {
+                    "dataset": material.dataset_title(dataset),
+                    "methods": [material.label(*pair) for pair in pairs],
+                    "every": len(pairs) > 1 and set(pairs) >= _pairs_of(material, dataset),
+                    "labels": ", ".join(budget_title(one) for one in shared),
+                    "order": budget_number(shared[0]),
+                    "state": state,
+                    "reason": reason,
+                }
+            )
+    return rows
+
+
+def _pairs_of(material: Material, dataset: str) -> set[tuple[str, str]]:
+    """The methods and variants that the suite has on a data set, scored or not."""
+    found = {
+        (str(item["method"]), str(item.get("variant") or "default"))
         for item in material.skipped
-    ]
+        if item["dataset"] == dataset
+    }
+    if len(material.summary):
+        rows = material.summary[material.summary["dataset"] == dataset]
+        found |= set(zip(rows["method"].astype(str), rows["variant"].astype(str), strict=True))
+    return found
+
+
+def budget_number(labels: str) -> float:
+    """A number to sort budgets by: counts before ratios, small before large."""
+    kind, value = budget_order(labels)
+    return 1e9 * kind + value
 
 
 def hole_lines(material: Material) -> list[str]:
@@ -117,6 +177,7 @@ def run_line(run: Mapping[str, Any], material: Material) -> dict[str, Any]:
         "pair": (str(run["method"]), str(run["variant"])),
         "dataset": str(run["dataset"]),
         "labels": str(run["labels"]),
+        "order": budget_number(str(run["labels"])),
         "run": f"draw {run['draw']}, fold {run['fold']}, seed {run['seed']}",
         "device": device(run),
         "precision": str(run.get("precision") or ""),

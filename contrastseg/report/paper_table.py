@@ -7,6 +7,7 @@ effect of the methods only where the protocols match, and every block says wheth
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -218,7 +219,7 @@ def _value(pair: Pair, axis: Axis) -> str:
     """A pair's value on an axis, as a heading."""
     value = str(pair.printed[axis])
     if axis == "labelled":
-        return f"{value} labelled" if value else "labels not stated"
+        return f"{re.sub('^1 patients$', '1 patient', value)} labelled" if value else "labels not stated"
     if axis != "metric":
         return value or f"{axis} not stated"
     unit = str(pair.printed["unit"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from contrastseg.files import write_json
@@ -69,6 +70,49 @@ def test_a_click_sorts_and_another_turns_it_round(page):
     assert "ascending" in texts(page, "#said")[0]
     sorted_by = page.run("document.querySelectorAll('#tables table:first-of-type [aria-sort=ascending]').length")
     assert sorted_by == 1
+
+
+SORTED = """
+[...document.querySelectorAll("table.sortable")].flatMap((table) => {
+  const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+  return heads.map((head, column) => {
+    if (!head.querySelector("button")) return null;
+    head.querySelector("button").click();
+    const cells = [...table.tBodies[0].rows].map((row) => row.cells[column]);
+    return [head.textContent, head.getAttribute("aria-sort"), cells.map((cell) => [
+      cell.dataset.sort ?? null,
+      cell.textContent.replace(cell.querySelector(".glyph")?.textContent ?? "", "").trim(),
+    ])];
+  }).filter((one) => one !== null);
+})
+"""
+
+
+def test_no_column_is_sorted_by_its_decoration(page):
+    columns = page.run(SORTED)
+    assert len(columns) > 50
+    heads = {head for head, _, _ in columns}
+    assert {"Method", "Leads", "verdict", "Labels", "Data"} <= heads
+    methods = 0
+    for head, way, cells in columns:
+        numbers = [float(key) for key, _ in cells if key is not None]
+        if numbers:
+            assert numbers == sorted(numbers, reverse=way == "descending"), head
+            assert all(key is None for key, _ in cells[len(numbers) :]), f"{head}: what has no value is last"
+        elif head in ("Method", "Leads", "Next"):
+            words = [re.sub(r"[^a-z_].*", "", text, flags=re.DOTALL) for _, text in cells if text != "–"]
+            assert words == sorted(words, key=lambda word: word.replace("_", " "), reverse=way == "descending"), head
+            methods += 1
+    assert methods > 8
+
+
+def test_a_filter_does_not_find_a_mark_or_a_marker(page):
+    for nothing in ("●", "▲"):
+        page.run(
+            "(() => { const i = document.querySelector('#tables .filter input');"
+            f" i.value = '{nothing}'; i.dispatchEvent(new Event('input')); }})()"
+        )
+        assert first_methods(page) == []
 
 
 def test_the_keyboard_reaches_and_sorts(page):
@@ -186,6 +230,51 @@ def test_nothing_is_wider_than_its_place(page, report, width):
     assert page.run(WIDE) <= 0, "the page itself must not scroll sideways"
     if width == DESK:
         assert page.run(OVERLAPS) == []
+
+
+INTERVALS = """
+[...document.querySelectorAll("#tables table")].filter((table) => table.tHead.textContent.includes("HL shift"))
+  .map((table) => {
+    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const column = heads.findIndex((head) => head.textContent.includes("HL shift"));
+    const right = Math.max(...[...table.tBodies[0].rows].map((row) => row.cells[column].getBoundingClientRect().right));
+    return table.parentElement.getBoundingClientRect().right - right;
+  })
+"""
+OUTSIDE = """
+[...document.querySelectorAll("#tables table")].filter((table) => table.parentElement.checkVisibility())
+  .map((table) => table.parentElement.scrollWidth - table.parentElement.clientWidth)
+"""
+
+
+def test_the_interval_of_an_effect_is_seen_without_scrolling(page, report):
+    page.open(report, width=DESK)
+    found = page.run(INTERVALS)
+    assert found
+    assert min(found) >= 0
+    assert max(page.run(OUTSIDE)[:2]) <= 0, "two budgets of two metrics and their counts fit"
+
+
+def test_a_table_of_many_parts_is_folded_and_opens_as_a_whole(browser, world, tmp_path):
+    summary = pd.concat([world.summary.assign(dataset=f"d{n}", evaluated_on=f"d{n}") for n in range(3)])
+    path = make_report(
+        *(summary, world.comparisons, world.cards, world.infos, world.skipped),
+        [TableSettings(name="main", kind="main")],
+        *([], tmp_path, replace(world.facts, datasets=()), tmp_path / "report.html"),
+    )
+    browser.open(path)
+    assert len(texts(browser, "#tables table")) == 3
+    summary = pd.concat([world.summary.assign(dataset=f"d{n}", evaluated_on=f"d{n}") for n in range(5)])
+    path = make_report(
+        *(summary, world.comparisons, world.cards, world.infos, world.skipped),
+        [TableSettings(name="main", kind="main")],
+        *([], tmp_path, replace(world.facts, datasets=()), tmp_path / "report.html"),
+    )
+    browser.open(path)
+    assert len(texts(browser, "#tables summary")) == 5
+    assert len(texts(browser, "#tables table")) == 1
+    browser.run("document.querySelector('.fold button').click()")
+    assert len(texts(browser, "#tables table")) == 5
 
 
 NASTY = [

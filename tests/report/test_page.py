@@ -7,12 +7,16 @@ import itertools
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from contrastseg.report.page import TEMPLATES, make_report
+from contrastseg.report.page import TEMPLATES, coded, make_report
+from contrastseg.report.page_cards import plain_value, skipped_pairs
 from contrastseg.report.sentences import overview_sentences
 from contrastseg.report.settings import default_figures, default_tables
 
@@ -260,3 +264,62 @@ def test_the_report_runs_without_torch():
     rooms = "tables, figures, page, overlays, settings, facts"
     code = f"import sys, contrastseg.report; from contrastseg.report import {rooms}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_combinations_of_one_reason_stand_together(world, tmp_path):
+    pairs = sorted(set(zip(world.summary["method"].astype(str), world.summary["variant"].astype(str), strict=True)))
+    partly = [
+        {"dataset": "organs", "method": method, "variant": variant, "labels": labels}
+        | {"state": "partly run", "reason": "2 of 3 runs without scores"}
+        for method, variant in pairs
+        for labels in ("r0.5", "r0.1")
+    ]
+    material = replace(world.material, skipped=[*world.skipped, *partly, partly[0] | {"reason": "another"}])
+    rows = skipped_pairs(material)
+    assert [(row["every"], row["labels"], row["state"]) for row in rows] == [
+        (False, "50 % labelled", "not applicable"),
+        (True, "10 % labelled, 50 % labelled", "partly run"),
+        (False, "50 % labelled", "partly run"),
+    ]
+    assert [label.method for label in rows[0]["methods"]] == ["pdcr"]
+
+
+def test_a_data_card_holds_no_python(world, drawn, tmp_path):
+    preparation = {
+        "intensity": "zscore",
+        "window": None,
+        "percentiles": (0.5, 99.5),
+        "superpixels": {"body": None, "min_size": 15, "scale": 50.0, "deep": {"on": True, "names": ["a", "b"]}},
+        "generated": False,
+        "steps": [{"kind": "crop", "size": [96, 96]}, {"kind": "flip"}],
+    }
+    infos = [
+        info | {"preparation": preparation, "source": {"options": {"phases": ["ED", "ES"]}}} for info in world.infos
+    ]
+    path = make_report(
+        *(world.summary, world.comparisons, world.cards, infos, world.skipped),
+        *([], [], drawn, world.facts, tmp_path / "report.html"),
+    )
+    text = html.unescape(
+        re.sub(r"<style>.*?</style>|<script>.*?</script>|<[^>]*>", " ", path.read_text(), flags=re.DOTALL)
+    )
+    assert "superpixels: min size 15, scale 50, deep on yes, names a, b" in text
+    assert "percentiles: 0.5, 99.5" in text
+    assert "steps: kind crop, size 96, 96; kind flip" in text
+    assert "options: phases ED, ES" in text
+    assert not re.search(r"[{}]|\['|'\]|\b(None|True|False)\b|\[\d+, \d+\]", text[text.index("Preparation") :])
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text("abc äö", max_size=8)
+VALUES = st.recursive(
+    LEAVES, lambda one: st.lists(one) | st.dictionaries(st.text("ab_", min_size=1), one), max_leaves=8
+)
+
+
+@given(VALUES)
+def test_a_value_is_written_without_pythons_signs(value):
+    assert not re.search(r"[{}\[\]()'\"]|None|True|False", plain_value(value))
+
+
+def test_code_in_a_card_is_code():
+    assert coded("the `stages` of <b>") == "the <code>stages</code> of &lt;b&gt;"

@@ -2,10 +2,17 @@
 (() => {
   const said = document.getElementById("said");
 
-  // Sorting: by data-sort where a cell has one, else by text; cells without a value stay last both ways.
+  // The words of a cell: without markers, provenance marks, stars and what stands small behind.
+  const words = (cell) => {
+    const bare = cell.cloneNode(true);
+    bare.querySelectorAll("[aria-hidden=true], .mark, sup, small").forEach((one) => one.remove());
+    return bare.textContent.replace(/\s+/g, " ").trim();
+  };
+
+  // Sorting: by data-sort where a cell has one, else by its words; cells without a value stay last both ways.
   const value = (row, column, numeric) => {
     const cell = row.cells[column];
-    if (!numeric) return cell.textContent.trim();
+    if (!numeric) return words(cell).replace(/^–$/, "") || null;
     return "sort" in cell.dataset ? Number(cell.dataset.sort) : null;
   };
   const sort = (table, column, head) => {
@@ -15,13 +22,12 @@
     // First click: largest number first, or A to Z; the next one turns it round.
     const before = head.getAttribute("aria-sort");
     const sign = before !== "none" ? (before === "descending" ? 1 : -1) : numeric ? -1 : 1;
-    rows.sort((a, b) => {
-      const x = value(a, column, numeric);
-      const y = value(b, column, numeric);
+    const keyed = rows.map((row) => ({ row, key: value(row, column, numeric) }));
+    keyed.sort(({ key: x }, { key: y }) => {
       if (x === null || y === null) return (x === null) - (y === null);
       return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
     });
-    body.append(...rows);
+    body.append(...keyed.map(({ row }) => row));
     table.querySelectorAll("th[aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
     said.textContent = `Sorted by ${head.textContent.trim()}, ${head.getAttribute("aria-sort")}.`;
@@ -41,17 +47,31 @@
   // Filters: every word must occur in the row.
   document.querySelectorAll(".filter").forEach((filter) => {
     filter.hidden = false;
-    const rows = [...filter.closest(".table-set").querySelectorAll("tbody tr")];
+    const set = filter.closest(".table-set");
+    const rows = [...set.querySelectorAll("tbody tr")].map((row) => {
+      const cells = filter.dataset.whole === undefined ? [row.cells[0]] : [...row.cells];
+      return { row, text: cells.map(words).join(" ").toLowerCase() };
+    });
     filter.querySelector("input").addEventListener("input", (event) => {
-      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of rows) {
-        const scope = filter.dataset.whole === undefined ? row.cells[0] : row;
-        row.hidden = !words.every((word) => scope.textContent.toLowerCase().includes(word));
-      }
-      const shown = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
-      filter.querySelector(".count").textContent = words.length ? shown : "";
+      const wanted = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const { row, text } of rows) row.hidden = !wanted.every((word) => text.includes(word));
+      if (wanted.length) set.querySelectorAll("details").forEach((one) => { one.open = true; });
+      const shown = `${rows.filter(({ row }) => !row.hidden).length} of ${rows.length} rows`;
+      filter.querySelector(".count").textContent = wanted.length ? shown : "";
       said.textContent = `${shown} shown.`;
     });
+  });
+
+  // Folded tables: opened together, by the filter and in print too.
+  document.querySelectorAll(".fold").forEach((fold) => {
+    fold.hidden = false;
+    fold.querySelector("button").addEventListener("click", () => {
+      fold.closest(".table-set").querySelectorAll("details").forEach((one) => { one.open = true; });
+      fold.hidden = true;
+    });
+  });
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll(".table-set details").forEach((one) => { one.open = true; });
   });
 
   // Slices: one picture of a volume at a time; without this script the one with the largest reference shows.
