@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,10 @@ def score(
     ),
     metric: list[str] = typer.Option([], help="Metric; may be repeated."),
     classes: str | None = typer.Option(None, help="Names from background on, comma separated, or a dataset.json."),
+    ignore: int | None = typer.Option(None, help="The references' value of voxels to leave out, such as 255."),
+    threshold: int | None = typer.Option(
+        None, min=0, max=254, help="Values above it are the structure: for greys of one structure, such as 127."
+    ),
     config: str | None = typer.Option(None, help="Evaluation settings: YAML or JSON file, or JSON text."),
     output: Path | None = typer.Option(None, help="Write the rows as CSV."),
     as_json: bool = JSON,
@@ -182,12 +187,15 @@ def score(
     names: list[str] | None = None
     if classes is not None:
         names = read_json(classes)["classes"] if classes.endswith(".json") else classes.split(",")
+    said: dict[str, Any] = {"classes": names, "ignore": ignore, "threshold": threshold}
+    said["values_declared"] = classes is not None and classes.endswith(".json")
+    said["announce"] = partial(typer.secho, fg=typer.colors.YELLOW, err=True)
     if settings.conventions:
-        rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, classes=names)
+        rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, **said)
     else:
         score_one = score_folder if prediction.is_dir() else score_file
         asked = prediction, reference, settings.metrics, settings.convention
-        rows = score_one(*asked, classes=names, tolerance=settings.nsd_tolerance)
+        rows = score_one(*asked, **said, tolerance=settings.nsd_tolerance)
     holes = sorted(set(rows["case"][rows["outcome"] == "hole"]))
     if holes:
         typer.secho(f"{len(holes)} without a prediction: {', '.join(holes)}", fg=typer.colors.YELLOW, err=True)

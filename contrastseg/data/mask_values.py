@@ -60,7 +60,7 @@ class Coding:
     """What stored values mean: a table of values, or a threshold.
 
     Attributes:
-        table: (stored value, label) of every value that may occur; empty where there is a threshold.
+        table: (stored value, label) of every value that may occur; of exceptions where there is a threshold.
         threshold: Values above it are the structure (label 1), others the background.
     """
 
@@ -81,13 +81,13 @@ class Coding:
         Raises:
             DataError: A value is not in the table.
         """
+        labels = np.zeros(256, dtype=np.uint8)
         if self.threshold is not None:
-            return (array > self.threshold).astype(np.uint8)
-        labels, known = np.zeros(256, dtype=np.uint8), np.zeros(256, dtype=bool)
+            labels[self.threshold + 1 :] = 1
         for value, label in self.table:
-            labels[value], known[value] = label, True
+            labels[value] = label
         present = list(count_values(array))
-        if unknown := [value for value in present if not known[value]]:
+        if unknown := self.unknown(present):
             raise DataError(
                 f"the values {listed(unknown)} are not among those of the whole set: "
                 f"{listed([value for value, _ in self.table])}",
@@ -96,6 +96,11 @@ class Coding:
                 remedy="prepare the data set again: the file has changed since its values were counted",
             )
         return array if all(labels[value] == value for value in present) else labels[array]
+
+    def unknown(self, values: Iterable[int]) -> list[int]:
+        """Those of the values that mean nothing."""
+        known = {value for value, _ in self.table}
+        return [] if self.threshold is not None else [value for value in values if value not in known]
 
     @property
     def unusual(self) -> bool:

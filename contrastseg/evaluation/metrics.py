@@ -16,7 +16,7 @@ from contrastseg.evaluation.conventions import Convention, get_convention
 from contrastseg.evaluation.overlap import confusion
 from contrastseg.evaluation.surfaces import Borders
 from contrastseg.evaluation.values import Tally, metric_value
-from contrastseg.labels import IGNORE, whole_numbers
+from contrastseg.labels import whole_numbers
 
 Box = tuple[slice, ...]
 
@@ -49,7 +49,7 @@ def score_case(
     classes: int | Sequence[int],
     metrics: Sequence[str] = DEFAULT_METRICS,
     *,
-    ignore: int | None = IGNORE,
+    ignore: int | None = None,
     tolerance: float | Mapping[int, float] = 1.0,
     convention: str | Convention = "default",
 ) -> list[ClassScores]:
@@ -62,7 +62,7 @@ def score_case(
         spacing: Voxel sizes in array order; None where they are unknown, distances are then in voxels.
         classes: K (background included), or the labels to score.
         metrics: Names in the catalogue; derived ones are scored as what they are made from.
-        ignore: Reference value to leave out.
+        ignore: Reference value to leave out (255 in prepared data); by default there is none.
         tolerance: Of NSD, in the unit of the spacing, for all classes or by label; a border this far away is within it.
         convention: What missed, invented and absent structures score, and more.
 
@@ -86,7 +86,7 @@ def score_case_by_conventions(
     metrics: Sequence[str],
     conventions: Sequence[Convention],
     *,
-    ignore: int | None = IGNORE,
+    ignore: int | None = None,
     tolerance: float | Mapping[int, float] = 1.0,
 ) -> list[list[ClassScores]]:
     """Score every class of one case under several conventions; borders and counts are shared. See `score_case`.

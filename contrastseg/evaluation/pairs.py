@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.formats import as_label, read_header
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
+from contrastseg.data.mask_values import Coding, FileValues, count_values, undeclared_ignore
 from contrastseg.data.placement import LARGEST_SHIFT, Affine, apart, places
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.meaning import Meaning
 from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
 from contrastseg.labels import IGNORE
 
@@ -41,8 +43,8 @@ class Labels:
     """A reference and its prediction on one grid.
 
     Attributes:
-        prediction: uint8 (*spatial) in array order; None where there is no file.
-        reference: uint8, same shape.
+        prediction: uint8 (*spatial) in array order, 0..K-1; None where there is no file.
+        reference: uint8, same shape, 0..K-1, and 255 where it is to be left out.
         spacing: Of the reference in mm; None where it is unknown.
     """
 
@@ -104,19 +106,18 @@ def pair_of_files(prediction: str | Path, reference: str | Path) -> Pair:
     return Pair(Reference(case, case, Path(reference)), Path(prediction))
 
 
-def labels_that_occur(pairs: Iterable[Pair]) -> list[str]:
-    """Names 0..K-1 for files that nobody named the labels of: the highest label that occurs in any is K-1."""
-    highest = 0
+def values_of(pairs: Iterable[Pair], references: bool) -> list[FileValues]:
+    """The values of every reference, or of every prediction that is there: file by file, none is kept in memory."""
+    found = []
     for pair in pairs:
-        for file in (pair.reference.path, pair.prediction):
-            if file is not None:
-                values = _read(file, pair.reference.case)[0]
-                highest = max(highest, int(values[values != IGNORE].max(initial=0)))
-    return ["background", *(str(label) for label in range(1, highest + 1))]
+        file = pair.reference.path if references else pair.prediction
+        if file is not None:
+            found.append(FileValues(pair.reference.case, file, count_values(_read(file, pair.reference.case)[0])))
+    return found
 
 
-def read_pair(pair: Pair, num_classes: int) -> Labels:
-    """Read both files.
+def read_pair(pair: Pair, meaning: Meaning) -> Labels:
+    """Read both files as labels 0..K-1, and 255 where the reference is to be left out.
 
     Raises:
         ScoringError: They differ in shape, spacing or place, or hold a label that is no class.
@@ -136,17 +137,28 @@ def read_pair(pair: Pair, num_classes: int) -> Labels:
             file=pair.prediction,
             remedy="bring the prediction back to the reference's grid, and write it with the affine of its image",
         )
-    for what, path, values in (("prediction", pair.prediction, labels), ("reference", reference.path, truth)):
-        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-        outside = [int(v) for v in present if v >= num_classes and not (v == IGNORE and what == "reference")]
-        if outside:
-            raise ScoringError(
-                f"{what} with labels {outside} outside the classes 0..{num_classes - 1}",
-                case=reference.case,
-                file=path,
-                remedy="map the labels to the classes, or name all classes",
-            )
-    return Labels(labels, truth, spacing)
+    return Labels(
+        _meant("prediction", labels, meaning.prediction, reference.case, pair.prediction, meaning),
+        _meant("reference", truth, meaning.reference, reference.case, reference.path, meaning),
+        spacing,
+    )
+
+
+def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, meaning: Meaning) -> NDArray:
+    """The labels of stored values.
+
+    Raises:
+        ScoringError: A value is no class.
+    """
+    if outside := coding.unknown(count_values(values)):
+        ignored = f"; give --ignore {IGNORE} if it marks voxels without truth" if what == "reference" else ""
+        raise ScoringError(
+            f"{what} with labels {outside} outside the classes 0..{len(meaning.names) - 1}{undeclared_ignore(outside)}",
+            case=case,
+            file=path,
+            remedy=f"map the labels to the classes, or name all classes{ignored if IGNORE in outside else ''}",
+        )
+    return coding.apply(values, case, path)
 
 
 Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,23 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.catalogue import DEFAULT_METRICS, by_conventions, resolve_metrics, unit_of
 from contrastseg.evaluation.conventions import Convention, get_convention, replayable
+from contrastseg.evaluation.meaning import Declared, Meaning, meaning_of
 from contrastseg.evaluation.metrics import ClassScores, image_diagonal, score_case_by_conventions
-from contrastseg.evaluation.pairs import Pair, labels_that_occur, pair_of_files, pairs_of_folder, read_pair
+from contrastseg.evaluation.pairs import Pair, pair_of_files, pairs_of_folder, read_pair, values_of
+from contrastseg.evaluation.predictions import INDEX
 from contrastseg.files import atomic_path
+from contrastseg.labels import IGNORE
 
 SCORE_COLUMNS = ("patient", "case", "class", "metric", "value", "unit", "outcome", "diagonal")
 CONVENTION_COLUMNS = ("convention", *SCORE_COLUMNS)
 NUMBERS = ("value", "diagonal")
 """The columns that hold numbers; the others hold text."""
 Tolerance = float | Mapping[str, float]
+Announce = Callable[[str], None]
+
+
+def _warn(remark: str) -> None:
+    warnings.warn(remark, stacklevel=4)
 
 
 def score_folder(
@@ -31,12 +40,21 @@ def score_folder(
     *,
     cases: Iterable[str] | None = None,
     classes: Sequence[str] | None = None,
+    values_declared: bool = False,
+    ignore: int | None = None,
+    threshold: int | None = None,
     tolerance: Tolerance = 1.0,
+    announce: Announce = _warn,
 ) -> pd.DataFrame:
     """Score every prediction of a folder.
 
     Which cases are expected: `cases`, else what the folder's `predictions.json` lists, else every reference. An
     expected case without a file becomes rows of outcome `hole` and value NaN, so that it is seen and never averaged.
+
+    What the values in the files mean is decided once for all of them. A prepared data set declares it. Elsewhere every
+    value is a class of its own; where one value beside 0 is all that occurs, or greys of a compressed mask, it is the
+    one structure, 255 as well. 255 beside others is refused unless `ignore` or `threshold` says what it is. To find
+    out, every file is decoded once more; with `values_declared`, or three names and more, none is.
 
     Args:
         predictions: Folder of label maps named by case (NIfTI, NRRD or PNG).
@@ -44,19 +62,26 @@ def score_folder(
         metrics: Names in the catalogue.
         convention: Name of the scoring convention.
         cases: The cases that should be there.
-        classes: Names of the labels 0..K-1, background first; by default the data set's, or the labels that occur.
+        classes: Names of the labels 0..K-1, background first; by default the data set's, or the labels that occur. Two
+            names also fit files of any two values.
+        values_declared: Whether class k of `classes` has the value k in every file, so that nothing else fits.
+        ignore: The references' value of voxels to leave out; by default there is none (255 in a prepared data set).
+        threshold: Values above it are the structure, in files that hold any; for greys of one structure.
         tolerance: Of NSD, in the image's unit, for all classes or by class name.
+        announce: Called with what was decided without being declared; a warning by default.
 
     Returns:
         Rows [patient, case, class, metric, value, unit, outcome, diagonal], sorted by case, label and metric as asked.
         `diagonal` is the case's, which no distance exceeds, in the unit of its distances, in rows of every metric.
 
     Raises:
-        ScoringError: A prediction without a reference, or of another shape or place, or a label outside the classes.
+        ScoringError: A prediction without a reference, or of another shape or place, a label outside the classes, or
+            values whose meaning nothing says.
         DataError: A file is unreadable or holds no label map.
     """
     pairs, known = pairs_of_folder(predictions, references, cases)
-    return _score(pairs, classes or known, resolve_metrics(metrics), [get_convention(convention)], tolerance)
+    meaning = _meaning(pairs, _declared(predictions, classes, known, values_declared, ignore, threshold), announce)
+    return _score(pairs, meaning, resolve_metrics(metrics), [get_convention(convention)], tolerance)
 
 
 def score_file(
@@ -66,14 +91,19 @@ def score_file(
     convention: str = "default",
     *,
     classes: Sequence[str] | None = None,
+    values_declared: bool = False,
+    ignore: int | None = None,
+    threshold: int | None = None,
     tolerance: Tolerance = 1.0,
+    announce: Announce = _warn,
 ) -> pd.DataFrame:
     """Score one prediction file against one reference file; see `score_folder`, whose rows it returns.
 
     The case is named after the prediction. Without `classes`, the labels that occur in either file are scored.
     """
     pairs = [pair_of_files(prediction, reference)]
-    return _score(pairs, classes, resolve_metrics(metrics), [get_convention(convention)], tolerance)
+    meaning = _meaning(pairs, _declared(None, classes, None, values_declared, ignore, threshold), announce)
+    return _score(pairs, meaning, resolve_metrics(metrics), [get_convention(convention)], tolerance)
 
 
 def score_by_conventions(
@@ -83,6 +113,10 @@ def score_by_conventions(
     conventions: Sequence[str] = ("default",),
     *,
     classes: Sequence[str] | None = None,
+    values_declared: bool = False,
+    ignore: int | None = None,
+    threshold: int | None = None,
+    announce: Announce = _warn,
 ) -> pd.DataFrame:
     """Score the same predictions under several conventions: two files, or folders as in `score_folder`.
 
@@ -98,7 +132,8 @@ def score_by_conventions(
         pairs, known = pairs_of_folder(predictions, references)
     else:
         pairs, known = [pair_of_files(predictions, references)], None  # type: ignore[arg-type]
-    return _score(pairs, classes or known, names, rules, 1.0, named=True)
+    meaning = _meaning(pairs, _declared(predictions, classes, known, values_declared, ignore, threshold), announce)
+    return _score(pairs, meaning, names, rules, 1.0, named=True)
 
 
 def write_scores(scores: pd.DataFrame, path: str | Path) -> None:
@@ -108,22 +143,44 @@ def write_scores(scores: pd.DataFrame, path: str | Path) -> None:
         scores.to_csv(temporary, index=False, columns=list(columns))
 
 
+def _declared(
+    predictions: str | Path | None,
+    classes: Sequence[str] | None,
+    prepared: Sequence[str] | None,
+    values: bool,
+    ignore: int | None,
+    threshold: int | None,
+) -> Declared:
+    """What is said of the values; a prepared data set has its own, and so have predictions that are indexed."""
+    ours = predictions is not None and (Path(predictions) / INDEX).is_file()
+    if prepared is not None:
+        return Declared(classes or prepared, True, ours or values, IGNORE, threshold)
+    return Declared(classes, values, values, ignore, threshold)
+
+
+def _meaning(pairs: Sequence[Pair], declared: Declared, announce: Announce) -> Meaning:
+    meaning = meaning_of(declared, lambda references: values_of(pairs, references))
+    for remark in meaning.remarks:
+        announce(remark)
+    return meaning
+
+
 def _score(
     pairs: Sequence[Pair],
-    classes: Sequence[str] | None,
+    meaning: Meaning,
     metrics: Sequence[str],
     rules: Sequence[Convention],
     tolerance: Tolerance,
     named: bool = False,
 ) -> pd.DataFrame:
     """The rows of all pairs, by convention, with a column that names it where `named`."""
-    names = list(classes) if classes is not None else labels_that_occur(pairs)
+    names = meaning.names
     reach: dict[int, float] | float = 1.0
     if "nsd" in metrics:
         reach = {label: _tolerance_of(names[label], tolerance) for label in range(1, len(names))}
     rows: list[list[tuple[object, ...]]] = [[] for _ in rules]
     for pair in pairs:
-        for rule, part, found in zip(rules, rows, _score_pair(pair, names, metrics, rules, reach), strict=True):
+        for rule, part, found in zip(rules, rows, _score_pair(pair, meaning, metrics, rules, reach), strict=True):
             part += [(rule.name, *row) for row in found] if named else found
     columns = list(CONVENTION_COLUMNS if named else SCORE_COLUMNS)
     frame = pd.DataFrame([row for part in rows for row in part], columns=columns)
@@ -132,12 +189,12 @@ def _score(
 
 def _score_pair(
     pair: Pair,
-    names: Sequence[str],
+    meaning: Meaning,
     metrics: Sequence[str],
     rules: Sequence[Convention],
     reach: Mapping[int, float] | float,
 ) -> list[list[tuple[object, ...]]]:
-    read = read_pair(pair, len(names))
+    read, names = read_pair(pair, meaning), meaning.names
     case, ndim = pair.reference.case, read.reference.ndim
     if read.prediction is None:
         hole = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
@@ -145,7 +202,7 @@ def _score_pair(
     else:
         arrays = read.prediction, read.reference, read.spacing, len(names), metrics, rules
         try:
-            found = score_case_by_conventions(*arrays, tolerance=reach)
+            found = score_case_by_conventions(*arrays, ignore=IGNORE, tolerance=reach)
         except ScoringError as error:
             raise ScoringError(error.reason, case=case, file=pair.prediction, remedy=error.remedy) from error
     tables: list[list[tuple[object, ...]]] = []

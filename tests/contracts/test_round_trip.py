@@ -48,7 +48,8 @@ def test_a_reference_is_a_perfect_prediction(name: str, tmp_path: Path) -> None:
             assert np.allclose(affine, geometry.affine, atol=1e-3)
         prediction = np.where(reference == IGNORE, 0, reference)
         write_label(tmp_path / "predictions" / prepared.native_name(case), prediction, geometry)
-        for scores in score_case(prediction, reference, spacing, prepared.num_classes, ("dice", "hd95")):
+        asked = prediction, reference, spacing, prepared.num_classes, ("dice", "hd95")
+        for scores in score_case(*asked, ignore=IGNORE):
             present = bool((reference == scores.label).any())
             assert scores.outcome == ("scored" if present else "absent")
             if present:

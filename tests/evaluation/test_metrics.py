@@ -173,8 +173,8 @@ def test_tolerance_may_differ_by_class() -> None:
 
 def test_ignored_voxels_are_background_for_both() -> None:
     reference = np.array([[0, 1, 1, 255, 255]], np.uint8)
-    found = score(np.array([[0, 1, 1, 1, 1]], np.uint8), reference, None, "dice", "hd", "precision")
-    assert found == {"dice": 1.0, "hd": 0.0, "precision": 1.0}
+    asked = np.array([[0, 1, 1, 1, 1]], np.uint8), reference, None, 2, ("dice", "hd", "precision")
+    assert score_case(*asked, ignore=255)[0].values == {"dice": 1.0, "hd": 0.0, "precision": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_photographs_are_measured_in_pixels(tmp_path: Path) -> None:
     reference, prediction = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
     reference[2:5, 2:5], prediction[2:5, 4:7], reference[0, 0] = 1, 1, 255
     files = (write(tmp_path / name, "x", array, geometry) for name, array in (("p", prediction), ("r", reference)))
-    scores = score_file(*files, ("hd", "volume_error_ml", "dice")).set_index("metric")
+    scores = score_file(*files, ("hd", "volume_error_ml", "dice"), ignore=255).set_index("metric")
     assert scores["unit"].to_dict() == {"hd": "pixel", "volume_error_ml": "pixel", "dice": "1"}
     assert scores["value"]["hd"] == 2
 
