@@ -132,6 +132,7 @@ def predict(
         raise SuiteError(unknown_name("part", subset, ["train", "val", "test"]))
     from contrastseg.training.prediction import predict_files, predict_prepared
 
+    notes: list[str] = []
     with progress("predicting") as update:
         if prepared is not None and split is not None:
             from contrastseg.data.split_files import Split
@@ -148,7 +149,9 @@ def predict(
                 on_case=update,
             )
         else:
-            index = predict_files(checkpoint, str(input), output, on_case=update)
+            index = predict_files(checkpoint, str(input), output, on_case=update, on_note=notes.append)
+    for note in notes:
+        typer.secho(note, fg=typer.colors.YELLOW, err=True)
     typer.echo(str(index))
 
 

@@ -30,7 +30,8 @@ class DatasetJson(BaseModel):
         entry: The suite's name for the data set with this preparation.
         dataset: Name of the data set.
         spatial_dims: Of the stored arrays: 2 for photographs, 3 for volumes.
-        slice_axis: The axis of volumes that 2-D training slices along; None for photographs.
+        slice_axis: The axis of native volumes that slices are cut along, which prepared arrays have first; None for
+            photographs.
         classes: Names of the labels 0..K-1; the first is the background.
         unit: Of distances on the native grid.
         scale: Stored image values times `scale` are what the intensity rule promises (1/255 for ``uint8``, else 1).

@@ -133,7 +133,7 @@ def read_nifti(
 
 
 def read_header(path: str | Path, case: str | None = None) -> NiftiHeader | None:
-    """Read what a file's header says of where its voxels lie, and not the voxels; None where it is no NIfTI file.
+    """Read what a file's header says of where its voxels lie, without the voxels; None where it is no NIfTI file.
 
     Raises:
         DataError: The file is unreadable.

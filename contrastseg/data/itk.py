@@ -62,6 +62,24 @@ def read_itk(
     return array, (z, y, x), affine_in_ras(steps, image.GetOrigin())
 
 
+def read_itk_spacing(path: str | Path, case: str | None = None) -> tuple[float, ...]:
+    """Read the spacing in mm in array order, without the voxels.
+
+    Raises:
+        DataError: The file is unreadable.
+    """
+    import SimpleITK
+
+    path = Path(path)
+    with reading(path, case), keeping_locale():
+        _check_header(path)
+        reader = SimpleITK.ImageFileReader()
+        reader.SetImageIO(_READERS.get(path.suffix.lower(), ""))
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        return tuple(float(step) for step in reader.GetSpacing()[::-1])
+
+
 def _check_header(path: Path) -> None:
     """Refuse words in an NRRD header longer than any writer's: ITK's parser dies of them, and the process with it.
 

@@ -18,7 +18,7 @@ from contrastseg.data.formats import (
     read_nifti,
     read_photo,
 )
-from contrastseg.data.itk import read_itk
+from contrastseg.data.itk import read_itk, read_itk_spacing
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, apart, places, shift
@@ -274,6 +274,16 @@ def read_volume(
 
 def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
     return read_nifti(path, case) if is_nifti(path) else read_itk(path, case)
+
+
+def read_spacing(path: Path, case: str) -> tuple[float, ...]:
+    """Read the spacing of a volume in mm in array order, NIfTI or ITK's, without its voxels.
+
+    Raises:
+        DataError: The file is unreadable.
+    """
+    header = read_header(path, case)
+    return read_itk_spacing(path, case) if header is None else header.spacing
 
 
 def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:

@@ -74,5 +74,5 @@ class NativeCases:
                 file=raw.files[0] if raw.files else self._folder,
                 remedy="prepare the data set again: its files have changed",
             )
-        grid = dataclasses.replace(geometry, shape=geometry.native_shape)
+        grid = dataclasses.replace(geometry, shape=geometry.native_shape, slice_axis=0)
         return Case(name, raw.patient, raw.frame, native.image, native.label, grid)

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
-from contrastseg.data.layouts import map_values, read_volume, require_cases
+from contrastseg.data.layouts import map_values, read_spacing, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.settings import PreparationSettings, SplitSettings
@@ -87,6 +87,7 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         citation=described.citation,
         discover=discover,
         load=load,
+        spacing=None if photos else spacing,
         options=NnunetOptions,
         preparation=_preparation(described),
         folder=folder,
@@ -99,7 +100,10 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
 
 def _preparation(described: Description) -> PreparationSettings:
     asked = {_RULES.get(name.lower(), "zscore") for name in described.normalisations}
-    return PreparationSettings(intensity=asked.pop() if len(asked) == 1 else "zscore")
+    intensity = asked.pop() if len(asked) == 1 else "zscore"
+    return PreparationSettings(
+        intensity=intensity, slice_axis="largest_spacing" if described.ending in VOLUMES else None
+    )
 
 
 def _traps(folder: Path, described: Description) -> tuple[str, ...]:
@@ -220,6 +224,11 @@ def _read_patients(table: Path, faults: Faults) -> dict[str, str]:
             else:
                 patients[case] = patient
     return patients
+
+
+def spacing(raw: RawCase, options: NnunetOptions) -> tuple[float, ...]:
+    """Read the spacing of a volume's first channel."""
+    return read_spacing(raw.files[0], raw.case)
 
 
 def load(raw: RawCase, options: NnunetOptions) -> NativeCase:

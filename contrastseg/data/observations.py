@@ -11,6 +11,7 @@ import numpy as np
 
 from contrastseg.data.checks import has_foreground
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, shift
+from contrastseg.data.slicing import slice_axis, thick_axis
 from contrastseg.data.specs import DatasetSpec
 
 OUTLIER = 3.0  # this many times the median, or that small a part of it
@@ -86,6 +87,7 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
         _forms,
         _units,
         _turned,
+        _slices,
         _values,
         _notes,
     )
@@ -309,6 +311,21 @@ def _turned(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
             "is turned upright, as viewers show it, and its mask must lie on the upright image",
             turned,
         )
+
+
+def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+    """What 2-D networks will see of volumes."""
+    if spec.spatial_dims == 2:
+        return
+    found = slice_axis(fact.spacing for fact in facts)
+    odd = tuple(fact.case for fact in facts if thick_axis(fact.spacing) not in (None, found.axis))
+    if spec.preparation.slice_axis == "largest_spacing":
+        yield Observation("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
+    elif found.axis != (spec.preparation.slice_axis or 0):
+        text = (
+            f"slices are cut along the axis that the data set's literature takes, {spec.preparation.slice_axis or 0}; "
+        )
+        yield Observation("slices", f"{text}by spacing alone, {found}", odd)
 
 
 def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:

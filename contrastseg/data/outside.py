@@ -14,6 +14,7 @@ from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.placement import LARGEST_SHIFT, apart, places
 from contrastseg.data.recipe import naming, prepare_native
+from contrastseg.data.slicing import thick_axis
 from contrastseg.data.specs import NativeCase, RawCase
 from contrastseg.errors import DataError
 from contrastseg.files import OTHER_IMAGES
@@ -99,7 +100,24 @@ def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -
     grid = read.geometry
     native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine, header=grid.header)
     with naming(RawCase(case, case, None, tuple(files))):
-        return prepare_native(native, info.preparation, grid.native_format, case, case, None)
+        return prepare_native(native, info.preparation, grid.native_format, case, case, None, info.slice_axis or 0)
+
+
+def slices_otherwise(case: Case, info: DatasetJson) -> str | None:
+    """What to tell of a case from outside whose largest spacing is not along the slice axis; None where it is.
+
+    Args:
+        case: As it was read or prepared.
+        info: Card of the prepared data set a network was trained on.
+    """
+    axis = thick_axis(case.geometry.native_spacing)
+    if info.spatial_dims == 2 or axis in (None, info.slice_axis):
+        return None
+    steps = " x ".join(f"{step:.4g}" for step in case.geometry.native_spacing or ())
+    return (
+        f"{case.case}: the largest spacing is along axis {axis} of (z, y, x) ({steps} mm), and the network's slices "
+        f"are cut along {info.slice_axis}, as in its training data: store the image's axes in the order those have"
+    )
 
 
 def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:

@@ -31,12 +31,12 @@ from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
 from contrastseg.data.mask_values import CODING, Coding
 from contrastseg.data.settings import PreparationSettings
+from contrastseg.data.slicing import SliceAxis, decide_slices
 from contrastseg.data.specs import DatasetSpec, RawCase
 from contrastseg.errors import DataError
 from contrastseg.files import atomic_path, digest, read_json, sha256, write_if_changed, write_json
 from contrastseg.places import MANIFEST
 
-SLICE_AXIS = 0
 Progress = Callable[[int, int], None]
 
 
@@ -50,6 +50,7 @@ class _Job:
     settings: PreparationSettings
     folder: Path
     made_by: str
+    slice_axis: int
 
 
 def prepare_dataset(
@@ -89,11 +90,15 @@ def prepare_dataset(
     settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
     folder, faults = Path(output_folder), Faults()
     found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
-    facts = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
+    facts: dict[str, Any] = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
+    coded, coding = _decide_masks(spec, found, parsed, faults, workers, progress)
+    cut = decide_slices(spec, coded, parsed, settings.slice_axis)
+    if cut is not None and cut.axis:
+        facts["slice_axis"] = cut.axis
     rule = digest({**facts, "options": parsed.model_dump(), "preparation": settings.model_dump()})
     made_by = digest({"rule": rule, "code": _code_digest(spec)})
-    coded, coding = _decide_masks(spec, found, parsed, faults, workers, progress)
-    jobs = [_Job(spec, case, parsed, settings, folder, made_by) for case in coded]
+    axis = 0 if cut is None else cut.axis
+    jobs = [_Job(spec, case, parsed, settings, folder, made_by, axis) for case in coded]
     with room_on_disk(folder):
         states = []
         for done, outcome in enumerate(_run(jobs, workers), start=1):
@@ -113,7 +118,7 @@ def prepare_dataset(
             faults.found.append(checks.no_foreground(None if raw is None else Path(raw), len(labelled)))
         faults.raise_any()
         _remove_others(folder, spec, {state["case"] for state in states})
-        _write_indices(entry, spec, parsed, settings, folder, states, coding)
+        _write_indices(entry, spec, parsed, settings, folder, states, coding, cut)
         manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
         write_if_changed(folder / MANIFEST, _text(manifest))
     return folder / MANIFEST
@@ -177,7 +182,9 @@ def _prepare_case(job: _Job) -> dict[str, Any]:
     checks.check_native(job.spec, raw, native)
     state_file.unlink(missing_ok=True)
     with recipe.naming(raw):
-        case = recipe.prepare_native(native, job.settings, job.spec.native_format, raw.case, raw.patient, raw.frame)
+        case = recipe.prepare_native(
+            native, job.settings, job.spec.native_format, raw.case, raw.patient, raw.frame, job.slice_axis
+        )
     _save(folder / "image.npy", case.image)
     if case.label is not None and native.label is not None:
         _save(folder / "label.npy", case.label)
@@ -276,6 +283,7 @@ def _write_indices(
     folder: Path,
     states: list[dict[str, Any]],
     coding: Coding | None,
+    cut: SliceAxis | None,
 ) -> None:
     columns = ("case", "patient", "frame", "part", "stratum", "labelled", "shape", "spacing", "image")
     rows = [{**state, "labelled": str(state["labelled"]).lower()} for state in states]
@@ -289,7 +297,7 @@ def _write_indices(
         title=spec.title,
         modality=spec.modality,
         spatial_dims=spec.spatial_dims,
-        slice_axis=SLICE_AXIS if spec.spatial_dims == 3 else None,
+        slice_axis=None if cut is None else cut.axis,
         channels=list(spec.channels),
         classes=list(spec.classes),
         unit=states[0]["unit"],
@@ -309,6 +317,7 @@ def _write_indices(
         },
         notes=[
             *([f"masks: {coding}"] if coding is not None and coding.unusual else []),
+            *([str(cut)] if settings.slice_axis == "largest_spacing" else []),
             *(f"{note} ({count} of {len(states)} cases)" for note, count in sorted(counted.items())),
         ],
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from contrastseg.data import intensity, resampling
 from contrastseg.data.cases import Case
-from contrastseg.data.geometry import Geometry, NativeFormat
+from contrastseg.data.geometry import Geometry, NativeFormat, slices_first
 from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
@@ -17,9 +17,16 @@ from contrastseg.errors import DataError
 
 
 def resolve(spec: DatasetSpec, preparation: PreparationSettings | Mapping[str, Any] | None) -> PreparationSettings:
-    """The data set's own rule, with what a suite says put over it field by field."""
+    """The data set's own rule, with what a suite says put over it field by field.
+
+    Raises:
+        DataError: A slice axis is named of photographs.
+    """
     given = preparation.model_dump(exclude_unset=True) if isinstance(preparation, PreparationSettings) else preparation
-    return PreparationSettings.model_validate({**spec.preparation.model_dump(), **(given or {})})
+    rule = PreparationSettings.model_validate({**spec.preparation.model_dump(), **(given or {})})
+    if spec.spatial_dims == 2 and rule.slice_axis is not None:
+        raise DataError(f"{spec.title} has no slices: it is photographs", remedy="leave slice_axis out of preparation")
+    return rule
 
 
 def prepare_native(
@@ -29,21 +36,25 @@ def prepare_native(
     case: str,
     patient: str,
     frame: str | None,
+    slice_axis: int = 0,
 ) -> Case:
-    """Resample and normalise one native case."""
+    """Bring the slice axis of one native case to the front, resample and normalise it."""
     native_shape = native.image.shape[1:]
-    shape = prepared_shape(native_shape, native.spacing, settings)
+    shape = prepared_shape(native_shape, native.spacing, settings, slice_axis)
     header = native.header if native.header != NiftiHeader.plain(native.affine, native.spacing) else None
-    grid = Geometry(native_shape, native.spacing, native.unit, native.affine, native_format, shape, header)
-    image = np.stack([resampling.resample_image(channel, shape, antialias=True) for channel in native.image])
-    label = None if native.label is None else np.ascontiguousarray(resampling.resample_label(native.label, shape))
+    grid = Geometry(native_shape, native.spacing, native.unit, native.affine, native_format, shape, header, slice_axis)
+    channels = np.moveaxis(native.image, slice_axis + 1, 1)
+    image = np.stack([resampling.resample_image(channel, shape, antialias=True) for channel in channels])
+    label = None
+    if native.label is not None:
+        label = np.ascontiguousarray(resampling.resample_label(np.moveaxis(native.label, slice_axis, 0), shape))
     return Case(case, patient, frame, intensity.normalise(image, settings), label, grid)
 
 
 def prepared_shape(
-    native_shape: tuple[int, ...], spacing: tuple[float, ...] | None, settings: PreparationSettings
+    native_shape: tuple[int, ...], spacing: tuple[float, ...] | None, settings: PreparationSettings, slice_axis: int = 0
 ) -> tuple[int, ...]:
-    """The spatial shape the rule gives.
+    """The spatial shape the rule gives, the slice axis first.
 
     Raises:
         DataError: The rule names a spacing and the case has none, or names it for another number of axes.
@@ -61,9 +72,8 @@ def prepared_shape(
         for axis, wanted in enumerate(settings.spacing):
             if wanted is not None:
                 shape[axis] = max(1, round(shape[axis] * spacing[axis] / wanted))
-    if settings.size is not None:
-        shape[-2:] = settings.size
-    return tuple(shape)
+    cut = slices_first(shape, slice_axis)
+    return cut if settings.size is None else (*cut[:-2], *settings.size)
 
 
 class naming:

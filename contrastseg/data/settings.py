@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 
 class SuperpixelSettings(BaseModel):
@@ -38,9 +46,12 @@ class PreparationSettings(BaseModel):
         window: [low, high]; with another rule than ``window`` the values are clipped before it.
         percentiles: [low, high] in percent.
         spacing: Resample to this spacing; None in it keeps an axis as it is.
-        size: Resample to this size: both axes of photographs, the last two of volumes (slice by slice).
+        size: Resample to this size: both axes of photographs, of volumes those of a slice.
         dtype: How images are stored (``uint8`` and ``none`` decide themselves).
         superpixels: Store a super-pixel map beside each image; none where it is left out.
+        slice_axis: Which axis of native volumes, in array order, slices are cut along; prepared arrays have it first.
+            ``largest_spacing`` (the rule of one's own data) takes the one that most cases have their largest spacing
+            along. Left out, it is the first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +63,22 @@ class PreparationSettings(BaseModel):
     size: tuple[int, int] | None = None
     dtype: Literal["float16", "float32"] = "float16"
     superpixels: SuperpixelSettings | None = None
+    slice_axis: Literal[0, 1, 2, "largest_spacing"] | None = None
+
+    @field_validator("slice_axis", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # which equals a number
+            raise ValueError(f"slice_axis is 0, 1, 2 or largest_spacing, not {value}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_was_a_choice(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves a slice axis out that was not chosen: rules keep their digests."""
+        fields: dict[str, Any] = serialise(self)
+        if self.slice_axis is None:
+            fields.pop("slice_axis", None)
+        return fields
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

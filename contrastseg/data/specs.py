@@ -108,6 +108,8 @@ class DatasetSpec:
         discover: Lists the cases below the raw folder (None when generated) without reading volumes; what is wrong
             goes into the `Faults`.
         load: Reads one case; raises `DataError`.
+        spacing: Reads the spacing of one case in array order, without its voxels; None where it has none. Left out,
+            the case is loaded for it.
         options: Model of the options, with defaults.
         preparation: The rule unless a suite says otherwise.
         folder_names: The folders it answers to below the user's data folder; none when it is generated.
@@ -146,6 +148,7 @@ class DatasetSpec:
     generated_cases: Callable[[Any], int] | None = None
     ignore: bool = False
     undeclared_masks: Callable[[RawCase, Any], Iterable[tuple[Path, np.ndarray]]] | None = None
+    spacing: Callable[[RawCase, Any], tuple[float, ...] | None] | None = None
 
     @property
     def generated(self) -> bool:

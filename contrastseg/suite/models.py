@@ -133,6 +133,8 @@ class DatasetEntry(_Strict):
         except DataError as error:
             raise ValueError(str(error)) from error
         known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
+        if spec.spatial_dims == 2 and self.preparation.get("slice_axis") is not None:
+            raise ValueError(f"{spec.title} has no slices: leave slice_axis out of preparation")
         return self
 
     @property

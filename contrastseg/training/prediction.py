@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
 from contrastseg.data.native import NativeCases
-from contrastseg.data.outside import outside_cases, prepare_outside_image, read_outside_image
+from contrastseg.data.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.errors import DataError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
@@ -155,10 +156,19 @@ def predict_files(
     *,
     accelerator: str | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = warnings.warn,
 ) -> Path:
     """Predict an image file, or every image of a folder, from outside the benchmark; prepared as the training data was.
 
     A folder in nnU-Net's layout, one file a channel (`case_0000`, `case_0001`, ...), gives one label map a case.
+
+    Args:
+        checkpoint: The weights.
+        source: A file or a folder.
+        output: Folder of the label files and of `predictions.json`, which is written last.
+        accelerator: Overrides the run's own.
+        on_case: Called with the number of cases done and their total.
+        on_note: Called with what should be known of an image that is labelled all the same.
 
     Raises:
         DataError: There is no image, two are of one name, or one cannot be read; none is passed over.
@@ -170,7 +180,10 @@ def predict_files(
         images = outside_cases(source, predictor.info)
         files = {}
         for done, (case, paths) in enumerate(images.items(), start=1):
-            files[case] = predictor.write(read(paths, case, predictor.info), folder)
+            image = read(paths, case, predictor.info)
+            if note := slices_otherwise(image, predictor.info):
+                on_note(note)
+            files[case] = predictor.write(image, folder)
             on_case(done, len(images))
         predictor.write_index(folder, files)
         return folder / "predictions.json"

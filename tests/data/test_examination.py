@@ -39,7 +39,7 @@ def test_a_sound_folder(sound: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in sound.rglob("*")}
     found = examine_dataset(sound, progress=lambda done, total: calls.append((done, total)))
     assert (found.dataset, found.cases, found.patients, found.faults) == ("nnunet", 12, 12, ())
-    assert {item.kind for item in found.observations} == {"trap", "determinant"} - (
+    assert {item.kind for item in found.observations} == {"trap", "slices", "determinant"} - (
         set() if np.linalg.det(AFFINE[:3, :3]) < 0 else {"determinant"}
     )
     assert calls == [(number, 12) for number in range(1, 13)]
