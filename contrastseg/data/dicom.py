@@ -12,12 +12,15 @@ import numpy as np
 from contrastseg.data.dicom_lengths import check_lengths
 from contrastseg.data.formats import reading
 from contrastseg.data.itk import affine_in_ras, keeping_locale
+from contrastseg.data.placement import LARGEST_SHIFT, shift
 from contrastseg.errors import DataError
 
 _SERIES = "0020|000e"
 _POSITION = "0020|0032"
 # Positions are written with few decimals; a missing slice changes a gap by the whole distance.
 _UNEVEN = 0.05
+# Of a pixel: slices that are no farther apart lie in one place.
+_ONE_PLACE = 1e-3
 
 
 class Series(NamedTuple):
@@ -109,22 +112,33 @@ def _narrow(pixels: np.ndarray) -> np.ndarray:
 
 
 def _same_grid(first: _Slice, other: _Slice, case: str | None, one_series: bool) -> None:
-    differs = None
+    differs, found = None, ""
+    away = [
+        _shift(first, directions, spacing)
+        for directions, spacing in ((other.directions, first.spacing), (first.directions, other.spacing))
+    ]
     if one_series and other.series != first.series:
         differs = "series"
     elif other.pixels.shape != first.pixels.shape:
-        differs = "shape"
-    elif not np.allclose(other.directions, first.directions, atol=1e-3):
-        differs = "orientation"
-    elif not np.allclose(other.spacing[:2], first.spacing[:2], rtol=1e-3):
-        differs = "pixel spacing"
+        differs, found = "shape", f" ({other.pixels.shape} and {first.pixels.shape})"
+    elif not max(away) <= LARGEST_SHIFT:
+        differs = "orientation" if away[0] >= away[1] else "pixel spacing"
+        found = f" (their corners part by {max(away):.3g} pixels, {LARGEST_SHIFT:g} are allowed)"
     if differs:
         raise DataError(
-            f"slices of different {differs}: this one and {first.path.name}",
+            f"slices of different {differs}: this one and {first.path.name}{found}",
             case=case,
             file=other.path,
             remedy="leave the slices of one series in the folder",
         )
+
+
+def _shift(first: _Slice, directions: np.ndarray, spacing: Sequence[float]) -> float:
+    """How many pixels the corners of a slice move with other directions or another spacing."""
+    planes = [np.eye(4), np.eye(4)]
+    planes[0][:3, :2] = first.directions[:, :2] * first.spacing[:2]
+    planes[1][:3, :2] = directions[:, :2] * spacing[:2]
+    return shift(planes[0].tolist(), planes[1].tolist(), first.pixels.shape)
 
 
 def _step(slices: Sequence[_Slice], normal: np.ndarray, case: str | None) -> np.ndarray:
@@ -134,7 +148,7 @@ def _step(slices: Sequence[_Slice], normal: np.ndarray, case: str | None) -> np.
     gaps = np.diff([float(item.origin @ normal) for item in slices])
     usual = float(np.median(gaps))
     for before, after, gap in zip(slices, slices[1:], gaps.tolist(), strict=False):
-        if gap < 1e-3:
+        if gap < _ONE_PLACE * min(slices[0].spacing[:2]):
             raise DataError(
                 f"two slices of the image lie in one place, this one and {before.path.name}",
                 case=case,
@@ -144,7 +158,7 @@ def _step(slices: Sequence[_Slice], normal: np.ndarray, case: str | None) -> np.
         if abs(gap - usual) > _UNEVEN * usual:
             raise DataError(
                 f"the image lacks slices, or they lie unevenly: {gap:g} mm from {before.path.name} to this one, "
-                f"{usual:g} mm elsewhere",
+                f"{usual:g} mm elsewhere; {_UNEVEN:.0%} of that is allowed",
                 case=case,
                 file=after.path,
                 remedy="restore the published slices",

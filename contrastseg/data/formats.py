@@ -16,6 +16,7 @@ from contrastseg.data.geometry import Geometry
 from contrastseg.data.placement import NiftiHeader, in_mm
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
+from contrastseg.labels import whole_numbers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -104,7 +105,8 @@ def read_nifti(
     """Read a NIfTI file.
 
     Returns:
-        The array with reversed axes ((z, y, x), or (c, z, y, x) of a 4-D file); the spacing in mm in array order from
+        The array with reversed axes ((z, y, x), or (c, z, y, x) of a 4-D file; axes after
+        the fourth that have length 1 are dropped); the spacing in mm in array order from
         the header's pixdim (what ITK reports too), None in a file we wrote without one; nibabel's affine in mm. Micron
         and metre are converted; an unknown unit is millimetres, as ITK takes it.
 
@@ -119,6 +121,8 @@ def read_nifti(
         kind = image.get_data_dtype()
         check_claim(math.prod(image.shape) * kind.itemsize, path.stat().st_size, path, case)
         array = np.asanyarray(image.dataobj)
+        while array.ndim > 4 and array.shape[-1] == 1:
+            array = array[..., 0]
         header = NiftiHeader.of(image.header)
         zooms = tuple(float(zoom) * header.millimetres for zoom in image.header.get_zooms()[:3])
         affine = in_mm(image.affine, header)
@@ -222,33 +226,61 @@ def read_label(
     if not is_nifti(path):
         return _read_photo_label(path, case), None, None
     array, spacing, affine = read_nifti(path, case)
-    if array.ndim == 4:
+    return as_label(one_volume(array, case, path), case, path), spacing, affine
+
+
+def one_volume(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
+    """The one label map in an array of `read_nifti`, whose fourth axis may have length 1.
+
+    Raises:
+        DataError: There are several.
+    """
+    if array.ndim < 4:
+        return array
+    if len(array) == 1:
+        return np.asarray(array[0])
+    raise DataError(
+        f"a 4-D label of shape {array.shape[::-1]}",
+        case=case,
+        file=path,
+        remedy="give one label map of the image's 3-D grid",
+    )
+
+
+def whole_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
+    """The array as integers, rounded where it holds real numbers that are nearly whole (`labels.whole_numbers`).
+
+    Raises:
+        DataError: A value is not.
+    """
+    try:
+        return whole_numbers(array)
+    except ValueError as error:
         raise DataError(
-            f"a 4-D label of shape {array.shape[::-1]}",
+            str(error),
             case=case,
             file=path,
-            remedy="give one label map of the image's 3-D grid",
-        )
-    return as_label(array, case, path), spacing, affine
+            remedy="store class indices; resample label maps by nearest neighbour, and turn probabilities into classes",
+        ) from error
 
 
 def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
-    """The array as uint8.
+    """The array as uint8, real numbers rounded where they are nearly whole.
 
     Raises:
         DataError: A value is no whole number from 0 to 255.
     """
+    array = whole_label(array, case, path)
     if array.dtype == np.uint8:
         return array
-    with np.errstate(invalid="ignore"):
-        label = array.astype(np.uint8)
+    label = array.astype(np.uint8)
     if not np.array_equal(label, array):
         wrong = np.unique(array[label != array])[:5].tolist()
         raise DataError(
             f"label values that are no whole numbers from 0 to 255: {wrong}",
             case=case,
             file=path,
-            remedy="store class indices, 255 for voxels to ignore",
+            remedy="number the classes from 0 on",
         )
     return label
 

@@ -35,7 +35,7 @@ def keeping_locale() -> Iterator[None]:
 def read_itk(
     path: str | Path, case: str | None = None
 ) -> tuple[np.ndarray, tuple[float, float, float], list[list[float]]]:
-    """Read a three-dimensional volume of one value a voxel.
+    """Read a three-dimensional volume of one value a voxel; further axes may have length 1.
 
     Returns:
         The array (z, y, x); the spacing in mm in array order; the affine (4x4) for indices (x, y, z) as nibabel has it.
@@ -50,16 +50,20 @@ def read_itk(
         _check_header(path)
         image = SimpleITK.ReadImage(str(path), imageIO=_READERS.get(path.suffix.lower(), ""))
         array = SimpleITK.GetArrayFromImage(image)
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    dimensions = image.GetDimension()
+    spacing, origin = image.GetSpacing(), image.GetOrigin()
+    direction = np.reshape(image.GetDirection(), (dimensions, dimensions))
+    while dimensions > 3 and len(array) == 1:  # a last axis of length 1, as some writers add for time
+        array, dimensions = array[0], dimensions - 1
+    if dimensions != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(
             f"a file of {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} values a voxel",
             case=case,
             file=path,
             remedy="give volumes of three dimensions and one value a voxel",
         )
-    x, y, z = image.GetSpacing()
-    steps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
-    return array, (z, y, x), affine_in_ras(steps, image.GetOrigin())
+    x, y, z = spacing[:3]
+    return array, (z, y, x), affine_in_ras(direction[:3, :3] * spacing[:3], origin[:3])
 
 
 def read_itk_spacing(path: str | Path, case: str | None = None) -> tuple[float, ...]:

@@ -14,14 +14,16 @@ from contrastseg.data.formats import (
     PHOTO_SUFFIXES,
     as_label,
     is_nifti,
+    one_volume,
     read_header,
     read_nifti,
     read_photo,
+    whole_label,
 )
 from contrastseg.data.itk import read_itk, read_itk_spacing
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
-from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, apart, places, shift
+from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, shift
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
@@ -247,12 +249,9 @@ def read_volume(
         stack, header = array if array.ndim == 4 else array[None], read_header(path, case)
         if grid is None:
             grid = (stack.shape[1:], spacing, affine, header)
-        elif (
-            stack.shape[1:] != grid[0]
-            or apart(places(grid[2], grid[3]), places(affine, header), grid[0]) > LARGEST_SHIFT
-        ):
+        elif differs := difference(grid[0], places(grid[2], grid[3]), stack.shape[1:], places(affine, header)):
             raise DataError(
-                f"the channels' grids differ: {images[0].name} and {path.name}",
+                f"the channels' grids differ: {images[0].name} and {path.name}; {differs}",
                 case=case,
                 file=path,
                 remedy="restore the published files",
@@ -290,17 +289,10 @@ def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, .
     """Read a label of any whole numbers, NIfTI or ITK's: array (z, y, x), spacing, affine.
 
     Raises:
-        DataError: The file is unreadable or four-dimensional.
+        DataError: The file is unreadable, holds several volumes or values that are not nearly whole.
     """
     array, spacing, affine = _read_grid(path, case)
-    if array.ndim == 4:
-        raise DataError(
-            f"a 4-D label of shape {array.shape[::-1]}",
-            case=case,
-            file=path,
-            remedy="give one label map of the image's 3-D grid",
-        )
-    return array, spacing, affine
+    return whole_label(one_volume(array, case, path), case, path), spacing, affine
 
 
 def same_grid(
@@ -344,12 +336,13 @@ def same_grid(
 
 
 def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Path) -> np.ndarray:
-    """Published label values (any integers) to ours; the background is 0 in both.
+    """Published label values (any integers, or nearly) to ours; the background is 0 in both.
 
     Raises:
         DataError: A value is not among the published ones.
     """
     known = {0: 0, **values}
+    label = whole_label(label, case, path)
     mapped, covered = np.zeros(label.shape, dtype=np.uint8), np.zeros(label.shape, dtype=bool)
     for value, ours in known.items():
         here = label == value

@@ -12,7 +12,7 @@ from contrastseg.data import formats
 from contrastseg.data.cases import Case, DatasetJson
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
-from contrastseg.data.placement import LARGEST_SHIFT, apart, places
+from contrastseg.data.placement import difference, places
 from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.slicing import thick_axis
 from contrastseg.data.specs import NativeCase, RawCase
@@ -136,9 +136,12 @@ def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> C
     image, grid = _read(first, case)
     for path in others:
         channel, its_grid = _read(path, case)
-        if channel.shape[1:] != image.shape[1:] or not _same_place(grid, its_grid):
+        if differs := _difference(grid, its_grid):
             raise DataError(
-                f"the channels' grids differ: {first.name} and {path.name}", case=case, file=path, remedy=_LIKE_TRAINING
+                f"the channels' grids differ: {first.name} and {path.name}; {differs}",
+                case=case,
+                file=path,
+                remedy=_LIKE_TRAINING,
             )
         image = np.concatenate([image, channel])
     if len(info.channels) == 3 and len(image) == 1 and grid.native_format == "png":
@@ -165,8 +168,9 @@ def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
     return array[None], Geometry(array.shape, spacing, "mm", affine, "nifti", array.shape)
 
 
-def _same_place(one: Geometry, other: Geometry) -> bool:
-    if one.affine is None or other.affine is None:
-        return one.affine is other.affine
-    ours, theirs = places(one.affine, one.header), places(other.affine, other.header)
-    return apart(ours, theirs, one.native_shape) <= LARGEST_SHIFT
+def _difference(one: Geometry, other: Geometry) -> str | None:
+    """How the grids of two channels differ; None where they are one. Photographs have a shape alone."""
+    if one.native_shape == other.native_shape and (one.affine is None or other.affine is None):
+        return None if one.affine is other.affine else "one of them has no position"
+    ours, theirs = (places(grid.affine, grid.header) if grid.affine else [] for grid in (one, other))
+    return difference(one.native_shape, ours, other.native_shape, theirs)

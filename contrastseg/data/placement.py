@@ -156,7 +156,10 @@ def places(affine: Affine, header: NiftiHeader | None) -> list[Affine]:
 
 
 def shift(one: Affine, other: Affine, shape: Sequence[int]) -> float:
-    """How far apart two affines put a grid: the farthest corner, in the shortest edge of a voxel of `one`.
+    """How far apart two affines put a grid: the farthest corner, in voxels of `one`.
+
+    Along an axis of one voxel the grid has no extent, and its step says nothing; what leads out of a plane is measured
+    in the shortest edge of its pixels.
 
     Args:
         one: In mm, for indices (x, y, z).
@@ -164,14 +167,19 @@ def shift(one: Affine, other: Affine, shape: Sequence[int]) -> float:
         shape: Of the grid, in array order (z, y, x).
     """
     here, there = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    ends = [(0, size - 1) for size in shape[::-1]]
-    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)], dtype=float)
-    edges = np.linalg.norm(here[:3, :3], axis=0)
-    apart = np.linalg.norm(corners @ (here - there)[:3].T, axis=1).max()
-    if apart == 0:
+    sizes = (*shape[::-1], 1)[:3]
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, size - 1) for size in sizes))], dtype=float)
+    away = corners @ (here - there)[:3].T
+    if not away.any():
         return 0.0
-    edge = edges[edges > 0].min(initial=np.inf)
-    return float(apart / edge) if np.isfinite(edge) and np.isfinite(apart) else float("inf")
+    longer = [axis for axis, size in enumerate(sizes) if size > 1] or [0, 1, 2]
+    edges = here[:3, longer]
+    lengths = np.linalg.norm(edges, axis=0)
+    if not (np.isfinite(away).all() and np.isfinite(edges).all() and lengths.all()):
+        return float("inf")
+    along = away @ np.linalg.pinv(edges).T
+    out = np.linalg.norm(away - along @ edges.T, axis=1) / lengths.min()
+    return float(np.hypot(np.linalg.norm(along, axis=1), out).max())
 
 
 def apart(one: Sequence[Affine], other: Sequence[Affine], shape: Sequence[int]) -> float:
@@ -187,3 +195,20 @@ def apart(one: Sequence[Affine], other: Sequence[Affine], shape: Sequence[int]) 
     """
     pairs = [(one[0], place) for place in other] + [(place, other[0]) for place in one]
     return min(shift(here, there, shape) for here, there in pairs)
+
+
+def difference(
+    shape: Sequence[int], ours: Sequence[Affine], other_shape: Sequence[int], theirs: Sequence[Affine]
+) -> str | None:
+    """How two grids differ, with what was found and what is allowed; None where they are one.
+
+    Args:
+        shape: Of one, in array order.
+        ours: Its `places`.
+        other_shape: Of the other.
+        theirs: Its places.
+    """
+    if tuple(shape) != tuple(other_shape):
+        return f"shape {tuple(shape)} and {tuple(other_shape)}"
+    away = apart(ours, theirs, shape)
+    return None if away <= LARGEST_SHIFT else f"they lie up to {away:.3g} voxels apart, {LARGEST_SHIFT:g} are allowed"

@@ -120,16 +120,27 @@ def read_pair(pair: Pair, meaning: Meaning) -> Labels:
     """Read both files as labels 0..K-1, and 255 where the reference is to be left out.
 
     Raises:
-        ScoringError: They differ in shape, spacing or place, or hold a label that is no class.
+        ScoringError: They differ in shape, spacing or place, hold a label that is no class, or the reference's spacing
+            is not positive.
         DataError: A file is unreadable or holds no label map.
     """
     reference = pair.reference
     truth, spacing, affine = _read(reference.path, reference.case)
     if reference.unit not in (None, "mm"):
         spacing = None
+    if spacing is not None and not all(
+        0 < step < np.inf for step, n in zip(spacing, truth.shape, strict=True) if n > 1
+    ):
+        raise ScoringError(
+            f"reference of spacing {_printed(spacing)} mm, which is not positive",
+            case=reference.case,
+            file=reference.path,
+            remedy="correct the spacing (pixdim) in the reference's header",
+        )
     if pair.prediction is None:
         return Labels(None, truth, spacing)
     labels, steps, place = _read(pair.prediction, reference.case)
+    labels, steps = _with_axes_of(truth, labels, steps)
     if reason := _difference(labels, steps, place, truth, spacing, affine):
         raise ScoringError(
             reason,
@@ -185,12 +196,14 @@ def _difference(
     if labels.shape != truth.shape:
         return f"prediction of shape {labels.shape}, reference of shape {truth.shape}"
     if steps is not None and spacing is not None:
-        away = max(
-            abs(step - right) * max(size - 1, 1) / (right or np.finfo(float).tiny)
-            for step, right, size in zip(steps, spacing, truth.shape, strict=True)
-        )
+        extent = np.array(truth.shape) - 1  # along an axis of one voxel a step leads nowhere
+        there, here = np.array(steps)[extent > 0], np.array(spacing)[extent > 0]
+        away = np.max(np.abs(there - here) * extent[extent > 0] / np.maximum(here, np.finfo(float).tiny), initial=0)
         if not away <= LARGEST_SHIFT:
-            return f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm"
+            return (
+                f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm: over the "
+                f"image they part by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed"
+            )
     if found is not None and expected is not None:
         away = apart(expected, found, truth.shape)
         if not away <= LARGEST_SHIFT:
@@ -201,8 +214,20 @@ def _difference(
     return None
 
 
+def _with_axes_of(
+    truth: NDArray, labels: NDArray, steps: tuple[float, ...] | None
+) -> tuple[NDArray, tuple[float, ...] | None]:
+    """The prediction with as many axes as the reference: formats drop or add the slices of a single one."""
+    more = truth.ndim - labels.ndim
+    if more > 0 and truth.shape[:more] == (1,) * more:
+        return labels.reshape((1,) * more + labels.shape), None if steps is None else (1.0,) * more + steps
+    if more < 0 and labels.shape[:-more] == (1,) * -more:
+        return labels.reshape(labels.shape[-more:]), None if steps is None else steps[-more:]
+    return labels, steps
+
+
 def _printed(spacing: tuple[float, ...]) -> str:
-    return " x ".join(f"{step:g}" for step in spacing)
+    return " x ".join(f"{step:.7g}" for step in spacing)
 
 
 def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:

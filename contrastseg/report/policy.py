@@ -23,7 +23,8 @@ def policy_paragraphs(name: str) -> list[str]:
     )
     return [
         f"Predictions are scored as files on the native grid, distances {grid}. Borders and distances ignore axes of "
-        "one voxel: a volume of one slice is scored as a 2D image. NSD counts a border exactly at the tolerance as within. "
+        "one voxel: a volume of one slice is scored as a 2D image. NSD counts a border exactly at the tolerance as "
+        "within. "
         f"Convention “{name}”: {convention.source}.",
         f"{outcomes}. The counts stand beside every mean.{_definitions(convention)}",
         "The unit of statistics is the patient: frames, then classes, are averaged inside each patient; seeds and "

@@ -121,5 +121,18 @@ def test_grids_are_not_mixed(tmp_path: Path, volume: np.ndarray, keywords: dict,
     assert refused(files, f"different {reason}").file == files[2]
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_grids_are_compared_in_pixels(tmp_path: Path, volume: np.ndarray, scale: float) -> None:
+    """Slices of micrometres are not all in one place, and a twentieth of a pixel over the slice is a rounding."""
+    for index, pixels in enumerate(volume):
+        place = (-10, -20, scale * (30 + STEP * index))
+        step = 0.7 * scale * (1.005 if index == 2 else 1)
+        save_slice(tmp_path / f"{index}.dcm", pixels, place, spacing=(0.8 * scale, step))
+    files = sorted(tmp_path.glob("*"))
+    assert np.array_equal(read_series(files).array, volume)
+    save_slice(files[2], volume[2], (-10, -20, scale * (30 + 2 * STEP)), spacing=(0.8 * scale, 0.75 * scale))
+    assert "part by 0.429 pixels, 0.1 are allowed" in refused(files, "different pixel spacing").reason
+
+
 def test_no_slices(tmp_path: Path) -> None:
     refused([], "no slices")

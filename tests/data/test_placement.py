@@ -304,10 +304,29 @@ def test_a_shift_is_measured_in_voxels_at_any_scale(
     one = nibabel.affines.from_matvec(here, (1, 2, 3))
     edge = min(steps)
     other = one.copy()
-    other[:3, 3] += np.array(moved) * edge
+    other[:3, 3] += here @ moved
     expected = float(np.linalg.norm(moved))
     assert shift(one.tolist(), other.tolist(), SHAPE) == pytest.approx(expected, abs=1e-6 + 1e-11 / edge)
     assert apart([one.tolist()], [other.tolist()], SHAPE) == pytest.approx(expected, abs=1e-6 + 1e-11 / edge)
+
+
+def test_a_shift_counts_voxels_of_the_axis_it_goes_along() -> None:
+    """A tenth of a thick slice is a tenth of a voxel, however fine its pixels; a step adds up over the whole axis."""
+    here = np.diag([0.5, 0.5, 8.0, 1.0])
+    moved, longer = here.copy(), here.copy()
+    moved[2, 3], longer[2, 2] = 0.8, 8.016
+    assert shift(here.tolist(), moved.tolist(), (51, 64, 64)) == pytest.approx(0.1)
+    assert shift(here.tolist(), longer.tolist(), (51, 64, 64)) == pytest.approx(50 * 0.002)
+
+
+def test_one_slice_has_a_place_and_no_thickness() -> None:
+    """The step of an axis of one voxel says nothing; a slice elsewhere is another slice, on files of 2 axes too."""
+    here, thick, above = (np.diag([0.5, 0.5, 999.0, 1.0]) for _ in range(3))
+    thick[2, 2], above[2, 3] = 0.0, 2.0
+    for shape in ((1, 40, 36), (40, 36)):
+        assert shift(here.tolist(), thick.tolist(), shape) == 0
+        assert shift(here.tolist(), above.tolist(), shape) == pytest.approx(4.0)
+        assert shift(here.tolist(), (here + np.diag([0.05 / 35, 0, 0, 0])).tolist(), shape) == pytest.approx(0.1)
 
 
 def test_shifts_of_affines_without_volume_are_infinite_unless_equal() -> None:

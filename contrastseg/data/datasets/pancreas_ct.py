@@ -12,6 +12,7 @@ from contrastseg.data.dicom import read_series
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import reading
 from contrastseg.data.layouts import find, map_values, pairs, read_label_volume, require_cases, require_folder
+from contrastseg.data.placement import LARGEST_SHIFT, shift
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -81,7 +82,8 @@ def _on_grid(path: Path, case: str, affine: list[list[float]]) -> tuple[np.ndarr
     transform = orientations.ornt_transform(here, there)
     turned = orientations.apply_orientation(array.transpose(), transform)
     moved = np.asarray(own) @ orientations.inv_ornt_aff(transform, array.shape[::-1])
-    notes = () if np.allclose(moved, affine, atol=0.1) else ("the label's header has another position than the CT's",)
+    away = shift(affine, moved.tolist(), turned.shape[::-1])
+    notes = () if away <= LARGEST_SHIFT else ("the label's header has another position than the CT's",)
     return np.ascontiguousarray(turned.transpose()), notes
 
 
