@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.distinct import distinct_rows
 
 GROUP = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant")
 """What one cell of a table is about."""
@@ -72,9 +73,10 @@ def per_replicate(scores: pd.DataFrame) -> pd.DataFrame:
         are categories.
 
     Raises:
-        ScoringError: One metric of one data set comes in two units.
+        ScoringError: One metric of one data set comes in two units, or two rows disagree about a case.
     """
     check_units(scores)
+    scores = distinct_rows(scores)
     keys = [*GROUP, "metric", "class", "patient", *_RUN]
     text = [key for key in keys if not pd.api.types.is_numeric_dtype(scores[key])]
     # Grouping by integers is several times faster than by text, and a grid has millions of rows.

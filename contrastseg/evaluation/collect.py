@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.scoring import NUMBERS, SCORE_COLUMNS
 from contrastseg.files import atomic_path, understanding
 
@@ -52,7 +53,8 @@ def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]], columns: Mappi
         Rows with these columns and types, sorted by the axes, each run's rows in the order of its file.
 
     Raises:
-        ScoringError: An axis or a file or a column is missing, or two runs have the same axes.
+        ScoringError: An axis or a file or a column is missing, two runs have the same axes, or two rows of a run
+            disagree about a case.
     """
     parts: dict[tuple[Any, ...], pd.DataFrame] = {}
     for axes, path in runs:
@@ -79,7 +81,7 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
     """Read `scores.parquet`, with the columns and types of COLUMNS; or `conventions.parquet`, with its own.
 
     Raises:
-        ScoringError: It does not exist or lacks a column.
+        ScoringError: It does not exist, lacks a column, or two of its rows disagree.
     """
     if not Path(path).is_file():
         raise ScoringError("no table of scores", file=path, remedy="run `contrastseg collect` first")
@@ -91,7 +93,8 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
     if absent := _absent(table, columns):
         raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
     with understanding(path, ScoringError, _AGAIN):
-        return table.reindex(columns=list(columns)).astype(dict(columns))
+        table = table.reindex(columns=list(columns)).astype(dict(columns))
+    return distinct_rows(table, path)
 
 
 def _absent(table: pd.DataFrame, columns: Iterable[str]) -> list[str]:
@@ -109,4 +112,4 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         scores = scores.astype({name: float for name in NUMBERS if name in scores})
     if absent := _absent(scores, columns):
         raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
-    return scores.reindex(columns=list(columns))
+    return distinct_rows(scores.reindex(columns=list(columns)), path)

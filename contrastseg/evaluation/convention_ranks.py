@@ -10,6 +10,7 @@ from scipy.stats import kendalltau
 
 from contrastseg.evaluation.aggregation import GROUP, MEAN, per_patient
 from contrastseg.evaluation.catalogue import direction
+from contrastseg.evaluation.distinct import distinct_rows
 
 PLACE = ("dataset", "evaluated_on", "checkpoint", "labels", "metric")
 """What one ranking is about."""
@@ -38,8 +39,10 @@ def convention_ranks(scores: pd.DataFrame, base: str) -> pd.DataFrame:
         worse. `tau` is Kendall's τ-b between the two orders of the methods, NaN where one of them has no order.
 
     Raises:
-        ScoringError: One metric of one data set comes in two units under one convention.
+        ScoringError: One metric of one data set comes in two units under one convention, or two rows disagree about
+            a case.
     """
+    scores = distinct_rows(scores)
     parts = []
     for convention in sorted(dict.fromkeys(scores["convention"]), key=lambda name: name != base):
         part = scores[scores["convention"] == convention]

@@ -12,6 +12,7 @@ from contrastseg.evaluation.aggregation import GROUP, MEAN, Cell, cells, per_rep
 from contrastseg.evaluation.catalogue import DERIVED, METRICS, OUTCOMES, bounds
 from contrastseg.evaluation.coverage import measured_coverage
 from contrastseg.evaluation.derived import derived_metrics
+from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.intervals import mean_interval
 
 SUMMARY_COLUMNS = (
@@ -68,10 +69,11 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
         The columns SUMMARY_COLUMNS, sorted by them.
 
     Raises:
-        ScoringError: One metric of one data set comes in two units.
+        ScoringError: One metric of one data set comes in two units, or two rows disagree about a case.
     """
     if scores.empty:
         return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
+    scores = distinct_rows(scores)
     measured = {key: _describe(cell, bounds(key[-2]), alpha) for key, cell in cells(per_replicate(scores), _CELL)}
     counts = _counts(scores)
     # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.

@@ -50,6 +50,7 @@ def table() -> Callable[..., pd.DataFrame]:
                     | {"method": method, "seed": seed, "patient": name, "case": name, "class": "RV"}
                     | {"metric": metric, "value": value, "unit": unit}
                     | {"outcome": "hole" if np.isnan(value) else "scored"}
+                    | ({"case": axes["patient"]} if "patient" in axes else {})
                     | axes
                 )
         return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
