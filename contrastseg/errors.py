@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 _FEW = 5  # names that a reader sees at a glance
 _SECRETS = (
@@ -116,3 +116,23 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> st
     near = difflib.get_close_matches(name, known, 1) if len(known) > _FEW else []
     meant = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}; there are: {', '.join(sorted(known)) or 'none'}{meant}"
+
+
+class _Faulty(Protocol):
+    def errors(self) -> list[Any]: ...
+
+
+def invalid_values(error: _Faulty, where: str = "") -> str:
+    """What a model says of its values (pydantic's `ValidationError`), in a line each: place, fault, what was found.
+
+    Args:
+        error: The error.
+        where: The place of the whole value, such as ``preparation``.
+    """
+    lines = []
+    for fault in error.errors():
+        place = ".".join([*([where] if where else []), *map(str, fault["loc"])])
+        found = "" if fault["type"] in ("missing", "value_error") else f"; found {fault['input']!r:.60}"
+        said = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{place}: {said}{found}" if place else f"{said}{found}")
+    return "\n  ".join(lines)

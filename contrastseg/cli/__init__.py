@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from contrastseg.cli import data, look, new_method, published, results, runs
-from contrastseg.errors import ContrastsegError
+from contrastseg.errors import ContrastsegError, invalid_values
 from contrastseg.files import refused
 
 
@@ -30,6 +30,13 @@ class _App(typer.Typer):
             if found is None:
                 raise
             typer.secho(f"{type(found).__name__}: {found}", fg=typer.colors.RED, err=True)
+            sys.exit(1)
+        except ValueError as error:
+            # A model of settings that no command looked through first; pydantic is loaded where this can be.
+            pydantic = sys.modules.get("pydantic")
+            if pydantic is None or not isinstance(error, pydantic.ValidationError):
+                raise
+            typer.secho(f"SuiteError: {invalid_values(error)}", fg=typer.colors.RED, err=True)
             sys.exit(1)
 
 

@@ -64,7 +64,7 @@ def prepare(
     from contrastseg.data.mask_values import CODING, Coding
     from contrastseg.data.preparation import prepare_dataset
 
-    given = read_config(config, ("options", "preparation"))
+    given = read_config(config, {"options": dict, "preparation": dict})
     folder = output or prepared_folder(entry or dataset, resources)
     source = raw or locate(registry.get(dataset, given.get("options")), data_root, resources)
     with progress(f"preparing {entry or dataset}") as update:
@@ -97,7 +97,7 @@ def split(
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
 
-    given = read_config(config, ("options", "split", "subset"))
+    given = read_config(config, {"options": dict, "split": dict, "subset": None})
     name = entry or dataset
     source = prepared or prepared_folder(name, resources)
     own = registry.get(dataset, given.get("options")).split

@@ -109,7 +109,7 @@ def check(
     from contrastseg.data.examination import examine_dataset
     from contrastseg.report.naming import label_counts, plural
 
-    given = read_config(config, ("options",))
+    given = read_config(config, {"options": dict})
     with progress(f"reading {path}") as update:
         found = examine_dataset(path, dataset, given.get("options"), update)
     if as_json:

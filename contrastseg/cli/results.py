@@ -257,7 +257,7 @@ def report(
         raise typer.BadParameter("name either scores.parquet or --results")
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
-    given = read_config(config, ("tables", "figures"))
+    given = read_config(config, {"tables": list, "figures": list})
     if results is not None:
         stored = Stored(results, resources)
     else:

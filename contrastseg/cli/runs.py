@@ -21,6 +21,15 @@ from contrastseg.cli.shared import (
 )
 from contrastseg.places import MANIFEST, prepared_folder, split_file
 
+_TRAINING_KEYS = {
+    "raw": str,
+    "settings": dict,
+    "spatial_dims": None,
+    "stage_training": dict,
+    "suite": str,
+    "training": dict,
+}
+
 
 def train(
     dataset: str = typer.Option(help="Entry: a folder in RESOURCES/prepared."),
@@ -55,7 +64,7 @@ def train(
     from contrastseg.suite.reading import explained
     from contrastseg.training.settings import RunConfig, TrainingSettings
 
-    given = read_config(config, ("raw", "settings", "spatial_dims", "stage_training", "suite", "training"))
+    given = read_config(config, _TRAINING_KEYS)
     kind = registry.get(method)
     data, split = prepared_folder(dataset, resources), split_file(dataset, resources)
     existing(data / MANIFEST, f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
@@ -77,23 +86,24 @@ def train(
     raw = given.get("raw")
     if kind.engine is not None and raw is None:
         raw = locate(info.dataset, data_root, resources)
-    run = RunConfig(
+    asked = {
         **axes,
-        suite=given.get("suite", "by-hand"),
-        seed=seed,
-        stage=kind.stage(stage).name,
-        spatial_dims=given.get("spatial_dims") or info.spatial_dims,
-        settings=kind.resolve(variant, variants=own),
-        training=validated(TrainingSettings, given.get("training", {})),
-        stage_training=given.get("stage_training", {}),
-        data=str(data),
-        split=str(split),
+        "suite": given.get("suite", "by-hand"),
+        "seed": seed,
+        "stage": kind.stage(stage).name,
+        "spatial_dims": given.get("spatial_dims") or info.spatial_dims,
+        "settings": kind.resolve(variant, variants=own),
+        "training": validated(TrainingSettings, given.get("training", {})),
+        "stage_training": given.get("stage_training", {}),
+        "data": str(data),
+        "split": str(split),
         **drawn,
-        raw=None if raw is None else str(raw),
-        initial=checkpoints,
-        inputs=inputs | {name: sha256(path) for name, path in checkpoints.items()},
-        fingerprint=stage_fingerprint("train", method=method),
-    )
+        "raw": None if raw is None else str(raw),
+        "initial": checkpoints,
+        "inputs": inputs | {name: sha256(path) for name, path in checkpoints.items()},
+        "fingerprint": stage_fingerprint("train", method=method),
+    }
+    run = validated(RunConfig, asked)
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import typer
 from contrastseg.errors import SuiteError, unknown_name
 
 Model = TypeVar("Model")
+_KINDS = {dict: "a mapping of names to values", list: "a list", str: "a text"}
 
 RESOURCES = typer.Option("resources", "--resources", help="Folder of raw and prepared data and of splits.")
 DATA_ROOT = typer.Option(
@@ -22,22 +23,30 @@ DATA_ROOT = typer.Option(
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
-def read_config(value: str | None, known: Sequence[str] = (), what: str = "file of settings") -> dict[str, Any]:
+def read_config(
+    value: str | None, known: Mapping[str, type | None] | None = None, what: str = "file of settings"
+) -> dict[str, Any]:
     """The mapping in a YAML or JSON file, or in the JSON text itself; empty without one.
 
     Args:
         value: The argument.
-        known: Its keys, where no model of settings checks them.
+        known: Its keys with the kinds of their values (None for any), where no model of settings checks them. A key
+            without a value counts as left out.
         what: What a file should be, for messages.
 
     Raises:
-        SuiteError: It is neither, or has a key that is not known.
+        SuiteError: It is neither, or has a key that is not known or a value of another kind.
     """
     found = _mapping(value, what)
-    for key in found if known else ():
+    if known is None:
+        return found
+    for key, item in found.items():
         if key not in known:
-            raise SuiteError(unknown_name("key", key, tuple(known)))
-    return found
+            raise SuiteError(unknown_name("key", str(key), tuple(known)))
+        kind = known[key]
+        if kind is not None and item is not None and not isinstance(item, kind):
+            raise SuiteError(f"{key}: found {item!r:.60}, expected {_KINDS[kind]}", remedy="see --help for an example")
+    return {key: item for key, item in found.items() if item is not None}
 
 
 def _mapping(value: str | None, what: str) -> dict[str, Any]:
@@ -54,7 +63,7 @@ def _mapping(value: str | None, what: str) -> dict[str, Any]:
     return found
 
 
-def validated(model: type[Model], value: dict[str, Any]) -> Model:
+def validated(model: type[Model], value: Any) -> Model:
     """`value` as a model of settings.
 
     Raises:
@@ -63,7 +72,8 @@ def validated(model: type[Model], value: dict[str, Any]) -> Model:
     from contrastseg.suite.reading import explained
 
     with explained(model):  # type: ignore[arg-type]
-        return model(**value)
+        found: Model = model.model_validate(value)  # type: ignore[attr-defined]
+        return found
 
 
 def print_json(value: Any) -> None:

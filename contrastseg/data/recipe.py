@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from contrastseg.data import intensity, resampling
 from contrastseg.data.cases import Case
@@ -13,20 +14,39 @@ from contrastseg.data.geometry import Geometry, NativeFormat, slices_first
 from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
-from contrastseg.errors import DataError
+from contrastseg.errors import DataError, invalid_values, unknown_name
 
 
 def resolve(spec: DatasetSpec, preparation: PreparationSettings | Mapping[str, Any] | None) -> PreparationSettings:
     """The data set's own rule, with what a suite says put over it field by field.
 
     Raises:
-        DataError: A slice axis is named of photographs.
+        DataError: A field does not exist or has no valid value, or a slice axis is named of photographs.
     """
     given = preparation.model_dump(exclude_unset=True) if isinstance(preparation, PreparationSettings) else preparation
-    rule = PreparationSettings.model_validate({**spec.preparation.model_dump(), **(given or {})})
+    rule = check(given, spec.preparation)
     if spec.spatial_dims == 2 and rule.slice_axis is not None:
         raise DataError(f"{spec.title} has no slices: it is photographs", remedy="leave slice_axis out of preparation")
     return rule
+
+
+def check(given: Any, own: PreparationSettings | None = None) -> PreparationSettings:
+    """What a suite says of the preparation, over a data set's own rule.
+
+    Raises:
+        DataError: It is no mapping, or a field does not exist or has no valid value.
+    """
+    if not isinstance(given, Mapping | None):
+        raise DataError(f"preparation: {given!r:.60} is no mapping", remedy="write it as {intensity: zscore}")
+    for name in given or ():
+        if name not in PreparationSettings.model_fields:
+            raise DataError(unknown_name("key of preparation", str(name), list(PreparationSettings.model_fields)))
+    try:
+        return PreparationSettings.model_validate({**(own.model_dump() if own else {}), **(given or {})})
+    except ValidationError as error:
+        raise DataError(
+            invalid_values(error, "preparation"), remedy="correct the value, or leave it out to keep the default"
+        ) from error
 
 
 def prepare_native(

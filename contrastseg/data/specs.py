@@ -15,7 +15,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.geometry import NativeFormat, Unit
 from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings, SplitSettings
-from contrastseg.errors import DataError, unknown_name
+from contrastseg.errors import DataError, invalid_values, unknown_name
 
 Part = Literal["train", "val", "test"]
 
@@ -172,6 +172,8 @@ def parse_options(dataset: str, model: type[DatasetOptions], options: Mapping[st
     """
     if isinstance(options, model):
         return options
+    if not isinstance(options, Mapping | None):
+        raise DataError(f"options of {dataset}: {options!r:.60} is no mapping", remedy=_known_options(model))
     given = dict(options or {})
     for name in given:
         if name not in model.model_fields:
@@ -179,4 +181,11 @@ def parse_options(dataset: str, model: type[DatasetOptions], options: Mapping[st
     try:
         return model(**given)
     except ValidationError as error:
-        raise DataError(f"options of {dataset}: {error}") from error
+        raise DataError(invalid_values(error, f"options of {dataset}"), remedy=_known_options(model)) from error
+
+
+def _known_options(model: type[DatasetOptions]) -> str:
+    defaults = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
+    needed = [name for name, field in model.model_fields.items() if field.is_required()]
+    listed = [*needed, *(f"{name}: {value}" for name, value in defaults.items())]
+    return f"give values as they are by default: {', '.join(listed)}" if listed else "leave the options out: none exist"

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from contrastseg.data.settings import PreparationSettings, SplitSettings
+from contrastseg.data.settings import SplitSettings
 from contrastseg.errors import ContrastsegError, DataError, SuiteError, UnavailableDataError
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
@@ -152,7 +152,12 @@ class DatasetEntry(_Strict):
     @field_validator("preparation")
     @classmethod
     def _valid_preparation(cls, value: dict[str, Any]) -> dict[str, Any]:
-        PreparationSettings.model_validate(value)
+        from contrastseg.data import recipe
+
+        try:
+            recipe.check(value)
+        except DataError as error:
+            raise ValueError(error.reason) from error
         return value
 
 

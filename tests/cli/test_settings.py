@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.cli.shared import read_config
-from contrastseg.errors import SuiteError
+from contrastseg.errors import ContrastsegError, SuiteError
 
 
 @pytest.mark.parametrize(
@@ -33,9 +36,11 @@ def test_an_unknown_key_is_said(arguments: list[str], key: str, known: list[str]
 def test_a_file_is_read_like_text(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("tables: [1]\n")
-    assert read_config(str(file), ("tables",)) == read_config('{"tables": [1]}', ("tables",)) == {"tables": [1]}
+    assert (
+        read_config(str(file), {"tables": list}) == read_config('{"tables": [1]}', {"tables": list}) == {"tables": [1]}
+    )
     with pytest.raises(SuiteError, match="unknown key 'tables'"):
-        read_config(str(file), ("figures",))
+        read_config(str(file), {"figures": list})
 
 
 def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
@@ -47,3 +52,91 @@ def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
         read_config(str(tmp_path / "absent.yaml"))
     with pytest.raises(SuiteError, match="a suite is a mapping"):
         read_config(str(listed), what="suite")
+
+
+WRONG = [5, "x", [1], {"no_such_key": 1}, True, [[]], -1]
+TRAIN = ["train", "--dataset", "lesions", "--method", "supervised", "--output", "run", "--config"]
+SUITE = {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"]}
+
+
+@pytest.fixture(scope="module")
+def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with a prepared and split data set."""
+    folder = tmp_path_factory.mktemp("here")
+    resources = ["--entry", "lesions", "--resources", str(folder / "resources")]
+    config = '{"options": {"cases": 6, "size": [16, 16]}}'
+    for command in ("prepare", "split"):
+        done = CliRunner().invoke(app, [command, "phantom_lesions", *resources, "--config", config])
+        assert done.exit_code == 0, done.output
+    return folder
+
+
+def told(arguments: list[str], config: object) -> None:
+    """The command refuses the settings with an error of ours, which quotes no library."""
+    done = CliRunner().invoke(app, [*arguments, json.dumps(config)])
+    assert isinstance(done.exception, ContrastsegError), (arguments, config, done.exception)
+    assert "pydantic" not in str(done.exception)
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_a_value_of_another_kind_is_said_by_every_command(
+    value: object, lesions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lesions)
+    for key in ("options", "preparation"):
+        told(["prepare", "phantom_lesions", "--config"], {key: value})
+    told(["split", "phantom_lesions", "--entry", "lesions", "--config"], {"split": value})
+    pool = {"entry": "lesions", "sources": ["lesions"], "tests": {"lesions": [0]}}
+    for key in ("entry", "sources", "tests"):
+        told(["pool", "--output", "p.json", "--config"], {**pool, key: value})
+    for key in ("settings", "training", "stage_training"):
+        told(TRAIN, {key: value})
+    told(TRAIN, {"spatial_dims": value})
+    for key in ("metrics", "convention", "nsd_tolerance"):
+        if (key, value) != ("nsd_tolerance", 5):
+            told(["score", "--prediction", "a.png", "--reference", "b.png", "--config"], {key: value})
+    told(["compare", "--results", "r", "--config"], {"metrics": value})
+    told(["tabulate", "--results", "r", "--config"], {"name": "main", "kind": value})
+    told(["report", "--results", "r", "--config"], {"tables": value})
+    for key in ("preparation", "options", "split", "training"):
+        told(["plan"], {**SUITE, "datasets": [{"name": "phantom_lesions", key: value}]})
+
+
+@pytest.mark.parametrize(
+    ("preparation", "place"),
+    [
+        ({"size": "big"}, "preparation.size"),
+        ({"size": [1]}, "preparation.size.1"),
+        ({"intensity": "loud"}, "preparation.intensity"),
+        ({"window": [3, 1]}, "low must be below high"),
+        ({"superpixels": {"scale": "x"}}, "preparation.superpixels.scale"),
+        ({"colour": 1}, "unknown key of preparation 'colour'"),
+    ],
+)
+def test_the_place_of_a_wrong_rule_is_named_alike(preparation: dict[str, object], place: str) -> None:
+    given = json.dumps({"preparation": preparation})
+    by_hand = CliRunner().invoke(app, ["prepare", "phantom_lesions", "--config", given])
+    assert place in str(by_hand.exception)
+    entry = {"name": "phantom_lesions", "preparation": preparation}
+    planned = CliRunner().invoke(app, ["plan", json.dumps({**SUITE, "datasets": [entry]})])
+    assert place in str(planned.exception)
+
+
+def test_a_key_without_a_value_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("options:\npreparation:\n")
+    assert read_config(str(file), {"options": dict, "preparation": dict}) == {}
+
+
+def test_what_no_command_looked_through_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Wrong(BaseModel):
+        number: int
+
+    monkeypatch.setattr(typer.Typer, "__call__", lambda *_, **__: Wrong(number="many"))
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert ended.value.code == 1
+    assert "number: " in capsys.readouterr().err
