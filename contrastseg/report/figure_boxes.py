@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from contrastseg.report.table_model import Material, Place
 
 MOST_POINTS = 100  # with more patients only those beyond the whiskers are drawn: the others would be a blot
 _ACROSS, _ROW = 5, 0.15
+_LEAST = 3  # panels a line has room for, or a single one would be too wide to compare
 Panel = tuple[Place, str, pd.DataFrame]
+Values = dict[tuple[str, str, str], np.ndarray]
 
 
 def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
@@ -56,11 +59,21 @@ def _groups(part: pd.DataFrame, material: Material, entry: str) -> list[str]:
     return [*classes, "mean"] if len(classes) > 1 else classes
 
 
-def _values(part: pd.DataFrame) -> dict[tuple[str, str, str], np.ndarray]:
+def _values(part: pd.DataFrame) -> Values:
     """(method, variant, class) -> the patients' values, sorted."""
     table = part.dropna(subset=["value"]).sort_values("value")
     grouped = table.groupby(["method", "variant", "class"])["value"]
     return {(str(m), str(v), str(c)): values.to_numpy() for (m, v, c), values in grouped}
+
+
+def _ran(part: pd.DataFrame) -> set[Pair]:
+    """The methods and variants that have rows."""
+    return set(zip(part["method"].astype(str), part["variant"].astype(str), strict=True))
+
+
+def _absent(pair: Pair, ran: set[Pair]) -> str:
+    """What stands where a box would."""
+    return "no scores" if pair in ran else "not run"
 
 
 def _few(
@@ -81,11 +94,15 @@ def _few(
     width = 0.8 / len(styles)
     for ax, (key, labels, part) in zip(axes.flat, panels, strict=False):
         ax.sharey(scales.setdefault(key, ax))  # the budgets of one data set on one scale
-        groups, values = _groups(part, material, key[0]), _values(part)
+        groups, values, ran = _groups(part, material, key[0]), _values(part), _ran(part)
         for place, (pair, style) in enumerate(styles.items()):
             for centre, name in enumerate(groups):
+                at = centre + (place - (len(styles) - 1) / 2) * width
                 if (*pair, name) in values:
-                    _box(ax, values[*pair, name], centre + (place - (len(styles) - 1) / 2) * width, width, style)
+                    _box(ax, values[*pair, name], at, width, style)
+                else:
+                    said = {"transform": ax.get_xaxis_transform(), "rotation": 90, "fontsize": SMALL, "color": INK}
+                    ax.text(at, 0.5, _absent(pair, ran), ha="center", va="center", **said)
         room = settings.width / across / len(groups) - 0.1
         ax.set_xticks(range(len(groups)), [fitted(_class(name), room, 7.5, lines=2) for name in groups])
         ax.tick_params(axis="x", length=0)
@@ -141,8 +158,9 @@ def _many(
         budgets = shown_budgets(part, settings, max(1, _ACROSS // len(groups)))
         panels = [(labels, name) for labels in budgets for name in groups]
         bands.append((key, part, panels, set(part["labels"].astype(str)) - set(budgets)))
+    across = min(_ACROSS, max(_LEAST, *(len(panels) for _, _, panels, _ in bands), 0))
     line = len(styles) * _ROW + 0.54
-    sheet = Sheet(settings.width, sum(-(-len(panels) // _ACROSS) * line + 0.32 for _, _, panels, _ in bands) + 0.28)
+    sheet = Sheet(settings.width, sum(-(-len(panels) // across) * line + 0.32 for _, _, panels, _ in bands) + 0.28)
     top = 0.0
     for key, part, panels, _ in bands:
         title = fitted(f"{material.block_title(*key)} · {units[key]}", settings.width - 0.1, 8.5, True)
@@ -151,8 +169,10 @@ def _many(
         values = {labels: _values(part[part["labels"] == labels]) for labels in dict.fromkeys(one for one, _ in panels)}
         order = _ranked(values[panels[0][0]], styles, panels[-1][1], higher="↑" in units[key])
         limits = (part["value"].min(), part["value"].max())
-        for first in range(0, len(panels), _ACROSS):
-            _band(sheet, top, panels[first : first + _ACROSS], values, order, styles, material, key[0], limits)
+        ran = {labels: _ran(part[part["labels"] == labels]) for labels in values}
+        for first in range(0, len(panels), across):
+            shown = [(*one, values[one[0]], ran[one[0]]) for one in panels[first : first + across]]
+            _band(sheet, top, across, shown, order, styles, material, key[0], limits)
             top += line
     left_out = {labels for *_, missing in bands for labels in missing}
     said = ", ".join(budget_title(labels) for labels in sorted(left_out, key=budget_order))
@@ -172,8 +192,8 @@ def _ranked(
 def _band(
     sheet: Sheet,
     top: float,
-    panels: Sequence[tuple[str, str]],
-    values: dict[str, dict[tuple[str, str, str], np.ndarray]],
+    across: int,
+    panels: Sequence[tuple[str, str, Values, set[Pair]]],
     order: Sequence[Pair],
     styles: dict[Pair, MethodStyle],
     material: Material,
@@ -181,20 +201,28 @@ def _band(
     limits: tuple[float, float],
 ) -> None:
     """One line of panels with the methods' names on the left."""
-    tall, pitch = len(order) * _ROW, (sheet.width - NAMES - 0.1) / _ACROSS
+    tall, pitch = len(order) * _ROW, (sheet.width - NAMES - 0.1) / across
     names = distinct([material.label(*pair).plain for pair in order], NAMES - 0.3, SMALL)
     for row, (pair, name) in enumerate(zip(order, names, strict=True)):
         middle = top + 0.3 + (row + 0.5) * _ROW
         sheet.key(0.1, middle, styles[pair], 4.5)
         sheet.text(0.2, middle, name, va="center_baseline")
     margin = 0.03 * (limits[1] - limits[0]) or 0.01
-    for at, (labels, group) in enumerate(panels):
+    for at, (labels, group, values, ran) in enumerate(panels):
         ax = sheet.axes(NAMES + at * pitch, top + 0.3, pitch - 0.1, tall)
         heading = fitted(_class(group), pitch - 0.1, SMALL, True)
         whole = budget_title(labels, material.labelled(entry, labels))
         below = whole if width_of(whole, SMALL) < pitch - 0.1 else fitted(budget_title(labels), pitch - 0.1, SMALL)
         sheet.text(NAMES + at * pitch, top + 0.27, f"{heading}\n{below}", va="bottom", linespacing=1.0)
-        _rows(ax, [values[labels].get((*pair, group)) for pair in order], [styles[pair].colour for pair in order])
+        _rows(ax, [values.get((*pair, group)) for pair in order], [styles[pair].colour for pair in order])
+        for row, pair in enumerate(order):
+            if ran and (*pair, group) not in values:
+                said: dict[str, Any] = {
+                    "transform": ax.get_yaxis_transform(),
+                    "fontsize": SMALL,
+                    "va": "center_baseline",
+                }
+                ax.text(0.03, row, _absent(pair, ran), **said)
         ax.set_xlim(limits[0] - margin, limits[1] + margin)
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.set_yticks([])
@@ -209,7 +237,6 @@ def _rows(ax: Axes, rows: Sequence[np.ndarray | None], colours: Sequence[str]) -
         ax.axhspan(row - 0.5, row + 0.5, color=FAINT, alpha=0.1, linewidth=0)
     there = [(row, values, colours[row]) for row, values in enumerate(rows) if values is not None and len(values)]
     if not there:
-        ax.text(0.5, 0.5, "no scores", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL)
         return
     y = np.array([row for row, _, _ in there], dtype=float)
     shade = [colour for _, _, colour in there]

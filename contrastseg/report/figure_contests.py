@@ -115,6 +115,13 @@ def panels(width: float, rows: Sequence[int], right: float, foot: float, said: s
     return found
 
 
+def share_text(share: float) -> str:
+    """A share of resamplings in percent; what is not quite never or always does not look so."""
+    if 0 < share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+
+
 def named_rows(ax: Axes, methods: Sequence[Pair], material: Material, right: Sequence[str] = ()) -> None:
     """Names at the left, a number for each at the right, the first on top."""
     names = distinct([material.label(*pair).plain for pair in methods], NAMES - 0.15, SMALL)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, zip_longest
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from contrastseg.evaluation.statistics import per_patient
+from contrastseg.report.figure_contests import share_text
+from contrastseg.report.figure_front import pareto_front, resampled_front, steps_of
 from contrastseg.report.figure_labels import label_points
-from contrastseg.report.figure_layout import Pair, Sheet, note, shown_budgets
+from contrastseg.report.figure_layout import Sheet, note, shown_budgets
 from contrastseg.report.figure_scores import panel_title, styles_of
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import NEUTRAL, empty_figure
@@ -22,8 +25,8 @@ from contrastseg.report.table_model import records
 Cost = Literal["seconds", "parameters", "memory"]
 TITLES: dict[Cost, str] = {
     "seconds": "training time of a run, all stages [s]",
-    "parameters": "parameters [million]",
-    "memory": "peak memory of a run [GiB]",
+    "parameters": "parameters trained in the last stage [million]",
+    "memory": "peak memory of a run's last stage [GiB]",
 }
 _FIELDS: dict[Cost, tuple[str, float]] = {
     "seconds": ("wall_s", 1.0),
@@ -31,6 +34,7 @@ _FIELDS: dict[Cost, tuple[str, float]] = {
     "memory": ("peak_memory_bytes", 2.0**-30),
 }
 _MOST_PANELS, _TITLE, _AXIS = 8, 0.42, 0.42
+_SELDOM = 0.05  # share of resamplings: methods that are on the front less often have no percentage
 _TALL, _ROOMY, _PER_NAME = 2.1, 10, 0.11  # inches of a panel, the names it has room for, inches for each beyond
 
 
@@ -66,7 +70,10 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     sheet = Sheet(settings.width, -(-len(panels) // across) * line + 0.45)
     names = dict(zip(styles, distinct([material.label(*pair).plain for pair in styles], 1.25, SMALL), strict=True))
     better = higher_is_better(settings.metric) is not False
-    mixed = False
+    mixed, sure = False, False
+    patients = source.scores[source.scores["metric"] == settings.metric]
+    patients = per_patient(patients) if len(patients) else patients
+    patients = patients[patients["class"] == "mean"]
     for at, (key, labels, part) in enumerate(panels):
         down, column = divmod(at, across)
         ax = sheet.axes(column * pitch + 0.55, down * line + _TITLE, pitch - 0.65, tall)
@@ -75,7 +82,12 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
         mixed |= not comparable
         points = {(str(row.method), str(row.variant)): (float(row.cost), float(row.mean)) for row in records(part)}
         front = pareto_front(points, better) if comparable else []
-        steps = _steps([points[pair] for pair in front])
+        known = patients[_at(patients, key, labels)] if comparable else patients.iloc[:0]
+        again = resampled_front(known, {pair: points[pair][0] for pair in points}, better)
+        sure |= again is not None
+        if again is not None:
+            ax.fill_between(again.costs, again.low, again.high, step="post", color=NEUTRAL, alpha=0.2, linewidth=0)
+        steps = steps_of([points[pair] for pair in front])
         ax.plot([x for x, _ in steps], [y for _, y in steps], color=NEUTRAL, linewidth=0.9, zorder=1)
         for pair, (x, y) in points.items():
             ax.plot([x], [y], zorder=3, **styles[pair].point)
@@ -89,19 +101,28 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
         ax.set_ylabel(metric_title(settings.metric, str(part["unit"].iloc[0])), labelpad=2)
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace(",", " "))
         ax.grid()
-        label_points(ax, [(names[pair], points[pair], pair in front) for pair in points], steps)
-    note(sheet, _note(unknown, left_out, mixed), above=0.04)
+        shares = again.shares if again is not None else {}
+        told = {pair: _told(names[pair], shares.get(pair), pair in front) for pair in points}
+        label_points(ax, [(told[pair], points[pair], pair in front) for pair in points], steps)
+    note(sheet, _note(unknown, left_out, mixed, sure), above=0.04)
     return sheet.figure
 
 
-def _steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The corners of the front: at a cost between two methods the cheaper one's score is what can be had."""
-    corners = [(after[0], before[1]) for before, after in pairwise(front)]
-    return [corner for pair in zip_longest(front, corners) for corner in pair if corner is not None]
+def _at(patients: pd.DataFrame, key: tuple[str, str, str], labels: str) -> pd.Series:
+    """Which rows are of this place and budget."""
+    wanted = dict(zip(("dataset", "evaluated_on", "checkpoint", "labels"), (*key, labels), strict=True))
+    return (patients[list(wanted)].astype(str) == list(wanted.values())).all(axis=1)
 
 
-def _note(unknown: bool, left_out: bool, mixed: bool) -> str:
+def _told(name: str, share: float | None, on_front: bool) -> str:
+    """A name with how often the method is on the front, where that is worth a word."""
+    return name if share is None or (share < _SELDOM and not on_front) else f"{name} {share_text(share)}"
+
+
+def _note(unknown: bool, left_out: bool, mixed: bool, sure: bool) -> str:
     parts = ["Line and bold names: Pareto front, nobody is both cheaper and better."]
+    if sure:
+        parts.append("Percent: how often on it when patients are resampled (from 5 %); band: 95 % of those fronts.")
     if unknown:
         parts.append("Runs that do not say what it took, or not for all stages, are left out.")
     if mixed:
@@ -137,15 +158,3 @@ def _cost(card: Mapping[str, Any], cost: Cost) -> float | None:
     name, factor = _FIELDS[cost]
     known = card.get(name) is not None and not (cost == "seconds" and card.get("taken_over"))
     return float(card[name]) * factor if known else None
-
-
-def pareto_front(points: Mapping[Pair, tuple[float, float]], higher: bool = True) -> list[Pair]:
-    """Those whom nobody beats: no other is at most as costly and better, or cheaper and as good; by cost."""
-    sign = 1 if higher else -1
-    front: list[Pair] = []
-    best = -np.inf
-    for pair, (_, score) in sorted(points.items(), key=lambda item: (item[1][0], -sign * item[1][1])):
-        if sign * score > best:
-            front.append(pair)
-            best = sign * score
-    return front

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from contrastseg.report.figure_layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figure_scores import legend, panel_title, styles_of
 from contrastseg.report.figure_source import FigureSource
-from contrastseg.report.figure_style import MethodStyle, empty_figure
+from contrastseg.report.figure_style import INK, MethodStyle, empty_figure
+from contrastseg.report.figure_text import SMALL
 from contrastseg.report.naming import budget_order, budget_short, budget_title, in_order
 from contrastseg.report.runs import AXES, parse_run_key
 from contrastseg.report.settings import FigureSettings
@@ -166,6 +167,7 @@ def _scale(cells: Cells, place: int, column: str, drawn: Sequence[tuple[Axes, fl
             word_ticks(ax, [0, last], ["0", _thousands(last)])
         else:
             ax.set_xticks([])
+            ax.text(0.5, 0.5, "no log", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL, color=INK)
 
 
 def _thousands(value: float) -> str:

@@ -93,8 +93,13 @@ def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
     ax.barh(y, invented, color=INVENTED, **reach)
     ax.axvline(0, color=INK, linewidth=0.6)
     most = max(1.0, missed.max(), invented.max())
+    ran = {key[:2] for key in keys}
+    for row, pair in enumerate(pairs):
+        if pair not in ran:
+            ax.text(0, row, "not run  ", ha="right", va="center_baseline", fontsize=SMALL)
     for key in place.keys() - keys:
-        ax.text(0, place[key], " –", va="center_baseline", fontsize=SMALL)
+        if key[:2] in ran:
+            ax.text(0, place[key], " –", va="center_baseline", fontsize=SMALL)
     if not missed.any() and not invented.any():
         middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, "none missed,\nnone invented", fontsize=SMALL, **middle)

@@ -10,7 +10,16 @@ from contrastseg.evaluation.catalogue import resolve_metrics
 from contrastseg.evaluation.contests import Contest
 from contrastseg.evaluation.critical import FEWEST, Diagram, diagram_power, diagrams, groups
 from contrastseg.evaluation.ranking import Ranking, rankings
-from contrastseg.report.figure_contests import ROW, Panels, named_rows, panels, place_order, place_title, with_room
+from contrastseg.report.figure_contests import (
+    ROW,
+    Panels,
+    named_rows,
+    panels,
+    place_order,
+    place_title,
+    share_text,
+    with_room,
+)
 from contrastseg.report.figure_layout import Pair
 from contrastseg.report.figure_scores import styles_of
 from contrastseg.report.figure_source import FigureSource
@@ -42,7 +51,7 @@ def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
     for ax, (contest, ranking) in zip(drawn.axes, found, strict=True):
         _blobs(ax, contest, ranking, styles, drawn)
         order = np.argsort(ranking.ranks, kind="stable")
-        firsts = [f"first {100 * ranking.first[method]:.0f} %" for method in order]
+        firsts = [f"first {share_text(ranking.first[method])}" for method in order]
         named_rows(ax, [contest.methods[method] for method in order], material, firsts)
         known = ranking.tau[~np.isnan(ranking.tau)]
         agreement = f", Kendall τ {known.mean():.2f}" if known.size else ""
@@ -55,20 +64,25 @@ def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, Meth
     order = np.argsort(ranking.ranks, kind="stable")
     low, high = np.quantile(ranking.resampled, [0.025, 0.975], axis=0, method="nearest")
     columns = np.arange(1, len(order) + 1)
-    pitch = 72 * ax.get_position().width * drawn.sheet.width / len(order)  # points
+    wide = ax.get_position().width * drawn.sheet.width
+    pitch = 72 * wide / len(order)  # points
     for y, method in enumerate(order):
         style = styles[contest.methods[method]]
         ax.plot([low[method], high[method]], [y, y], color=FAINT, linewidth=0.9, zorder=1)
         sizes = (0.95 * 72 * ROW) ** 2 * ranking.shares[method]
         ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.7, linewidth=0, zorder=2)
         ax.plot(ranking.ranks[method], y, marker="x", color=INK, markersize=min(4.5, 0.55 * pitch), zorder=3)
-    ax.set_xlim(0.4, len(order) + 0.6)
+    radius = 0.95 * ROW / 2 + 0.01  # inches: the largest area stands whole inside the frame at the first and last rank
+    margin = max(0.6, radius * (len(order) - 1) / (wide - 2 * radius))
+    ax.set_xlim(1 - margin, len(order) + margin)
     ax.set_xticks(_numbered(len(order)))
 
 
 def _numbered(count: int) -> list[int]:
-    """Ranks to number: all, or of many the first and every fifth."""
-    return list(range(1, count + 1)) if count <= _TICKS else [1, *range(5, count + 1, 5)]
+    """Ranks to number: all, or of many the first, every fifth and the last."""
+    if count <= _TICKS:
+        return list(range(1, count + 1))
+    return [1, *(rank for rank in range(5, count, 5) if count - rank > 2), count]
 
 
 def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 
 from contrastseg.report.figure_layout import CROWD, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figure_source import FigureSource
-from contrastseg.report.figure_style import NEUTRAL, MethodStyle, empty_figure, method_styles
-from contrastseg.report.figure_text import distinct, fitted, width_of
+from contrastseg.report.figure_style import INK, NEUTRAL, MethodStyle, empty_figure, method_styles
+from contrastseg.report.figure_text import SMALL, distinct, fitted, width_of
 from contrastseg.report.naming import budget_order, budget_short, budget_title, metric_title, split_reference
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import Material
@@ -94,10 +94,9 @@ def panel_title(text: str, width: float) -> str:
 
 
 def _line(part: pd.DataFrame, pair: Pair, budgets: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Where the method has values, and its rows there."""
-    rows = part[(part["method"] == pair[0]) & (part["variant"] == pair[1])].set_index("labels")
-    there = [budget for budget in budgets if budget in rows.index]
-    return np.array([budgets.index(budget) for budget in there], dtype=float), rows.loc[there]
+    """Places of the budgets and the rows of a method there; NaN where it was not run, so that its line breaks."""
+    rows = part[(part["method"] == pair[0]) & (part["variant"] == pair[1])]
+    return np.arange(len(budgets), dtype=float), rows.set_index(rows["labels"].astype(str)).reindex(budgets)
 
 
 def _reach(values: pd.DataFrame) -> np.ndarray:
@@ -140,8 +139,13 @@ def _many(
 
 def _cell(ax: Axes, x: np.ndarray, values: pd.DataFrame, style: MethodStyle) -> None:
     low, high = (values[name].fillna(values["mean"]) for name in ("low", "high"))
-    if len(x) == 1:
-        ax.errorbar(x, values["mean"], _reach(values), fmt="none", ecolor=style.colour, **_BARS)
+    there = values["mean"].notna().to_numpy()
+    if not there.any():
+        ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL, color=INK)
+    beside = np.concatenate([[False], there, [False]])
+    alone = there & ~beside[:-2] & ~beside[2:]  # a band of one point is nothing to see
+    if alone.any():
+        ax.errorbar(x[alone], values["mean"][alone], _reach(values[alone]), fmt="none", ecolor=style.colour, **_BARS)
     ax.fill_between(x, low, high, color=style.colour, alpha=0.22, linewidth=0)
     ax.plot(x, values["mean"], linewidth=1.1, markersize=3, **style.point)
 

@@ -30,7 +30,8 @@ CELLS = {
     "worse": ("#D55E00", "−", "row is worse than column"),
     "n.s.": (PAPER, "·", "no difference found"),
     "n too small": ("#9aa3ad80", "n", "too few patients to find any"),
-    "no pairs": (PAPER, "", "no patient in common"),
+    "no pairs": (f"{FAINT}40", "∅", "no patient in common"),
+    "not run": (f"{FAINT}40", "╱", "not run here"),
 }
 _OPPOSITE = {"better": "worse", "worse": "better"}
 
@@ -71,8 +72,8 @@ def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
         title = place_title(place, material, pitch - 0.06)
         sheet.text(left - _NUMBERS, top - 0.2, title, va="bottom", fontsize=8.5, fontweight="bold", linespacing=1.2)
     seen = {verdict for cells in maps.values() for verdict in cells.values()}
-    if any(len(cells) < len(methods) * (len(methods) - 1) for cells in maps.values()):
-        seen.add("no pairs")  # a method of other maps was not run for this one
+    if any({pair for both in cells for pair in both} < set(methods) for cells in maps.values()):
+        seen.add("not run")
     handles = [
         Patch(facecolor=colour, edgecolor=FAINT, linewidth=0.5, label=f"{sign}  {meaning}")
         for verdict, (colour, sign, meaning) in CELLS.items()
@@ -98,9 +99,13 @@ def _grid(width: float, count: int, rows: int) -> tuple[int, float, float]:
 
 def _map(ax: Axes, cells: Mapping[tuple[Pair, Pair], str], methods: Sequence[Pair], names: Sequence[str]) -> None:
     boxes, colours = [], []
+    here = {pair for both in cells for pair in both}
     for y, row in enumerate(methods):
         for x, column in enumerate(methods):
-            colour, sign, _ = (FAINT, "", "") if x == y else CELLS[cells.get((row, column), "no pairs")]
+            missing = "no pairs" if {row, column} <= here else "not run"
+            colour, sign, _ = CELLS[cells.get((row, column), missing)]
+            if x == y and row in here:
+                colour, sign = FAINT, ""
             boxes.append(Rectangle((x - 0.5, y - 0.5), 1, 1))
             colours.append(colour)
             ink = "white" if sign in "+−" else INK

@@ -45,7 +45,7 @@ KINDS: dict[str, Kind] = {
     "significance": Kind(
         significance_map,
         "Every pair of methods: two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected over the pairs "
-        "of each map, a family of its own.",
+        "of each map, a family of its own. Methods that were not run at a budget are struck out.",
     ),
     "rank_stability": Kind(
         rank_stability,
@@ -65,18 +65,21 @@ KINDS: dict[str, Kind] = {
     ),
     "cost": Kind(
         cost_scores,
-        "Mean score against what a run costs (median over its runs; of methods with several stages the last one). The "
-        "line is the Pareto front; runs from unlike hardware have none, for their times do not compare.",
+        "Mean score against what a run costs, the median over the runs of a method: training time counts all stages, "
+        "parameters and memory the last one. The line is the Pareto front; the band and the percentages show how it "
+        "moves when patients are resampled. Trained models are not resampled: other seeds may change more. Runs from "
+        "unlike hardware have no front, for their times do not compare.",
     ),
     "learning_curves": Kind(
         learning_curves,
-        "Training logs, smoothed (running mean over a twentieth of the run); thin lines are single "
-        "runs, thick ones their mean. Losses of different methods have different terms and are not comparable.",
+        "Training logs, smoothed (running mean over a twentieth of the run). Thin lines are single runs, thick ones "
+        "their mean; more than eight methods have a cell each, with means alone, a line for each label budget. Losses "
+        "of different methods have different terms and are not comparable.",
     ),
     "overlays": Kind(
         overlay_grid,
-        "Worst, median and best test case of each method by mean Dice over classes, of its first run (lowest "
-        "draw, fold and seed). Of volumes the slice with the largest reference area. "
+        "Worst, median and best test case of each method by the score above the picture, a mean over classes, of its "
+        "first run (lowest draw, fold and seed). Of volumes the slice with the largest reference area. "
         "Cropped to all that is reference or prediction. Line: reference.",
     ),
 }

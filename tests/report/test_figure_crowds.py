@@ -142,3 +142,29 @@ def test_boxes_of_a_crowd_say_which_budgets_are_left_out(crowd):
     words = " ".join(text.get_text() for text in figure_of(crowd, "box", ()).findobj(Text))
     assert "Not drawn for every data set: 10 % labelled, 25 % labelled, 100 % labelled." in words
     assert np.all([f"class {number}" in words for number in range(13)])
+
+
+@pytest.mark.parametrize("kind", ["label_ratio", "box", "outcomes", "learning_curves"])
+def test_a_method_that_was_not_run_is_named_so(crowd, kind):
+    """Lines do not bridge a budget at which a method was not run, and a row or cell without anything says why."""
+
+    def without(frame, *budgets):
+        gone = (frame["dataset"] == "one") & (frame["method"] == "cps")
+        return frame[~(gone & frame["labels"].isin(budgets))]
+
+    every = [f"r{ratio:g}" for ratio in RATIOS]
+    logs = {key: log for key, log in crowd.logs.items() if not key.startswith("one/cps/")}
+    gone = replace(crowd, scores=without(crowd.scores, *every), summary=without(crowd.summary, *every), logs=logs)
+    whole, figure = figure_of(crowd, kind, ()), figure_of(gone, kind, ())
+    said = "no log" if kind == "learning_curves" else "not run"
+    counts = [sum(text.get_text().strip() == said for text in one.findobj(Text)) for one in (whole, figure)]
+    assert counts[0] == 0
+    assert counts[1] >= 1
+
+
+def test_a_line_does_not_bridge_a_budget_that_was_not_run(crowd):
+    gone = (crowd.summary["method"] == "cps") & (crowd.summary["labels"] == "r0.1")
+    figure = figure_of(replace(crowd, summary=crowd.summary[~gone]), "label_ratio", ())
+    lines = [line.get_ydata() for ax in figure.axes for line in ax.lines if line.get_marker() == "x"]
+    assert len(lines) == 3
+    assert all(np.isnan(line).tolist() == [False, True, False, False] for line in lines)

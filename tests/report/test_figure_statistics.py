@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_ranks import critical_diagram, rank_stability
-from contrastseg.report.figure_significance import significance_map
+from contrastseg.report.figure_significance import CELLS, significance_map
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figures import CAPTIONS, make_figures
 from contrastseg.report.settings import FigureSettings
@@ -70,6 +70,48 @@ def test_a_cell_says_what_its_test_found(world):
         )
         signs = {"better": ("+", "−"), "worse": ("−", "+"), "n.s.": ("·", "·"), "n too small": ("n", "n")}[row.verdict]
         assert (cells[first, second], cells[second, first]) == signs
+
+
+def test_a_method_that_was_not_run_does_not_look_like_one_without_a_difference(world):
+    """`pdcr` was not run on the lesions at half of the labels."""
+    scores = world.scores[(world.scores["dataset"] == "lesions")]
+    figure = significance_map(FigureSource(world.material, scores), settings_of("significance"))
+    *_, ax = (ax for ax in figure.axes if ax.get_visible())
+    first = next(ax for ax in figure.axes if ax.get_visible())
+    names = [label.get_text().split(" ")[0] for label in first.get_yticklabels()]
+    gone = names.index("pdcr")
+    signs = {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in ax.texts}
+    struck = {signs.get((gone, other)) for other in range(len(names))}
+    struck |= {signs.get((other, gone)) for other in range(len(names))}
+    assert len(struck) == 1
+    others = {sign for place, sign in signs.items() if gone not in place}
+    assert not struck & others
+    assert struck != {None}
+    assert "not run here" in [text.get_text()[3:] for text in figure.legends[0].get_texts()]
+    looks = [(colour, sign) for colour, sign, _ in CELLS.values()]
+    assert len(set(looks)) == len(CELLS)
+    assert len({sign for _, sign in looks}) == len(CELLS), "the sign alone is enough where there is no colour"
+    assert all(sign for _, sign in looks)
+
+
+@pytest.mark.parametrize("width", [5.0, 7.2])
+def test_the_first_and_the_last_rank_are_whole_and_numbered(crowd, width):
+    scores = crowd.scores[(crowd.scores["dataset"] == "one") & (crowd.scores["labels"] == "r0.05")]
+    figure = rank_stability(FigureSource(crowd.material, scores), settings_of("rank_stability", width=width))
+    (ax,) = figure.axes
+    figure.draw_without_rendering()
+    count = len(ax.get_yticklabels())
+    assert count == 20
+    assert {1, count} <= set(ax.get_xticks())
+    frame = ax.bbox
+    for dots in (one for one in ax.collections if len(one.get_offsets())):
+        x = ax.transData.transform(dots.get_offsets())[:, 0]
+        radius = np.sqrt(dots.get_sizes()) / 2 * figure.dpi / 72
+        assert (x - radius > frame.x0 - 0.5).all()
+        assert (x + radius < frame.x1 + 0.5).all()
+    shown = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert not any(a.overlaps(b) for n, a in enumerate(shown) for b in shown[:n])
+    assert all(box.x1 < figure.bbox.x1 for box in shown)
 
 
 def test_the_level_is_the_suites(world):
