@@ -99,7 +99,7 @@ def methods(
 def check(
     path: Path = typer.Argument(help="Folder of a data set, as published or in nnU-Net's layout."),
     dataset: str | None = typer.Option(None, help="Whose layout it has; found by the folder where left out."),
-    config: str | None = typer.Option(None, help="`options` of the data set: YAML or JSON file, or JSON text."),
+    config: str | None = typer.Option(None, help="`options` and `preparation`: YAML or JSON file, or JSON text."),
     as_json: bool = JSON,
 ) -> None:
     """Report everything that is wrong or odd with a folder of data, at once. Fails where there are faults.
@@ -109,9 +109,9 @@ def check(
     from contrastseg.data.examination import examine_dataset
     from contrastseg.report.naming import label_counts, plural
 
-    given = read_config(config, {"options": dict})
+    given = read_config(config, {"options": dict, "preparation": dict})
     with progress(f"reading {path}") as update:
-        found = examine_dataset(path, dataset, given.get("options"), update)
+        found = examine_dataset(path, dataset, given.get("options"), update, given.get("preparation"))
     if as_json:
         print_json(found.to_json())
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contrastseg.data.extremes import unusable_voxels
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import is_turned
 from contrastseg.data.mask_values import count_values, undeclared_ignore
@@ -40,9 +41,8 @@ def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[D
         )
     if native.image.size == 0:
         fault(f"an image without voxels, shape {native.image.shape}", "download or copy it again")
-    finite = np.isfinite(native.image)
-    if not finite.all():
-        fault(f"{finite.size - int(finite.sum())} image voxels are NaN or infinite", "repair or leave out the case")
+    if told := unusable_voxels(native.image):
+        fault(*told)
     if native.spacing is not None and not all(np.isfinite(step) and step > 0 for step in native.spacing):
         fault(f"spacing {native.spacing} is not positive", "repair the header")
     if native.label is not None:

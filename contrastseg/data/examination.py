@@ -14,11 +14,13 @@ import numpy as np
 
 from contrastseg.data import nnunet, observations, registry
 from contrastseg.data.checks import has_foreground, label_values, native_faults, no_foreground
+from contrastseg.data.extremes import require_contrast, unusable_voxels
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import is_turned
 from contrastseg.data.mask_survey import decide_masks
 from contrastseg.data.observations import CaseFacts, Observation
-from contrastseg.data.recipe import naming
+from contrastseg.data.recipe import naming, resolve
+from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
@@ -92,6 +94,7 @@ def examine_dataset(
     dataset: str | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    preparation: Mapping[str, Any] | None = None,
 ) -> Examination:
     """Discover and load every case of a folder; nothing is written.
 
@@ -99,7 +102,8 @@ def examine_dataset(
         folder: The folder with the published files, or in nnU-Net's layout.
         dataset: Whose layout it has; found by the folder where it is None.
         options: Options of the data set.
-        progress: Called with (cases done, cases in all).
+        progress: Called with (cases done, cases in all), as in `prepare_dataset`.
+        preparation: What a suite says of it, over the data set's own rule: an image may fit one rule and not another.
 
     Raises:
         DataError: There is no such folder or data set, or nobody can say which it is.
@@ -113,7 +117,7 @@ def examine_dataset(
     with faults.collect():
         given = {"path": str(raw), **(options or {})} if name == nnunet.NAME else options
         spec = registry.get(name, given)
-        parsed = spec.parse_options(given)
+        parsed, rule = spec.parse_options(given), resolve(spec, preparation)
         found: list[RawCase] = []
         with faults.collect():
             found = spec.discover(raw, parsed, faults)
@@ -122,7 +126,7 @@ def examine_dataset(
         decided = coding is not None and len(faults.found) == before
         for done, case in enumerate(found, start=1):
             with faults.collect():
-                facts.append(_facts(spec, case, parsed, faults))
+                facts.append(_facts(spec, case, parsed, rule, faults))
             if progress is not None:
                 progress(done, len(found))
         labelled = [fact for fact in facts if fact.labels is not None]
@@ -141,10 +145,13 @@ def examine_dataset(
     )
 
 
-def _facts(spec: DatasetSpec, raw: RawCase, options: Any, faults: Faults) -> CaseFacts:
+def _facts(spec: DatasetSpec, raw: RawCase, options: Any, rule: PreparationSettings, faults: Faults) -> CaseFacts:
     with naming(raw):
         native = spec.load(raw, options)
     faults.found.extend(native_faults(spec, raw, native))
+    if unusable_voxels(native.image) is None:
+        with faults.collect(), naming(raw):
+            require_contrast(native.image, rule)
     return facts_of(raw, native)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contrastseg.data.geometry import Geometry
+from contrastseg.data.photographs import open_photo, turn_of
 from contrastseg.data.placement import NiftiHeader, in_mm
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
 from contrastseg.labels import whole_numbers
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -285,22 +284,6 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
     return label
 
 
-def open_photo(path: Path) -> Image.Image:
-    """The image as viewers show it: turned upright by its EXIF orientation, whatever its format.
-
-    It is opened from memory: a damaged length inside it then asks for no more than the file holds.
-    """
-    from PIL import Image as images
-
-    image = images.open(io.BytesIO(path.read_bytes()))
-    if _turn(image) is not None:
-        image.load()
-        # Asked again, as Pillow itself turns a TIFF file while it loads it.
-        if (turn := _turn(image)) is not None:
-            return image.transpose(turn)
-    return image
-
-
 def is_turned(path: Path) -> bool:
     """Whether viewers show the file otherwise than its pixels are stored; False for files that are no photographs."""
     from PIL import Image as images
@@ -308,29 +291,7 @@ def is_turned(path: Path) -> bool:
     if not path.name.lower().endswith(PHOTO_SUFFIXES):
         return False
     with reading(path), images.open(path) as image:
-        return _turn(image) is not None
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What brings the stored pixels upright; None where they are, or where nothing readable is said of it."""
-    from PIL import ExifTags
-    from PIL.Image import Transpose
-
-    if image.format == "PNG":
-        image.load()  # its EXIF may follow the pixels
-    orientation: Any = None
-    # Damaged EXIF warns or fails in every way, and the pixels may be sound.
-    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    return {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }.get(orientation)
+        return turn_of(image) is not None
 
 
 def _read_photo_label(path: Path, case: str | None) -> np.ndarray:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastseg.data.formats import open_photo, reading
+from contrastseg.data.formats import reading
 from contrastseg.data.mask_values import Coding, grey_notes, plain_coding
+from contrastseg.data.photographs import open_photo
 from contrastseg.errors import DataError
 
 

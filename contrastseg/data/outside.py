@@ -10,6 +10,7 @@ import numpy as np
 
 from contrastseg.data import formats
 from contrastseg.data.cases import Case, DatasetJson
+from contrastseg.data.extremes import require_contrast, unusable_voxels
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.placement import difference, places
@@ -155,8 +156,10 @@ def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> C
             file=first,
             remedy=_LIKE_TRAINING + named,
         )
-    if not np.isfinite(image).all():
-        raise DataError("image voxels are NaN or infinite", case=case, file=first, remedy="repair the image")
+    if told := unusable_voxels(image):
+        raise DataError(told[0], case=case, file=first, remedy=told[1])
+    with naming(RawCase(case, case, None, tuple(files))):
+        require_contrast(image, info.preparation)
     return Case(case, case, None, image, None, grid)
 
 

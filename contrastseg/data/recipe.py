@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from contrastseg.data import intensity, resampling
 from contrastseg.data.cases import Case
+from contrastseg.data.extremes import require_contrast
 from contrastseg.data.geometry import Geometry, NativeFormat, slices_first
 from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings
@@ -58,7 +59,12 @@ def prepare_native(
     frame: str | None,
     slice_axis: int = 0,
 ) -> Case:
-    """Bring the slice axis of one native case to the front, resample and normalise it."""
+    """Bring the slice axis of one native case to the front, resample and normalise it.
+
+    Raises:
+        DataError: The rule does not fit the case, or leaves its image no contrast.
+    """
+    require_contrast(native.image, settings)
     native_shape = native.image.shape[1:]
     shape = prepared_shape(native_shape, native.spacing, settings, slice_axis)
     header = native.header if native.header != NiftiHeader.plain(native.affine, native.spacing) else None

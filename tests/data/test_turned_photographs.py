@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from contrastseg.cli import app
 from contrastseg.data.cases import PreparedDataset, read_label, write_label
 from contrastseg.data.examination import examine_dataset
-from contrastseg.data.formats import is_turned, open_photo, read_image, read_photo, reading
+from contrastseg.data.formats import is_turned, read_image, read_photo, reading
 from contrastseg.data.mask_files import read_binary_mask
 from contrastseg.data.native import NativeCases
 from contrastseg.data.outside import prepare_outside_image
+from contrastseg.data.photographs import open_photo
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.errors import DataError
 from contrastseg.report.overlays import Picked

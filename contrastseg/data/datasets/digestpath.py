@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import open_photo, reading
+from contrastseg.data.formats import reading
 from contrastseg.data.layouts import (
     below,
     by_case,
@@ -26,6 +26,7 @@ from contrastseg.data.layouts import (
     require_folder,
 )
 from contrastseg.data.mask_values import Coding, coding_of, with_coding
+from contrastseg.data.photographs import open_photo
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
