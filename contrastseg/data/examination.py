@@ -19,6 +19,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import is_turned
 from contrastseg.data.mask_survey import decide_masks
 from contrastseg.data.observations import CaseFacts, Observation
+from contrastseg.data.recipe import check as check_rule
 from contrastseg.data.recipe import naming, resolve
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.specs import DatasetSpec, NativeCase, RawCase
@@ -106,13 +107,14 @@ def examine_dataset(
         preparation: What a suite says of it, over the data set's own rule: an image may fit one rule and not another.
 
     Raises:
-        DataError: There is no such folder or data set, or nobody can say which it is.
+        DataError: There is no such folder or data set, nobody can say which it is, or `preparation` is no rule.
     """
     raw = Path(folder)
     if not raw.is_dir():
         known = f"; {raw} is a data set's name, and this wants its folder" if str(raw) in registry.names() else ""
         raise DataError(f"there is no such folder{known}", file=raw, remedy="name the folder that holds the data set")
     name = registry.check(dataset) if dataset is not None else dataset_of(raw)
+    check_rule(preparation)
     faults, facts, seen = Faults(), [], []
     with faults.collect():
         given = {"path": str(raw), **(options or {})} if name == nnunet.NAME else options

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contrastseg.data.geometry import Geometry
-from contrastseg.data.photographs import open_photo, turn_of
+from contrastseg.data.photographs import grey_values, open_photo, reversed_greys, turn_of
 from contrastseg.data.placement import NiftiHeader, in_mm
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
@@ -296,14 +296,18 @@ def is_turned(path: Path) -> bool:
 
 def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
     with reading(path, case), open_photo(path) as image:
-        if image.mode not in ("1", "L", "P"):
+        if image.mode == "P" and not reversed_greys(image):
+            return np.asarray(image).astype(np.uint8)
+        grey = np.asarray(image).astype(np.uint8) if image.mode == "1" else grey_values(image)
+        if grey is None or image.mode == "P":
+            turned = ", whose palette shows low indices brighter than high ones" if image.mode == "P" else ""
             raise DataError(
-                f"a mask of mode {image.mode}",
+                f"a mask of mode {image.mode}{turned}",
                 case=case,
                 file=path,
                 remedy="store class indices in a greyscale or palette PNG of 8 bits",
             )
-        return np.asarray(image).astype(np.uint8)
+        return grey
 
 
 def write_label(path: str | Path, label: np.ndarray, geometry: Geometry) -> None:

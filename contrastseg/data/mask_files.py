@@ -8,7 +8,7 @@ import numpy as np
 
 from contrastseg.data.formats import reading
 from contrastseg.data.mask_values import Coding, grey_notes, plain_coding
-from contrastseg.data.photographs import open_photo
+from contrastseg.data.photographs import grey_values, open_photo
 from contrastseg.errors import DataError
 
 
@@ -19,12 +19,7 @@ def read_grey_mask(path: Path, case: str) -> np.ndarray:
         DataError: The file is unreadable, has colours, or 16 bits.
     """
     with reading(path, case), open_photo(path) as image:
-        if image.mode in ("P", "RGB", "RGBA"):
-            red, green, blue = image.convert("RGB").split()
-            coloured = red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes()
-            grey = None if coloured else red
-        else:
-            grey = image.convert("L") if image.mode in ("1", "L", "LA") else None
+        grey = grey_values(image)
         if grey is None:
             raise DataError(
                 f"a mask of mode {image.mode}",
@@ -32,7 +27,7 @@ def read_grey_mask(path: Path, case: str) -> np.ndarray:
                 file=path,
                 remedy="store the structure as 255 on 0 in a greyscale image of 8 bits",
             )
-    return np.array(grey)
+    return grey
 
 
 def read_binary_mask(path: Path, case: str, coding: Coding | None = None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from contrastseg.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,3 +81,30 @@ def turn_of(image: Image.Image) -> Image.Transpose | None:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }.get(orientation)
+
+
+def grey_values(image: Image.Image) -> np.ndarray | None:
+    """The values of an image without colours; transparency is dropped.
+
+    Returns:
+        uint8 (Y, X), 0 and 255 for one bit a pixel; None where there are colours, more bits than 8, or nothing but
+        transparency that shows anything.
+    """
+    if image.mode in ("1", "L"):
+        return np.array(image.convert("L"))
+    if image.mode not in ("P", "LA", "PA", "RGB", "RGBA"):
+        return None
+    channels = np.asarray(image.convert("RGBA"))
+    grey, alpha = channels[..., 0], channels[..., 3]
+    if (channels[..., :3] != grey[..., None]).any():
+        return None
+    if grey.size and (grey == grey.flat[0]).all() and not (alpha == alpha.flat[0]).all():
+        return None
+    return np.ascontiguousarray(grey)
+
+
+def reversed_greys(image: Image.Image) -> bool:
+    """Whether a palette without colours shows a low index brighter than a high one: then it is no map of indices."""
+    indices = np.unique(np.asarray(image))
+    colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))[indices]
+    return bool((colours == colours[:, :1]).all() and (np.diff(colours[:, 0].astype(int)) < 0).any())

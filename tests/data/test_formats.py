@@ -101,10 +101,32 @@ def test_palette_masks_are_read_by_index(tmp_path: Path) -> None:
     assert np.array_equal(read_label(tmp_path / "a.png")[0], indices)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_masks_of_several_equal_channels_are_greys(tmp_path: Path, mode: str) -> None:
+    label = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    Image.fromarray(label).convert(mode).save(tmp_path / "a.png")
+    assert np.array_equal(read_label(tmp_path / "a.png")[0], label)
+
+
+def test_masks_that_only_their_transparency_or_a_reversed_palette_shows_are_refused(tmp_path: Path) -> None:
+    shown = np.eye(4, dtype=np.uint8)
+    Image.fromarray(np.stack([0 * shown, 255 * shown], -1), "LA").save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="mode LA"):
+        read_label(tmp_path / "a.png")
+    palette = Image.fromarray(shown)
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    palette.save(tmp_path / "b.png")
+    with pytest.raises(DataError, match="low indices brighter"):
+        read_label(tmp_path / "b.png")
+    palette.putpalette([0, 0, 0, 255, 255, 255])
+    palette.save(tmp_path / "c.png")
+    assert np.array_equal(read_label(tmp_path / "c.png")[0], shown)
+
+
 @pytest.mark.parametrize(("mode", "dtype"), [("RGB", np.uint8), ("I;16", np.uint16)])
 def test_colour_and_16_bit_masks_are_refused(tmp_path: Path, mode: str, dtype: type) -> None:
-    shape = (4, 4, 3) if mode == "RGB" else (4, 4)
-    Image.fromarray(np.zeros(shape, dtype=dtype)).save(tmp_path / "a.png")
+    pixels = np.eye(4, dtype=dtype)
+    Image.fromarray(np.stack([pixels, pixels, 0 * pixels], -1) if mode == "RGB" else pixels).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="mask of mode") as caught:
         read_label(tmp_path / "a.png", "c1")
     assert caught.value.case == "c1"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +24,8 @@ from contrastseg.data.mask_values import Coding, FileValues, count_values, struc
 from contrastseg.data.native import NativeCases
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.errors import DataError
-from tests.miniatures import chaos, la, montgomery, ph2
+from tests.miniatures import chaos, la, montgomery, msd_hippocampus, ph2
+from tests.miniatures._files import boxes, save_h5
 
 BOX = np.zeros((48, 64), dtype=np.uint8)
 BOX[9:31, 12:40] = 1
@@ -228,3 +230,30 @@ def test_an_unreadable_mask_is_reported_once_beside_the_decision(tmp_path: Path)
     assert sorted(fault.file for fault in found.faults if fault.file) == masks[:2]
     with pytest.raises((DataError, FaultyCasesError), match="different values"):
         prepared("ph2", tmp_path / "raw")
+
+
+def test_255_is_an_error_in_published_labels_that_do_not_declare_it(tmp_path: Path) -> None:
+    def spoil(path: Path) -> None:
+        if path.suffix == ".h5":
+            with h5py.File(path, "r+") as file:
+                label = file["label"][()]
+                label.flat[0] = 255
+                file["label"][...] = label
+        else:
+            image = nibabel.load(path)
+            label = np.array(image.dataobj)
+            label.flat[0] = 255
+            nibabel.save(nibabel.Nifti1Image(label, image.affine), path)
+
+    msd_hippocampus.MINIATURE.make(tmp_path / "msd_hippocampus" / "raw")
+    image, label = boxes((4, 20, 16), 0)
+    save_h5(tmp_path / "acdc" / "raw" / "data" / "patient001_frame01.h5", image, label)
+    save_h5(tmp_path / "acdc" / "raw" / "data" / "patient001_frame02.h5", image, label)
+    for name, pattern in (("msd_hippocampus", "labelsTr/hippo*.nii.gz"), ("acdc", "*.h5")):
+        path = sorted((tmp_path / name / "raw").rglob(pattern))[0]
+        prepared(name, tmp_path / name / "raw")
+        spoil(path)
+        with pytest.raises(DataError, match=r"label values \[255\] are outside.*nothing declares 255") as caught:
+            prepared(name, tmp_path / name / "raw")
+        assert caught.value.file == path
+        assert caught.value.remedy
