@@ -223,5 +223,5 @@ def _remarks(sides: dict[str, Coding]) -> tuple[str, ...]:
         return ()
     told = "; ".join(f"{called}: {coding}" for called, coding in sides.items())
     whites = any((IGNORE, 1) in coding.table for called, coding in sides.items() if called == "references")
-    other = f" Give --ignore {IGNORE} if it marks voxels without truth instead." if whites else ""
-    return (f"Nothing declares what the values in the files mean. {told}.{other}",)
+    other = f" Give --ignore {IGNORE} if it marks voxels without truth." if whites else ""
+    return (f"Class values are not declared. Read over all files, {told}.{other}",)

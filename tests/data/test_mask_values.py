@@ -241,7 +241,7 @@ def test_255_is_an_error_in_published_labels_that_do_not_declare_it(tmp_path: Pa
                 file["label"][...] = label
         else:
             image = nibabel.load(path)
-            label = np.array(image.dataobj)
+            label = np.asarray(image.dataobj).copy()
             label.flat[0] = 255
             nibabel.save(nibabel.Nifti1Image(label, image.affine), path)
 
