@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,28 @@ _ROUNDING: Final = 1e-3
 """Of the highest label: files that store scaled integers give labels back with such an error (nibabel's int16)."""
 _FRACTION: Final = 0.25
 """However high the labels are: what is farther from a whole number was interpolated, and means nothing."""
+
+
+RESERVED: Final = {"mean": "the mean over classes", "background": "the label 0"}
+"""Names that a class cannot have, and what they stand for in every table."""
+
+
+def fault_of_names(classes: Sequence[str]) -> str | None:
+    """Why these names cannot stand for the labels 0..K-1; None where they can.
+
+    Args:
+        classes: Background first, whose name does not matter. Every other class needs a name of its own, which is not
+            blank and not reserved.
+    """
+    names = list(classes)[1:]
+    for name in names:
+        if not name.strip():
+            return "a class has a blank name"
+        if name in RESERVED:
+            return f"a class is called {name!r}, which stands for {RESERVED[name]} in every table"
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        return f"two classes are called {twice[0]!r}"
+    return None
 
 
 def whole_numbers(array: NDArray) -> NDArray:

@@ -19,6 +19,7 @@ from _stored import Place, Reference, references
 from _wording import MARKS, WORDS, beside, difference_of, mean_of, name_of, names_of, table_of, verdict_of
 
 from contrastseg.evaluation.comparison import compare
+from contrastseg.evaluation.verdicts import VERDICTS
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.report.figure_cost import costs_of
@@ -127,12 +128,18 @@ def in_short(run: Reference) -> Iterator[str]:
     for place in places:
         leader, reference = place.leader, place.reference
         better, worse = place.of("better"), place.of("worse")
-        rest = len(place.of("n.s.", "n too small"))
+        rest = len(place.of("n.s.", "n too small", "identical"))
         told = [f"better than `{reference.method}`: {names_of(run, better)}"] if better else []
         told += [f"worse: {names_of(run, worse)}"] if worse else []
         told += [f"not told apart from it: {rest} of {rest + len(better) + len(worse)}"]
+        if incomplete := place.of("incomplete"):
+            names = ", ".join(name_of(run, row) for row in incomplete)
+            told += [f"not tested, because predictions are missing: {names}"]
+        first = [row for row in place.of(*VERDICTS) if not row.missing and abs(row.mean - leader.mean) < 1e-12]
+        have = "has" if len(first) == 1 else "share"
         yield (
-            f"- **{place.name}**, {plural(int(leader.n), 'test patient')}: {name_of(run, leader)} has the highest mean"
+            f"- **{place.name}**, {plural(int(leader.n), 'test patient')}: "
+            f"{', '.join(name_of(run, row) for row in first)} {have} the highest mean"
             f" Dice, {number(leader.mean, 3)}, `{reference.method}` {number(reference.mean, 3)}; {'; '.join(told)}."
             f"{_still(run, place)}"
         )
@@ -227,7 +234,11 @@ def _standing(run: Reference, place: Place, method: str) -> str:
     row, rank = place.row(method), run.rank(place, method, "default")
     if row is None:
         return "–"
-    stands = "" if rank is None else f"<br>rank {rank.rank:.0f} ({rank.rank_low:.0f}–{rank.rank_high:.0f})"
+    stands = (
+        ""
+        if rank is None or rank.rank != rank.rank
+        else f"<br>rank {rank.rank:.0f} ({rank.rank_low:.0f}–{rank.rank_high:.0f})"
+    )
     if row.verdict == "reference":
         return f"{number(row.mean, 3)}{stands}"
     return f"{beside(row)}{stands}"

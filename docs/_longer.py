@@ -9,8 +9,9 @@ import pandas as pd
 from _stored import Place, Reference
 from _wording import beside, table_of
 
-from contrastseg.evaluation.comparison import compare, verdict_of
+from contrastseg.evaluation.comparison import compare
 from contrastseg.evaluation.paired import holm, smallest_p
+from contrastseg.evaluation.verdicts import mean_against, verdict_of
 from contrastseg.methods import registry
 from contrastseg.report.naming import number
 
@@ -57,7 +58,10 @@ def one_family(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
 
     The sign of the Hodges-Lehmann estimate is that of the rank sums that a verdict asks for.
     """
-    p = holm(table["p"].to_numpy())
-    reach = smallest_p((table["n"] - table["zeros"]).to_numpy())
-    judged = zip(p, reach, table["hl_estimate"], table["direction"], strict=True)
-    return table.assign(p_holm=p, verdict=[verdict_of(*row, alpha) for row in judged])
+    tested = table[table["p"].notna()]
+    differing = (tested["n"] - tested["zeros"]).astype(int)
+    p, reach = holm(tested["p"].to_numpy()), smallest_p(differing.to_numpy())
+    judged = zip(p, reach, tested["hl_estimate"], tested["direction"], [alpha] * len(p), differing, strict=True)
+    found = tested.assign(p_holm=p, verdict=[verdict_of(*row) for row in judged])
+    said = zip(found["verdict"], found["mean_difference"], found["direction"], strict=True)
+    return pd.concat([found.assign(mean_against=[mean_against(*one) for one in said]), table[table["p"].isna()]])

@@ -42,8 +42,8 @@ class Place:
 
     @property
     def leader(self) -> Any:
-        """The row with the highest mean."""
-        return max(self.rows.itertuples(), key=lambda row: row.mean)
+        """The row with the highest mean, of the methods without missing predictions."""
+        return max(self.rows[self.rows["missing"] == 0].itertuples(), key=lambda row: row.mean)
 
     def row(self, method: str, variant: str = "default") -> Any | None:
         """A method's row; None where it has no scores."""

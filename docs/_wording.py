@@ -8,13 +8,16 @@ from typing import Any
 from _stored import Reference
 
 from contrastseg.report.markdown import table
-from contrastseg.report.naming import interval, number, p_value
+from contrastseg.report.naming import effect, effect_interval, interval, number, p_value
 
 WORDS = {
     "better": "**better**",
     "worse": "**worse**",
     "n.s.": "not told apart",
     "n too small": "too few patients to tell",
+    "identical": "identical",
+    "incomplete": "not tested, predictions are missing",
+    "no pairs": "no patients in common",
 }
 MARKS = {"better": "\\*", "worse": "†"}
 
@@ -31,17 +34,19 @@ def names_of(run: Reference, rows: Sequence[Any]) -> str:
 
 def mean_of(row: Any) -> str:
     """A mean with its mark and its interval."""
-    return f"{number(row.mean, 3)}{MARKS.get(row.verdict, '')} {interval(row.mean_low, row.mean_high, 2)}".strip()
+    ends = interval(row.mean_low, row.mean_high, 2, str(row.mean_clipped))
+    return f"{number(row.mean, 3)}{MARKS.get(row.verdict, '')} {ends}".strip()
 
 
 def difference_of(row: Any) -> str:
     """A difference with its interval."""
-    return f"{signed(row.mean_difference)} {interval(row.mean_difference_low, row.mean_difference_high, 2)}"
+    return f"{signed(row.mean_difference)} {effect_interval(row.mean_difference_low, row.mean_difference_high, 2)}"
 
 
 def verdict_of(row: Any) -> str:
     """What the corrected test says."""
-    return f"{WORDS[row.verdict]}, p {p_value(row.p_holm)}"
+    told = WORDS[row.verdict] + (f" ({row.mean_against})" if row.mean_against else "")
+    return f"{told}, p {p_value(row.p_holm)}" if row.p_holm == row.p_holm else told
 
 
 def beside(row: Any) -> str:
@@ -51,8 +56,8 @@ def beside(row: Any) -> str:
 
 def signed(value: float, places: int = 3) -> str:
     """A number with its sign."""
-    text = number(float(value), places)
-    return text if text[0] in "−–" else f"+{text}"
+    text = effect(float(value), places)
+    return text if text[0] in "+−–" else f"+{text}"
 
 
 def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int | None = None) -> Iterator[str]:

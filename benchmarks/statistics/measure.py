@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student
-from simulated_intervals import SHAPES, Design, Share, coverage, scores, shift_coverage, truth
+from simulated_intervals import NEARLY, SHAPES, Design, Share, coverage, near_coverage, scores, shift_coverage, truth
 from simulated_tests import (
     TRUTHS,
     both_tests,
@@ -71,6 +71,20 @@ def plain_intervals(name: str, n: int, repetitions: int) -> tuple[Share, Share, 
     return Share.of(found[:, 0]), Share.of(found[:, 1]), Share.of(found[:, 2])
 
 
+def near_table(repetitions: int) -> str:
+    """Coverage where most patients have one score; no coverage is claimed of such samples."""
+    rows = []
+    for name in NEARLY:
+        for n in (10, 20, 40):
+            for differing in (0.05, 0.1, 0.2):
+                found = near_coverage(name, n, differing, repetitions)
+                inside = "–" if math.isnan(found.inside.share) else percent(found.inside)
+                told = (percent(found.held), percent(found.degenerate), inside, percent(found.outside))
+                rows.append([name, n, f"{100 * differing:.0f} %", *told])
+    heads = ["scores", "n", "differ", "held", "degenerate or all equal", "held, degenerate", "impossible"]
+    return markdown(heads, rows)
+
+
 def measure(effort: int) -> tuple[dict[str, str], str]:
     """The tables of the page by name, and the text of measured.py.
 
@@ -106,6 +120,7 @@ def measure(effort: int) -> tuple[dict[str, str], str]:
                 for t, bootstrap, outside in [plain_intervals(name, n, effort)]
             ],
         ),
+        "degenerate": near_table(effort // 2),
         "shift": markdown(
             ["n", "normal", "heavy tails"],
             [

@@ -101,6 +101,66 @@ def coverage(name: str, n: int, design: Design, repetitions: int, seed: int = 0)
     return Share.of(held), max(sorted(set(kinds)), key=kinds.count)
 
 
+@dataclass(frozen=True)
+class Nearly:
+    """Scores of which most are one and the same, and how the others are spread."""
+
+    common: float
+    others: Callable[[np.random.Generator, int], NDArray]
+    bounds: tuple[float, float]
+    longest: float
+
+
+NEARLY = {
+    "overlap, most 1": Nearly(1.0, lambda rng, n: rng.beta(12, 2, n), (0, 1), np.inf),
+    "overlap, most 0": Nearly(0.0, lambda rng, n: rng.beta(12, 2, n), (0, 1), np.inf),
+    "distance, most 0": Nearly(
+        0.0, lambda rng, n: rng.lognormal(np.log(8), 0.8, n).clip(max=_DIAGONAL_MM), (0, np.inf), _DIAGONAL_MM
+    ),
+}
+
+
+class NearCoverage(NamedTuple):
+    """What intervals of samples that hardly vary are worth.
+
+    Attributes:
+        held: How often an interval held the truth; samples without an interval count as failures.
+        degenerate: How often the sample was degenerate, or all scores equal.
+        inside: How often an interval of a degenerate sample held the truth.
+        outside: How often an end lay outside the range, or the mean outside the interval; 0 is wanted.
+    """
+
+    held: Share
+    degenerate: Share
+    inside: Share
+    outside: Share
+
+
+def near_coverage(name: str, n: int, differing: float, repetitions: int, seed: int = 0) -> NearCoverage:
+    """Coverage of nominal 95 % intervals where each of n patients differs from the commonest score by chance.
+
+    Args:
+        name: In NEARLY.
+        n: Patients.
+        differing: The chance of a patient to differ.
+        repetitions: Simulated samples.
+        seed: Of the simulation.
+    """
+    rng, shape = np.random.default_rng([seed, n, round(1000 * differing)]), NEARLY[name]
+    mean = shape.common + differing * float((shape.others(np.random.default_rng(1), 1_000_000) - shape.common).mean())
+    top = min(shape.bounds[1], shape.longest)
+    rows = []
+    for _ in range(repetitions):
+        values = np.where(rng.random(n) < differing, shape.others(rng, n), shape.common)
+        found = mean_interval(values[:, None], bounds=shape.bounds, longest=shape.longest)
+        there = found.kind != "none"
+        wrong = there and not shape.bounds[0] <= found.low <= found.mean <= found.high <= top
+        rows.append((there and found.low <= mean <= found.high, found.kind in ("degenerate", "none"), wrong, there))
+    held, degenerate, outside, there = np.array(rows).T
+    inside = held[degenerate & there] if (degenerate & there).any() else np.array([np.nan])
+    return NearCoverage(Share.of(held), Share.of(degenerate), Share.of(inside), Share.of(outside))
+
+
 def shift_coverage(name: str, n: int, repetitions: int, seed: int = 0) -> Share:
     """How often the Hodges-Lehmann interval of n differences holds their shift.
 

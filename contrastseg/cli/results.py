@@ -132,7 +132,8 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     from contrastseg.files import write_text
 
     scores = read_table(results / SCORES)
-    chosen = (settings.reference, settings.metrics, settings.alpha, settings.family)
+    chosen = (settings.reference, settings.metrics, settings.alpha, settings.family, settings.empty_reference)
+    usual = (settings.metrics, settings.alpha, settings.empty_reference)
     method = settings.reference.partition("/")[0]
     if method in planned and method not in set(scores["method"]):
         typer.echo(f"nothing is tested: the reference, {settings.reference}, has no scores yet", err=True)
@@ -142,9 +143,9 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     frames = {
         "comparisons": comparisons,
         "summary": summarise(scores, settings.alpha),
-        "pairs": pairwise(scores, settings.metrics, settings.alpha),
-        "rankings": ranking_table(scores, settings.metrics, settings.alpha),
-        "critical": critical_table(scores, settings.metrics, settings.alpha),
+        "pairs": pairwise(scores, *usual),
+        "rankings": ranking_table(scores, *usual),
+        "critical": critical_table(scores, *usual),
     }
     for name, frame in frames.items():
         write_text(results / f"{name}.csv", frame.to_csv(index=False))

@@ -12,7 +12,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
 from contrastseg.data.itk import ITK_SUFFIXES
 from contrastseg.errors import DataError
-from contrastseg.labels import IGNORE
+from contrastseg.labels import IGNORE, fault_of_names
 
 DESCRIPTION = "dataset.json"
 VOLUMES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
@@ -156,6 +156,8 @@ def _labels(value: Any, path: Path) -> dict[int, str]:
             file=path,
             remedy="number the classes without a gap from the background's 0, as nnU-Net asks for",
         )
+    if fault := fault_of_names([name for name in names.values() if name != "ignore"]):
+        raise DataError(fault, file=path, remedy="rename it under `labels`; the label files stay as they are")
     if "ignore" in list(names.values())[:-1]:
         raise DataError("ignore is not the highest label", file=path, remedy="number it last, as nnU-Net asks for")
     if len([name for name in names.values() if name != "ignore"]) < 2:

@@ -16,6 +16,7 @@ from contrastseg.data.geometry import NativeFormat, Unit
 from contrastseg.data.placement import NiftiHeader
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import DataError, invalid_values, unknown_name
+from contrastseg.labels import fault_of_names
 
 Part = Literal["train", "val", "test"]
 
@@ -149,6 +150,15 @@ class DatasetSpec:
     ignore: bool = False
     undeclared_masks: Callable[[RawCase, Any], Iterable[tuple[Path, np.ndarray]]] | None = None
     spacing: Callable[[RawCase, Any], tuple[float, ...] | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse names of classes that tables cannot hold.
+
+        Raises:
+            DataError: A class has a reserved, a blank or another class's name.
+        """
+        if fault := fault_of_names(self.classes):
+            raise DataError(f"{self.name}: {fault}", remedy="rename the class where the data set names its labels")
 
     @property
     def generated(self) -> bool:

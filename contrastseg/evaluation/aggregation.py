@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.catalogue import METRICS
 from contrastseg.evaluation.distinct import distinct_rows
 
 GROUP = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant")
@@ -73,9 +74,11 @@ def per_replicate(scores: pd.DataFrame) -> pd.DataFrame:
         are categories.
 
     Raises:
-        ScoringError: One metric of one data set comes in two units, or two rows disagree about a case.
+        ScoringError: One metric of one data set comes in two units, two rows disagree about a case, or a class has a
+            reserved name.
     """
     check_units(scores)
+    check_names(scores)
     scores = distinct_rows(scores)
     keys = [*GROUP, "metric", "class", "patient", *_RUN]
     text = [key for key in keys if not pd.api.types.is_numeric_dtype(scores[key])]
@@ -124,6 +127,39 @@ def check_units(scores: pd.DataFrame) -> None:
             case=str(first["dataset"]),
             remedy="score all cases of a data set in one unit; different units are never averaged",
         )
+
+
+def check_names(scores: pd.DataFrame) -> None:
+    """Refuse a class that is called like the mean over classes.
+
+    Raises:
+        ScoringError: There is one.
+    """
+    classes = scores["class"]
+    names = classes.cat.categories if isinstance(classes.dtype, pd.CategoricalDtype) else classes.unique()
+    if MEAN in set(names):
+        raise ScoringError(
+            f"a class is called {MEAN!r}, which stands for the mean over classes in every table",
+            remedy=f"name the class otherwise (such as {MEAN}_value) where its names are declared, and score again",
+        )
+
+
+def longest_distances(scores: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """The longest possible distance of the largest case, by data set, evaluation set and metric of distances.
+
+    Scores that were stored without the geometry of their cases, or some of whose cases have none, have no entry.
+
+    Args:
+        scores: The collected table, with the column `diagonal` where it is known.
+    """
+    if "diagonal" not in scores:
+        return {}
+    kinds = {str(name): METRICS[str(name)].kind for name in scores["metric"].unique()}
+    rows = scores[scores["metric"].isin([name for name, kind in kinds.items() if kind == "distance"])]
+    grouped = rows[rows["outcome"] != "hole"].groupby(["dataset", "evaluated_on", "metric"], observed=True)["diagonal"]
+    found = grouped.max()[grouped.count() == grouped.size()]
+    keys = found.index.to_frame().astype(str).itertuples(index=False, name=None)
+    return dict(zip(keys, found.tolist(), strict=True))
 
 
 def _mean(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

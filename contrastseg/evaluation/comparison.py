@@ -7,14 +7,26 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.evaluation import catalogue
-from contrastseg.evaluation.aggregation import CONTEST, MEAN, Cell, cells, per_replicate
+from contrastseg.evaluation.aggregation import CONTEST, MEAN, Cell, cells, longest_distances, per_replicate
+from contrastseg.evaluation.beside import (
+    BESIDE_COLUMNS,
+    BESIDE_COUNTS,
+    BESIDE_TESTS,
+    BESIDE_WORDS,
+    beside,
+    disagreement,
+)
+from contrastseg.evaluation.contests import Contest, contests_of
 from contrastseg.evaluation.coverage import detectable_shift
-from contrastseg.evaluation.intervals import difference_interval, mean_interval
+from contrastseg.evaluation.empty_references import EmptyReference, compared
+from contrastseg.evaluation.intervals import clipped, difference_interval, mean_interval
 from contrastseg.evaluation.paired import hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
 from contrastseg.evaluation.settings import FamilyName
+from contrastseg.evaluation.verdicts import mean_against, verdict_of
 
 COMPARISON_COLUMNS = (
     "dataset",
@@ -51,8 +63,32 @@ COMPARISON_COLUMNS = (
     "family_size",
     "verdict",
     "direction",
+    "empty_reference",
+    "structures",
+    "undefined",
+    "missing",
+    "reference_missing",
+    "mean_kind",
+    "mean_clipped",
+    "equal_scores",
+    "mean_difference_clipped",
+    "mean_against",
+    *BESIDE_COLUMNS,
 )
-VERDICTS = ("better", "worse", "n.s.", "n too small", "reference", "no pairs")
+_WORDS = {"verdict", "mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", *BESIDE_WORDS}
+_COUNTS = {
+    "n",
+    "zeros",
+    "ties",
+    "structures",
+    "undefined",
+    "missing",
+    "reference_missing",
+    "equal_scores",
+} | BESIDE_COUNTS
+_NUMBERS = ("mean", "median", "sd_", "detect", "hl_", "p", "reference_", "nonempty_", "false_positives")
+_PAIR = ["method", "variant"]
+_ORDER = ["dataset", "evaluated_on", "checkpoint", "metric", "label_ratio", "labels", *_PAIR]
 
 
 def compare(
@@ -61,12 +97,17 @@ def compare(
     metrics: Sequence[str] = ("dice",),
     alpha: float = 0.05,
     family: FamilyName = "methods_and_ratios",
+    empty_reference: EmptyReference = "best_or_worst",
 ) -> pd.DataFrame:
     """Test every method against the reference at the same label budget, two-sided.
 
     Per patient the mean over frames, classes, seeds and draws; Wilcoxon's signed-rank test on the patients both have
     (n says how many), Holm over the family, a sign-flip test of the mean beside it. Where even the clearest result
     could not pass the corrected level (`p_smallest` > α) the verdict is `n too small`, which is not `n.s.`.
+
+    Two methods meet on the structures (a class of a case) that every run of both has a value for. Where one of them
+    lacks predictions the verdict is `incomplete`: the difference on their common structures describes, and nothing is
+    tested, because who leaves out hard cases must not gain.
 
     Args:
         scores: The collected table.
@@ -75,13 +116,17 @@ def compare(
         alpha: Level after correction, and of the intervals.
         family: `methods_and_ratios`: all tests of one data set, evaluation set, checkpoint and metric;
             `methods`: those at one label budget.
+        empty_reference: What an empty reference counts, in every column (`empty_references.compared`).
 
     Returns:
         The columns COMPARISON_COLUMNS, one row per data set, checkpoint, budget, metric, method and variant.
         Differences are method minus reference, in the metric's unit; `direction` says which way is better.
         `mean_difference_low` and `_high` bound what training both methods again would show: patients and runs vary,
         while the tests take the trained models as they are. `detectable_difference` is what a comparison of this many
-        patients, with differences as spread as these, would have found in 4 of 5 cases.
+        patients, with differences as spread as these, would have found in 4 of 5 cases. `structures` were compared,
+        `undefined` more have a value for one of the two alone, `missing` and `reference_missing` count scores without a
+        prediction. `mean_against` says where the means contradict the test of ranks. Where references are empty, the
+        columns of `beside.BESIDE_COLUMNS` hold the same comparison without them, and the false positives in them.
 
     Raises:
         ScoringError: An unknown family, mixed units, or a reference that is nowhere in the scores.
@@ -92,17 +137,21 @@ def compare(
     if wanted.empty:
         return pd.DataFrame(columns=list(COMPARISON_COLUMNS))
     base = _reference(wanted, reference)
-    replicates = per_replicate(wanted)
-    replicates = replicates[replicates["class"] == MEAN]
-    values = dict(cells(replicates, [*CONTEST, "method", "variant"]))
-    constant = wanted.groupby([*CONTEST, "method", "variant"], sort=True)[["label_ratio", "unit"]].first()
+    counted = compared(wanted, empty_reference)
+    replicates = per_replicate(counted)
+    values = dict(cells(replicates[replicates["class"] == MEAN], [*CONTEST, *_PAIR]))
+    longest = longest_distances(wanted)
+    constant = wanted.groupby([*CONTEST, *_PAIR], sort=True)[["label_ratio", "unit"]].first().to_dict("index")
     rows = []
-    for key, fixed in zip(constant.index, constant.to_dict("records"), strict=True):
-        row = dict(zip((*CONTEST, "method", "variant"), key, strict=True)) | fixed
-        row |= {"reference": "/".join(base), "direction": catalogue.direction(str(row["metric"]))}
-        mine, theirs = values.get(key), values.get((*key[: len(CONTEST)], *base))
-        bounds = catalogue.bounds(str(row["metric"]))
-        rows.append(row | _pair(mine, theirs, key[-2:] == base, bounds, alpha))
+    for contest in contests_of(counted):
+        dataset, evaluated_on, _, metric, _ = contest.place
+        bounds = catalogue.bounds(metric)
+        limits = bounds, longest.get((dataset, evaluated_on, metric), np.inf)
+        for pair in contest.methods:
+            row: dict[str, Any] = dict(zip((*CONTEST, *_PAIR), (*contest.place, *pair), strict=True))
+            row |= {str(name): value for name, value in constant[*contest.place, *pair].items()}
+            row |= {"reference": "/".join(base), "direction": contest.direction, "empty_reference": empty_reference}
+            rows.append(row | _row(contest, pair, base, values, counted, limits, alpha))
     table = pd.DataFrame(rows)
     table["family"] = _family_name(table, family)
     return _corrected(table, alpha)
@@ -127,49 +176,105 @@ def _reference(scores: pd.DataFrame, reference: str) -> tuple[str, str]:
     return method, variant
 
 
-def _pair(
-    mine: Cell | None, theirs: Cell | None, is_reference: bool, bounds: tuple[float, float], alpha: float
+Limits = tuple[tuple[float, float], float]
+
+
+def _row(
+    contest: Contest,
+    pair: tuple[str, str],
+    base: tuple[str, str],
+    values: dict[tuple[str, ...], Cell],
+    counted: pd.DataFrame,
+    limits: Limits,
+    alpha: float,
 ) -> dict[str, Any]:
-    """Everything about one pair that does not depend on its family."""
-    if is_reference:
-        if mine is None:
-            return {"n": 0, "verdict": "reference"}
-        interval = mean_interval(mine.values, alpha, draws=mine.draws, bounds=bounds)
-        return {
-            "n": len(mine.patients),
-            "mean": interval.mean,
-            "mean_low": interval.low,
-            "mean_high": interval.high,
-            "reference_mean": interval.mean,
-            "verdict": "reference",
-        }
-    if mine is None or theirs is None:
-        return {"n": 0, "verdict": "no pairs"}
-    shared, ours, others = np.intersect1d(mine.patients, theirs.patients, return_indices=True)
-    if not shared.size:
-        return {"n": 0, "verdict": "no pairs"}
-    values = mine.values[ours]
-    there = ~np.isnan(values).all(axis=0)
-    interval = mean_interval(values[:, there], alpha, draws=mine.draws[there], bounds=bounds)
-    rivals = theirs.values[others]
-    known = ~np.isnan(rivals).all(axis=0)
-    reference = np.nanmean(rivals, axis=1)
-    least, most = difference_interval(values[:, there], mine.draws[there], rivals[:, known], theirs.draws[known], alpha)
-    differences = np.nanmean(values, axis=1) - reference
+    """Everything about one method beside the reference that does not depend on its family."""
+    own = contest.methods.index(pair)
+    missing = {"missing": int(contest.missing[own])}
+    if pair == base:
+        structures = int(contest.common([own]).sum())
+        cell = values.get((*contest.place, *pair))
+        described = {} if cell is None else _described(cell, limits, alpha)
+        return missing | {"n": 0, "structures": structures, "verdict": "reference"} | described
+    if base not in contest.methods:
+        return missing | {"n": 0, "verdict": "no pairs"}
+    other = contest.methods.index(base)
+    missing["reference_missing"] = int(contest.missing[other])
+    common = contest.common([own, other])
+    missing["structures"] = int(common.sum())
+    untested = bool(contest.missing[[own, other]].any())
+    if not common.any():
+        return missing | {"n": 0, "verdict": "incomplete" if untested else "no pairs"}
+    missing["undefined"] = int((~np.isnan(contest.values[:, [own, other]])).any(axis=1).sum()) - int(common.sum())
+    besides = beside(contest, own, other, tested=not untested)
+    if untested:
+        return missing | besides | _difference(contest.patients([own, other])) | {"verdict": "incomplete"}
+    whole = not contest.partial[[own, other]].any() and not missing["undefined"]
+    mine, theirs = (
+        (values[*contest.place, *pair], values[*contest.place, *base])
+        if whole
+        else _on_common(contest, common, (pair, base), counted)
+    )
+    return missing | besides | _described(mine, limits, alpha) | _tested(mine, theirs, limits, alpha)
+
+
+def _on_common(
+    contest: Contest, common: NDArray, pairs: Sequence[tuple[str, str]], counted: pd.DataFrame
+) -> tuple[Cell, Cell]:
+    """The values of two methods on their common structures alone."""
+    here = np.logical_and.reduce([counted[name] == part for name, part in zip(CONTEST, contest.place, strict=True)])
+    rows = counted[here].merge(contest.structures[common].astype(str), on=["patient", "case", "class"])
+    found = []
+    for method, variant in pairs:
+        replicates = per_replicate(rows[(rows["method"] == method) & (rows["variant"] == variant)])
+        (cell,) = cells(replicates[replicates["class"] == MEAN], [*CONTEST, *_PAIR])
+        found.append(cell[1])
+    return found[0], found[1]
+
+
+def _described(cell: Cell, limits: Limits, alpha: float) -> dict[str, Any]:
+    """The mean of one method with its interval."""
+    found = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits[0], longest=limits[1])
+    return {
+        "n": len(cell.patients),
+        "mean": found.mean,
+        "mean_low": found.low,
+        "mean_high": found.high,
+        "mean_kind": found.kind,
+        "mean_clipped": found.clipped,
+        "equal_scores": found.equal,
+        "reference_mean": found.mean,
+    }
+
+
+def _difference(patients: NDArray) -> dict[str, Any]:
+    """What describes the difference of two methods on some patients, (n, 2): the method's and the reference's means."""
+    differences = patients[:, 0] - patients[:, 1]
+    return {
+        "n": len(patients),
+        "mean": float(patients[:, 0].mean()),
+        "reference_mean": float(patients[:, 1].mean()),
+        "mean_difference": float(differences.mean()),
+        "median_difference": float(np.median(differences)),
+    }
+
+
+def _tested(mine: Cell, theirs: Cell, limits: Limits, alpha: float) -> dict[str, Any]:
+    """The tests and intervals of one pair, whose patients are the same."""
+    means = np.stack([np.nanmean(mine.values, axis=1), np.nanmean(theirs.values, axis=1)], axis=1)
+    differences = means[:, 0] - means[:, 1]
+    width = min(limits[0][1], limits[1]) - limits[0][0]
+    ends = difference_interval(mine.values, mine.draws, theirs.values, theirs.draws, alpha)
+    least, most, moved = clipped(*ends, -width, width) if np.isfinite(ends).all() else (*ends, "")
     test = signed_rank(differences)
     estimate, low, high = hodges_lehmann(differences, alpha)
     return {
-        "n": test.n,
+        **_difference(means),
         "zeros": test.zeros,
         "ties": test.ties,
-        "mean": interval.mean,
-        "mean_low": interval.low,
-        "mean_high": interval.high,
-        "reference_mean": float(reference.mean()),
-        "mean_difference": float(differences.mean()),
         "mean_difference_low": least,
         "mean_difference_high": most,
-        "median_difference": float(np.median(differences)),
+        "mean_difference_clipped": moved,
         "hl_estimate": estimate,
         "hl_low": low,
         "hl_high": high,
@@ -186,43 +291,34 @@ def _family_name(table: pd.DataFrame, family: FamilyName) -> pd.Series:
 
 
 def _corrected(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    table = table.reindex(columns=[*COMPARISON_COLUMNS, "balance"])
-    tested = table["p"].notna()
-    table["family_size"] = tested.groupby(table["family"]).transform("sum").astype("int64")
-    drawn = table[tested]
-    p_holm = drawn.groupby("family", sort=False)["p"].transform(holm)
-    reach = (drawn["n"] - drawn["zeros"]).groupby(drawn["family"], sort=False).transform(smallest_p)
-    sizes = zip(drawn["n"] - drawn["zeros"], drawn["family_size"], strict=True)
-    shifts = [detectable_shift(int(n), int(size), alpha) for n, size in sizes]
-    judged = zip(p_holm, reach, drawn["balance"], drawn["direction"], strict=True)
-    table.loc[tested, "p_holm"] = p_holm
-    table.loc[tested, "p_smallest"] = reach
-    table.loc[tested, "detectable_difference"] = shifts * drawn["sd_difference"]
-    table.loc[tested, "verdict"] = [verdict_of(*row, alpha) for row in judged]
-    ordered = table.sort_values(
-        ["dataset", "evaluated_on", "checkpoint", "metric", "label_ratio", "labels", "method", "variant"],
-        ignore_index=True,
+    """The table with what depends on the family: corrected p values and verdicts, of what stands beside them too."""
+    tests = {"": ("n", "zeros", "balance", ""), **BESIDE_TESTS}
+    table = table.reindex(columns=list(dict.fromkeys([*COMPARISON_COLUMNS, *(one[2] for one in tests.values())])))
+    for prefix, (n, zeros, balance, direction) in tests.items():
+        tested = table[f"{prefix}p"].notna()
+        drawn = table[tested]
+        differing = (drawn[n] - drawn[zeros]).astype(int)
+        p_holm = drawn.groupby("family", sort=False)[f"{prefix}p"].transform(holm)
+        reach = differing.groupby(drawn["family"], sort=False).transform(smallest_p)
+        ways = [direction or way for way in drawn["direction"]]
+        judged = zip(p_holm, reach, drawn[balance], ways, [alpha] * len(drawn), differing, strict=True)
+        table.loc[tested, f"{prefix}p_holm"] = p_holm
+        table.loc[tested, f"{prefix}p_smallest"] = reach
+        table[f"{prefix}verdict"] = table[f"{prefix}verdict"].astype(object)
+        table.loc[tested, f"{prefix}verdict"] = [verdict_of(*one) for one in judged]
+        if not prefix:
+            table["family_size"] = tested.groupby(table["family"]).transform("sum").astype("int64")
+            sizes = zip(differing, table.loc[tested, "family_size"], strict=True)
+            shifts = [detectable_shift(int(size), int(tests), alpha) for size, tests in sizes]
+            table.loc[tested, "detectable_difference"] = shifts * drawn["sd_difference"]
+    said = zip(table["verdict"], table["mean_difference"], table["direction"], strict=True)
+    table["mean_against"] = [mean_against(str(verdict), float(difference), way) for verdict, difference, way in said]
+    verdicts = zip(*(table[f"{prefix}verdict"] for prefix in tests), strict=True)
+    table["disagreement"] = [disagreement(*("" if v != v else str(v) for v in row)) for row in verdicts]
+    ordered = table.sort_values(_ORDER, ignore_index=True)[list(COMPARISON_COLUMNS)]
+    words = {name: ordered[name].astype(object).fillna("").astype("str") for name in _WORDS}
+    types = dict.fromkeys(_COUNTS, "Int64")
+    types |= dict.fromkeys(
+        (name for name in COMPARISON_COLUMNS if name.startswith(_NUMBERS) and name not in _COUNTS | _WORDS), "float64"
     )
-    types = dict.fromkeys(("n", "zeros", "ties"), "Int64") | {
-        name: "float64"
-        for name in COMPARISON_COLUMNS
-        if name.startswith(("mean", "median", "sd_", "detect", "hl_", "p", "reference_m"))
-    }
-    return ordered[list(COMPARISON_COLUMNS)].astype(types)
-
-
-def verdict_of(p: float, reach: float, balance: float, direction: str, alpha: float) -> str:
-    """What a test says.
-
-    Args:
-        p: Corrected.
-        reach: The smallest corrected p that this test could have reached.
-        balance: Rank sum of the positive differences minus that of the negative ones.
-        direction: `higher` or `lower`: which way is better.
-        alpha: Level after correction.
-    """
-    if reach > alpha:
-        return "n too small"
-    if p > alpha:
-        return "n.s."
-    return "better" if (balance > 0) == (direction == "higher") else "worse"
+    return ordered.assign(**words).astype(types)

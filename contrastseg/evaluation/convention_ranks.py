@@ -10,6 +10,7 @@ from scipy.stats import kendalltau
 
 from contrastseg.evaluation.aggregation import GROUP, MEAN, per_patient
 from contrastseg.evaluation.catalogue import direction
+from contrastseg.evaluation.contests import missing_scores
 from contrastseg.evaluation.distinct import distinct_rows
 
 PLACE = ("dataset", "evaluated_on", "checkpoint", "labels", "metric")
@@ -27,7 +28,8 @@ def convention_ranks(scores: pd.DataFrame, base: str) -> pd.DataFrame:
 
     Means are those of the tables: over patients, each the mean of its frames, then classes, then seeds and draws. What
     a convention gives no value (absent structures, what MONAI drops, what medpy raises on) is left out of its mean and
-    counted. A method with a hole has no rank, nor has one without a value; equal means share the better rank.
+    counted. A method with missing predictions has no rank, nor has one without a value; equal means share the better
+    rank.
 
     Args:
         scores: The collected table with its column `convention`.
@@ -67,6 +69,8 @@ def _ranked(scores: pd.DataFrame) -> pd.DataFrame:
     grouped = scores.groupby(key, sort=True)
     table = grouped["unit"].first().to_frame()
     table["holes"] = (scores["outcome"] == "hole").groupby([scores[name] for name in key]).sum()
+    lacking = missing_scores(scores)
+    table["missing"] = [lacking[*key[:3], key[4], key[3], *key[5:], MEAN] for key in table.index]
     undefined = scores["value"].isna() & (scores["outcome"] != "hole")
     table["left_out"] = undefined.groupby([scores[name] for name in key]).sum()
     patients = per_patient(scores)
@@ -75,7 +79,7 @@ def _ranked(scores: pd.DataFrame) -> pd.DataFrame:
     table["n_patients"] = table["n_patients"].fillna(0).astype(int)
     table["rank"] = np.nan
     for place, rows in table.groupby(list(PLACE), sort=False):
-        complete = rows[(rows["holes"] == 0) & rows["mean"].notna()]
+        complete = rows[(rows["missing"] == 0) & rows["mean"].notna()]
         ascending = direction(str(place[-1])) == "lower"
         table.loc[complete.index, "rank"] = complete["mean"].rank(method="min", ascending=ascending)
     return table

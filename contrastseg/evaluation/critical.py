@@ -13,6 +13,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from contrastseg.evaluation import catalogue
 from contrastseg.evaluation.contests import Contest, contests
+from contrastseg.evaluation.empty_references import EmptyReference
 
 FEWEST = 3
 """Data sets and methods from which a diagram is made."""
@@ -107,7 +108,10 @@ def diagram_power(datasets: int, methods: int, alpha: float = 0.05) -> float:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A critical-difference diagram: what is compared on which data sets, and the outcome."""
+    """A critical-difference diagram: what is compared on which data sets, and the outcome.
+
+    `left_out` are the methods that were not run on all of these data sets, or lack predictions on one.
+    """
 
     checkpoint: str
     metric: str
@@ -116,37 +120,50 @@ class Diagram:
     datasets: list[str]
     scores: NDArray
     critical: Critical
+    left_out: list[tuple[str, str]]
 
 
-def diagrams(scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), alpha: float = 0.05) -> list[Diagram]:
+def diagrams(
+    scores: pd.DataFrame,
+    metrics: Sequence[str] = ("dice",),
+    alpha: float = 0.05,
+    empty_reference: EmptyReference = "best_or_worst",
+) -> list[Diagram]:
     """Every diagram that can be made: three methods that all were run on the same three or more data sets.
 
-    A score is the mean over classes and over the patients that all methods of a data set share. Methods that were not
-    run on every data set are left out. A data set counts once: evaluated on itself where it was, else on the first of
-    its evaluation sets, because one trained model on two sets is not two trials.
+    A score is the mean over classes and over the patients of a data set, on the structures that all methods have.
+    Methods that were not run on every data set, or lack predictions on one, are left out. A data set counts once:
+    evaluated on itself where it was, else on the first of its evaluation sets, because one trained model on two sets is
+    not two trials.
     """
     grouped: dict[tuple[str, str, str], dict[str, Contest]] = {}
-    for contest in contests(scores, metrics):
+    for contest in contests(scores, metrics, empty_reference):
         dataset, evaluated_on, checkpoint, metric, labels = contest.place
         chosen = grouped.setdefault((checkpoint, metric, labels), {})
-        if len(contest.shared) and (dataset not in chosen or evaluated_on == dataset):
+        if len(contest.ranked) > 1 and (dataset not in chosen or evaluated_on == dataset):
             chosen[dataset] = contest
     found = []
     for place, chosen in grouped.items():
-        methods = sorted(set.intersection(*(set(contest.methods) for contest in chosen.values()))) if chosen else []
+        present = [set(contest.ranked) for contest in chosen.values()]
+        methods = sorted(set.intersection(*present)) if present else []
         if len(chosen) < FEWEST or len(methods) < FEWEST:
             continue
-        table = np.array([[_mean(contest, method) for method in methods] for contest in chosen.values()])
+        means = [contest.patients([contest.methods.index(pair) for pair in methods]) for contest in chosen.values()]
+        if not all(map(len, means)):
+            continue
+        table = np.array([part.mean(axis=0) for part in means])
         outcome = critical_difference(table, catalogue.direction(place[1]) == "higher", alpha)
-        found.append(Diagram(*place, methods, list(chosen), table, outcome))
+        others = {pair for contest in chosen.values() for pair in contest.methods} - set(methods)
+        found.append(Diagram(*place, methods, list(chosen), table, outcome, sorted(others)))
     return found
 
 
-def _mean(contest: Contest, method: tuple[str, str]) -> float:
-    return float(contest.shared[:, contest.methods.index(method)].mean())
-
-
-def critical_table(scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), alpha: float = 0.05) -> pd.DataFrame:
+def critical_table(
+    scores: pd.DataFrame,
+    metrics: Sequence[str] = ("dice",),
+    alpha: float = 0.05,
+    empty_reference: EmptyReference = "best_or_worst",
+) -> pd.DataFrame:
     """`diagrams` as a table, one row per method.
 
     Returns:
@@ -154,7 +171,7 @@ def critical_table(scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), alp
         `diagram_power`.
     """
     rows = []
-    for diagram in diagrams(scores, metrics, alpha):
+    for diagram in diagrams(scores, metrics, alpha, empty_reference):
         found = diagram.critical
         to_best = nemenyi(diagram.scores)[:, int(found.ranks.argmin())].tolist()
         shape = diagram.scores.shape

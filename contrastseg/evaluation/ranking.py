@@ -12,11 +12,12 @@ from scipy.stats import rankdata
 
 from contrastseg.evaluation.aggregation import CONTEST
 from contrastseg.evaluation.contests import Contest, contests
+from contrastseg.evaluation.empty_references import EmptyReference
 
 _RESAMPLES = 2000
 RANKING_COLUMNS = (
     *(*CONTEST, "method", "variant", "n", "mean", "rank", "rank_low", "rank_high", "first", "kendall_tau"),
-    "kendall_tau_low",
+    *("kendall_tau_low", "missing", "empty_reference"),
 )
 
 
@@ -82,31 +83,43 @@ def _kendall(rankings: NDArray, full: NDArray) -> NDArray:
     return np.divide(ours @ theirs, size, out=np.full(len(ours), np.nan), where=size > 0)
 
 
-def rankings(scores: pd.DataFrame, metrics: Sequence[str] = ("dice",)) -> Iterator[tuple[Contest, Ranking]]:
-    """Rank the methods of every data set, evaluation set, checkpoint, metric and label budget.
+def rankings(
+    scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), empty_reference: EmptyReference = "best_or_worst"
+) -> Iterator[tuple[Contest, Ranking]]:
+    """Rank the methods of every data set, evaluation set, checkpoint, metric and label budget: those of `ranked`.
 
-    Only patients that every method has count; places with fewer than two of them are left out.
+    Methods with missing predictions are not ranked. Of the others the structures count that all of them have a value
+    for; places with fewer than two methods or patients are left out.
     """
-    for contest in contests(scores, metrics):
-        if len(contest.shared) > 1:
-            yield contest, rank(contest.shared, contest.direction == "higher")
+    for contest in contests(scores, metrics, empty_reference):
+        values = contest.patients(contest.complete)
+        if len(values) > 1 and values.shape[1] > 1:
+            yield contest, rank(values, contest.direction == "higher")
 
 
-def ranking_table(scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), alpha: float = 0.05) -> pd.DataFrame:
+def ranking_table(
+    scores: pd.DataFrame,
+    metrics: Sequence[str] = ("dice",),
+    alpha: float = 0.05,
+    empty_reference: EmptyReference = "best_or_worst",
+) -> pd.DataFrame:
     """`rankings` as a table, one row per method.
 
     Returns:
         The columns RANKING_COLUMNS: `rank_low` to `rank_high` hold 1-α of the resampled ranks, `first` is how often the
         method was first, `kendall_tau` the mean agreement of the resampled rankings with the full one and
-        `kendall_tau_low` its α quantile.
+        `kendall_tau_low` its α quantile. A method that lacks predictions (`missing` counts them) has no rank.
     """
     rows = []
-    for contest, found in rankings(scores, metrics):
+    for contest, found in rankings(scores, metrics, empty_reference):
         low, high = np.quantile(found.resampled, [alpha / 2, 1 - alpha / 2], axis=0, method="nearest")
         known = found.tau[~np.isnan(found.tau)]
         agreement = (known.mean(), np.quantile(known, alpha)) if known.size else (np.nan, np.nan)
+        each = zip(contest.ranked, found.means, found.ranks, low, high, found.first, strict=True)
+        ranked = {pair: (found.patients, *numbers, *agreement) for pair, *numbers in each}
+        nothing = (pd.NA, *[np.nan] * 7)
         rows += [
-            (*contest.place, *pair, found.patients, *numbers, *agreement)
-            for pair, *numbers in zip(contest.methods, found.means, found.ranks, low, high, found.first, strict=True)
+            (*contest.place, *pair, *ranked.get(pair, nothing), int(missing), empty_reference)
+            for pair, missing in zip(contest.methods, contest.missing, strict=True)
         ]
-    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
+    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS)).astype({"n": "Int64"})

@@ -18,7 +18,7 @@ from contrastseg.evaluation.metrics import ClassScores, image_diagonal, score_ca
 from contrastseg.evaluation.pairs import Pair, pair_of_files, pairs_of_folder, read_pair, values_of
 from contrastseg.evaluation.predictions import INDEX
 from contrastseg.files import atomic_path
-from contrastseg.labels import IGNORE
+from contrastseg.labels import IGNORE, fault_of_names
 
 SCORE_COLUMNS = ("patient", "case", "class", "metric", "value", "unit", "outcome", "diagonal")
 CONVENTION_COLUMNS = ("convention", *SCORE_COLUMNS)
@@ -175,6 +175,10 @@ def _score(
 ) -> pd.DataFrame:
     """The rows of all pairs, by convention, with a column that names it where `named`."""
     names = meaning.names
+    if fault := fault_of_names(names):
+        raise ScoringError(
+            fault, remedy="rename it where the classes are named (--classes, or the prepared data set's)"
+        )
     reach: dict[int, float] | float = 1.0
     if "nsd" in metrics:
         reach = {label: _tolerance_of(names[label], tolerance) for label in range(1, len(names))}

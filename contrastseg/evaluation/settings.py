@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.catalogue import DEFAULT_METRICS, resolve_metrics
 from contrastseg.evaluation.conventions import get_convention
+from contrastseg.evaluation.empty_references import EmptyReference
 
 FamilyName = Literal["methods_and_ratios", "methods"]
 
@@ -70,6 +71,12 @@ class ComparisonSettings(BaseModel):
         "methods_and_ratios",
         description="The tests Holm corrects together, within one data set, evaluation set, checkpoint and metric: "
         "all methods at all label budgets, or all methods at one budget.",
+    )
+    empty_reference: EmptyReference = Field(
+        "best_or_worst",
+        description="What a structure counts in comparisons and rankings that the reference does not have: "
+        "`best_or_worst` (best for an empty prediction, worst for any other; precision and recall leave it out) or "
+        "`leave_out` (for every method). Tables of scores keep the scoring convention's.",
     )
 
     @field_validator("metrics")

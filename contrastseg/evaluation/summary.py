@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastseg.evaluation.aggregation import GROUP, MEAN, Cell, cells, per_replicate
+from contrastseg.evaluation.aggregation import CONTEST, GROUP, MEAN, Cell, cells, longest_distances, per_replicate
 from contrastseg.evaluation.catalogue import DERIVED, METRICS, OUTCOMES, bounds
+from contrastseg.evaluation.contests import missing_scores
 from contrastseg.evaluation.coverage import measured_coverage
 from contrastseg.evaluation.derived import derived_metrics
 from contrastseg.evaluation.distinct import distinct_rows
@@ -30,6 +31,9 @@ SUMMARY_COLUMNS = (
     "low",
     "high",
     "interval_kind",
+    "clipped",
+    "longest",
+    "equal_scores",
     "coverage",
     "coverage_missed",
     "sd_patients",
@@ -40,13 +44,15 @@ SUMMARY_COLUMNS = (
     "absent",
     "holes",
     "holes_named",
+    "missing",
 )
 _CELL = [*GROUP, "metric", "class"]
 _ORDER = ["dataset", "evaluated_on", "checkpoint", "label_ratio", "labels", "method", "variant", "metric", "class"]
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("mean", "low", "high", "coverage", "coverage_missed", "sd_patients", "sd_seeds"), np.nan),
-    **dict.fromkeys(("n_patients", "n_seeds", "n_draws"), 0),
+    **dict.fromkeys(("n_patients", "n_seeds", "n_draws", "equal_scores"), 0),
     "interval_kind": "none",
+    "clipped": "",
 }
 
 
@@ -58,8 +64,12 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     of patients, `coverage_missed` the same where one patient in twelve is missed (docs/statistics.md). `sd_patients` is
     the spread of the patients' means, `sd_seeds` that of the seeds' means within a draw; both are named because they
     answer different questions. The counts are of structures (cases times runs; times classes in the rows `mean`),
-    `holes_named` says which predictions are missing. `miou` and `miou_pooled` are added where their ingredients were
-    scored; they are sums over a data set and have no interval.
+    `holes_named` says which predictions are missing, `missing` counts them, those too that have no row at all: means
+    over unlike structures are not ranked. Intervals end where the metric does, those of distances at `longest`, the
+    longest possible distance of the largest case; `clipped` says which ends were moved there. `longest` is empty where
+    the scores were stored without it, and nothing is clipped above. A sample that hardly varies is `degenerate`, with
+    `equal_scores` patients of one score, and claims no coverage. `miou` and `miou_pooled` are added where their
+    ingredients were scored; they are sums over a data set and have no interval.
 
     Args:
         scores: The collected table.
@@ -74,7 +84,11 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=list(SUMMARY_COLUMNS))
     scores = distinct_rows(scores)
-    measured = {key: _describe(cell, bounds(key[-2]), alpha) for key, cell in cells(per_replicate(scores), _CELL)}
+    longest = longest_distances(scores)
+    measured = {
+        key: _describe(cell, bounds(key[-2]), longest.get((key[0], key[1], key[-2]), np.nan), alpha)
+        for key, cell in cells(per_replicate(scores), _CELL)
+    }
     counts = _counts(scores)
     # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.
     rows = [
@@ -89,11 +103,12 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
 
 
-def _describe(cell: Cell, limits: tuple[float, float], alpha: float) -> dict[str, Any]:
-    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits)
+def _describe(cell: Cell, limits: tuple[float, float], longest: float, alpha: float) -> dict[str, Any]:
+    most = np.inf if np.isnan(longest) else longest
+    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits, longest=most)
     patients = np.nanmean(cell.values, axis=1)
     measured = measured_coverage(len(patients), np.isfinite(limits[1]), len(cell.seeds), alpha)
-    plain, missed = measured if interval.kind != "none" else (np.nan, np.nan)
+    plain, missed = measured if interval.kind in ("t", "bootstrap") else (np.nan, np.nan)
     return {
         "n_patients": len(patients),
         "n_seeds": len(np.unique(cell.seeds)),
@@ -102,6 +117,9 @@ def _describe(cell: Cell, limits: tuple[float, float], alpha: float) -> dict[str
         "low": interval.low,
         "high": interval.high,
         "interval_kind": interval.kind,
+        "clipped": interval.clipped,
+        "longest": longest,
+        "equal_scores": interval.equal,
         "coverage": plain,
         "coverage_missed": missed,
         "sd_patients": float(patients.std(ddof=1)) if len(patients) > 1 else np.nan,
@@ -139,6 +157,9 @@ def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
     named = holes.assign(name=_hole_name(holes)).groupby(_CELL, observed=True)["name"]
     names = {key: "; ".join(sorted(set(part))) for key, part in named}
     table["holes_named"] = [names.get(key, "") for key in table.index]
+    lacking = missing_scores(scores)
+    where = [_CELL.index(name) for name in (*CONTEST, "method", "variant", "class")]
+    table["missing"] = [lacking[tuple(key[place] for place in where)] for key in table.index]
     columns = [str(name) for name in table]
     return {
         row[: len(_CELL)]: dict(zip(columns, row[len(_CELL) :], strict=True))

@@ -12,17 +12,25 @@ from contrastseg.report.naming import (
     budget_order,
     budget_short,
     decimals,
-    interval,
+    effect,
+    effect_interval,
     metric_order,
     metric_title,
     number,
     p_value,
+    plural,
 )
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.table_model import Block, Cell, Column, Material, Row, records
 
 # What was found first: on a phone the rest lies to the right.
-COLUMNS = ("labels", "verdict", "p (Holm)", "smallest p", "n", "zeros", "ref. mean", "mean diff.", "median diff.")
+FOUND, COUNTS = (
+    ("labels", "verdict"),
+    ("p (Holm)", "smallest p", "n", "zeros", "ref. mean", "mean diff.", "median diff."),
+)
+BESIDE = ("verdict", "mean diff.", "p (Holm)", "n", "rate", "reference", "verdict")
+_FULL, _EMPTY = "non-empty references alone", "false positives per empty reference"
+_GROUPS = (*[_FULL] * 4, *[_EMPTY] * 3)
 
 
 def comparison_blocks(material: Material, settings: TableSettings) -> list[Block]:
@@ -40,6 +48,10 @@ def comparison_blocks(material: Material, settings: TableSettings) -> list[Block
             if not len(rows):
                 continue
             places = decimals(metric, settings.decimals)
+            beside = bool((rows["empty_references"] > 0).any())
+            titles = (*FOUND, f"HL shift [{material.facts.level}]", *COUNTS)
+            columns = [Column(title) for title in titles]
+            columns += [Column(*one) for one in zip(BESIDE, _GROUPS, strict=True)] if beside else []
             ordered = sorted(
                 records(rows),
                 key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
@@ -47,40 +59,69 @@ def comparison_blocks(material: Material, settings: TableSettings) -> list[Block
             blocks.append(
                 Block(
                     f"{material.block_title(*key)} · {metric_title(metric, str(rows['unit'].iloc[0]))}",
-                    tuple(Column(title) for title in (*COLUMNS, f"HL shift [{material.facts.level}]")),
-                    tuple(_row(row, material, places) for row in ordered),
+                    tuple(columns),
+                    tuple(_row(row, material, places, beside) for row in ordered),
                     tuple(notes.comparison_notes(material, rows)),
                 )
             )
     return blocks
 
 
-def _row(row: Any, material: Material, places: int) -> Row:
-    labels = str(row.labels)
-    cells = (
+def _row(row: Any, material: Material, places: int, beside: bool) -> Row:
+    labels, alpha = str(row.labels), material.facts.alpha
+    cells = [
         Cell(budget_short(labels), sort=budget_order(labels)[1]),
-        Cell(VERDICTS.get(str(row.verdict), str(row.verdict)), kind=f"verdict-{str(row.verdict).replace(' ', '-')}"),
-        Cell(p_value(row.p_holm), sort=float(row.p_holm)),
-        Cell(p_value(row.p_smallest), sort=float(row.p_smallest)),
+        _verdict(str(row.verdict), flags(row)),
+        Cell(
+            effect(row.hl_estimate, places),
+            effect_interval(row.hl_low, row.hl_high, places),
+            sort=float(row.hl_estimate),
+        ),
+        Cell(p_value(row.p_holm, alpha), sort=float(row.p_holm)),
+        Cell(p_value(row.p_smallest, alpha), sort=float(row.p_smallest)),
         _count(row.n),
         _count(row.zeros),
         Cell(number(row.reference_mean, places), sort=float(row.reference_mean)),
-        Cell(_signed(row.mean_difference, places), sort=float(row.mean_difference)),
-        Cell(_signed(row.median_difference, places), sort=float(row.median_difference)),
-        Cell(
-            _signed(row.hl_estimate, places),
-            interval(row.hl_low, row.hl_high, places),
-            sort=float(row.hl_estimate),
-        ),
+        Cell(effect(row.mean_difference, places), sort=float(row.mean_difference)),
+        Cell(effect(row.median_difference, places), sort=float(row.median_difference)),
+    ]
+    if beside:
+        cells += [
+            _verdict(str(row.nonempty_verdict)),
+            Cell(effect(row.nonempty_mean_difference, places), sort=float(row.nonempty_mean_difference)),
+            Cell(p_value(row.nonempty_p_holm, alpha), sort=float(row.nonempty_p_holm)),
+            _count(row.nonempty_n),
+            Cell(number(row.false_positives, 2), sort=float(row.false_positives)),
+            Cell(number(row.reference_false_positives, 2), sort=float(row.reference_false_positives)),
+            _verdict(str(row.false_positives_verdict), f"(p {p_value(row.false_positives_p_holm, alpha)})"),
+        ]
+    return Row(material.label(str(row.method), str(row.variant)), tuple(cells))
+
+
+def flags(row: Any) -> str:
+    """What has to stand beside the verdict of a comparison, or its word would not agree with its numbers."""
+    n, zeros, missing, of_reference, structures, undefined = (
+        0 if pd.isna(value) else int(value)
+        for value in (row.n, row.zeros, row.missing, row.reference_missing, row.structures, row.undefined)
     )
-    return Row(material.label(str(row.method), str(row.variant)), cells)
+    said = [str(row.mean_against)] if row.mean_against else []
+    if row.verdict == "n too small" and zeros:
+        said.append(f"{n - zeros} of {n} differ")
+    if row.verdict == "incomplete":
+        said += [f"{missing} missing"] if missing else []
+        said += [f"{of_reference} missing of the reference"] if of_reference else []
+        said.append(f"described on {plural(structures, 'common structure')}")
+    said += [f"{plural(undefined, 'structure')} undefined for one"] if undefined else []
+    said += [str(row.disagreement)] if row.disagreement else []
+    return f"({'; '.join(said)})" if said else ""
+
+
+def _verdict(verdict: str, small: str = "") -> Cell:
+    if not verdict:
+        return Cell("–")
+    return Cell(VERDICTS.get(verdict, verdict), small, kind=f"verdict-{verdict.replace(' ', '-')}")
 
 
 def _count(value: Any) -> Cell:
     """A count, empty where nothing could be paired."""
     return Cell("–") if pd.isna(value) else Cell(str(int(value)), sort=float(value))
-
-
-def _signed(value: float, places: int) -> str:
-    text = number(value, places)
-    return f"+{text}" if value > 0 and float(f"{value:.{places}f}") != 0 else text

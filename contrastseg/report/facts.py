@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from contrastseg.evaluation.empty_references import EmptyReference
+
 
 @dataclass(frozen=True)
 class EntryFacts:
@@ -43,6 +45,7 @@ class Facts:
     convention: str = "default"
     reference: str | None = None
     alpha: float = 0.05
+    empty_reference: EmptyReference = "best_or_worst"
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     entries: Mapping[str, EntryFacts] = field(default_factory=dict)
@@ -91,6 +94,7 @@ def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) 
         convention=str((suite.get("evaluation") or {}).get("convention") or "default"),
         reference=comparison.get("reference"),
         alpha=float(comparison.get("alpha", 0.05)),
+        empty_reference=comparison.get("empty_reference", "best_or_worst"),
         methods=tuple(_name(item) for item in suite.get("methods", ())),
         datasets=tuple(_name(item) for item in suite.get("datasets", ())),
         entries=entries,

@@ -18,6 +18,7 @@ from contrastseg.report.figure_scores import panel_title, styles_of
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figure_style import NEUTRAL, empty_figure
 from contrastseg.report.figure_text import SMALL, distinct
+from contrastseg.report.leaders import complete_rows
 from contrastseg.report.naming import budget_title, higher_is_better, metric_title
 from contrastseg.report.settings import FigureSettings
 from contrastseg.report.table_model import records
@@ -81,9 +82,12 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
         comparable = settings.cost == "parameters" or len(here) <= 1
         mixed |= not comparable
         points = {(str(row.method), str(row.variant)): (float(row.cost), float(row.mean)) for row in records(part)}
-        front = pareto_front(points, better) if comparable else []
+        complete = {(str(row.method), str(row.variant)) for row in records(complete_rows(part))}
+        ranked = {pair: point for pair, point in points.items() if pair in complete}
+        front = pareto_front(ranked, better) if comparable else []
         known = patients[_at(patients, key, labels)] if comparable else patients.iloc[:0]
-        again = resampled_front(known, {pair: points[pair][0] for pair in points}, better)
+        known = known[pd.MultiIndex.from_frame(known[["method", "variant"]]).isin(list(complete))]
+        again = resampled_front(known, {pair: ranked[pair][0] for pair in ranked}, better)
         sure |= again is not None
         if again is not None:
             ax.fill_between(again.costs, again.low, again.high, step="post", color=NEUTRAL, alpha=0.2, linewidth=0)
@@ -120,7 +124,7 @@ def _told(name: str, share: float | None, on_front: bool) -> str:
 
 
 def _note(unknown: bool, left_out: bool, mixed: bool, sure: bool) -> str:
-    parts = ["Line and bold names: Pareto front, nobody is both cheaper and better."]
+    parts = ["Line and bold names: Pareto front (without methods that lack predictions)."]
     if sure:
         parts.append("Percent: how often on it when patients are resampled (from 5 %); band: 95 % of those fronts.")
     if unknown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,22 +44,29 @@ def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
     """
     scores, material = source.scores, source.material
     scores, said = with_room(scores[scores["metric"].isin(resolve_metrics([settings.metric]))], material, settings)
-    found = list(rankings(scores, [settings.metric])) if len(scores) else []
+    counted = material.facts.empty_reference
+    found = list(rankings(scores, [settings.metric], empty_reference=counted)) if len(scores) else []
     if not found:
         return empty_figure(settings.width, f"No two methods have {settings.metric} on two patients in common.")
     styles = styles_of(scores, material)
     found.sort(key=lambda item: place_order(item[0].place, material))
-    drawn = panels(settings.width, [len(contest.methods) for contest, _ in found], _FIRSTS, 0.5, said)
+    said = " ".join(filter(None, [said, _unranked([pair for one, _ in found for pair in one.unranked], material)]))
+    drawn = panels(settings.width, [len(contest.ranked) for contest, _ in found], _FIRSTS, 0.5, said)
     for ax, (contest, ranking) in zip(drawn.axes, found, strict=True):
         _blobs(ax, contest, ranking, styles, drawn)
         order = np.argsort(ranking.ranks, kind="stable")
         firsts = [f"first {share_text(ranking.first[method])}" for method in order]
-        named_rows(ax, [contest.methods[method] for method in order], material, firsts)
+        named_rows(ax, [contest.ranked[method] for method in order], material, firsts)
         known = ranking.tau[~np.isnan(ranking.tau)]
         agreement = f", Kendall τ {known.mean():.2f}" if known.size else ""
         drawn.title(ax, place_title(contest.place, material, drawn.title_width))
         drawn.below(ax, f"rank by mean {metric_title(settings.metric)} (n = {ranking.patients}{agreement})")
     return drawn.sheet.figure
+
+
+def _unranked(pairs: Sequence[Pair], material: Material) -> str:
+    names = [material.label(*pair).plain for pair in material.pair_order(set(pairs))]
+    return f"Not ranked where predictions are missing: {', '.join(names)}." if names else ""
 
 
 def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, MethodStyle], drawn: Panels) -> None:
@@ -67,7 +76,7 @@ def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, Meth
     wide = ax.get_position().width * drawn.sheet.width
     pitch = 72 * wide / len(order)  # points
     for y, method in enumerate(order):
-        style = styles[contest.methods[method]]
+        style = styles[contest.ranked[method]]
         ax.plot([low[method], high[method]], [y, y], color=FAINT, linewidth=0.9, zorder=1)
         sizes = (0.95 * 72 * ROW) ** 2 * ranking.shares[method]
         ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.7, linewidth=0, zorder=2)
@@ -93,7 +102,8 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
         settings: The metric and the width.
     """
     scores, material = source.scores, source.material
-    found = diagrams(scores, [settings.metric], material.facts.alpha) if len(scores) else []
+    facts = material.facts
+    found = diagrams(scores, [settings.metric], facts.alpha, facts.empty_reference) if len(scores) else []
     if not found:
         text = f"No {FEWEST} methods have {settings.metric} on the same {FEWEST} data sets: no critical difference."
         return empty_figure(settings.width, text)
@@ -101,7 +111,10 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
     found.sort(key=lambda diagram: (diagram.checkpoint, budget_order(diagram.labels)))
     bars = max(len(groups(diagram.critical)) for diagram in found)
     rows = [len(diagram.methods) + 2 for diagram in found]  # two for the critical difference
-    drawn = panels(settings.width, rows, _RANKS + bars * _BAR, 0.5)
+    left_out = material.pair_order({pair for diagram in found for pair in diagram.left_out})
+    names = ", ".join(material.label(*pair).plain for pair in left_out)
+    said = f"Left out, not run or lacking predictions on a data set: {names}." if names else ""
+    drawn = panels(settings.width, rows, _RANKS + bars * _BAR, 0.5, said)
     for ax, diagram in zip(drawn.axes, found, strict=True):
         _ranks(ax, diagram, styles, material, drawn)
         power = 100 * diagram_power(len(diagram.datasets), len(diagram.methods), material.facts.alpha)
@@ -109,7 +122,7 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
         over = f"over {len(diagram.datasets)} data sets ({hopeless})"
         drawn.below(ax, f"mean rank by {metric_title(settings.metric)} {over}")
         checkpoint = "" if diagram.checkpoint == "last" else f" · checkpoint {diagram.checkpoint}"
-        title = f"{budget_title(diagram.labels)}{checkpoint} · Friedman p {p_value(diagram.critical.p)}"
+        title = f"{budget_title(diagram.labels)}{checkpoint} · Friedman p {p_value(diagram.critical.p, facts.alpha)}"
         drawn.title(ax, fitted(title, drawn.title_width, 8.5, True, 2))
     return drawn.sheet.figure
 

@@ -32,14 +32,19 @@ def styles_of(frame: pd.DataFrame, material: Material) -> dict[Pair, MethodStyle
     return {pair: styles[pair] for pair in material.pair_order(pairs)}
 
 
-def legend(figure: Figure, styles: dict[Pair, MethodStyle], material: Material, lines: bool = True) -> None:
-    """One legend below all panels: line, marker, name and provenance mark of each method."""
+def legend(
+    figure: Figure, styles: dict[Pair, MethodStyle], material: Material, lines: bool = True, crossed: bool = False
+) -> None:
+    """One legend below all panels: line, marker, name and provenance mark of each method, and what a cross means."""
     width, key = figure.get_figwidth(), 0.55 if lines else 0.4
     names = distinct([material.label(*pair).plain for pair in styles], width / 2 - key, 7.5)
     handles = [
         Line2D([], [], linestyle=style.line if lines else "none", label=name, **style.point)
         for name, style in zip(names, styles.values(), strict=True)
     ]
+    if crossed:
+        handles.append(Line2D([], [], label=CROSSED, **CROSS))
+        names.append(CROSSED)
     widest = max((width_of(name, 7.5) for name in names), default=1.0) + key
     columns = max(1, min(len(handles), int(width / widest)))
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.8 if lines else 1.2)
@@ -73,6 +78,7 @@ def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
             ax.plot(x + shift, values["mean"], color=style.colour, linestyle=style.line, alpha=0.8, zorder=2)
             ax.errorbar(x + shift, values["mean"], _reach(values), fmt="none", ecolor=style.colour, **_BARS)
             ax.plot(x + shift, values["mean"], linestyle="none", zorder=3, **style.point)
+            _cross_out(ax, x + shift, values)
         titles = [budget_title(budget, material.labelled(key[0], budget)) for budget in budgets]
         ax.set_xticks(range(len(budgets)), [title.replace(" (", "\n(") for title in titles])
         ax.set_xlim(-0.45, len(budgets) - 0.55)
@@ -81,10 +87,12 @@ def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
         ax.grid(axis="y")
     for ax in axes.flat[len(places) :]:
         ax.set_visible(False)
-    legend(figure, styles, material)
+    legend(figure, styles, material, crossed=bool((summary["missing"] > 0).any()))
     return figure
 
 
+CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 8, "markeredgewidth": 1.2}
+CROSSED = "predictions missing: not comparable"
 _BARS: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "zorder": 3}
 
 
@@ -133,7 +141,8 @@ def _many(
     print_scales(cells)
     unit = f"{units[0]} " if same else ""
     behind = f"; grey: {material.label(*reference).plain}" if reference else ""
-    note(cells.sheet, f"{unit}against the labels (ratio or patients); band: interval of the table{behind}.")
+    crossed = f"; crossed out: {CROSSED}" if (summary["missing"] > 0).any() else ""
+    note(cells.sheet, f"{unit}against the labels (ratio or patients); band: interval of the table{behind}{crossed}.")
     return cells.sheet.figure
 
 
@@ -148,6 +157,13 @@ def _cell(ax: Axes, x: np.ndarray, values: pd.DataFrame, style: MethodStyle) -> 
         ax.errorbar(x[alone], values["mean"][alone], _reach(values[alone]), fmt="none", ecolor=style.colour, **_BARS)
     ax.fill_between(x, low, high, color=style.colour, alpha=0.22, linewidth=0)
     ax.plot(x, values["mean"], linewidth=1.1, markersize=3, **style.point)
+    _cross_out(ax, x, values)
+
+
+def _cross_out(ax: Axes, x: np.ndarray, values: pd.DataFrame) -> None:
+    """A cross on the means that rest on fewer predictions than those of the other methods."""
+    lacking = (values["missing"] > 0).to_numpy()
+    ax.plot(x[lacking], values["mean"][lacking], zorder=4, **CROSS)
 
 
 def _limits(part: pd.DataFrame) -> tuple[float, float]:

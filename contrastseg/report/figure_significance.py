@@ -30,6 +30,8 @@ CELLS = {
     "worse": ("#D55E00", "−", "row is worse than column"),
     "n.s.": (PAPER, "·", "no difference found"),
     "n too small": ("#9aa3ad80", "n", "too few patients to find any"),
+    "identical": (PAPER, "=", "identical scores"),
+    "incomplete": (f"{FAINT}40", "m", "not tested: predictions missing"),
     "no pairs": (f"{FAINT}40", "∅", "no patient in common"),
     "not run": (f"{FAINT}40", "╱", "not run here"),
 }
@@ -47,7 +49,8 @@ def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
     """
     scores, material = source.scores, source.material
     scores, said = with_room(scores[scores["metric"].isin(resolve_metrics([settings.metric]))], material, settings)
-    pairs = pairwise(scores, [settings.metric], material.facts.alpha) if len(scores) else scores
+    facts = material.facts
+    pairs = pairwise(scores, [settings.metric], facts.alpha, facts.empty_reference) if len(scores) else scores
     if not len(pairs):
         return empty_figure(settings.width, f"No two methods have {settings.metric} on the same data.")
     maps: dict[tuple[str, ...], dict[tuple[Pair, Pair], str]] = defaultdict(dict)

@@ -16,6 +16,8 @@ PROVENANCE = {
 }
 UNKNOWN_PROVENANCE = ("?", "no card: provenance unknown")
 
+CLIPPED = " c"  # behind an end of an interval that stands where the range ends
+_ZERO = 1e-12  # scores are compared to twelve decimals
 _DECIMALS = {"distance": 2, "volume": 2, "count": 0}
 
 VERDICTS = {
@@ -23,6 +25,8 @@ VERDICTS = {
     "worse": "worse",
     "n.s.": "no difference found",
     "n too small": "n too small",
+    "identical": "identical",
+    "incomplete": "not tested: predictions missing",
     "no pairs": "no pairs",
     "reference": "reference",
 }
@@ -131,18 +135,59 @@ def number(value: float | None, places: int) -> str:
     return text.replace("-", "−") if float(text) != 0 else text.removeprefix("-")
 
 
-def interval(low: float, high: float, places: int) -> str:
-    """Such as "[0.71, 0.80]", empty when not claimed."""
-    return "" if math.isnan(low) or math.isnan(high) else f"[{number(low, places)}, {number(high, places)}]"
+def interval(low: float, high: float, places: int, clipped: str = "") -> str:
+    """Such as "[0.71, 0.80]", empty when not claimed; "[9.96, 335.00 c]" where that end was clipped."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    ends = (
+        (number(low, places), CLIPPED * (clipped in ("low", "both"))),
+        (
+            number(high, places),
+            CLIPPED * (clipped in ("high", "both")),
+        ),
+    )
+    return f"[{', '.join(text + mark for text, mark in ends)}]"
 
 
-def p_value(value: float | None) -> str:
-    """A p value with two significant digits above 0.001."""
+def effect_interval(low: float, high: float, places: int) -> str:
+    """An interval of a difference: a bound has as many decimals as it takes to see on which side of 0 it lies."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{number(low, seen_places(low, places))}, {number(high, seen_places(high, places))}]"
+
+
+def effect(value: float, places: int) -> str:
+    """A difference with its sign, and as many decimals as it takes to see it."""
+    text = number(value, seen_places(value, places))
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def seen_places(value: float, places: int) -> int:
+    """The decimals at which a value does not look like 0; those asked for where it is 0 (below 10⁻¹²)."""
+    if math.isnan(value) or abs(value) < _ZERO:
+        return places
+    while float(f"{value:.{places}f}") == 0:
+        places += 1
+    return places
+
+
+def p_value(value: float | None, alpha: float = 0.05) -> str:
+    """A p value with three decimals, below 0.1 with three significant digits.
+
+    Where rounding would move it to the other side of the level, or onto it, it is told as below or above the level.
+
+    Args:
+        value: The p value.
+        alpha: The level that it is compared with: a p at or below it is a finding.
+    """
     if value is None or math.isnan(value):
         return "–"
-    if value < 0.001:
+    if value < 0.001 <= alpha:
         return "< 0.001"
-    return f"{value:.3f}" if value < 0.9995 else "1"
+    text = f"{value:#.3g}" if value < 0.09995 else f"{value:.3f}" if value < 0.9995 else "1"
+    if value < alpha <= float(text):
+        return f"< {alpha:g}"
+    return f"> {alpha:g}" if value > alpha >= float(text) else text
 
 
 def budget_order(labels: str) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.evaluation.catalogue import bounds
+from contrastseg.evaluation.catalogue import METRICS, bounds
 from contrastseg.evaluation.conventions import get_convention
 from contrastseg.report.naming import (
     PROVENANCE,
@@ -31,6 +31,21 @@ PAPER_NOTES = (
     "or are not known to match; under every block stands which.",
     "Best bold, second underlined: printed among printed marked [p], ours among ours without holes.",
 )
+INCOMPLETE = "Methods with missing predictions are neither ranked nor tested there."
+UNLIKE = (
+    "No best is marked where one method found something in an empty reference and another did not: their means are "
+    "over unlike structures. The comparison counts empty references."
+)
+UNCLIPPED = (
+    "These scores were stored without the size of their images: upper ends of intervals of distances are not clipped, "
+    "and may lie beyond what is possible."
+)
+EMPTY_REFERENCES = {
+    "best_or_worst": "an empty prediction counts best and any other worst (best_or_worst); precision and recall leave "
+    "them out",
+    "leave_out": "they are left out for every method (leave_out)",
+}
+AGAINST = "!"  # behind a star: the means contradict the test of ranks
 HOLES_NAMED = 6  # more than these are counted; the CSV and the page name them all
 
 
@@ -62,12 +77,13 @@ def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Seque
     """
     dataset = key[0]
     lines = [_sample(part, material.facts.level), *_splits(material, dataset, key[1])]
-    named = holes(part, material)
+    named = [*holes(part, material), *_without_rows(part, material)]
     absent = missing_cells(material, key, part, pairs)
     if named or absent:
         shown = named[:HOLES_NAMED]
         more = [f"and {len(named) - len(shown)} more, named in the CSV"] if len(named) > len(shown) else []
-        lines.append(f"missing: {'; '.join([*absent, *shown, *more])}. Cells with holes are not ranked.")
+        lines.append(f"missing: {'; '.join([*absent, *shown, *more])}. {INCOMPLETE}")
+    lines += [*_unlike(part), *_intervals(part)]
     reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
     for item in material.skipped:
         if item["dataset"] == dataset:
@@ -94,6 +110,44 @@ def _where(cells: Mapping[str, Sequence[str]], every: Collection[str]) -> str:
         f"{'every method' if len(names) > 1 and set(names) == set(every) else ', '.join(names)} at {', '.join(budgets)}"
         for budgets, names in together.items()
     )
+
+
+def _without_rows(part: pd.DataFrame, material: Material) -> list[str]:
+    """Methods that lack scores which nobody noted as a missing prediction: a part of their runs has not been scored."""
+    rows = part[part["missing"] > part["holes"]]
+    rows = rows.assign(lacking=rows["missing"] - rows["holes"]).drop_duplicates(["method", "variant", "labels"])
+    return [
+        f"{material.label(str(row.method), str(row.variant)).name} {row.labels}: {plural(int(row.lacking), 'score')}"
+        for row in records(rows)
+    ]
+
+
+def _unlike(part: pd.DataFrame) -> list[str]:
+    """That means over unlike structures have no best, where some methods invent what others leave absent."""
+    rows = part[(part["holes"] == 0) & (part["missing"] == 0)]
+    share = rows["absent"] / (rows["scored"] + rows["missed"] + rows["invented"] + rows["absent"])
+    found = share.round(12).groupby([rows[name] for name in ("labels", "metric", "unit")]).nunique()
+    return [UNLIKE] if (found > 1).any() else []
+
+
+def _intervals(part: pd.DataFrame) -> list[str]:
+    """What must be known of the intervals of these rows: clipped ends, samples that hardly vary, unknown ranges."""
+    lines = []
+    if (part["clipped"] != "").any():
+        longest = sorted({f"{value:.4g}" for value in part["longest"].dropna()})
+        most = f", distances at {' and '.join(longest)}, the longest that the largest case has" if longest else ""
+        lines.append(f"c: this end of an interval was clipped to what is possible{most}.")
+    if len(rows := part[part["interval_kind"] == "degenerate"]):
+        ends = sorted({int(rows["equal_scores"].min()), int(rows["equal_scores"].max())})
+        span = " to ".join(map(str, ends))
+        lines.append(
+            f"{plural(len(rows), 'interval')} of samples that hardly vary ({span} of the patients share one score): "
+            "Student's t, no coverage is claimed."
+        )
+    distances = part["metric"].map(lambda name: name in METRICS and METRICS[name].kind == "distance").astype(bool)
+    if (part["longest"].isna() & distances & part["high"].notna()).any():
+        lines.append(UNCLIPPED)
+    return lines
 
 
 def holes(part: pd.DataFrame, material: Material) -> list[str]:
@@ -131,9 +185,12 @@ def table_notes(material: Material, kind: str, blocks: Sequence[Block]) -> list[
         tests = (
             "Two-sided paired Wilcoxon signed-rank tests per patient, Holm-corrected in their family; zeros are "
             "dropped and counted; HL is the Hodges–Lehmann shift. Smallest p is the smallest corrected p that this "
-            "comparison could reach; where it is above the level the verdict is “n too small”, not a finding."
+            "comparison could reach; where it is above the level the verdict is “n too small”, not a finding. Pairs "
+            "are means over the structures that both methods have. Where a method lacks predictions nothing is tested."
         )
-        return [tests, policy, *legend]
+        counted = EMPTY_REFERENCES[material.facts.empty_reference]
+        empty = f"Where the reference is empty, {counted}, in every column; tables of scores keep the convention's."
+        return [tests, empty, policy, *legend]
     if kind == "paper":
         stars = _stars_note(material)
         return [line for line in (*PAPER_NOTES, stars, policy, *legend) if line]
@@ -163,8 +220,22 @@ def comparison_notes(material: Material, rows: pd.DataFrame) -> list[str]:
     sizes = sorted({int(size) for size in rows["family_size"]})
     family = f"{'family' if len(sizes) == 1 else 'families'} of {' and '.join(map(str, sizes))} tests"
     lines = [f"Reference: {material.label(*split_reference(reference)).plain}; {family}."]
-    if rows["hl_low"].isna().any():
+    if (rows["hl_low"].isna() & rows["p"].notna()).any():
         lines.append("No Hodges–Lehmann interval is claimed below n = 6.")
+    if not (rows["empty_references"] > 0).any():
+        lines.append("No reference is empty here.")
+    else:
+        lines.append(
+            f"Empty references: {int(rows['empty_references'].max())}. Beside the comparison stand the same without "
+            "them, and the false positives per empty reference (exact signed-rank test of the patients' shares), each "
+            "corrected in its own family."
+        )
+    if disagreeing := int((rows["disagreement"] != "").sum()):
+        lines.append(f"In {plural(disagreeing, 'row')} these disagree with the verdict, and the row says so.")
+    if (rows["mean_against"] != "").any():
+        lines.append(
+            "Lower or higher mean: the means contradict the test of ranks (few large differences, many small)."
+        )
     return [*lines, *_splits(material, str(first["dataset"]), str(first["evaluated_on"]))]
 
 
@@ -237,9 +308,18 @@ def _stars_note(material: Material) -> str | None:
     text = f"* better, † worse than {reference} at a corrected {level} (paired Wilcoxon per patient, Holm)."
     small = tested[tested["verdict"] == "n too small"]
     if len(small):
-        least = p_value(float(small["p_smallest"].min()))
+        least = p_value(float(small["p_smallest"].min()), material.facts.alpha)
         text += (
             f" {len(small)} of {plural(len(tested), 'comparison')} could not earn a mark: n too small "
             f"(smallest reachable p {least})."
+        )
+    if against := int((tested["mean_against"] != "").sum()):
+        text += f" {AGAINST} behind {plural(against, 'mark')}: the means contradict the test of ranks."
+    if incomplete := int((tested["verdict"] == "incomplete").sum()):
+        text += f" {plural(incomplete, 'comparison')} not tested: predictions are missing."
+    if disagreeing := int((tested["disagreement"] != "").sum()):
+        text += (
+            f" {plural(disagreeing, 'comparison')} would be judged otherwise on non-empty references or by false "
+            "positives alone: see the paired comparison."
         )
     return text

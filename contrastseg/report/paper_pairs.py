@@ -13,7 +13,7 @@ from contrastseg.evaluation.audit_rows import Row, rows_of
 from contrastseg.report.naming import split_reference
 from contrastseg.report.paper_protocol import Protocols, comparable, compare_protocols
 from contrastseg.report.paper_settings import PaperSettings
-from contrastseg.report.score_tables import STARS
+from contrastseg.report.score_tables import star_of
 from contrastseg.report.table_model import Material, Place, keep, records
 
 _KEYS = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric")
@@ -123,7 +123,7 @@ class Pairing:
             return {}
         axes = [name for name in (*_KEYS, "unit") if name != "class"]
         keys = zip(*(tested[name].astype(str).tolist() for name in axes), strict=True)
-        return {key: STARS.get(str(verdict), "") for key, verdict in zip(keys, tested["verdict"], strict=True)}
+        return {key: star_of(row) for key, row in zip(keys, records(tested), strict=True)}
 
     def star(self, pair: Pair) -> str:
         """The mark of one of our numbers; tests are on the mean over classes."""

@@ -67,7 +67,7 @@ def paper_rows(material: Material, settings: TableSettings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_OURS = ("unit", "mean", "low", "high", "n_patients", "n_seeds", "missed", "invented", "holes")
+_OURS = ("unit", "mean", "low", "high", "n_patients", "n_seeds", "missed", "invented", "holes", "missing")
 
 
 def _paper(settings: TableSettings) -> PaperSettings:
@@ -127,11 +127,13 @@ def _ours(pairs: Pairing, settings: TableSettings, cells: Sequence[Pair]) -> lis
         if math.isnan(pair.ours):
             made.append(_hole(pairs, pair))
             continue
-        if pair.row.holes == 0 and pair.row.n_patients == most:
+        if pair.row.holes == 0 and pair.row.missing == 0 and pair.row.n_patients == most:
             ranked.append(i)
         low, high = pair.scale * pair.row.low, pair.scale * pair.row.high
         unit = "" if comparable(str(pair.printed["unit"]), str(pair.row.unit)) else str(pair.row.unit)
-        small = " ".join(filter(None, [unit, interval(low, high, places) if settings.intervals else ""]))
+        small = " ".join(
+            filter(None, [unit, interval(low, high, places, str(pair.row.clipped)) if settings.intervals else ""])
+        )
         made.append(Cell(number(pair.ours, places), small, pairs.star(pair), sort=pair.ours))
     units = {str(pair.row.unit) for pair in cells if pair.row is not None}
     return mark_best(made, ranked, places, _higher(cells[0], pairs.paper)) if len(units) == 1 else made

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contrastseg.evaluation.conventions import Convention, Empty, get_convention
+from contrastseg.evaluation.empty_references import EmptyReference
+from contrastseg.report.notes import EMPTY_REFERENCES
 
 
-def policy_paragraphs(name: str) -> list[str]:
-    """What was scored how, for the convention of this name.
+def policy_paragraphs(name: str, empty_reference: EmptyReference = "best_or_worst") -> list[str]:
+    """What was scored how, for the convention of this name, and what an empty reference counts in comparisons.
 
     Raises:
         ScoringError: There is no such convention.
@@ -35,8 +37,13 @@ def policy_paragraphs(name: str) -> list[str]:
         "Holm's correction over the declared family. Zeros are dropped and counted. Beside every p stands the smallest "
         "corrected p the comparison could have reached; where that is above the level, the verdict is “n too small”. "
         "“No difference found” is not evidence of equality.",
+        "Two methods are compared on the structures that every run of both has a value for. A method with missing "
+        "predictions gets no test, mark or rank there: its difference on the common structures is described. Where the "
+        f"reference is empty, in comparisons and rankings {EMPTY_REFERENCES[empty_reference]}; beside them stand the "
+        "same comparison on non-empty references alone and the false positives. Tables of scores keep what the "
+        "convention scores.",
         "The best and second mark compares printed means only; cells with missing predictions or fewer patients take "
-        "no part in it.",
+        "no part in it, and means over unlike structures have none.",
     ]
 
 

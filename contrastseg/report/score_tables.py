@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.report import notes
+from contrastseg.report.leaders import complete_rows
 from contrastseg.report.naming import (
     budget_order,
     budget_title,
@@ -24,6 +25,12 @@ from contrastseg.report.table_model import PLACE, Block, Cell, Column, Emphasis,
 from contrastseg.report.unfinished import NOT_RUN
 
 STARS = {"better": "*", "worse": "†"}
+
+
+def star_of(row: Any) -> str:
+    """The mark of a comparison in tables of scores."""
+    star = STARS.get(str(row.verdict), "")
+    return star + notes.AGAINST if star and row.mean_against else star
 
 
 def main_blocks(material: Material, settings: TableSettings) -> list[Block]:
@@ -100,16 +107,16 @@ def _column(
     places = decimals(metric, settings.decimals)
     by_pair = {(str(row.method), str(row.variant)): row for row in records(rows)}
     cells, ranked = [], []
-    most = rows["n_patients"].max() if len(rows) else 0
+    complete = {(str(row.method), str(row.variant)) for row in records(complete_rows(rows))} if len(rows) else set()
     for pair in pairs:
         row = by_pair.get(pair)
         if row is None or math.isnan(row.mean):
             cells.append(empty_cell(row, notes.skipped_item(material, dataset, pair, labels)))
             continue
-        small = interval(row.low, row.high, places) if settings.intervals else ""
+        small = interval(row.low, row.high, places, str(row.clipped)) if settings.intervals else ""
         if settings.kind == "classes":
             small = " ".join(filter(None, [small, _counts(row)]))
-        if row.holes == 0 and row.n_patients == most:  # only complete cells are ranked: fewer patients is another mean
+        if pair in complete:  # means over other structures or fewer patients are other means
             ranked.append(len(cells))
         cells.append(Cell(number(row.mean, places), small, stars.get(pair, ""), sort=float(row.mean)))
     return mark_best(cells, ranked, places, higher_is_better(metric))
@@ -140,7 +147,7 @@ def empty_cell(row: Any, skipped: Mapping[str, Any] | None) -> Cell:
     """A cell without a mean says which of four things it is."""
     if skipped is not None:
         return Cell("not run" if skipped.get("state") == NOT_RUN else "n/a", kind="skipped")
-    if row is not None and row.holes == 0:
+    if row is not None and row.holes == 0 and row.missing == 0:
         return Cell("absent", kind="skipped")  # scored, but no patient has the structure
     return Cell("missing", kind="missing")
 
@@ -168,7 +175,7 @@ def _stars(comparisons: pd.DataFrame, key: Place, labels: str, metric: str, unit
         return {}
     wanted = dict(zip(PLACE, ([part] for part in key), strict=True)) | {"labels": [labels], "metric": [metric]}
     rows = keep(comparisons, wanted | {"unit": [unit]})
-    return {(str(row.method), str(row.variant)): STARS.get(str(row.verdict), "") for row in records(rows)}
+    return {(str(row.method), str(row.variant)): star_of(row) for row in records(rows)}
 
 
 def _pairs(part: pd.DataFrame, material: Material, dataset: str, labels: str | None = None) -> list[tuple[str, str]]:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from contrastseg.report.leaders import complete_rows
+from contrastseg.evaluation.verdicts import UNTESTED, VERDICTS
+from contrastseg.report.leaders import rows_at, standings, tie
 from contrastseg.report.naming import (
     budget_order,
     budget_title,
-    decimals,
     higher_is_better,
-    interval,
     metric_title,
-    number,
     p_value,
     plural,
     split_reference,
@@ -24,45 +22,47 @@ from contrastseg.report.table_model import Material, records
 SHOWN = 3  # data sets and findings written out; the tables hold the others
 
 
-def overview_sentences(material: Material) -> list[str]:
+def overview_sentences(material: Material, rankings: pd.DataFrame | None = None) -> list[str]:
     """The highest mean, what the tests found, and what the numbers rest on."""
-    return [_highest(material), _tested(material), _rests_on(material)]
+    return [_highest(material, rankings), _tested(material), _rests_on(material)]
 
 
-def _highest(material: Material) -> str:
+def _highest(material: Material, rankings: pd.DataFrame | None) -> str:
     """The method with the highest mean at the smallest budget of each data set; means, not a test, and it says so."""
     means = material.summary[material.summary["class"] == "mean"] if len(material.summary) else material.summary
     if not len(means):
         return "There are no scores yet."
     metric = material.metrics(["dice"])[0]
-    better = higher_is_better(metric)
     parts = []
     for key, part in material.places(means[means["metric"] == metric]):
         smallest = min(set(part["labels"].astype(str)), key=budget_order)
-        complete = complete_rows(part[part["labels"] == smallest])
-        if len(complete) < 2:
+        tests, ranks = (rows_at(frame, key, smallest, metric) for frame in (material.comparisons, rankings))
+        best, _ = standings(material, part[part["labels"] == smallest], tests, ranks, metric)
+        if not best:
             continue
-        row = next(records(complete.sort_values("mean", ascending=better is False, kind="stable")))
-        places = decimals(metric)
-        budget = budget_title(smallest, material.labelled(key[0], smallest))
-        name = material.label(str(row.method), str(row.variant)).plain
-        text = f"on {material.block_title(*key)} with {budget} it is that of {name}, "
-        text += f"{number(row.mean, places)} {interval(row.low, row.high, places)}".strip()
-        parts.append(f"{text} over {plural(int(row.n_patients), 'patient')}")
+        place = f"on {material.block_title(*key)} with {budget_title(smallest, material.labelled(key[0], smallest))}"
+        if len(best) > 1:
+            parts.append(f"{place} {tie(best)}")
+            continue
+        first = best[0]
+        text = f"{place} it is that of {first.label.plain}, {first.mean} {first.interval}".strip()
+        parts.append(f"{text} over {plural(first.patients, 'patient')}")
     if not parts:
-        return "No two methods have complete scores, so none is ranked."
+        return "No two methods have complete scores on the same structures, so none is ranked."
     more = f"; {plural(len(parts) - SHOWN, 'data set')} more in the table" if len(parts) > SHOWN else ""
-    which = "lowest" if better is False else "highest"
+    which = "lowest" if higher_is_better(metric) is False else "highest"
     title = metric_title(metric, arrow=False)
     return f"The {which} mean {title}, which by itself is no test: {'; '.join(parts[:SHOWN])}{more}."
 
 
 def _tested(material: Material) -> str:
     frame = material.comparisons
-    tests = frame[~frame["verdict"].isin(["reference", "no pairs"])] if len(frame) else frame
+    tests = frame[~frame["verdict"].isin(UNTESTED)] if len(frame) else frame
+    incomplete = int((frame["verdict"] == "incomplete").sum()) if len(frame) else 0
+    untested = f" {plural(incomplete, 'comparison')} not tested, because predictions are missing." if incomplete else ""
     if not len(tests):
-        return "No method was tested against a reference."
-    found = {verdict: tests[tests["verdict"] == verdict] for verdict in ("better", "worse", "n.s.", "n too small")}
+        return f"No method was tested against a reference.{untested}"
+    found = {verdict: tests[tests["verdict"] == verdict] for verdict in VERDICTS}
     reference = material.label(*split_reference(str(tests["reference"].iloc[0]))).plain
     metrics = ", ".join(metric_title(str(name), arrow=False) for name in dict.fromkeys(tests["metric"]))
     text = (
@@ -71,11 +71,17 @@ def _tested(material: Material) -> str:
         f"{len(found['worse'])} worse{_where(material, found['worse'])}, and {len(found['n.s.'])} found no difference"
     )
     text += ", which does not show that there is none" if len(found["n.s."]) else ""
+    if identical := len(found["identical"]):
+        text += f"; {identical} compared identical scores"
     small = found["n too small"]
-    if not len(small):
-        return f"{text}."
-    least = p_value(float(small["p_smallest"].min()))
-    return f"{text}; {len(small)} had too few patients to find any (smallest reachable p {least})."
+    if len(small):
+        least = p_value(float(small["p_smallest"].min()), material.facts.alpha)
+        text += f"; {len(small)} had too few patients to find any (smallest reachable p {least})"
+    if against := int((tests["mean_against"] != "").sum()):
+        text += f"; in {against} the means contradict the test of ranks"
+    if disagreeing := int((tests["disagreement"] != "").sum()):
+        text += f"; {disagreeing} would be judged otherwise on non-empty references or by false positives alone"
+    return f"{text}.{untested}"
 
 
 def _where(material: Material, rows: pd.DataFrame) -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
-_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention"}
+_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
+_TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
+_TEXT |= {"nonempty_verdict", "false_positives_verdict"}
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
 _SUITE = {"name": str, "datasets": list, "methods": list}
@@ -118,6 +120,8 @@ class Stored:
         with understanding(path, remedy=f"run `contrastseg {command}` again"):
             columns = pd.read_csv(path, nrows=0).columns
             text = {name: str for name in columns if name in _TEXT}
+            if older := [name for name in _columns_of(name) if name not in columns]:
+                raise ValueError(f"an earlier version made it, without {', '.join(older[:3])}")
             numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
             return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
 
@@ -185,6 +189,15 @@ class Stored:
                 with understanding(path, remedy="train the run again"):
                     found[key] = pd.read_csv(of_run(path))
         return found
+
+
+def _columns_of(name: str) -> Sequence[str]:
+    """The columns that tables and figures rely on in a CSV of `compare`."""
+    if name not in ("summary.csv", "comparisons.csv"):
+        return ()
+    from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, SUMMARY_COLUMNS
+
+    return SUMMARY_COLUMNS if name == "summary.csv" else COMPARISON_COLUMNS
 
 
 def _description(entry: str, resources: Path) -> Path:

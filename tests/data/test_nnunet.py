@@ -315,3 +315,22 @@ def test_a_case_in_both_parts(tmp_path: Path) -> None:
         twin = name.replace("03", "01")
         (folder / f"{kind}Ts" / name).rename(folder / f"{kind}Ts" / twin)
     assert "also as imagesTr" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"background": 0, "mean": 1}, "a class is called 'mean', which stands for the mean over classes"),
+        ({"air": 0, "background": 1}, "a class is called 'background', which stands for the label 0"),
+        ({"background": 0, " ": 1}, "a class has a blank name"),
+        ({"0": "background", "1": "mean"}, "a class is called 'mean'"),
+    ],
+)
+def test_reserved_names_of_classes_are_refused_at_the_door(photos: Path, labels: dict[str, Any], said: str) -> None:
+    description = json.loads((photos / "dataset.json").read_text())
+    written = description["labels"]
+    (photos / "dataset.json").write_text(json.dumps(description | {"labels": labels}))
+    assert said in refused(photos)
+    # The remedy: another name, and the label files as they are.
+    (photos / "dataset.json").write_text(json.dumps(description | {"labels": written}))
+    assert prepare(photos).num_classes == 2

@@ -91,7 +91,7 @@ def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType, 
 def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType, made: str) -> None:
     text = part(made, "The six systems")
     (row,) = [line for line in text.splitlines() if line.startswith("| Semantic-aware") and "−0.178" in line]
-    assert re.search(r"−0\.178 \[−0\.34, −0\.02\]<br>\*\*worse\*\*, p 0\.050<br>rank 18 \(\d+–18\)", row)
+    assert re.search(r"−0\.178 \[−0\.34, −0\.02\]<br>\*\*worse\*\*, p 0\.0498<br>rank 18 \(\d+–18\)", row)
     assert "- Semantic-aware: **worse** at Phantom lesions, 6 labelled patients (`semantic_aware` [R])." in text
     assert text.count("no test tells it from `supervised`") == 2 * len(findings.SYSTEMS) - 1
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.coverage import detectable_shift
-from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, VERDICTS, compare
+from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, VERDICTS, compare, pairwise, ranking_table
 
 Table = Callable[..., pd.DataFrame]
 RNG = np.random.default_rng(0)
@@ -111,12 +111,122 @@ def test_a_family_is_all_methods_at_all_ratios_of_a_metric(table: Table) -> None
     assert row(narrow, "a", labels="r1", dataset="hearts", metric="dice")["family_size"] == 1
 
 
-def test_only_patients_of_both_are_compared_and_n_says_so(table: Table) -> None:
+def test_missing_predictions_are_no_test_but_a_description_with_counts(table: Table) -> None:
     holed = BASE + 0.1
     holed[:3] = np.nan
-    a = row(compare(table({"supervised": BASE, "a": holed})), "a")
-    assert (a["n"], a["verdict"]) == (9, "better")
+    found = compare(table({"supervised": BASE, "a": holed, "b": BASE - 0.1}))
+    a = row(found, "a")
+    assert (a["n"], a["verdict"], a["missing"], a["reference_missing"], a["structures"]) == (9, "incomplete", 6, 0, 9)
     assert a["reference_mean"] == pytest.approx(BASE[3:].mean())
+    assert a["mean_difference"] == pytest.approx(0.1)
+    assert a[["p", "p_holm", "hl_low", "mean_low", "mean_difference_low"]].isna().all()
+    assert row(found, "b")["family_size"] == 1, "what is not tested is not corrected for"
+
+
+def test_a_reference_with_missing_predictions_is_no_reference_for_a_test(table: Table) -> None:
+    holed = BASE.copy()
+    holed[0] = np.nan
+    found = compare(table({"supervised": holed, "a": BASE + 0.1}))
+    a = row(found, "a")
+    assert (a["verdict"], a["missing"], a["reference_missing"], a["n"]) == ("incomplete", 0, 2, 11)
+    assert row(found, "supervised")["missing"] == 2
+
+
+@pytest.mark.parametrize("as_rows", [True, False])
+def test_who_leaves_out_hard_frames_or_classes_does_not_gain(table: Table, as_rows: bool) -> None:
+    """Identical predictions of two frames and two classes; one method lacks the hard frame of six patients."""
+    easy, hard = BASE, BASE - 0.4
+    parts = [
+        table({"supervised": values, "a": values}).assign(case=lambda t, f=frame: t["patient"] + f, **{"class": name})
+        for frame, values in (("ed", easy), ("es", hard))
+        for name in ("RV", "LV")
+    ]
+    scores = pd.concat(parts, ignore_index=True)
+    lost = (scores["method"] == "a") & scores["case"].str.endswith("es") & (scores["patient"] < "p006")
+    if as_rows:
+        scores.loc[lost, ["value", "outcome"]] = [np.nan, "hole"]
+    else:
+        scores = scores[~lost]
+    found = compare(scores)
+    a = row(found, "a")
+    assert (a["verdict"], a["missing"], a["structures"], a["n"]) == ("incomplete", 24, 36, 12)
+    assert a["mean_difference"] == pytest.approx(0, abs=1e-12), "the same predictions on the same frames"
+    ranked = ranking_table(scores).set_index("method")
+    assert ranked.empty, "no two methods are complete"
+    three = pd.concat([scores, scores[scores["method"] == "supervised"].assign(method="b")])
+    ranked = ranking_table(three).set_index("method")
+    assert ranked["missing"].to_dict() == {"a": 24, "b": 0, "supervised": 0}
+    assert ranked["first"].fillna(-1).to_dict() == {"a": -1, "b": 0.5, "supervised": 0.5}
+    assert set(pairwise(three).set_index(["method", "other"])["verdict"]) == {"incomplete", "identical"}
+
+
+def test_a_seed_without_some_cases_is_incomplete_too(table: Table) -> None:
+    scores = table({"supervised": BASE, "a": BASE})
+    lost = (scores["method"] == "a") & (scores["seed"] == 1) & scores["patient"].isin(["p000", "p001"])
+    a = row(compare(scores[~lost]), "a")
+    assert (a["verdict"], a["missing"], a["structures"]) == ("incomplete", 2, 10)
+    whole_seed = (scores["method"] == "a") & (scores["seed"] == 1)
+    assert row(compare(scores[~whole_seed]), "a")["missing"] == 0, "a method may have fewer seeds"
+    failed = scores.copy()
+    failed.loc[whole_seed, ["value", "outcome"]] = [np.nan, "hole"]
+    a = row(compare(failed), "a")
+    assert (a["verdict"], a["missing"], a["structures"]) == ("incomplete", 12, 12)
+
+
+def test_values_that_one_method_alone_has_are_left_out_for_both(table: Table) -> None:
+    """Precision of a missed structure is undefined: who misses the hard ones must not be compared on the easy ones."""
+    hard = BASE[:, :1] - np.repeat([[0.5], [0.0]], [4, 8], axis=0)
+    scores = table({"supervised": hard, "a": hard, "b": hard + 0.1}, "precision")
+    missed = (scores["method"] == "a") & (scores["patient"] < "p004")
+    scores.loc[missed, ["value", "outcome"]] = [np.nan, "missed"]
+    found = compare(scores, metrics=["precision"])
+    a = row(found, "a")
+    assert (a["n"], a["undefined"], a["structures"], a["verdict"]) == (8, 4, 8, "identical")
+    assert a["mean"] == a["reference_mean"] == pytest.approx(hard[4:].mean())
+    assert row(found, "b")["n"] == 12
+    ranked = ranking_table(scores, ["precision"]).set_index("method")
+    assert ranked["n"].tolist() == [8, 8, 8]
+    assert ranked["rank"].to_dict() == {"a": 2.5, "b": 1, "supervised": 2.5}
+
+
+def test_identical_scores_are_called_so_whatever_their_number(table: Table) -> None:
+    for n in (1, 3, 12):
+        a = row(compare(table({"supervised": BASE[:n], "a": BASE[:n]})), "a")
+        assert (a["verdict"], a["p"], a["zeros"]) == ("identical", 1, n)
+
+
+def test_a_verdict_that_the_means_contradict_is_marked(table: Table) -> None:
+    """Nineteen small gains and one large loss: the ranks say better, the mean is lower."""
+    base = np.full((20, 1), 0.8)
+    gains = base + np.linspace(0.001, 0.019, 20)[:, None]
+    gains[0] = 0.1
+    a = row(compare(table({"supervised": base, "a": gains})), "a")
+    assert (a["verdict"], a["mean_against"]) == ("better", "lower mean")
+    assert a["mean_difference"] < 0
+    turned = row(compare(table({"supervised": gains, "a": base})), "a")
+    assert (turned["verdict"], turned["mean_against"]) == ("worse", "higher mean")
+    assert row(compare(table({"supervised": BASE, "a": BASE + 0.1})), "a")["mean_against"] == ""
+    distances = table({"supervised": 1 - base, "a": 1 - gains}, "hd95", "mm")
+    a = row(compare(distances, metrics=["hd95"]), "a")
+    assert (a["verdict"], a["mean_against"]) == ("better", "higher mean")
+    (pair,) = pairwise(table({"supervised": base, "a": gains})).itertuples()
+    assert (pair.verdict, pair.mean_against) == ("better", "lower mean")
+
+
+def test_intervals_end_where_the_images_do(table: Table) -> None:
+    far = np.array([[1.0], [2.0], [90.0]])
+    scores = table({"supervised": far, "a": far + 0.5}, "hd95", "mm").assign(diagonal=100.0)
+    found = row(compare(scores, metrics=["hd95"]), "supervised")
+    assert (found["mean_high"], found["mean_clipped"]) == (100, "high")
+    unknown = row(compare(scores.drop(columns="diagonal"), metrics=["hd95"]), "supervised")
+    assert unknown["mean_high"] > 100
+    assert unknown["mean_clipped"] == ""
+    one = scores.copy()
+    one.loc[0, "diagonal"] = np.nan
+    assert row(compare(one, metrics=["hd95"]), "supervised")["mean_clipped"] == "", "not known of every case"
+    apart = compare(table({"supervised": [[0.0], [0.1]], "a": [[0.1], [1.0]]}))
+    a = row(apart, "a")
+    assert (a["mean_difference_low"], a["mean_difference_high"], a["mean_difference_clipped"]) == (-1, 1, "both")
 
 
 def test_without_pairs_nothing_is_claimed(table: Table) -> None:
@@ -168,3 +278,10 @@ def test_a_family_without_any_effect_rarely_finds_one(table: Table) -> None:
     wrong = found["verdict"].isin(["better", "worse"]).groupby(found["dataset"]).any().sum()
     # Family-wise error 0.05: more than 13 of 120 has a chance below 0.005.
     assert wrong <= 13
+
+
+def test_a_class_called_mean_is_refused_and_not_a_traceback(table: Table) -> None:
+    scores = table({"supervised": BASE, "a": BASE}, **{"class": "mean"})
+    for statistic in (compare, ranking_table, pairwise):
+        with pytest.raises(ScoringError, match="'mean'"):
+            statistic(scores)

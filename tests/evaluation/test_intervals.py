@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.special import expit, logit
-from simulated_intervals import SHAPES, Design, coverage, scores, shift_coverage
+from simulated_intervals import NEARLY, SHAPES, Design, coverage, near_coverage, scores, shift_coverage
 
 from contrastseg.evaluation.intervals import BOOTSTRAP_FROM, difference_interval, mean_interval
 
@@ -70,17 +73,69 @@ def test_the_bootstrap_agrees_with_one_written_out() -> None:
 
 
 def test_a_bootstrap_stays_in_the_metrics_range() -> None:
-    missed = np.array([[0.0]] * 17 + [[0.9], [0.95], [0.99], [0.2]])
+    missed = np.array([[0.0]] * 16 + [[0.9], [0.95], [0.99], [0.2], [0.97]])
     found = mean_interval(missed, bounds=DICE)
     assert found.kind == "bootstrap"
     assert 0 <= found.low < found.mean < found.high <= 1
 
 
-def test_where_resamples_show_no_spread_t_is_used() -> None:
-    values = np.array([[1.0]] * 29 + [[0.4]])
-    found = mean_interval(values, bounds=DICE)
-    assert found.kind == "t", "a third of the resamples leave the one patient out that differs"
-    assert 0 < found.low < found.mean < found.high < 1
+@pytest.mark.parametrize("n", [4, 8, 20, 30, 60])
+@pytest.mark.parametrize("differing", [1, 2, 3, 4])
+@pytest.mark.parametrize(("common", "bounds", "longest"), [(1.0, DICE, np.inf), (0.0, DISTANCE, 335.0)])
+def test_a_sample_that_hardly_varies_gets_students_t_inside_the_range(
+    n: int, differing: int, common: float, bounds: tuple[float, float], longest: float
+) -> None:
+    if n - differing < 2:
+        pytest.skip("no two patients share a score")
+    values = np.full((n, 1), common)
+    values[:differing, 0] = np.linspace(0.3, 0.9, differing) * min(bounds[1], longest)
+    found = mean_interval(values, bounds=bounds, longest=longest)
+    low, high = textbook(values[:, 0])
+    most = min(bounds[1], longest)
+    assert (found.kind, found.equal) == ("degenerate", n - differing)
+    assert (found.low, found.high) == pytest.approx((max(low, 0), min(high, most)))
+    assert found.clipped == {(True, False): "low", (False, True): "high", (True, True): "both"}.get(
+        (low < 0, high > most), ""
+    )
+
+
+def test_scores_closer_than_a_billionth_of_the_range_are_one_score() -> None:
+    values = np.full((24, 1), 0.9)
+    values[:20, 0] += np.linspace(0, 5e-10, 20)
+    values[20:, 0] = [0.1, 0.2, 0.3, 0.4]
+    assert mean_interval(values, bounds=DICE).equal == 20
+    assert mean_interval(values, bounds=DICE).kind == "degenerate"
+    values[:20, 0] += np.linspace(0, 1e-6, 20)
+    assert mean_interval(values, bounds=DICE).equal == 1
+    # Unequal by a millionth, all but one patient are still all the same to the bootstrap.
+    nearly = np.append(1 - np.linspace(0, 1e-6, 23), 0.4)[:, None]
+    found = mean_interval(nearly, bounds=DICE)
+    assert found.kind == "degenerate"
+    assert (found.low, found.high) == pytest.approx((textbook(nearly[:, 0])[0], 1))
+
+
+def test_a_distance_ends_at_the_longest_that_the_images_have() -> None:
+    far = np.array([[1.0], [2.0], [300.0]])
+    free = mean_interval(far, bounds=DISTANCE)
+    assert free.high > 335
+    assert free.clipped == ""
+    found = mean_interval(far, bounds=DISTANCE, longest=335.0)
+    assert (found.low, found.high, found.clipped) == (free.low, 335.0, "high"), "the scale is not bent to the bound"
+
+
+@given(
+    values=arrays(float, st.integers(2, 45), elements=st.sampled_from([0.0, 0.0, 1.0, 0.5, 0.3, 1e-12, 0.99999])),
+    longest=st.sampled_from([1.0, 1.7, 400.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_low_mean_and_high_stand_in_this_order_inside_the_range(values: np.ndarray, longest: float) -> None:
+    for sample, bounds, most in ((values, DICE, np.inf), (values * longest, DISTANCE, longest)):
+        found = mean_interval(sample[:, None], bounds=bounds, longest=most)
+        if found.kind == "none":
+            assert np.isnan([found.low, found.high]).all()
+        else:
+            assert 0 <= found.low <= found.mean <= found.high <= min(bounds[1], most)
+            assert (found.equal < 2 or len(values) - found.equal >= 5) or found.kind == "degenerate"
 
 
 def test_seeds_are_nested_in_their_draws() -> None:
@@ -151,3 +206,11 @@ def test_missed_structures_and_unseen_luck_are_simulated() -> None:
 def test_the_hodges_lehmann_interval_covers() -> None:
     assert shift_coverage("normal", 12, 400).share > 0.92
     assert shift_coverage("heavy tails", 6, 400).share > 0.93
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_samples_that_hardly_vary_never_give_an_impossible_interval(name: str) -> None:
+    found = near_coverage(name, 20, 0.1, 150)
+    assert found.outside.share == 0
+    assert found.degenerate.share > 0.8
+    assert found.held.share < 0.95, "no coverage can be claimed of them"

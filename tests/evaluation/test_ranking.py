@@ -47,7 +47,7 @@ def test_kendalls_tau_is_scipys() -> None:
     assert len({round(tau, 6) for tau in found.tau}) > 3
 
 
-def test_the_table_ranks_within_a_place_on_shared_patients(table: Table) -> None:
+def test_the_table_ranks_complete_methods_within_a_place(table: Table) -> None:
     base = RNG.normal(0.7, 0.05, (10, 2))
     holed = base - 0.1
     holed[:4] = np.nan
@@ -57,12 +57,12 @@ def test_the_table_ranks_within_a_place_on_shared_patients(table: Table) -> None
     found = ranking_table(scores, ("dice", "hd95"))
     assert list(found.columns) == list(RANKING_COLUMNS)
     dice = found[found["metric"] == "dice"].set_index("method")
-    assert dice["rank"].to_dict() == {"a": 2, "b": 1, "c": 3}
-    assert dice["n"].tolist() == [6, 6, 6]
-    assert dice.loc["a", "mean"] == pytest.approx(base[4:].mean())
+    assert dice["rank"].fillna(0).to_dict() == {"a": 2, "b": 1, "c": 0}, "c lacks predictions"
+    assert (dice["n"].fillna(0).tolist(), dice["missing"].tolist()) == ([10, 10, 0], [0, 0, 8])
+    assert dice.loc["a", "mean"] == pytest.approx(base.mean())
     assert found[found["metric"] == "hd95"].set_index("method")["rank"].to_dict() == {"a": 2, "b": 1}
-    assert (found["kendall_tau"] == 1).all()
-    assert (dice["rank_low"] == dice["rank_high"]).all()
+    assert (found["kendall_tau"].dropna() == 1).all()
+    assert (dice["rank_low"].dropna() == dice["rank_high"].dropna()).all()
 
 
 def test_one_method_or_no_shared_patient_is_no_ranking(table: Table) -> None:

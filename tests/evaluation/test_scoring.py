@@ -249,3 +249,11 @@ def test_the_same_predictions_under_several_conventions(folders: tuple[Path, Pat
 def test_two_files_under_several_conventions(folders: tuple[Path, Path]) -> None:
     scores = score_by_conventions(folders[0] / "c.nii.gz", folders[1] / "c.nii.gz", ("dice",), ("default", "transunet"))
     assert scores.loc[scores["class"] == "1", "value"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("names", [("background", "mean", "LV"), ("background", "LV", "LV"), ("background", "", "LV")])
+def test_names_that_no_table_can_hold_are_refused(folders: tuple[Path, Path], names: tuple[str, ...]) -> None:
+    with pytest.raises(ScoringError, match="class") as caught:
+        score_folder(*folders, classes=names)
+    assert caught.value.remedy
+    assert set(score_folder(*folders, classes=("background", "mean_wall", "LV"))["class"]) == {"mean_wall", "LV"}

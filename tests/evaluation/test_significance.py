@@ -46,15 +46,16 @@ def test_maps_are_families_of_their_own_and_distances_turn_the_verdict(table: Ta
     assert found.to_dict() == {("dice", "r0.1"): "worse", ("dice", "r1"): "worse", ("hd95", "r0.1"): "better"}
 
 
-def test_holes_shrink_the_pair_and_no_pair_is_no_test(table: Table) -> None:
+def test_missing_predictions_are_described_and_not_tested(table: Table) -> None:
     early, late = BASE.copy(), BASE + 0.1
     early[7:], late[:7] = np.nan, np.nan
     found = pairwise(table({"all": BASE - 0.1, "early": early, "late": late})).set_index(["method", "other"])
     assert found["n"].to_dict() == {("all", "early"): 7, ("all", "late"): 7, ("early", "late"): 0}
-    assert found.loc[("early", "late"), "verdict"] == "no pairs"
-    assert np.isnan(found.loc[("early", "late"), "p"])
-    assert (found["family_size"] == 2).all()
-    assert found.loc[("all", "early"), "p_holm"] == 2 * 2 / 2**7
+    assert set(found["verdict"]) == {"incomplete"}, "all lack predictions but one, whom nobody is left to meet"
+    assert found.loc[("all", "early"), ["missing", "other_missing"]].tolist() == [0, 14]
+    assert found[["p", "p_holm"]].isna().all(axis=None)
+    assert (found["family_size"] == 0).all()
+    assert found["mean_difference"].iloc[0] == pytest.approx(-0.1)
 
 
 def test_one_method_makes_no_map(table: Table) -> None:

@@ -57,7 +57,7 @@ def test_numbers_are_written_as_a_paper_would():
     assert number(-0.001, 2) == "0.00"
     assert number(float("nan"), 2) == "–"
     assert p_value(0.00049) == "< 0.001"
-    assert p_value(0.03125) == "0.031"
+    assert p_value(0.03125) == "0.0312"
     assert p_value(1.0) == "1"
     assert budget_title("r0.1", 7) == "10 % labelled (7 patients)"
     assert budget_title("n1") == "1 labelled patient"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.facts import Facts
@@ -146,11 +147,26 @@ def test_distances_rank_the_lowest_first(world):
 def test_a_diagram_over_data_sets_states_its_low_power(world, wide):
     figure = critical_diagram(FigureSource(world.material, wide), settings_of("critical_difference"))
     shown = [ax for ax in figure.axes if ax.get_visible()]
-    assert len(shown) == 2, "a diagram for each label budget"
+    assert len(shown) == 1, "of half the labels only two methods are complete on all data sets"
     assert all("3 data sets" in ax.get_xlabel() for ax in shown)
     assert all("told apart" in ax.get_xlabel() or "power at 1 SD" in ax.get_xlabel() for ax in shown)
     ranks = [float(text) for text in drawn_text(figure) if text.replace(".", "").isdigit()]
     assert np.allclose(ranks[: len(ranks) // 2], sorted(ranks[: len(ranks) // 2]))
+
+
+def test_a_method_that_lacks_predictions_is_named_and_neither_ranked_nor_tested(world, wide):
+    scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.5")]
+    source = FigureSource(world.material, scores)
+    ranked = rank_stability(source, settings_of("rank_stability"))
+    (ax,) = (ax for ax in ranked.axes if ax.get_visible())
+    assert "uafr" not in " ".join(label.get_text() for label in ax.get_yticklabels())
+    assert any("predictions are missing: uafr (rf)" in text.get_text() for text in ranked.findobj(Text))
+    cells = [text for text in drawn_text(significance_map(source, settings_of("significance"))) if text == "m"]
+    assert len(cells) == 6, "its three pairs, both ways"
+    holed = wide[wide["labels"] == "r0.1"].reset_index(drop=True)
+    holed.loc[holed["method"].eq("uafr").idxmax(), ["outcome", "value"]] = ["hole", np.nan]
+    diagram = critical_diagram(FigureSource(world.material, holed), settings_of("critical_difference"))
+    assert any(text.get_text().startswith("Left out") and "uafr" in text.get_text() for text in diagram.findobj(Text))
 
 
 def test_two_data_sets_make_no_diagram(world):
