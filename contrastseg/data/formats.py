@@ -12,7 +12,7 @@ import numpy as np
 
 from contrastseg.data.geometry import Geometry
 from contrastseg.data.photographs import grey_values, open_photo, reversed_greys, turn_of
-from contrastseg.data.placement import NiftiHeader, in_mm
+from contrastseg.data.placement import NiftiHeader, scaled
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
 from contrastseg.labels import whole_numbers
@@ -124,7 +124,7 @@ def read_nifti(
             array = array[..., 0]
         header = NiftiHeader.of(image.header)
         zooms = tuple(float(zoom) * header.millimetres for zoom in image.header.get_zooms()[:3])
-        affine = in_mm(image.affine, header)
+        affine = scaled(np.asarray(image.affine, dtype=float).tolist(), header.millimetres)
         known = bytes(image.header["descrip"].item()).rstrip(b"\0") != _NO_SPACING
     if kind.kind not in "iuf":
         raise DataError(

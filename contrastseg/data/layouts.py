@@ -23,7 +23,7 @@ from contrastseg.data.formats import (
 from contrastseg.data.itk import read_itk, read_itk_spacing
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
-from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, shift
+from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, scaled, shift, unit_of_partner
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 
@@ -267,6 +267,9 @@ def read_volume(
                 array = np.where(array == wrong, array.dtype.type(right), array)
                 notes = (*notes, f"label value {wrong} read as {right}")
         mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
+        own = read_header(label, case)
+        lost = unit_of_partner(own, places(label_affine, own), grid[3], places(grid[2], grid[3]), grid[0])
+        label_affine = scaled(label_affine, lost)
         notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3]))
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes, grid[3])
 

@@ -216,7 +216,8 @@ def _spacings(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observa
 def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
     from nibabel.orientations import aff2axcodes
 
-    affines = [(fact.case, np.asarray(fact.affine, dtype=float)) for fact in facts if fact.affine is not None]
+    placed = [fact for fact in facts if fact.header is None or fact.header.placed]  # else nibabel made the affine up
+    affines = [(fact.case, np.asarray(fact.affine, dtype=float)) for fact in placed if fact.affine is not None]
     if not affines:
         return
     volumes = {case: float(np.linalg.det(affine[:3, :3])) for case, affine in affines}
@@ -277,7 +278,7 @@ def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
             tuple(case for case, _ in apart),
         )
     headers = [(fact.case, fact.header) for fact in facts if fact.header is not None]
-    if bare := tuple(case for case, header in headers if header.qform_code <= 0 and header.sform_code <= 0):
+    if bare := tuple(case for case, header in headers if not header.placed):
         yield Observation(
             "position",
             f"{len(bare)} of {len(facts)} volumes have neither qform nor sform (codes 0 and 0): they lie where each "

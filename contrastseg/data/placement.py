@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -94,6 +95,16 @@ class NiftiHeader:
         return _UNITS.get(self.unit, f"code {self.unit}")
 
     @property
+    def placed(self) -> bool:
+        """Whether it says where the voxels lie."""
+        return self.qform_code > 0 or self.sform_code > 0
+
+    @property
+    def names_unit(self) -> bool:
+        """Whether it says what its lengths are in."""
+        return self.unit in (1, 2, 3)
+
+    @property
     def millimetres(self) -> float:
         """How many of them one of the file's units is."""
         return _MILLIMETRES.get(self.unit, 1.0)
@@ -125,11 +136,12 @@ class NiftiHeader:
         if self.sform_code > 0:
             found["sform"] = np.vstack([np.reshape(self.sform, (3, 4)), [0, 0, 0, 1]])
         if self.qform_code > 0:
-            found["qform"] = self._qform()
+            with contextlib.suppress(ValueError):  # a quaternion that is none: no reader can take it
+                found["qform"] = self._qform()
         if not found:
             sizes = np.asarray(self.steps[1:])
             found = {"itk": np.diag([-sizes[0], -sizes[1], sizes[2], 1]), "origin": np.diag([*sizes, 1])}
-        return {name: self._in_mm(affine) for name, affine in found.items()}
+        return {name: scaled(affine.astype(float).tolist(), self.millimetres) for name, affine in found.items()}
 
     def _qform(self) -> np.ndarray:
         import nibabel
@@ -138,16 +150,6 @@ class NiftiHeader:
         header.set_data_shape((1, 1, 1))
         self.write(header)
         return np.asarray(header.get_qform(), dtype=float)
-
-    def _in_mm(self, affine: np.ndarray) -> Affine:
-        scaled = np.array(affine, dtype=float)
-        scaled[:3] *= self.millimetres
-        return scaled.tolist()
-
-
-def in_mm(affine: Any, header: NiftiHeader) -> Affine:
-    """Nibabel's affine of a file, which is in the file's unit, in mm."""
-    return header._in_mm(np.asarray(affine))
 
 
 def places(affine: Affine, header: NiftiHeader | None) -> list[Affine]:
@@ -195,6 +197,39 @@ def apart(one: Sequence[Affine], other: Sequence[Affine], shape: Sequence[int]) 
     """
     pairs = [(one[0], place) for place in other] + [(place, other[0]) for place in one]
     return min(shift(here, there, shape) for here, there in pairs)
+
+
+def unit_of_partner(
+    header: NiftiHeader | None,
+    ours: Sequence[Affine],
+    other: NiftiHeader | None,
+    theirs: Sequence[Affine],
+    shape: Sequence[int],
+) -> float:
+    """What a file's lengths are multiplied by, as it names no unit and lies on another file's grid in one of them.
+
+    Masks lose the unit where a program copies the affine of their image and not its header.
+
+    Args:
+        header: Of the file; None where its format has millimetres.
+        ours: Its `places`, taken for mm.
+        other: The header of the other file.
+        theirs: Its places.
+        shape: Of both, in array order.
+
+    Returns:
+        1 where the file names its unit, the other does not either, or no unit fits.
+    """
+    if header is not None and not header.names_unit and (other is None or other.names_unit):
+        for factor in (1.0, *_MILLIMETRES.values()):
+            if apart([scaled(place, factor) for place in ours], theirs, shape) <= LARGEST_SHIFT:
+                return factor
+    return 1.0
+
+
+def scaled(affine: Affine, factor: float) -> Affine:
+    """An affine whose lengths are multiplied."""
+    return [[value * factor for value in row] for row in affine[:3]] + affine[3:]
 
 
 def difference(

@@ -13,7 +13,7 @@ from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.formats import as_label, read_header
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.mask_values import Coding, FileValues, count_values, undeclared_ignore
-from contrastseg.data.placement import LARGEST_SHIFT, Affine, apart, places
+from contrastseg.data.placement import LARGEST_SHIFT, Affine, apart, places, scaled, unit_of_partner
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.meaning import Meaning
 from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
@@ -141,6 +141,9 @@ def read_pair(pair: Pair, meaning: Meaning) -> Labels:
         return Labels(None, truth, spacing)
     labels, steps, place = _read(pair.prediction, reference.case)
     labels, steps = _with_axes_of(truth, labels, steps)
+    (steps, place), (spacing, affine) = _in_one_unit(
+        (pair.prediction, steps, place), (reference.path, spacing, affine), truth.shape
+    )
     if reason := _difference(labels, steps, place, truth, spacing, affine):
         raise ScoringError(
             reason,
@@ -182,6 +185,28 @@ def _read(path: Path, case: str) -> Grid:
         return label, steps, None if affine is None else places(affine, read_header(path, case))
     array, spacing, affine = read_itk(path, case)
     return as_label(array, case, path), spacing, [affine]
+
+
+Lengths = tuple[tuple[float, ...] | None, list[Affine] | None]
+"""A spacing and the places of a file, in mm."""
+
+
+def _in_one_unit(
+    prediction: tuple[Path, *Lengths], reference: tuple[Path, *Lengths], shape: tuple[int, ...]
+) -> tuple[Lengths, Lengths]:
+    """The lengths of both files, where one names no unit in the unit that puts it on the other's grid."""
+    (path, steps, places_), (other, spacing, expected) = prediction, reference
+    if places_ is None or expected is None:
+        return (steps, places_), (spacing, expected)
+    ours, theirs = read_header(path), read_header(other)
+    here = unit_of_partner(ours, places_, theirs, expected, shape)
+    there = unit_of_partner(theirs, expected, ours, places_, shape)
+    return _multiplied(steps, places_, here), _multiplied(spacing, expected, there)
+
+
+def _multiplied(spacing: tuple[float, ...] | None, found: list[Affine], factor: float) -> Lengths:
+    steps = None if spacing is None else tuple(step * factor for step in spacing)
+    return steps, [scaled(place, factor) for place in found]
 
 
 def _difference(

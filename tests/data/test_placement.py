@@ -284,6 +284,7 @@ def test_check_reports_units_and_forms(tmp_path: Path) -> None:
     assert kinds["forms"].cases == ("scan0", "scan3")
     assert kinds["forms"].text.startswith("qform and sform place 2 of 4 volumes differently")
     assert kinds["position"].cases == ("scan1",)
+    assert "scan1" not in kinds["determinant"].cases
     assert kinds["unit"].cases == ("scan2",)
     assert kinds["unit"].text.startswith("1 of 4 volumes store lengths in microns")
 
@@ -335,3 +336,46 @@ def test_shifts_of_affines_without_volume_are_infinite_unless_equal() -> None:
     assert shift(flat.tolist(), np.eye(4).tolist(), SHAPE) == np.inf
     assert shift(np.eye(4).tolist(), np.full((4, 4), np.nan).tolist(), SHAPE) == np.inf
     assert places(np.eye(4).tolist(), None) == [np.eye(4).tolist()]
+
+
+# A mask that lost its image's unit, and headers that are none
+
+
+@pytest.mark.parametrize("unit", [1, 3])
+def test_a_mask_without_a_unit_has_its_image_s(tmp_path: Path, unit: int) -> None:
+    """What `Nifti1Image(mask, image.affine)` writes of an image in micron."""
+    folder = own_data(tmp_path / "Dataset001_Scans", (1, 1), unit=unit)
+    for number in range(2):
+        image = nibabel.load(folder / "imagesTr" / f"scan{number}_0000.nii.gz")
+        path = folder / "labelsTr" / f"scan{number}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(label_of(number).transpose(), image.affine), path)
+        assert nibabel.load(path).header.get_xyzt_units()[0] == "unknown"
+    prepared = prepare(folder)
+    assert np.array_equal(np.asarray(prepared.load("scan1").label), label_of(1))
+    write_label(tmp_path / "out" / "scan1.nii.gz", label_of(0), prepared.geometry("scan1"))
+    label = folder / "labelsTr" / "scan1.nii.gz"
+    one = score_file(tmp_path / "out" / "scan1.nii.gz", label, ("hd95",))
+    other = score_file(label, tmp_path / "out" / "scan1.nii.gz", ("hd95",))
+    assert one["value"].tolist() == pytest.approx(other["value"].tolist())
+    assert max(one["value"]) < 40 * MM[unit]
+    moved = nibabel.load(label).affine.copy()
+    moved[0, 3] += STEPS[0]
+    nibabel.save(nibabel.Nifti1Image(label_of(1).transpose(), moved), label)
+    with pytest.raises(DataError, match="affines of image and label differ"):
+        prepare(folder)
+    with pytest.raises(ScoringError, match="1e\\+03|parts? by"):
+        score_file(label, tmp_path / "out" / "scan1.nii.gz", ("dice",))
+
+
+def test_a_qform_that_is_none_is_left_out(tmp_path: Path) -> None:
+    folder = own_data(tmp_path / "Dataset001_Scans", (1, 1))
+    image: Any = nibabel.Nifti1Image(boxes(SHAPE, 0, values=(1, 2))[0].transpose(), None)
+    image.header.set_zooms(STEPS)
+    image.header.set_sform(SFORM, code=1)
+    image.header["qform_code"], image.header["xyzt_units"] = 1, 2
+    image.header["quatern_b"] = image.header["quatern_c"] = 1.0
+    nibabel.save(image, folder / "imagesTr" / "scan0_0000.nii.gz")
+    prepared = prepare(folder)
+    write_label(tmp_path / "a.nii.gz", label_of(), prepared.geometry("scan0"))
+    assert float(nibabel.load(tmp_path / "a.nii.gz").header["quatern_c"]) == 1.0
+    assert "forms" in {item.kind for item in examine_dataset(folder).observations}
