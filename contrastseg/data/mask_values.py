@@ -32,6 +32,7 @@ _WHITE = 240
 # A file whose only value lies below the threshold was written with other values when that value covers this much of it.
 _SPECK = 1e-3
 _LISTED = 6
+_PART = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +82,6 @@ class Coding:
         Raises:
             DataError: A value is not in the table.
         """
-        labels = np.zeros(256, dtype=np.uint8)
-        if self.threshold is not None:
-            labels[self.threshold + 1 :] = 1
-        for value, label in self.table:
-            labels[value] = label
         present = list(count_values(array))
         if unknown := self.unknown(present):
             raise DataError(
@@ -95,7 +91,21 @@ class Coding:
                 file=path,
                 remedy="prepare the data set again: the file has changed since its values were counted",
             )
-        return array if all(labels[value] == value for value in present) else labels[array]
+        return self.mapped(array, present)
+
+    def mapped(self, array: np.ndarray, present: Iterable[int]) -> np.ndarray:
+        """The labels of an array (uint8) that holds these values, which are known."""
+        labels = np.zeros(256, dtype=np.uint8)
+        if self.threshold is not None:
+            labels[self.threshold + 1 :] = 1
+        for value, label in self.table:
+            labels[value] = label
+        if all(labels[value] == value for value in present):
+            return array
+        structure = [value for value in present if labels[value]]
+        if len(structure) == 1:  # much faster than looking every voxel up
+            return (array == structure[0]).astype(np.uint8) * labels[structure[0]]
+        return labels.take(array, mode="clip")
 
     def unknown(self, values: Iterable[int]) -> list[int]:
         """Those of the values that mean nothing."""
@@ -128,11 +138,16 @@ class Coding:
 
 def count_values(array: np.ndarray) -> dict[int, int]:
     """Pixels by value of a uint8 array of any shape, values that occur in rising order."""
-    # Part by part: counting widens what it counts to eight bytes a pixel.
-    parts = array.reshape(-1)
+    values = array.reshape(-1)
     counts = np.zeros(256, dtype=np.int64)
-    for start in range(0, parts.size, 1 << 20):
-        counts += np.bincount(parts[start : start + (1 << 20)], minlength=256)
+    # Part by part: most parts of a mask hold one value, which its lowest and highest show at once.
+    for start in range(0, values.size, _PART):
+        part = values[start : start + _PART]
+        low = part.min()
+        if low == part.max():
+            counts[low] += part.size
+        else:
+            counts += np.bincount(part, minlength=256)
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
 

@@ -92,6 +92,8 @@ def meaning_of(declared: Declared, count: Count) -> Meaning:
         ScoringError: Values whose meaning nobody declared, and which mean nothing for certain.
     """
     names = declared.classes
+    if names is not None and len(names) > IGNORE:
+        raise ScoringError(f"{len(names)} classes: label maps of 8 bits have {IGNORE}", remedy="name fewer classes")
     if names is not None and (len(names) != 2 or (declared.values and declared.predictions)):
         if declared.threshold is not None:
             raise ScoringError(

@@ -164,7 +164,8 @@ def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, me
     Raises:
         ScoringError: A value is no class.
     """
-    if outside := coding.unknown(count_values(values)):
+    present = list(count_values(values))
+    if outside := coding.unknown(present):
         ignored = f"; give --ignore {IGNORE} if it marks voxels without truth" if what == "reference" else ""
         raise ScoringError(
             f"{what} with labels {outside} outside the classes 0..{len(meaning.names) - 1}{undeclared_ignore(outside)}",
@@ -172,7 +173,7 @@ def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, me
             file=path,
             remedy=f"map the labels to the classes, or name all classes{ignored if IGNORE in outside else ''}",
         )
-    return coding.apply(values, case, path)
+    return coding.mapped(values, present)
 
 
 Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]

@@ -150,6 +150,13 @@ def test_what_means_nothing_for_certain_is_refused(
     assert caught.value.remedy
 
 
+def test_no_class_takes_the_place_of_voxels_to_leave_out(tmp_path: Path) -> None:
+    names = tuple(str(value) for value in range(256))
+    with pytest.raises(ScoringError, match="256 classes"):
+        scored(tmp_path, [GUESS], [TRUTH], classes=names)
+    assert scored(tmp_path, [254 * GUESS], [254 * TRUTH], classes=names[:255])["c0", "254"] == 0.75
+
+
 def test_following_the_remedies_helps(tmp_path: Path) -> None:
     assert scored(tmp_path / "a", [5 * GUESS], [TRUTH], classes=("background", "structure")) == {
         ("c0", "structure"): 0.75
