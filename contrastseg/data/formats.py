@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _NO_SPACING = b"voxel units: spacing unknown"
 # Deflate, which NIfTI and h5 files are compressed by, reaches 1032 to 1.
 _LARGEST_RATIO = 1100
+_PNG = b"\x89PNG"
+# The chunks of a PNG file that may hold an orientation.
+_PNG_TEXTS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _ALWAYS_READ = 1 << 28
 
 
@@ -148,6 +152,19 @@ def read_header(path: str | Path, case: str | None = None) -> NiftiHeader | None
     with reading(path, case):
         image: Any = nibabel.load(path)
         return NiftiHeader.of(image.header)
+
+
+def read_nifti_grid(path: str | Path, case: str | None = None) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Read the shape (z, y, x) of a NIfTI file and its spacing in mm, without the voxels.
+
+    Raises:
+        DataError: The file is unreadable.
+    """
+    import nibabel
+
+    with reading(path, case):
+        image: Any = nibabel.load(path)
+        return tuple(map(int, image.shape[2::-1])), NiftiHeader.of(image.header).spacing
 
 
 def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -290,8 +307,12 @@ def is_turned(path: Path) -> bool:
 
     if not path.name.lower().endswith(PHOTO_SUFFIXES):
         return False
-    with reading(path), images.open(path) as image:
-        return turn_of(image) is not None
+    with reading(path):
+        content = path.read_bytes()
+        if content.startswith(_PNG) and not any(name in content for name in _PNG_TEXTS):
+            return False  # without decoding it: where it has an orientation, that may follow the pixels
+        with images.open(io.BytesIO(content)) as image:
+            return turn_of(image) is not None
 
 
 def _read_photo_label(path: Path, case: str | None) -> np.ndarray:

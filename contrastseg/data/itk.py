@@ -66,8 +66,8 @@ def read_itk(
     return array, (z, y, x), affine_in_ras(direction[:3, :3] * spacing[:3], origin[:3])
 
 
-def read_itk_spacing(path: str | Path, case: str | None = None) -> tuple[float, ...]:
-    """Read the spacing in mm in array order, without the voxels.
+def read_itk_grid(path: str | Path, case: str | None = None) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Read the shape (z, y, x) and the spacing in mm, without the voxels.
 
     Raises:
         DataError: The file is unreadable.
@@ -81,7 +81,7 @@ def read_itk_spacing(path: str | Path, case: str | None = None) -> tuple[float, 
         reader.SetImageIO(_READERS.get(path.suffix.lower(), ""))
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        return tuple(float(step) for step in reader.GetSpacing()[::-1])
+        return tuple(map(int, reader.GetSize()[2::-1])), tuple(map(float, reader.GetSpacing()[2::-1]))
 
 
 def _check_header(path: Path) -> None:

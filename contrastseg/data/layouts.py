@@ -17,10 +17,11 @@ from contrastseg.data.formats import (
     one_volume,
     read_header,
     read_nifti,
+    read_nifti_grid,
     read_photo,
     whole_label,
 )
-from contrastseg.data.itk import read_itk, read_itk_spacing
+from contrastseg.data.itk import read_itk, read_itk_grid
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, scaled, shift, unit_of_partner
@@ -278,14 +279,13 @@ def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | N
     return read_nifti(path, case) if is_nifti(path) else read_itk(path, case)
 
 
-def read_spacing(path: Path, case: str) -> tuple[float, ...]:
-    """Read the spacing of a volume in mm in array order, NIfTI or ITK's, without its voxels.
+def read_grid(path: Path, case: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Read the shape of a volume and its spacing in mm, both in array order, NIfTI or ITK's, without its voxels.
 
     Raises:
         DataError: The file is unreadable.
     """
-    header = read_header(path, case)
-    return read_itk_spacing(path, case) if header is None else header.spacing
+    return read_nifti_grid(path, case) if is_nifti(path) else read_itk_grid(path, case)
 
 
 def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
-from contrastseg.data.layouts import map_values, read_spacing, read_volume, require_cases
+from contrastseg.data.layouts import map_values, read_grid, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.settings import PreparationSettings, SplitSettings
@@ -87,7 +87,7 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         citation=described.citation,
         discover=discover,
         load=load,
-        spacing=None if photos else spacing,
+        grid=None if photos else grid,
         options=NnunetOptions,
         preparation=_preparation(described),
         folder=folder,
@@ -226,9 +226,9 @@ def _read_patients(table: Path, faults: Faults) -> dict[str, str]:
     return patients
 
 
-def spacing(raw: RawCase, options: NnunetOptions) -> tuple[float, ...]:
-    """Read the spacing of a volume's first channel."""
-    return read_spacing(raw.files[0], raw.case)
+def grid(raw: RawCase, options: NnunetOptions) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Read shape and spacing of a volume's first channel."""
+    return read_grid(raw.files[0], raw.case)
 
 
 def load(raw: RawCase, options: NnunetOptions) -> NativeCase:

@@ -318,8 +318,8 @@ def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
     """What 2-D networks will see of volumes."""
     if spec.spatial_dims == 2:
         return
-    found = slice_axis(fact.spacing for fact in facts)
-    odd = tuple(fact.case for fact in facts if thick_axis(fact.spacing) not in (None, found.axis))
+    found = slice_axis((fact.shape, fact.spacing) for fact in facts)
+    odd = tuple(fact.case for fact in facts if thick_axis(fact.shape, fact.spacing) not in (None, found.axis))
     if spec.preparation.slice_axis == "largest_spacing":
         yield Observation("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
     elif found.axis != (spec.preparation.slice_axis or 0):

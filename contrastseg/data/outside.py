@@ -111,7 +111,7 @@ def slices_otherwise(case: Case, info: DatasetJson) -> str | None:
         case: As it was read or prepared.
         info: Card of the prepared data set a network was trained on.
     """
-    axis = thick_axis(case.geometry.native_spacing)
+    axis = thick_axis(case.geometry.native_shape, case.geometry.native_spacing)
     if info.spatial_dims == 2 or axis in (None, info.slice_axis):
         return None
     steps = " x ".join(f"{step:.4g}" for step in case.geometry.native_spacing or ())

@@ -206,7 +206,7 @@ def unit_of_partner(
     theirs: Sequence[Affine],
     shape: Sequence[int],
 ) -> float:
-    """What a file's lengths are multiplied by, as it names no unit and lies on another file's grid in one of them.
+    """What a file's lengths are multiplied by where it names no unit and the file it belongs to does.
 
     Masks lose the unit where a program copies the affine of their image and not its header.
 
@@ -218,13 +218,12 @@ def unit_of_partner(
         shape: Of both, in array order.
 
     Returns:
-        1 where the file names its unit, the other does not either, or no unit fits.
+        What brings it nearest; 1 where the file names its unit, or the other does not either.
     """
-    if header is not None and not header.names_unit and (other is None or other.names_unit):
-        for factor in (1.0, *_MILLIMETRES.values()):
-            if apart([scaled(place, factor) for place in ours], theirs, shape) <= LARGEST_SHIFT:
-                return factor
-    return 1.0
+    if header is None or header.names_unit or (other is not None and not other.names_unit):
+        return 1.0
+    factors = (1.0, *_MILLIMETRES.values())
+    return min(factors, key=lambda factor: apart([scaled(place, factor) for place in ours], theirs, shape))
 
 
 def scaled(affine: Affine, factor: float) -> Affine:

@@ -23,7 +23,7 @@ class SliceAxis:
         axis: In array order, (z, y, x).
         votes: Of each axis, how many cases have their largest spacing there.
         cases: How many cases there are; those without a vote have no spacing, or none larger than the others.
-        steps: The spacing of an example that voted for the axis; None where none did.
+        steps: The spacing of an example that voted for the axis; None where none did, or where it has none.
     """
 
     axis: int
@@ -37,10 +37,12 @@ class SliceAxis:
         return sum(self.votes) == self.votes[self.axis]
 
     def __str__(self) -> str:
-        if self.steps is None:
+        if not any(self.votes):
             return f"slices are cut along {_NAMES[self.axis]}: no case has one axis of larger spacing than the others"
-        size = " x ".join(f"{step:.4g}" for step in self.steps)
-        text = f"slices are cut along {_NAMES[self.axis]}: the axis of the largest spacing ({size} mm)"
+        why = "the axis of a single voxel"
+        if self.steps is not None and self.steps[self.axis] == max(self.steps):
+            why = f"the axis of the largest spacing ({' x '.join(f'{step:.4g}' for step in self.steps)} mm)"
+        text = f"slices are cut along {_NAMES[self.axis]}: {why}"
         if self.votes[self.axis] < self.cases:
             text += f" in {self.votes[self.axis]} of {self.cases} cases"
         if not self.agreed:
@@ -49,31 +51,38 @@ class SliceAxis:
         return text
 
 
-def thick_axis(spacing: Sequence[float] | None) -> int | None:
-    """The axis whose spacing is larger than any other's; None where there is none, or no spacing of a volume.
+def thick_axis(shape: Sequence[int], spacing: Sequence[float] | None) -> int | None:
+    """The axis whose spacing is larger than any other's, or the one axis of a single voxel: of a volume of one slice.
 
     Args:
-        spacing: In array order, (z, y, x).
+        shape: In array order, (z, y, x).
+        spacing: Likewise; None where it is unknown.
+
+    Returns:
+        None where no axis stands out.
     """
+    if len(shape) == 3 and [size > 1 for size in shape].count(False) == 1:
+        return list(shape).index(1)
     if spacing is None or len(spacing) != 3 or not all(0 < step < float("inf") for step in spacing):
         return None
     *_, second, largest = sorted(spacing)
     return list(spacing).index(largest) if largest > _MARGIN * second else None
 
 
-def slice_axis(spacings: Iterable[Sequence[float] | None]) -> SliceAxis:
-    """The axis that most cases have their largest spacing along; of axes with as many, the first.
+def slice_axis(grids: Iterable[tuple[Sequence[int], Sequence[float] | None]]) -> SliceAxis:
+    """The axis that most cases have their largest spacing along (see `thick_axis`); of axes with as many, the first.
 
     Args:
-        spacings: Of every case, in array order; None where it is unknown.
+        grids: Shape and spacing of every case, in array order; the spacing is None where it is unknown.
     """
     votes, cases = [0, 0, 0], 0
     examples: dict[int, tuple[float, ...]] = {}
-    for spacing in spacings:
+    for shape, spacing in grids:
         cases += 1
-        if (axis := thick_axis(spacing)) is not None:
+        if (axis := thick_axis(shape, spacing)) is not None:
             votes[axis] += 1
-            examples.setdefault(axis, tuple(spacing or ()))
+            if spacing is not None:
+                examples.setdefault(axis, tuple(spacing))
     axis = votes.index(max(votes))
     return SliceAxis(axis, (votes[0], votes[1], votes[2]), cases, examples.get(axis))
 
@@ -93,8 +102,12 @@ def decide_slices(
         return None
     if chosen != "largest_spacing":
         return SliceAxis(int(chosen or 0))
-    spacings = []
+    grids: list[tuple[tuple[int, ...], tuple[float, ...] | None]] = []
     for raw in found:
         with contextlib.suppress(DataError):
-            spacings.append(spec.load(raw, options).spacing if spec.spacing is None else spec.spacing(raw, options))
-    return slice_axis(spacings)
+            if spec.grid is not None:
+                grids.append(spec.grid(raw, options))
+            else:
+                native = spec.load(raw, options)
+                grids.append((native.image.shape[1:], native.spacing))
+    return slice_axis(grids)

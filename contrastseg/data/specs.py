@@ -109,8 +109,7 @@ class DatasetSpec:
         discover: Lists the cases below the raw folder (None when generated) without reading volumes; what is wrong
             goes into the `Faults`.
         load: Reads one case; raises `DataError`.
-        spacing: Reads the spacing of one case in array order, without its voxels; None where it has none. Left out,
-            the case is loaded for it.
+        grid: Reads shape and spacing of one volume in array order, without its voxels; left out, it is loaded for them.
         options: Model of the options, with defaults.
         preparation: The rule unless a suite says otherwise.
         folder_names: The folders it answers to below the user's data folder; none when it is generated.
@@ -149,7 +148,7 @@ class DatasetSpec:
     generated_cases: Callable[[Any], int] | None = None
     ignore: bool = False
     undeclared_masks: Callable[[RawCase, Any], Iterable[tuple[Path, np.ndarray]]] | None = None
-    spacing: Callable[[RawCase, Any], tuple[float, ...] | None] | None = None
+    grid: Callable[[RawCase, Any], tuple[tuple[int, ...], tuple[float, ...] | None]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse names of classes that tables cannot hold.

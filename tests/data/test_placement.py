@@ -361,9 +361,9 @@ def test_a_mask_without_a_unit_has_its_image_s(tmp_path: Path, unit: int) -> Non
     moved = nibabel.load(label).affine.copy()
     moved[0, 3] += STEPS[0]
     nibabel.save(nibabel.Nifti1Image(label_of(1).transpose(), moved), label)
-    with pytest.raises(DataError, match="affines of image and label differ"):
+    with pytest.raises(DataError, match="differ by 1 voxels"):
         prepare(folder)
-    with pytest.raises(ScoringError, match="1e\\+03|parts? by"):
+    with pytest.raises(ScoringError, match="differ by 1 voxels"):
         score_file(label, tmp_path / "out" / "scan1.nii.gz", ("dice",))
 
 

@@ -30,6 +30,7 @@ from tests.miniatures._files import boxes, save_nrrd
 from tests.miniatures._nnunet import describe, make_photos
 
 PLANE = (12, 10)
+SIZE = (8, 8, 8)
 THICK = (5.0, 0.6, 0.7)  # of a volume with its slices first
 
 
@@ -83,8 +84,8 @@ spacings = st.tuples(*[st.floats(0.01, 20)] * 3)
 
 @given(spacing=spacings, order=st.permutations(range(3)))
 def test_the_thick_axis_goes_with_the_axes(spacing: tuple[float, ...], order: list[int]) -> None:
-    axis = thick_axis(spacing)
-    moved = thick_axis([spacing[index] for index in order])
+    axis = thick_axis(SIZE, spacing)
+    moved = thick_axis(SIZE, [spacing[index] for index in order])
     assert moved == (None if axis is None else order.index(axis))
     if axis is not None:
         assert spacing[axis] == max(spacing)
@@ -110,12 +111,21 @@ def test_the_thick_axis_goes_with_the_axes(spacing: tuple[float, ...], order: li
     ],
 )
 def test_thick_axes(spacing: Any, axis: int | None) -> None:
-    assert thick_axis(spacing) == axis
+    assert thick_axis(SIZE, spacing) == axis
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((1, 9, 8), 0), ((9, 1, 8), 1), ((9, 8, 1), 2), ((1, 1, 8), 2), ((1, 1, 1), 2), ((9, 8, 7), 2)]
+)
+def test_a_volume_of_one_slice_is_that_slice(shape: tuple[int, ...], axis: int) -> None:
+    assert thick_axis(shape, (1.0, 0.5, 2.0)) == axis
+    if shape.count(1) == 1:
+        assert "single voxel" in str(slice_axis([(shape, None)]))
 
 
 @given(votes=st.lists(st.sampled_from([0, 1, 2, None]), max_size=12))
 def test_most_cases_decide_and_isotropic_ones_do_not_vote(votes: list[int | None]) -> None:
-    found = slice_axis([(1.0, 1.0, 1.0) if axis is None else steps_of(axis) for axis in votes])
+    found = slice_axis([(SIZE, (1.0, 1.0, 1.0) if axis is None else steps_of(axis)) for axis in votes])
     counts = [votes.count(axis) for axis in range(3)]
     assert found.axis == min(range(3), key=lambda axis: (-counts[axis], axis))
     assert found.votes == tuple(counts)
