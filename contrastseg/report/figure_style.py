@@ -12,7 +12,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from contrastseg.report.figure_text import FAMILY, SMALL
+from contrastseg.report.figure_fonts import FAMILY
+from contrastseg.report.figure_text import SMALL
 
 # Okabe and Ito's colour-blind-safe colours without black and yellow, in an order of unlike luminance
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#8C6D31")
@@ -140,15 +141,19 @@ def _free(name: str, taken: set[Look]) -> Look:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Matplotlib set for small, quiet, reproducible figures: the same input gives the same bytes."""
+def drawing(families: Sequence[str] = (FAMILY,)) -> Iterator[None]:
+    """Matplotlib set for small, quiet, reproducible figures: the same input gives the same bytes.
+
+    Args:
+        families: Fonts, letter by letter the first that has it.
+    """
     settings: dict[str, Any] = {
         "svg.hashsalt": "contrastseg",
         "svg.fonttype": "path",  # no name of anybody's becomes markup
         "image.composite_image": False,  # or the pictures of a figure become one coarse one
         "pdf.fonttype": 42,  # journals refuse Type 3 fonts
         "text.parse_math": False,  # a dollar in a name is a dollar
-        "font.family": FAMILY,
+        "font.family": list(families),
         "font.size": 8,
         "axes.titlesize": 8.5,
         "axes.titleweight": "bold",
@@ -178,8 +183,8 @@ def drawing() -> Iterator[None]:
         "lines.markersize": 5,
     }
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; the tables and the page hold the name itself.
-        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        if len(families) == 1:  # a first drawing, to see which letters there are
+            warnings.filterwarnings("ignore", r"Glyph .* missing from")
         matplotlib.rcdefaults()  # or a user's matplotlibrc would change the bytes
         matplotlib.rcParams.update(settings)  # type: ignore[arg-type]
         yield

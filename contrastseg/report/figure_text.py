@@ -8,26 +8,32 @@ from functools import cache, lru_cache
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from contrastseg.report.figure_fonts import families, legible
+
 SMALL = 7.0  # points: the smallest text of any figure, at the width it is printed
-FAMILY = "DejaVu Sans"  # comes with matplotlib, so that every machine draws the same letters
 
 
 def clean(text: str) -> str:
-    """The text without line breaks, control characters and marks that turn the reading direction."""
+    """The text without line breaks, control characters, marks that turn the reading direction, and unknown letters."""
     kinds = {letter: unicodedata.category(letter) for letter in set(text)}
-    drawn = (" " if kinds[letter] == "Cc" else letter for letter in text if kinds[letter] not in ("Cf", "Cs"))
-    return " ".join("".join(drawn).split())
+    drawn = (" " if kinds[letter] == "Cc" else letter for letter in text if _shows(letter, kinds[letter]))
+    return legible(" ".join("".join(drawn).split()))
+
+
+def _shows(letter: str, kind: str) -> bool:
+    """Whether a character is more than an instruction to who draws it, such as a variation selector."""
+    return kind not in ("Cf", "Cs") and not "\ufe00" <= letter <= "\ufe0f"
 
 
 @cache
-def _font(bold: bool) -> FontProperties:
-    return FontProperties(family=FAMILY, weight="bold" if bold else "normal", size=100)
+def _font(bold: bool, families: tuple[str, ...]) -> FontProperties:
+    return FontProperties(family=list(families), weight="bold" if bold else "normal", size=100)
 
 
 @lru_cache(maxsize=20000)
 def width_of(text: str, size: float, bold: bool = False) -> float:
     """Width in inches of one line of text at `size` points."""
-    width: float = text_to_path.get_text_width_height_descent(text, _font(bold), False)[0]
+    width: float = text_to_path.get_text_width_height_descent(text, _font(bold, tuple(families(text))), False)[0]
     return width * size / 100 / 72
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from contrastseg.files import atomic_path
 from contrastseg.report.facts import Facts
@@ -14,6 +16,7 @@ from contrastseg.report.figure_boxes import box_plots
 from contrastseg.report.figure_conventions import convention_ranks_figure
 from contrastseg.report.figure_cost import cost_scores
 from contrastseg.report.figure_curves import learning_curves
+from contrastseg.report.figure_fonts import FAMILY, families, say_what_is_missing
 from contrastseg.report.figure_outcomes import outcomes
 from contrastseg.report.figure_overlays import overlay_grid
 from contrastseg.report.figure_ranks import critical_diagram, rank_stability
@@ -123,20 +126,42 @@ def make_figures(
     frames = dict(frames or {})
     comparisons = frames.get("comparisons", pd.DataFrame())
     material = Material(summary, comparisons, cards, infos, (), facts or Facts("suite"))
+    if len(summary) and settings:
+        say_what_is_missing([*_names(material), *(one.case for group in overlays.values() for one in group)])
     written = []
     for one in settings:
         source = FigureSource(material, scores, logs, overlays.get(one.name, ()), frames).chosen(one)
-        with drawing():
-            figure = KINDS[one.kind].draw(source, one)
-            if figure.get_layout_engine() is not None:
-                figure.draw_without_rendering()
-                figure.set_layout_engine("none")  # laid out once, the same in every file
+        figure, fonts = _drawn(source, one)
+        with drawing(fonts):
             for suffix, metadata in FORMATS.items():
                 path = Path(folder) / f"{one.name}.{suffix}"
                 with atomic_path(path) as temporary:
                     figure.savefig(temporary, format=suffix, dpi=one.dpi, metadata=dict(metadata))
                 written.append(path)
     return written
+
+
+def _drawn(source: FigureSource, settings: FigureSettings) -> tuple[Figure, list[str]]:
+    """The figure, laid out, and its fonts; drawn again with others where the first has not all of its letters."""
+    fonts = [FAMILY]
+    while True:
+        with drawing(fonts):
+            figure = KINDS[settings.kind].draw(source, settings)
+            if figure.get_layout_engine() is not None:
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")  # laid out once, the same in every file
+        needed = families("".join(text.get_text() for text in figure.findobj(Text)))
+        if set(needed) <= set(fonts):
+            return figure, fonts
+        fonts = needed
+
+
+def _names(material: Material) -> Iterator[str]:
+    """Names and titles that figures write."""
+    for name in (*material.summary["method"].unique(), *material.summary["class"].unique()):
+        yield str(name)
+    for entry in material.summary["dataset"].unique():
+        yield material.dataset_title(str(entry))
 
 
 def tables_read(settings: Sequence[FigureSettings]) -> list[str]:
