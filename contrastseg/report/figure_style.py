@@ -151,7 +151,8 @@ def drawing(families: Sequence[str] = (FAMILY,)) -> Iterator[None]:
         "svg.hashsalt": "contrastseg",
         "svg.fonttype": "path",  # no name of anybody's becomes markup
         "image.composite_image": False,  # or the pictures of a figure become one coarse one
-        "pdf.fonttype": 42,  # journals refuse Type 3 fonts
+        # Journals refuse Type 3 fonts, but another font may have outlines (CFF) that a Type 42 font cannot hold.
+        "pdf.fonttype": 42 if len(families) == 1 else 3,
         "text.parse_math": False,  # a dollar in a name is a dollar
         "font.family": list(families),
         "font.size": 8,
