@@ -174,7 +174,10 @@ def score(
         " distances only.",
     ),
     metric: list[str] = typer.Option([], help="Metric; may be repeated."),
-    classes: str | None = typer.Option(None, help="Names from background on, comma separated, or a dataset.json."),
+    classes: str | None = typer.Option(
+        None,
+        help="Names from background on, comma separated, or the dataset.json of nnU-Net or of a prepared data set.",
+    ),
     ignore: int | None = typer.Option(None, help="The references' value of voxels to leave out, such as 255."),
     threshold: int | None = typer.Option(
         None, min=0, max=254, help="Values above it are the structure: for greys of one structure, such as 127."
@@ -187,9 +190,9 @@ def score(
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
+    from contrastseg.evaluation.class_names import read_class_names
     from contrastseg.evaluation.scoring import score_by_conventions, score_file, score_folder, write_scores
     from contrastseg.evaluation.settings import EvaluationSettings
-    from contrastseg.files import read_json
 
     given: dict[str, Any] = read_config(config)
     if convention:
@@ -197,11 +200,11 @@ def score(
     if metric:
         given["metrics"] = metric
     settings = validated(EvaluationSettings, given)
-    names: list[str] | None = None
+    said: dict[str, Any] = {"ignore": ignore, "threshold": threshold}
     if classes is not None:
-        names = read_json(classes)["classes"] if classes.endswith(".json") else classes.split(",")
-    said: dict[str, Any] = {"classes": names, "ignore": ignore, "threshold": threshold}
-    said["values_declared"] = classes is not None and classes.endswith(".json")
+        named = read_class_names(classes)
+        said |= {"classes": named.names, "values_declared": named.values}
+        said["ignore"] = named.ignore if ignore is None else ignore
     said["announce"] = partial(typer.secho, fg=typer.colors.YELLOW, err=True)
     if settings.conventions:
         rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, **said)

@@ -83,7 +83,7 @@ def read_description(folder: Path) -> Description:
         written = _channels(value.get("channel_names", value.get("modality")), path)
     names: dict[int, str] = {}
     with faults.collect():
-        names = _labels(value.get("labels"), path)
+        names = labels_by_value(value.get("labels"), path)
     ending = str(value.get("file_ending", ".nii.gz"))
     if ending not in (*VOLUMES, *PHOTO_SUFFIXES):
         known = ", ".join((*VOLUMES, *PHOTO_SUFFIXES))
@@ -126,11 +126,19 @@ def _channels(value: Any, path: Path) -> tuple[str, ...]:
     return tuple(names[str(number)] for number in range(len(names)))
 
 
-def _labels(value: Any, path: Path) -> dict[int, str]:
-    """Names by value, sorted: ``{name: value}`` in version 2, ``{value: name}`` in version 1."""
+def labels_by_value(value: Any, path: Path) -> dict[int, str]:
+    """Names by value, sorted, from the ``labels`` of a ``dataset.json``; the one called ``ignore`` is the last.
+
+    Args:
+        value: ``{name: value}`` (version 2) or ``{value: name}`` (version 1).
+        path: For messages.
+
+    Raises:
+        DataError: Labels are regions, or are not numbered 0, 1, 2, ... with a name each.
+    """
     if not isinstance(value, Mapping) or not value:
         raise DataError("labels are missing", file=path, remedy='write {"background": 0, "organ": 1}')
-    if all(isinstance(name, str) for name in value.values()):
+    if all(isinstance(name, str) and str(number).isdigit() for number, name in value.items()):
         pairs = [(str(name), key) for key, name in value.items()]
     else:
         pairs = [(str(name), number) for name, number in value.items()]
@@ -138,7 +146,7 @@ def _labels(value: Any, path: Path) -> dict[int, str]:
         raise DataError(
             f"labels given as regions are not supported: {', '.join(regions)}",
             file=path,
-            remedy="give every value a name of its own",
+            remedy=f"give every value in the label maps a name of its own, such as {_plain_labels(pairs)}",
         )
     names: dict[int, str] = {}
     for name, number in pairs:
@@ -163,3 +171,12 @@ def _labels(value: Any, path: Path) -> dict[int, str]:
     if len([name for name in names.values() if name != "ignore"]) < 2:
         raise DataError("there is no class beside the background", file=path, remedy="name what is to be segmented")
     return names
+
+
+def _plain_labels(pairs: list[tuple[str, Any]]) -> str:
+    """The labels with one name a value, as JSON to copy; a value that only regions hold is called after itself."""
+    named = {number: name for name, number in pairs if isinstance(number, int)}
+    values = {part for _, number in pairs for part in (number if isinstance(number, list | tuple) else [number])}
+    highest = max((int(part) for part in values if str(part).isdigit()), default=1)
+    labels = {named.get(k, "background" if k == 0 else f"label {k}"): k for k in range(highest + 1)}
+    return json.dumps({"labels": labels}, ensure_ascii=False)

@@ -12,6 +12,8 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
 """What a label map's name may end with."""
 # Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
 _NO_LABEL_MAPS = (".jpg", ".jpeg", ".bmp", *OTHER_IMAGES)
+# The probabilities of a case, which nnU-Net writes beside its label map.
+_PROBABILITIES = ".npz"
 
 
 def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
@@ -36,21 +38,20 @@ def missing_predictions(folder: str | Path) -> list[str]:
 def label_files(folder: str | Path) -> dict[str, Path]:
     """Every label map of a folder by case, the case being the file's name without its suffix.
 
+    Probabilities that nnU-Net wrote beside the label map of the same case are passed over, and so are files of other
+    kinds, such as JSON.
+
     Raises:
         ScoringError: Two files are of the same case, or an image is in a format that label maps are not read from.
     """
     files: dict[str, Path] = {}
+    others: list[Path] = []
     for file in sorted(Path(folder).iterdir()):
         if file.name.startswith(".") or not file.is_file():
             continue
         case = case_of(file)
         if case is None:
-            if file.name.lower().endswith(_NO_LABEL_MAPS):
-                raise ScoringError(
-                    "an image among the label maps, in a format that none are read from",
-                    file=file,
-                    remedy=f"convert it to one of {', '.join(SUFFIXES)}, or take it out of the folder",
-                )
+            others.append(file)
         elif case in files:
             raise ScoringError(
                 f"two label maps of one case: {files[case].name} and {file.name}",
@@ -60,6 +61,14 @@ def label_files(folder: str | Path) -> dict[str, Path]:
             )
         else:
             files[case] = file
+    for file in others:
+        beside = file.suffix.lower() == _PROBABILITIES and file.stem in files
+        if file.name.lower().endswith(_NO_LABEL_MAPS) and not beside:
+            raise ScoringError(
+                "an image among the label maps, in a format that none are read from",
+                file=file,
+                remedy=f"convert it to one of {', '.join(SUFFIXES)}, or take it out of the folder",
+            )
     return files
 
 

@@ -144,6 +144,20 @@ def test_a_file_against_a_folder_or_of_another_kind_is_refused(tmp_path: Path) -
     assert ".nrrd" in str(error.value.remedy)
 
 
+def test_what_nnunet_writes_beside_its_predictions_is_passed_over(tmp_path: Path) -> None:
+    for name in ("p", "r"):
+        nifti(tmp_path / name / "a.b.nii.gz", volume())
+    for name in ("a.b.npz", "a.b.pkl", "dataset.json", "plans.json", "predict_from_raw_data_args.json", "summary.json"):
+        (tmp_path / "p" / name).write_bytes(b"{")
+    scores = score_folder(tmp_path / "p", tmp_path / "r", ("dice",))
+    assert scores[["case", "value"]].to_numpy().tolist() == [["a.b", 1.0]]
+    alone = tmp_path / "p" / "c.npz"
+    alone.touch()
+    with pytest.raises(ScoringError, match="format that none are read from") as error:
+        score_folder(tmp_path / "p", tmp_path / "r")
+    assert error.value.file == alone, "probabilities without a label map are somebody's prediction"
+
+
 def test_nothing_in_a_folder_is_skipped_in_silence(tmp_path: Path) -> None:
     for name in ("p", "r"):
         png(tmp_path / name / "a.png", volume()[1])
