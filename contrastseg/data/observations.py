@@ -253,8 +253,8 @@ def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Ob
         fact, steps = odd[0]
         yield Observation(
             "pixdim",
-            f"spacing and affine disagree in the header: {fact.case} says {_listed(np.round(fact.spacing or (), 4))} "
-            f"mm and steps {_listed(np.round(steps, 4))} mm; the spacing is taken",
+            f"spacing and affine disagree in the header: {fact.case} says {_listed(fact.spacing or ())} "
+            f"mm and steps {_listed(steps)} mm; the spacing is taken",
             tuple(fact.case for fact, _ in odd),
         )
 
