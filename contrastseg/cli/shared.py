@@ -14,7 +14,7 @@ import typer
 from contrastseg.errors import SuiteError, unknown_name
 
 Model = TypeVar("Model")
-_KINDS = {dict: "a mapping of names to values", list: "a list", str: "a text"}
+_KINDS: dict[type, str] = {dict: "a mapping of names to values", list: "a list", str: "a text"}
 
 RESOURCES = typer.Option("resources", "--resources", help="Folder of raw and prepared data and of splits.")
 DATA_ROOT = typer.Option(
