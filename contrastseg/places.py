@@ -11,11 +11,11 @@ MANIFEST: Final = "manifest.json"
 SCORES: Final = "scores.parquet"
 
 
-def prepared_folder(entry: str, resources: Path = RESOURCES) -> Path:
-    """Where an entry's prepared data lies."""
-    return resources / "prepared" / entry
+def prepared_folder(name: str, resources: Path = RESOURCES) -> Path:
+    """Where prepared data lies; `contrastseg.data.stores` says under which name."""
+    return resources / "prepared" / name
 
 
-def split_file(entry: str, resources: Path = RESOURCES) -> Path:
-    """Where an entry's split lies."""
-    return resources / "splits" / f"{entry}.json"
+def split_file(name: str, resources: Path = RESOURCES) -> Path:
+    """Where a split lies; `contrastseg.data.stores` says under which name."""
+    return resources / "splits" / f"{name}.json"

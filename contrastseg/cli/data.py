@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, progress, read_config
+from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, named_paths, print_json, progress, read_config
 from contrastseg.places import prepared_folder, split_file
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
@@ -49,7 +49,9 @@ def prepare(
     entry: str | None = ENTRY,
     config: str | None = typer.Option(None, help="`options` and `preparation`: YAML or JSON file, or JSON text."),
     raw: Path | None = typer.Option(None, help="Folder with the published files; found by itself where left out."),
-    output: Path | None = typer.Option(None, help="Folder to write; RESOURCES/prepared/ENTRY where left out."),
+    output: Path | None = typer.Option(
+        None, help="Folder to write; RESOURCES/prepared/ENTRY-<digest of CONFIG> where left out."
+    ),
     workers: int = typer.Option(1, min=1, help="Processes."),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
@@ -63,12 +65,14 @@ def prepare(
     from contrastseg.data.download import locate
     from contrastseg.data.mask_values import CODING, Coding
     from contrastseg.data.preparation import prepare_dataset
+    from contrastseg.data.stores import prepared_name
 
     given = read_config(config, {"options": dict, "preparation": dict})
-    folder = output or prepared_folder(entry or dataset, resources)
-    source = raw or locate(registry.get(dataset, given.get("options")), data_root, resources)
+    options, rule = given.get("options"), given.get("preparation")
+    spec = registry.get(dataset, options)
+    folder = output or prepared_folder(prepared_name(entry or dataset, spec, options, rule, resources), resources)
+    source = raw or locate(spec, data_root, resources)
     with progress(f"preparing {entry or dataset}") as update:
-        options, rule = given.get("options"), given.get("preparation")
         done = prepare_dataset(
             entry or dataset, dataset, options, rule, source, folder, workers=workers, progress=update
         )
@@ -84,8 +88,10 @@ def split(
     config: str | None = typer.Option(
         None, help="`split` (over the data set's own) and `subset`: YAML or JSON, as file or text."
     ),
-    prepared: Path | None = typer.Option(None, help="Prepared folder; RESOURCES/prepared/ENTRY where left out."),
-    output: Path | None = typer.Option(None, help="File to write; RESOURCES/splits/ENTRY.json where left out."),
+    prepared: Path | None = typer.Option(None, help="Prepared folder; the entry's in RESOURCES where left out."),
+    output: Path | None = typer.Option(
+        None, help="File to write; RESOURCES/splits/ENTRY-<digest of CONFIG>.json where left out."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
     """Split a prepared data set by patient, with nested labelled subsets in several draws.
@@ -96,19 +102,25 @@ def split(
     from contrastseg.data import registry
     from contrastseg.data.settings import SplitSettings
     from contrastseg.data.splits import split_dataset
+    from contrastseg.data.stores import find_prepared, split_name
 
     given = read_config(config, {"options": dict, "split": dict, "subset": None})
     name = entry or dataset
-    source = prepared or prepared_folder(name, resources)
+    source = prepared or find_prepared(name, resources)
     own = registry.get(dataset, given.get("options")).split
     settings = validated(SplitSettings, own.under(given.get("split", {})))
-    target = output or split_file(name, resources)
-    typer.echo(str(split_dataset(name, source, settings, target, subset=bool(given.get("subset")))))
+    subset = bool(given.get("subset"))
+    target = output or split_file(split_name(name, source.name, settings, subset), resources)
+    typer.echo(str(split_dataset(name, source, settings, target, subset=subset)))
 
 
 def pool(
     config: str = typer.Option(help="`entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."),
     output: Path = typer.Option(help="File to write."),
+    prepared: list[str] = typer.Option(
+        [], help="ENTRY=FOLDER, where the prepared data of an entry lies; may be repeated. RESOURCES where left out."
+    ),
+    split: list[str] = typer.Option([], help="ENTRY=FILE, likewise the split of an entry."),
     resources: Path = RESOURCES,
 ) -> None:
     """Gather what pre-training without labels may see from several entries, without any case that is tested on.
@@ -117,15 +129,17 @@ def pool(
     """
     from contrastseg.cli.shared import validated
     from contrastseg.data.pools import PoolSettings, write_pool
+    from contrastseg.data.stores import find_prepared, find_split
     from contrastseg.files import existing
 
     settings = validated(PoolSettings, read_config(config))
     entries = dict.fromkeys([*settings.sources, *settings.tests])
-    prepared = {name: prepared_folder(name, resources) for name in entries}
-    splits = {name: split_file(name, resources) for name in (settings.entry, *settings.tests)}
+    folders, files = named_paths(prepared, "--prepared"), named_paths(split, "--split")
+    folders |= {name: find_prepared(name, resources) for name in entries if name not in folders}
+    splits = {name: files.get(name) or find_split(name, resources) for name in (settings.entry, *settings.tests)}
     for name, file in splits.items():
         existing(file, f"split of {name!r}", "run `contrastseg split` first")
-    typer.echo(str(write_pool(settings, prepared, splits, output)))
+    typer.echo(str(write_pool(settings, {name: folders[name] for name in entries}, splits, output)))
 
 
 COMMANDS = (download, prepare, split, pool)

@@ -13,13 +13,14 @@ from contrastseg.cli.shared import (
     DATA_ROOT,
     JSON,
     RESOURCES,
+    named_paths,
     print_json,
     print_table,
     progress,
     read_config,
     validated,
 )
-from contrastseg.places import MANIFEST, prepared_folder, split_file
+from contrastseg.places import MANIFEST
 
 _TRAINING_KEYS = {
     "raw": str,
@@ -32,7 +33,7 @@ _TRAINING_KEYS = {
 
 
 def train(
-    dataset: str = typer.Option(help="Entry: a folder in RESOURCES/prepared."),
+    dataset: str = typer.Option(help="Entry: prepared data and a split in RESOURCES."),
     method: str = typer.Option(help="Method (`contrastseg methods`)."),
     output: Path = typer.Option(help="The run's folder."),
     variant: str = typer.Option("default", help="Named setting of the method."),
@@ -43,6 +44,15 @@ def train(
     stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
     pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
     initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
+    prepared: list[str] = typer.Option(
+        [],
+        help="ENTRY=FOLDER, where the prepared data of the data set, or of another in its pool, lies; may be repeated."
+        " RESOURCES where left out.",
+    ),
+    split: Path | None = typer.Option(None, help="Split file; the entry's in RESOURCES where left out."),
+    planned: str | None = typer.Option(
+        None, help="What the workflow knew of data and split when it planned the run: other data is an error."
+    ),
     config: str | None = typer.Option(
         None,
         help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`, and `raw`, the folder of data of one's"
@@ -58,6 +68,8 @@ def train(
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
     from contrastseg.data.download import locate
+    from contrastseg.data.stores import find_prepared, find_split
+    from contrastseg.errors import TrainingError
     from contrastseg.files import existing, read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
     from contrastseg.methods import registry
@@ -66,8 +78,10 @@ def train(
 
     given = read_config(config, _TRAINING_KEYS)
     kind = registry.get(method)
-    data, split = prepared_folder(dataset, resources), split_file(dataset, resources)
+    folders = named_paths(prepared, "--prepared")
+    data = folders.get(dataset) or find_prepared(dataset, resources)
     existing(data / MANIFEST, f"prepared data set {dataset!r}", "run `contrastseg prepare` first")
+    split = split or find_split(dataset, resources)
     existing(split, f"split of {dataset!r}", "run `contrastseg split` first")
     settings = {**kind.variants.get(variant, {}), **given.get("settings", {})}
     own = {variant: settings} if settings or variant in kind.variants else {}
@@ -78,9 +92,15 @@ def train(
         sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
         drawn = {
             "pool": str(pool),
-            "pool_data": {name: str(prepared_folder(name, resources)) for name in sources},
+            "pool_data": {name: str(folders.get(name) or find_prepared(name, resources)) for name in sources},
         }
-        inputs["pool"] = planning.pool_digest(pool, resources)
+        inputs["pool"] = planning.pool_digest(pool, {name: Path(path) for name, path in drawn["pool_data"].items()})
+    if planned is not None and planned != planning.content_text(inputs):
+        raise TrainingError(
+            f"data or split of {dataset} was made again by others since this run was planned",
+            file=data,
+            remedy="start the workflow again: it plans with what is there now",
+        )
     axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels, "draw": draw, "fold": fold}
     info = PreparedDataset(data).info
     raw = given.get("raw")

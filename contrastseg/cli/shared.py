@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -74,6 +75,21 @@ def validated(model: type[Model], value: Any) -> Model:
     with explained(model):  # type: ignore[arg-type]
         found: Model = model.model_validate(value)  # type: ignore[attr-defined]
         return found
+
+
+def named_paths(given: Sequence[str], option: str) -> dict[str, Path]:
+    """What ENTRY=PATH options say.
+
+    Raises:
+        SuiteError: One says something else.
+    """
+    found = {}
+    for item in given:
+        name, sign, path = item.partition("=")
+        if not (name and sign and path):
+            raise SuiteError(f"{option} {item!r} is not ENTRY=PATH", remedy=f"write {option} acdc=path/to/it")
+        found[name] = Path(path)
+    return found
 
 
 def print_json(value: Any) -> None:

@@ -75,14 +75,14 @@ def _where(spec: DatasetSpec, data_root: Path | None, resources: Path) -> tuple[
 
 
 def _prepared(spec: DatasetSpec, resources: Path) -> dict[str, Any]:
-    """By entry: how many cases, and their sizes and spacings on the native grid."""
+    """By the name of the prepared folder: how many cases, and their sizes and spacings on the native grid."""
     found = {}
     for path in sorted(prepared_folder("", resources).glob("*/dataset.json")):
         if read_json(path)["dataset"] != spec.name or not (path.parent / MANIFEST).is_file():
             continue
         prepared = PreparedDataset(path.parent)
         grids = [prepared.geometry(case) for case in prepared.cases]
-        found[prepared.info.entry] = {
+        found[path.parent.name] = {
             "cases": len(prepared.cases),
             "patients": len(prepared.patients),
             "labelled": int(prepared.index["labelled"].sum()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,7 @@ from contrastseg.data import (
 )
 from contrastseg.data.cases import DatasetJson
 from contrastseg.data.faults import Faults, room_on_disk
+from contrastseg.data.inputs import Input, Inputs, Published
 from contrastseg.data.mask_values import CODING, Coding
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.data.slicing import SliceAxis, decide_slices
@@ -67,7 +69,8 @@ def prepare_dataset(
     """Prepare a data set.
 
     A case is kept when its input files, the rule and the code that prepares are unchanged and its files are whole.
-    ``manifest.json`` (hashes of the cases) and the other indices are rewritten only when they change.
+    ``manifest.json`` (hashes of the cases) and the other indices are rewritten only when they change. ``inputs.json``
+    says what published data was read from; processes that prepare into one folder take turns.
 
     Args:
         entry: The suite's name for it.
@@ -99,13 +102,14 @@ def prepare_dataset(
     made_by = digest({"rule": rule, "code": _code_digest(spec)})
     axis = 0 if cut is None else cut.axis
     jobs = [_Job(spec, case, parsed, settings, folder, made_by, axis) for case in coded]
-    with room_on_disk(folder):
-        states = []
+    with room_on_disk(folder), _alone(folder):
+        states, read = [], dict[str, Input]()
         for done, outcome in enumerate(_run(jobs, workers), start=1):
             if isinstance(outcome, DataError):
                 faults.found.append(outcome)
             else:
-                states.append(outcome)
+                states.append(outcome[0])
+                read = outcome[1] | read  # what several cases share, as the first of them found it
             if progress is not None:
                 progress(done, len(jobs))
         units = {state["unit"] for state in states}
@@ -121,7 +125,19 @@ def prepare_dataset(
         _write_indices(entry, spec, parsed, settings, folder, states, coding, cut)
         manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
         write_if_changed(folder / MANIFEST, _text(manifest))
+        if raw is not None:  # last: whoever is killed before prepares again
+            Inputs.of(Published(Path(raw), tuple(found), ()), read).write(folder)
     return folder / MANIFEST
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process prepares into the folder."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
 
 
 def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults) -> list[RawCase]:
@@ -153,7 +169,11 @@ def _decide_masks(
     return decided
 
 
-def _run(jobs: Sequence[_Job], workers: int) -> Iterable[dict[str, Any] | DataError]:
+_Prepared = tuple[dict[str, Any], dict[str, Input]]
+"""The state of a case, and what its files were when they were read."""
+
+
+def _run(jobs: Sequence[_Job], workers: int) -> Iterable[_Prepared | DataError]:
     if workers <= 1:
         yield from map(_prepare_or_fault, jobs)
     else:
@@ -161,19 +181,20 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterable[dict[str, Any] | DataEr
             yield from pool.map(_prepare_or_fault, jobs)
 
 
-def _prepare_or_fault(job: _Job) -> dict[str, Any] | DataError:
+def _prepare_or_fault(job: _Job) -> _Prepared | DataError:
     with room_on_disk(job.folder):
         try:
-            return _prepare_case(job)
+            read = {str(path): _input(path, job.raw.case) for path in job.raw.files}
+            return _prepare_case(job, [file.content for file in read.values()]), read
         except DataError as error:
             return error
 
 
-def _prepare_case(job: _Job) -> dict[str, Any]:
+def _prepare_case(job: _Job, contents: Sequence[str]) -> dict[str, Any]:
     raw, folder = job.raw, job.folder / "cases" / job.raw.case
     state_file = folder / "state.json"
     named = [raw.case, raw.patient, raw.frame, raw.part, raw.stratum, repr(sorted(raw.details.items()))]
-    key = digest([job.made_by, *named, [_input_hash(path, raw.case) for path in raw.files]])
+    key = digest([job.made_by, *named, contents])
     if state_file.is_file():
         state = read_json(state_file)
         if state.get("key") == key and _output_hash(job, state["labelled"]) == state["output"]:
@@ -228,9 +249,9 @@ def _reference(job: _Job) -> Path:
     return job.folder / "references" / f"{job.raw.case}{suffix}"
 
 
-def _input_hash(path: Path, case: str) -> str:
+def _input(path: Path, case: str) -> Input:
     with formats.reading(path, case):
-        return sha256(path)
+        return Input.read(path)
 
 
 def _output_hash(job: _Job, labelled: bool) -> str | None:

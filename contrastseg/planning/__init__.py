@@ -1,22 +1,26 @@
 """Planning: what a suite comes to, what is missing for it, and what each of its jobs is a function of."""
 
 from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
-from contrastseg.planning.content import data_digest, pool_digest, split_digest
+from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
 from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
 from contrastseg.planning.limits import by_attempt
 from contrastseg.planning.runs import RESULTS, Plan, Run, expand
+from contrastseg.planning.sources import Sources, listed
 
 __all__ = [
     "RESULTS",
     "Jobs",
     "Plan",
     "Run",
+    "Sources",
     "by_attempt",
+    "content_text",
     "data_digest",
     "data_root",
     "describe_missing",
     "expand",
     "job_environment",
+    "listed",
     "missing_data",
     "needs_download",
     "pool_digest",

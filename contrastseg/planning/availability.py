@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.download import download_folder, locate, published_files
-from contrastseg.data.roster import Roster
 from contrastseg.data.specs import DatasetSpec
-from contrastseg.data.splits import Population, population_of
+from contrastseg.data.splits import Population, make_split, train_patients
 from contrastseg.errors import DataError, UnavailableDataError
-from contrastseg.files import read_json
-from contrastseg.places import MANIFEST, RESOURCES, prepared_folder, split_file
+from contrastseg.places import MANIFEST, RESOURCES
+from contrastseg.planning.sources import Sources
+from contrastseg.planning.stores import prepared_of
 from contrastseg.report.naming import plural
 from contrastseg.suite import DatasetEntry, Options, Suite
 
@@ -23,7 +22,7 @@ def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = 
     for entry in suite.datasets:
         try:
             spec = entry.spec  # a folder in nnU-Net's layout is needed even when it is prepared: it says what it holds
-            if not prepared_folder(entry.name, resources).joinpath(MANIFEST).is_file():
+            if not prepared_of(entry, resources).joinpath(MANIFEST).is_file():
                 locate(spec, data_root, resources)
         except UnavailableDataError as error:
             missing[entry.name] = str(error)
@@ -53,23 +52,17 @@ def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: 
         return True
 
 
-def population(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> Population:
+def population(entry: DatasetEntry, sources: Sources | None = None) -> Population:
     """What an entry has to train on; how many patients is None while it is not known (before a download)."""
-    spec = entry.spec
-    try:
-        raw = locate(spec, data_root, resources)
-        return population_of(spec, entry.split, entry.options, raw=raw, subset=bool(entry.subset))
-    except DataError:
-        if split_file(entry.name, resources).is_file():
-            train = read_json(split_file(entry.name, resources))["folds"][0]["train"]
-            roster = Roster.of_prepared(PreparedDataset(prepared_folder(entry.name, resources)))
-            return Population.of(roster, train)
-        return population_of(spec, entry.split, entry.options, subset=bool(entry.subset))
+    roster, subset = (sources or Sources()).roster(entry), bool(entry.subset)
+    if roster is None:
+        return Population(train_patients(entry.split, None, subset=subset))
+    return Population.of(roster, make_split(entry.name, roster, entry.split, subset=subset)["folds"][0]["train"])
 
 
-def training_patients(entry: DatasetEntry, data_root: Path | None = None, resources: Path = RESOURCES) -> int | None:
+def training_patients(entry: DatasetEntry, sources: Sources | None = None) -> int | None:
     """How many training patients with labels an entry has; None while it is not known (before a download)."""
-    return population(entry, data_root, resources).train
+    return population(entry, sources).train
 
 
 def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from contrastseg.errors import SplitError
 from contrastseg.files import digest, read_json, sha256
-from contrastseg.places import MANIFEST, RESOURCES, prepared_folder
+from contrastseg.places import MANIFEST
 
 
 def data_digest(folder: Path) -> str:
@@ -25,9 +26,17 @@ def split_digest(file: Path, fold: int, draw: int | None = None) -> str:
     return _split_part(file, _stamp(file), fold, draw) if file.is_file() else ""
 
 
-def pool_digest(file: Path, resources: Path = RESOURCES) -> str:
-    """Which cases a pre-training pool holds, and their prepared content; empty before it is made."""
-    return _pool_content(file, _stamp(file), resources) if file.is_file() else ""
+def pool_digest(file: Path, prepared: Mapping[str, Path]) -> str:
+    """Which cases a pre-training pool holds, and their content in the prepared folders; empty before it is made."""
+    if not file.is_file():
+        return ""
+    pool = _json(file, _stamp(file))
+    return digest([pool["hash"], [data_digest(prepared[entry]) for entry in pool["sources"]]])
+
+
+def content_text(inputs: Mapping[str, str]) -> str:
+    """What a run is made from, as the plan writes it and as the run finds it: data, split and pool."""
+    return " ".join(inputs[part] for part in ("data", "split", "pool") if part in inputs)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -38,11 +47,6 @@ def _stamp(path: Path) -> tuple[int, int]:
 @cache
 def _content(path: Path, stamp: tuple[int, int]) -> str:
     return sha256(path)[:16]
-
-
-def _pool_content(path: Path, stamp: tuple[int, int], resources: Path) -> str:
-    pool = _json(path, stamp)
-    return digest([pool["hash"], [data_digest(prepared_folder(entry, resources)) for entry in pool["sources"]]])
 
 
 @cache

@@ -10,11 +10,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from contrastseg.data import recipe
+from contrastseg.data.stores import spelled
 from contrastseg.evaluation.predictions import missing_predictions
 from contrastseg.methods import registry as methods
-from contrastseg.places import MANIFEST, prepared_folder, split_file
+from contrastseg.places import MANIFEST
 from contrastseg.planning.availability import needs_download
-from contrastseg.planning.content import data_digest, pool_digest, split_digest
+from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
 from contrastseg.planning.limits import limit_minutes, measured_seconds
 from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
@@ -26,6 +28,8 @@ from contrastseg.planning.runs import (
     spatial_dims,
     unlabelled_stages,
 )
+from contrastseg.planning.sources import Sources
+from contrastseg.planning.stores import prepared_of, split_of, split_settings
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
@@ -45,9 +49,13 @@ class Jobs:
         data_root: Path | None,
         unavailable: Collection[str] = (),
         measured: Path = Path("benchmarks/speed/results"),
+        sources: Sources | None = None,
     ) -> None:
         self.suite = suite
         self.data_root = data_root
+        self.sources = sources or Sources(data_root)
+        self.prepared_of = cache(lambda name: prepared_of(suite.entry(name)))
+        self.split_of = cache(lambda name: split_of(suite, suite.entry(name)))
         self.unavailable = unavailable
         self.measured = measured
 
@@ -75,9 +83,73 @@ class Jobs:
 
     def content(self, wildcards: Wildcards) -> str:
         """What training depends on of its data: the content, not the time it was written."""
-        split = split_digest(split_file(wildcards.dataset), int(wildcards.fold), int(wildcards.draw))
-        pools = [pool_digest(file) for file in self.pool(wildcards)]
-        return " ".join([data_digest(prepared_folder(wildcards.dataset)), split, *pools])
+        name = wildcards.dataset
+        inputs = {
+            "data": data_digest(self.prepared_of(name)),
+            "split": split_digest(self.split_of(name), int(wildcards.fold), int(wildcards.draw)),
+        }
+        for file in self.pool(wildcards):
+            sources = self.suite.entry(name).pool
+            inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
+        return content_text(inputs)
+
+    def manifest(self, wildcards: Wildcards) -> Path:
+        """The prepared data of an entry, by its last file."""
+        folder: Path = self.prepared_of(wildcards.dataset)
+        return folder / MANIFEST
+
+    def split_path(self, wildcards: Wildcards) -> Path:
+        """The split of an entry."""
+        file: Path = self.split_of(wildcards.dataset)
+        return file
+
+    def tested_manifest(self, wildcards: Wildcards) -> Path:
+        """The prepared data that a run is evaluated on."""
+        folder: Path = self.prepared_of(wildcards.evaluated_on)
+        return folder / MANIFEST
+
+    def tested_split_path(self, wildcards: Wildcards) -> Path:
+        """Its split."""
+        file: Path = self.split_of(wildcards.evaluated_on)
+        return file
+
+    def index(self, wildcards: Wildcards) -> Path:
+        """Who is in the prepared data of an entry."""
+        return self.manifest(wildcards).with_name("cases.csv")
+
+    def places(self, wildcards: Wildcards) -> str:
+        """Where a run finds its data, as options of `contrastseg train`."""
+        names = [wildcards.dataset, *(self.suite.entry(wildcards.dataset).pool if self.pool(wildcards) else ())]
+        return f"{self._prepared_options(names)} --split {self.split_of(wildcards.dataset)}"
+
+    def pool_places(self, wildcards: Wildcards) -> str:
+        """Where a pool finds what it is made of, as options of `contrastseg pool`."""
+        settings = self._pool_settings(wildcards)
+        names = dict.fromkeys([settings["entry"], *settings["tests"]])
+        splits = " ".join(f"--split {name}={self.split_of(name)}" for name in names)
+        return f"{self._prepared_options([*settings['sources'], *settings['tests']])} {splits}"
+
+    def _prepared_options(self, names: Sequence[str]) -> str:
+        return " ".join(f"--prepared {name}={self.prepared_of(name)}" for name in dict.fromkeys(names))
+
+    def makings(self, of: str) -> str:
+        """The digests that end the names of the suite's prepared folders, or of its splits: a regular expression."""
+        places = {"prepared": self.prepared_of, "split": self.split_of}
+        made = {places[of](name).name.removesuffix(".json").rpartition("-")[2] for name in self._available}
+        return "|".join(sorted(made))
+
+    def edited(self) -> dict[Path, list[str]]:
+        """Prepared data whose published files were edited since, by its last file, with what is other, in words."""
+        found = {name: self.sources.edits(self.suite.entry(name)) for name in self._available}
+        return {self.prepared_of(name) / MANIFEST: edits for name, edits in found.items() if edits}
+
+    def splits(self) -> list[Path]:
+        """Every split of the suite."""
+        return [self.split_of(name) for name in self._available]
+
+    @property
+    def _available(self) -> list[str]:
+        return [entry.name for entry in self.suite.datasets if entry.name not in self.unavailable]
 
     def pool(self, wildcards: Wildcards) -> list[Path]:
         """The pool that a stage draws from: none where it uses labels, or the entry declares none."""
@@ -98,18 +170,18 @@ class Jobs:
         """The prepared data that a pool is made of and kept apart from."""
         settings = self._pool_settings(wildcards)
         names = dict.fromkeys([*settings["sources"], *settings["tests"]])
-        return [prepared_folder(name) / MANIFEST for name in names]
+        return [self.prepared_of(name) / MANIFEST for name in names]
 
     def pool_splits(self, wildcards: Wildcards) -> list[Path]:
         """The splits that say who is tested on."""
-        return [split_file(name) for name in self._pool_settings(wildcards)["tests"]]
+        return [self.split_of(name) for name in self._pool_settings(wildcards)["tests"]]
 
     def _pool_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         return pool_settings(self.suite, wildcards.dataset, int(wildcards.fold), self.unavailable)
 
     def test_content(self, wildcards: Wildcards) -> str:
         """What prediction depends on of the data it looks at."""
-        split = split_digest(split_file(wildcards.evaluated_on), self.test_fold(wildcards))
+        split = split_digest(self.split_of(wildcards.evaluated_on), self.test_fold(wildcards))
         return f"{self.references(wildcards)} {split}"
 
     def test_fold(self, wildcards: Wildcards) -> int:
@@ -118,7 +190,7 @@ class Jobs:
 
     def references(self, wildcards: Wildcards) -> str:
         """What scoring depends on beside the predictions."""
-        return data_digest(prepared_folder(wildcards.evaluated_on))
+        return data_digest(self.prepared_of(wildcards.evaluated_on))
 
     def missing(self, wildcards: Wildcards) -> list[str]:
         """Cases whose prediction was deleted: scored again, they become holes."""
@@ -146,18 +218,16 @@ class Jobs:
 
     def preparation(self, wildcards: Wildcards) -> str:
         """What `prepare` is a function of: the whole rule, as a change of a default is one of the data too."""
-        from contrastseg.data import recipe
-
         entry = self.suite.entry(wildcards.dataset)
         rule = recipe.resolve(entry.spec, entry.preparation).model_dump(mode="json")
-        return to_argument({"options": entry.options, "preparation": rule})
+        return to_argument({"options": spelled(entry.spec, entry.options), "preparation": rule})
 
     def split(self, wildcards: Wildcards) -> str:
-        """What `split` is a function of: at least as many draws as the suite runs."""
+        """What `split` is a function of."""
         entry = self.suite.entry(wildcards.dataset)
-        draws = max(entry.split.draws, max(self.suite.draws) + 1)
-        split = entry.split.model_dump(mode="json") | {"draws": draws}
-        return to_argument({"options": entry.options, "split": split, "subset": bool(entry.subset)})
+        split = split_settings(self.suite, entry).model_dump(mode="json")
+        options = spelled(entry.spec, entry.options)
+        return to_argument({"options": options, "split": split, "subset": bool(entry.subset)})
 
     def table(self, wildcards: Wildcards) -> str:
         """The settings of one table."""

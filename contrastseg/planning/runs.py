@@ -15,6 +15,8 @@ from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
 from contrastseg.places import RESOURCES
 from contrastseg.planning.availability import population
+from contrastseg.planning.sources import Sources
+from contrastseg.planning.stores import prepared_of, split_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 
 RESULTS = Path("results")
@@ -115,6 +117,11 @@ class Plan:
             ],
             "skipped": list(self.skipped),
             "unavailable": self.unavailable,
+            "stores": {
+                entry.name: {"prepared": prepared_of(entry).name, "split": split_of(self.suite, entry).stem}
+                for entry in self.suite.datasets
+                if entry.name not in self.unavailable
+            },
         }
 
 
@@ -123,6 +130,7 @@ def expand(
     unavailable: Mapping[str, str] | None = None,
     data_root: Path | None = None,
     resources: Path = RESOURCES,
+    sources: Sources | None = None,
 ) -> Plan:
     """All runs of a suite, without those that do not apply or cannot run.
 
@@ -131,12 +139,13 @@ def expand(
         unavailable: Entries to leave out, with the reason (see `missing_data`).
         data_root: The user's folder of data sets; how many patients there are decides which budgets are the same.
         resources: The project's resources folder.
+        sources: The same folders where they were looked at already.
 
     Raises:
         SuiteError: A budget asks for more patients than there are, an entry that is to train has no training patients,
             a patch has other dimensions than the images, or no run is left.
     """
-    unavailable = dict(unavailable or {})
+    unavailable, sources = dict(unavailable or {}), sources or Sources(data_root, resources)
     runs: list[Run] = []
     skipped: list[dict[str, str]] = []
     populations: dict[str, Population] = {}
@@ -144,7 +153,7 @@ def expand(
         if entry.name in unavailable:
             cells = _unavailable_cells(suite, entry)
         else:
-            known = populations[entry.name] = population(entry, data_root, resources)
+            known = populations[entry.name] = population(entry, sources)
             if known.train == 0 and entry.evaluate_on:
                 raise SuiteError(
                     f"{entry.name} has no training patients with labels: it is only there for others",

@@ -24,7 +24,7 @@ _TEXT |= {"nonempty_verdict", "false_positives_verdict"}
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
 _SUITE = {"name": str, "datasets": list, "methods": list}
-_Place = Callable[[str, Path], Path]
+_Place = Callable[[str], Path]
 _OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
 
 
@@ -128,14 +128,14 @@ class Stored:
     @property
     def infos(self) -> list[dict[str, Any]]:
         """The `dataset.json` of the entries."""
-        return self._of_entries("infos", _description, "prepared data set", "contrastseg prepare")
+        return self._of_entries("infos", self._description, "prepared data set", "contrastseg prepare")
 
     @property
     def facts(self) -> Facts:
         """What tables and figures say of splits and suite."""
         from contrastseg.report.facts import gather_facts
 
-        splits = self._of_entries("splits", split_file, "split", "contrastseg split")
+        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
         return gather_facts(self.plan["suite"], splits)
 
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ class Stored:
             copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
         found = []
         for entry in self.entries:
-            file = place(entry, self.resources)
+            file = place(entry)
             if file.is_file():
                 found.append(_shaped(file, {"entry": str}))
             elif entry in copies:
@@ -156,7 +156,7 @@ class Stored:
 
     def data_copy(self) -> dict[str, Any]:
         """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
-        splits = self._of_entries("splits", split_file, "split", "contrastseg split")
+        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
         parts = ("train", "val", "test")
         trimmed = [
             {name: split.get(name) for name in _OF_A_SPLIT}
@@ -168,7 +168,21 @@ class Stored:
     @property
     def prepared(self) -> dict[str, Path]:
         """Folder of the prepared data by entry."""
-        return {entry: prepared_folder(entry, self.resources) for entry in self.entries}
+        return {entry: self._prepared(entry) for entry in self.entries}
+
+    def _prepared(self, entry: str) -> Path:
+        return prepared_folder(self._store(entry, "prepared"), self.resources)
+
+    def _description(self, entry: str) -> Path:
+        return self._prepared(entry) / "dataset.json"
+
+    def _split(self, entry: str) -> Path:
+        return split_file(self._store(entry, "split"), self.resources)
+
+    def _store(self, entry: str, kind: str) -> str:
+        """The name that the plan says; plans of older versions, and none at all, know the entry's alone."""
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return str(self.plan.get("stores", {}).get(entry, {}).get(kind, entry))
 
     @cached_property
     def folders(self) -> dict[str, Path]:
@@ -198,10 +212,6 @@ def _columns_of(name: str) -> Sequence[str]:
     from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, SUMMARY_COLUMNS
 
     return SUMMARY_COLUMNS if name == "summary.csv" else COMPARISON_COLUMNS
-
-
-def _description(entry: str, resources: Path) -> Path:
-    return prepared_folder(entry, resources) / "dataset.json"
 
 
 def of_run(path: Path) -> Path:

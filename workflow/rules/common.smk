@@ -14,7 +14,6 @@ from contrastseg import planning
 from contrastseg.errors import ContrastsegError, UnavailableDataError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
-from contrastseg.places import split_file
 from contrastseg.planning.rules import method_rules, untrained
 from contrastseg.suite import NAME, parse_suite
 from contrastseg.suite.reading import read_yaml
@@ -49,14 +48,16 @@ def make_plan():
     missing = planning.missing_data(SUITE, DATA_ROOT)
     if missing and not OPTIONS.skip_unavailable:
         raise UnavailableDataError(planning.describe_missing(missing))
-    return planning.expand(SUITE, missing, DATA_ROOT)
+    return planning.expand(SUITE, missing, DATA_ROOT, sources=SOURCES)
 
 
 SUITE, OPTIONS = read_suite()
 DATA_ROOT = planning.data_root(OPTIONS, os.environ)
+# Folders of data are listed once, before any job; not again in the jobs of a cluster.
+SOURCES = planning.Sources(DATA_ROOT, look=workflow.is_main_process)
 PLAN = make_plan()
 MEASURED = BASE / "benchmarks" / "speed" / "results"
-JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED)
+JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED, SOURCES)
 RESULTS = planning.RESULTS / SUITE.name
 VARIANT = "results/{suite}/runs/{dataset}/{method}/{variant}"
 RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"
@@ -113,20 +114,26 @@ def prepare_fingerprint(wildcards):
     return stage_fingerprint("prepare", dataset=JOBS.dataset(wildcards))
 
 
+def published(wildcards):
+    """What `prepare` waits for; it is forced where files were edited, of which there may be thousands: no inputs."""
+    if workflow.dag is not None and JOBS.manifest(wildcards) in EDITED:
+        workflow.dag.forcefiles.add(str(JOBS.manifest(wildcards)))
+    return JOBS.raw(wildcards)
+
+
+def preparation(wildcards):
+    """The rule of preparation. Only when it is asked for is it known that this is no dry run."""
+    if workflow.executor_plugin and not workflow.dryrun:
+        SOURCES.remember()
+    return JOBS.preparation(wildcards)
+
+
 def drawn(folder, items, *suffixes):
     """The files of tables or figures."""
     return [
         RESULTS / folder / f"{item.name}.{suffix}"
         for item in items
         for suffix in suffixes
-    ]
-
-
-def splits():
-    return [
-        split_file(entry.name)
-        for entry in SUITE.datasets
-        if entry.name not in PLAN.unavailable
     ]
 
 

@@ -5,9 +5,9 @@
 rule predict:
     input:
         checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
-        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
-        split=ancient("resources/splits/{evaluated_on}.json"),
-        trained=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.tested_manifest),
+        split=ancient(JOBS.tested_split_path),
+        trained=ancient(JOBS.split_path),
     output:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
     log:
@@ -34,9 +34,9 @@ rule predict:
 rule score:
     input:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
-        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
-        split=ancient("resources/splits/{evaluated_on}.json"),
-        trained=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.tested_manifest),
+        split=ancient(JOBS.tested_split_path),
+        trained=ancient(JOBS.split_path),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
     log:
@@ -63,9 +63,9 @@ rule score:
 rule score_by_conventions:
     input:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
-        data=ancient("resources/prepared/{evaluated_on}/manifest.json"),
-        split=ancient("resources/splits/{evaluated_on}.json"),
-        trained=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.tested_manifest),
+        split=ancient(JOBS.tested_split_path),
+        trained=ancient(JOBS.split_path),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
     log:

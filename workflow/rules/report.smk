@@ -38,7 +38,7 @@ rule collect:
             for run, other, checkpoint in PLAN.evaluations()
         ],
         # Only to wait: whether runs have to be made again is known once the content of their data is.
-        splits=[ancient(file) for file in [*splits(), *PLAN.pools()]],
+        splits=[ancient(file) for file in [*JOBS.splits(), *PLAN.pools()]],
     output:
         scores=RESULTS / "scores.parquet",
         cards=RESULTS / "cards.json",
@@ -65,7 +65,7 @@ rule collect_conventions:
             run.convention_scores(other, checkpoint)
             for run, other, checkpoint in PLAN.evaluations()
         ],
-        splits=[ancient(file) for file in [*splits(), *PLAN.pools()]],
+        splits=[ancient(file) for file in [*JOBS.splits(), *PLAN.pools()]],
     output:
         scores=RESULTS / "conventions.parquet",
         ranks=RESULTS / "conventions.csv",

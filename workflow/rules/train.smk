@@ -1,10 +1,11 @@
 # The generic rules of training. A method's own file in methods/ takes `train` over under its name.
+# `places` is derived from the input: where data lies is no reason to train again, what is in it (`content`) is one.
 
 
 rule pretrain:
     input:
-        data=ancient("resources/prepared/{dataset}/manifest.json"),
-        split=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.manifest),
+        split=ancient(JOBS.split_path),
         pool=ancient(JOBS.pool),
         initial=JOBS.earlier_checkpoints,
     output:
@@ -25,6 +26,7 @@ rule pretrain:
         fingerprint=train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
+        places=lambda wildcards, input: JOBS.places(wildcards),
         labels=JOBS.labels,
         pool=JOBS.pool_option,
         initial=JOBS.earlier_options,
@@ -32,15 +34,16 @@ rule pretrain:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
         " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
-        " {params.pool} {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
+        " {params.places} --planned {params.content:q} {params.pool} {params.initial} --config {params.config:q}"
+        " --output $(dirname {output.run}) > {log} 2>&1"
 
 
 # `method` matches nothing here: only a method's own rule makes its runs, or there would be two for each.
 # What a killed run resumes from is no output: Snakemake removes the outputs of a run before it starts it again.
 rule train:
     input:
-        data=ancient("resources/prepared/{dataset}/manifest.json"),
-        split=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.manifest),
+        split=ancient(JOBS.split_path),
         initial=JOBS.earlier_checkpoints,
     output:
         run=f"{RUN}/run.json",
@@ -66,9 +69,11 @@ rule train:
         fingerprint=train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
+        places=lambda wildcards, input: JOBS.places(wildcards),
         initial=JOBS.earlier_options,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
         " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " {params.initial} --config {params.config:q} --output $(dirname {output.run}) > {log} 2>&1"
+        " {params.places} --planned {params.content:q} {params.initial} --config {params.config:q}"
+        " --output $(dirname {output.run}) > {log} 2>&1"

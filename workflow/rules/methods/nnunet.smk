@@ -1,8 +1,8 @@
 # nnU-Net reads the published files itself, and its own schedule is one of days rather than hours.
 use rule train as train_nnunet with:
     input:
-        data=ancient("resources/prepared/{dataset}/manifest.json"),
-        split=ancient("resources/splits/{dataset}.json"),
+        data=ancient(JOBS.manifest),
+        split=ancient(JOBS.split_path),
         raw=ancient(JOBS.raw),
     wildcard_constraints:
         method="nnunet",

@@ -1,0 +1,90 @@
+"""The published files behind a suite's entries, looked at once: who is in them, and whether they were edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.download import locate
+from contrastseg.data.faults import Faults
+from contrastseg.data.inputs import Inputs, Published
+from contrastseg.data.roster import Roster
+from contrastseg.errors import DataError
+from contrastseg.places import MANIFEST, RESOURCES
+from contrastseg.planning.stores import prepared_of
+from contrastseg.suite import DatasetEntry
+
+_SHOWN = 3
+
+
+def listed(edits: Sequence[str]) -> str:
+    """The first few edits of a folder, and how many more there are."""
+    more = f" and {len(edits) - _SHOWN} more" if len(edits) > _SHOWN else ""
+    return f"{'; '.join(edits[:_SHOWN])}{more}"
+
+
+class Sources:
+    """Answers about the data of entries, each folder listed once.
+
+    Args:
+        data_root: The user's folder of data sets.
+        resources: The project's resources folder.
+        look: Whether folders are listed. Not so in a job on a cluster: what is prepared says who is there.
+    """
+
+    def __init__(self, data_root: Path | None = None, resources: Path = RESOURCES, *, look: bool = True) -> None:
+        self.data_root = data_root
+        self.resources = resources
+        self.look = look
+        self._seen: dict[str, Published | None] = {}
+        self._touched: dict[Path, Inputs] = {}
+
+    def published(self, entry: DatasetEntry) -> Published | None:
+        """What lies in an entry's folder; None where it is generated, or not on this machine."""
+        if entry.name not in self._seen:
+            self._seen[entry.name] = self._look(entry)
+        return self._seen[entry.name]
+
+    def _look(self, entry: DatasetEntry) -> Published | None:
+        spec = entry.spec
+        try:
+            folder = locate(spec, self.data_root, self.resources)
+        except DataError:
+            return None
+        return None if folder is None else Published.look(spec, spec.parse_options(entry.options), folder)
+
+    def roster(self, entry: DatasetEntry) -> Roster | None:
+        """Who is in the data, as published before as prepared; None while that is not known (before a download)."""
+        spec, prepared = entry.spec, prepared_of(entry, self.resources)
+        if spec.generated:
+            return Roster.of_raw(spec.discover(None, spec.parse_options(entry.options), Faults()))
+        is_prepared = (prepared / MANIFEST).is_file()
+        if is_prepared and not self.look:
+            return Roster.of_prepared(PreparedDataset(prepared))
+        published = self.published(entry)
+        if published is not None and published.cases:
+            return Roster.of_raw(published.cases)
+        return Roster.of_prepared(PreparedDataset(prepared)) if is_prepared else None
+
+    def edits(self, entry: DatasetEntry) -> list[str]:
+        """Why an entry that is prepared has to be prepared again, in words; nothing where it need not."""
+        prepared = prepared_of(entry, self.resources)
+        if not self.look or not (prepared / MANIFEST).is_file():
+            return []
+        published = self.published(entry)
+        if published is None:
+            return []
+        record = Inputs.of_prepared(prepared)
+        if record is None:
+            return ["the record of what it was made from is missing"]
+        found, now = record.compare(published)
+        if now.files != record.files:
+            self._touched[prepared] = now
+        return found
+
+    def remember(self) -> None:
+        """Note the times of files that were only touched, so that they are not read again."""
+        while self._touched:
+            prepared, record = self._touched.popitem()
+            record.write(prepared)

@@ -1,0 +1,28 @@
+"""Where the prepared data and the splits of a suite's entries lie: under names made of what they are made by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contrastseg.data.settings import SplitSettings
+from contrastseg.data.stores import prepared_name, split_name
+from contrastseg.places import RESOURCES, prepared_folder, split_file
+from contrastseg.suite import DatasetEntry, Suite
+
+
+def prepared_of(entry: DatasetEntry, resources: Path = RESOURCES) -> Path:
+    """The prepared folder of an entry."""
+    name = prepared_name(entry.name, entry.spec, entry.options, entry.preparation, resources)
+    return prepared_folder(name, resources)
+
+
+def split_of(suite: Suite, entry: DatasetEntry, resources: Path = RESOURCES) -> Path:
+    """The split file of an entry."""
+    prepared = prepared_of(entry, resources).name
+    return split_file(split_name(entry.name, prepared, split_settings(suite, entry), bool(entry.subset)), resources)
+
+
+def split_settings(suite: Suite, entry: DatasetEntry) -> SplitSettings:
+    """The split of an entry, with at least as many draws as the suite runs."""
+    draws = max(entry.split.draws, max(suite.draws) + 1)
+    return entry.split.model_copy(update={"draws": draws})
