@@ -120,18 +120,13 @@ def test_from_the_folder_to_a_trained_network(
     jobs, name = planning.Jobs(asked, None), str(entry["name"])
     job = SimpleNamespace(dataset=name, method="supervised", variant="default")
     preparation = {**json.loads(jobs.preparation(job)), "preparation": {"size": size}}
-    call("prepare", "nnunet", "--entry", name, "--config", json.dumps(preparation))
-    call("split", "nnunet", "--entry", name, "--config", jobs.split(job))
+    data = Path(call("prepare", "nnunet", "--entry", name, "--config", json.dumps(preparation)).strip()).parent
+    split = call("split", "nnunet", "--entry", name, "--config", jobs.split(job)).strip()
     axes = ("--dataset", name, "--method", "supervised", "--labels", "n2", "--config", jobs.config(job))
     call("train", *axes, "--output", "run")
-    checkpoint, split = "run/checkpoints/last.ckpt", f"resources/splits/{name}.json"
-    call(
-        *("predict", "--checkpoint", checkpoint, "--prepared", f"resources/prepared/{name}"),
-        *("--split", split, "--output", "predictions"),
-    )
-    rows = json.loads(
-        call("score", "--prediction", "predictions", "--reference", f"resources/prepared/{name}", "--json")
-    )
+    evaluated = ("--prepared", str(data), "--split", split, "--output", "predictions")
+    call("predict", "--checkpoint", "run/checkpoints/last.ckpt", *evaluated)
+    rows = json.loads(call("score", "--prediction", "predictions", "--reference", str(data), "--json"))
     tested = json.loads(Path(split).read_text())["folds"][0]["test"]
     assert {row["case"] for row in rows} == set(tested)
     assert {row["class"] for row in rows} == set(asked.entry(name).spec.classes[1:])

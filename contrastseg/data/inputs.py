@@ -7,6 +7,7 @@ folder of the data.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from typing import Any, Self
 from contrastseg.data.faults import Faults
 from contrastseg.data.specs import DatasetSpec, RawCase
 from contrastseg.errors import FileError
-from contrastseg.files import read_json, sha256, write_json
+from contrastseg.files import read_json, sha256, write_if_changed
 
 RECORD = "inputs.json"
 Stamp = list[int]
@@ -105,9 +106,9 @@ class Inputs:
             return None
 
     def write(self, prepared: Path) -> None:
-        """Write it down."""
+        """Write it down, where it is not what is written already."""
         files = {name: [file.stamp, file.content] for name, file in self.files.items()}
-        write_json(prepared / RECORD, {"cases": self.cases, "files": files})
+        write_if_changed(prepared / RECORD, json.dumps({"cases": self.cases, "files": files}, sort_keys=True))
 
     def is_gone(self, folder: Path) -> bool:
         """Whether the files were taken away after the preparation; what cases share may have been left behind."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.faults import Faults
 from contrastseg.data.folds import (
     BUILT_IN,
     SPLITS_FOLDER,
@@ -21,7 +20,6 @@ from contrastseg.data.folds import (
 )
 from contrastseg.data.roster import Roster
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.split_files import PARTS, Split, check_folds, labelled_count, split_hash
 from contrastseg.files import write_if_changed
 
@@ -37,7 +35,6 @@ __all__ = [
     "split_dataset",
     "split_hash",
     "train_patients",
-    "train_patients_of",
 ]
 
 
@@ -194,42 +191,17 @@ def train_patients(
 
 
 def population_of(
-    spec: DatasetSpec,
     settings: SplitSettings,
-    options: Mapping[str, Any] | None = None,
-    *,
-    raw: Path | None = None,
-    subset: bool = False,
+    roster: Roster | None,
     splits_folder: Path = SPLITS_FOLDER,
+    *,
+    subset: bool = False,
 ) -> Population:
-    """What a data set that is not prepared yet has to train on: who is there is read off its published files.
-
-    Args:
-        spec: The data set.
-        settings: The split.
-        options: Options of the data set.
-        raw: The folder with the published files, None while it is not there.
-        subset: Whether a published split may be restricted to the patients present.
-        splits_folder: Where the published splits lie.
+    """What a data set has to train on, without any prepared file; the arguments are those of `train_patients`.
 
     Returns:
-        Of a folder that is not there the training patients alone, where the split says how many they are.
+        Where it is not known who is there, the training patients alone, if the split says how many they are.
     """
-    parsed = spec.parse_options(options)
-    if not spec.generated and raw is None:
+    if roster is None:
         return Population(train_patients(settings, None, splits_folder, subset=subset))
-    roster = Roster.of_raw(spec.discover(raw, parsed, Faults()))
     return Population.of(roster, make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])
-
-
-def train_patients_of(
-    spec: DatasetSpec,
-    settings: SplitSettings,
-    options: Mapping[str, Any] | None = None,
-    *,
-    raw: Path | None = None,
-    subset: bool = False,
-    splits_folder: Path = SPLITS_FOLDER,
-) -> int | None:
-    """The training patients of `population_of`."""
-    return population_of(spec, settings, options, raw=raw, subset=subset, splits_folder=splits_folder).train

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contrastseg.data.download import download_folder, locate, published_files
 from contrastseg.data.specs import DatasetSpec
-from contrastseg.data.splits import Population, make_split, train_patients
+from contrastseg.data.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.places import MANIFEST, RESOURCES
 from contrastseg.planning.sources import Sources
@@ -54,10 +54,7 @@ def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: 
 
 def population(entry: DatasetEntry, sources: Sources | None = None) -> Population:
     """What an entry has to train on; how many patients is None while it is not known (before a download)."""
-    roster, subset = (sources or Sources()).roster(entry), bool(entry.subset)
-    if roster is None:
-        return Population(train_patients(entry.split, None, subset=subset))
-    return Population.of(roster, make_split(entry.name, roster, entry.split, subset=subset)["folds"][0]["train"])
+    return population_of(entry.split, (sources or Sources()).roster(entry), subset=bool(entry.subset))
 
 
 def training_patients(entry: DatasetEntry, sources: Sources | None = None) -> int | None:

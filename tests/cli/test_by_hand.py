@@ -212,17 +212,10 @@ def test_a_structure_nobody_predicted_is_null_in_json_and_never_nan(tmp_path):
 def test_the_road_by_hand_in_single_commands(tmp_path):
     resources = ("--resources", tmp_path / "resources")
     options = json.dumps({"options": {"cases": 8, "size": [40, 48]}})
-    call("prepare", "phantom_lesions", "--entry", "lesions", "--config", options, *resources)
-    fractions = {"train": 0.5, "val": 0.25, "test": 0.25}
-    call(
-        "split",
-        "phantom_lesions",
-        "--entry",
-        "lesions",
-        "--config",
-        json.dumps({"split": {"fractions": fractions}}),
-        *resources,
-    )
+    lesions = ("phantom_lesions", "--entry", "lesions")
+    prepared = Path(call("prepare", *lesions, "--config", options, *resources).strip()).parent
+    config = json.dumps({"split": {"fractions": {"train": 0.5, "val": 0.25, "test": 0.25}}})
+    split = Path(call("split", *lesions, "--config", config, *resources).strip())
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"training": TRAINING}))
     run = tmp_path / "run"
@@ -242,10 +235,6 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
     assert (card["labelled_count"], card["steps"], card["suite"]) == (2, 2, "by-hand")
     assert card["fingerprint"]
     checkpoint = run / "checkpoints" / "last.ckpt"
-    prepared, split = (
-        tmp_path / "resources" / "prepared" / "lesions",
-        tmp_path / "resources" / "splits" / "lesions.json",
-    )
     where = ("--prepared", prepared, "--split", split)
     call("predict", "--checkpoint", checkpoint, *where, "--output", tmp_path / "predictions")
     rows = json.loads(call("score", "--prediction", tmp_path / "predictions", "--reference", prepared, "--json"))
@@ -260,9 +249,10 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
 
 def test_a_pool_by_hand_and_a_part_without_patients(tmp_path):
     resources = ("--resources", tmp_path / "resources")
+    made = {}
     for entry, seed in (("lesions", 0), ("others", 1)):
-        options = {"options": {"cases": 10, "size": [40, 48], "seed": seed}}
-        call("prepare", "phantom_lesions", "--entry", entry, "--config", json.dumps(options), *resources)
+        options = json.dumps({"options": {"cases": 10, "size": [40, 48], "seed": seed}})
+        made[entry] = call("prepare", "phantom_lesions", "--entry", entry, "--config", options, *resources).strip()
     fractions = {"train": 0.8, "val": 0, "test": 0.2}
     config = json.dumps({"split": {"fractions": fractions}})
     split = call("split", "phantom_lesions", "--entry", "lesions", "--config", config, *resources).strip()
@@ -270,8 +260,7 @@ def test_a_pool_by_hand_and_a_part_without_patients(tmp_path):
     path = call("pool", "--config", json.dumps(wanted), "--output", tmp_path / "pool.json", *resources).strip()
     pool = json.loads(Path(path).read_text())
     assert (len(pool["used"]), len(pool["left_out"]), len(pool["tests"])) == (16, 4, 2)
-    prepared = tmp_path / "resources" / "prepared" / "lesions"
-    where = ("--prepared", prepared, "--split", split, "--output", "o", "--checkpoint", "x.ckpt")
+    where = ("--prepared", Path(made["lesions"]).parent, "--split", split, "--output", "o", "--checkpoint", "x.ckpt")
     done = process("predict", *where, "--subset", "val", cwd=tmp_path)
     assert done.returncode == 1
     assert "SplitError: fold 0 has no val patients" in done.stderr

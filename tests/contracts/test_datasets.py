@@ -18,7 +18,7 @@ from contrastseg.data.formats import read_label
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.data.roster import Roster
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.splits import SPLITS_FOLDER, make_split, read_published, train_patients_of
+from contrastseg.data.splits import SPLITS_FOLDER, make_split, read_published, train_patients
 from contrastseg.errors import DataError
 from tests import miniatures
 
@@ -70,7 +70,7 @@ def test_its_published_splits_exist(name: str, tmp_path: Path) -> None:
     files = set(spec.splits) - {"official"}
     for split in files:
         assert read_published(split)["dataset"] == name
-        assert train_patients_of(spec, SplitSettings(name=split)) or spec.generated
+        assert train_patients(SplitSettings(name=split), None)
     assert files == {path.stem for path in SPLITS_FOLDER.glob("*.json") if read_published(path.stem)["dataset"] == name}
     if "official" in spec.splits:
         small = miniatures.get(name)
@@ -102,7 +102,7 @@ def test_generated_cases_keep_their_promises(name: str) -> None:
     assert spec.generated_cases is not None
     assert len(found) == spec.generated_cases(options) == 3
     assert len({raw.case for raw in found}) == 3
-    assert train_patients_of(spec, SplitSettings(), FEW) == 1
+    assert train_patients(SplitSettings(), Roster.of_raw(found)) == 1
     for raw in found:
         first, second = spec.load(raw, options), spec.load(raw, options)
         assert np.array_equal(first.image, second.image)

@@ -17,9 +17,10 @@ from contrastseg.data.download import locate
 from contrastseg.data.faults import Faults, FaultyCasesError
 from contrastseg.data.formats import read_label
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.roster import Roster
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.specs import RawCase
-from contrastseg.data.splits import Split, split_dataset, train_patients_of
+from contrastseg.data.splits import Split, split_dataset, train_patients
 from contrastseg.errors import DataError, SplitError
 
 SPEC = registry.get("acdc")
@@ -246,6 +247,7 @@ def test_the_real_sample(test_data: Path, tmp_path: Path) -> None:
         for labels in ("n3", "n7", "n14")
     }
     assert slices == {"n3": 68, "n7": 136, "n14": 256}  # the literature's own counts
-    assert train_patients_of(SPEC, SplitSettings(**settings), raw=raw, subset=True) == 14
+    published = Roster.of_raw(SPEC.discover(raw, SPEC.parse_options(None), Faults()))
+    assert train_patients(SplitSettings(**settings), published, subset=True) == 14
     with pytest.raises(SplitError, match="74 patients"):
         split_dataset("acdc", tmp_path / "out", settings, tmp_path / "whole.json")

@@ -14,8 +14,9 @@ from contrastseg.data.datasets.montgomery import SPEC
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import read_label
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.roster import Roster
 from contrastseg.data.specs import RawCase
-from contrastseg.data.splits import train_patients_of
+from contrastseg.data.splits import train_patients
 from contrastseg.errors import DataError
 from tests.miniatures import montgomery
 from tests.miniatures._files import save_photo
@@ -107,7 +108,7 @@ def test_all_138_images_give_80_and_58(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     assert len(discover(tmp_path)) == 138
-    assert train_patients_of(SPEC, SPEC.split, raw=tmp_path) == 80
+    assert train_patients(SPEC.split, Roster.of_raw(discover(tmp_path))) == 80
     assert round(SPEC.split.fractions.test * 138) == 58
     assert SPEC.split.fractions.val == 0
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from contrastseg import planning
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
+from contrastseg.planning.stores import prepared_of
 from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
 from contrastseg.training.stages import merge
 
@@ -300,8 +301,9 @@ def test_data_of_ones_own_is_found_and_prepared_data_needs_no_raw_files(tmp_path
     asked, _ = parse_suite(suite(datasets=["acdc"]))
     (tmp_path / "mine" / "ACDC").mkdir(parents=True)
     assert not planning.missing_data(asked, tmp_path / "mine", tmp_path)
-    (tmp_path / "prepared" / "acdc").mkdir(parents=True)
-    (tmp_path / "prepared" / "acdc" / "manifest.json").write_text("{}")
+    prepared = prepared_of(asked.entry("acdc"), tmp_path)
+    prepared.mkdir(parents=True)
+    (prepared / "manifest.json").write_text("{}")
     assert not planning.missing_data(asked, None, tmp_path)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.splits import Split
+from contrastseg.data.stores import find_prepared, find_split
 from contrastseg.evaluation.metrics import score_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +44,8 @@ def mean_shape_dice(folder: Path, entry: str) -> float:
     Foreground is where some structure lies in more than a share of the training labels; of the shares from 0.1 to 0.6,
     the one that is best on the test cases themselves, which no predictor could know.
     """
-    dataset = PreparedDataset(folder / "resources" / "prepared" / entry)
-    split = Split.from_file(folder / "resources" / "splits" / f"{entry}.json")
+    dataset = PreparedDataset(find_prepared(entry, folder / "resources"))
+    split = Split.from_file(find_split(entry, folder / "resources"))
     labels = [dataset.load(case).label for case in dataset.cases_of(split.train())]
     depth = max(label.shape[0] for label in labels if label is not None)
     votes = np.zeros((dataset.num_classes, depth, *labels[0].shape[1:]))  # type: ignore[union-attr]

@@ -51,7 +51,7 @@ def spaces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workspace]:
         training={**SUITE["training"], **STEPS},
         figures=[{"name": "box", "kind": "box"}],
     )
-    ready.run("--", "resources/splits/lesions.json")
+    ready.run("--until", "split")
     whole = Workspace(ready.code, folder / "whole")
     shutil.copytree(ready.work, whole.work)
     whole.run()

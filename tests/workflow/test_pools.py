@@ -128,7 +128,7 @@ def test_pre_training_draws_from_the_pool_and_never_sees_what_is_tested_on(score
     scores = pd.read_csv(scored.work / TARGET)
     assert set(scores["case"]) == {f"clinic{number:04d}" for number in range(4)}
     pool = json.loads((scored.work / "results/pooled/pools/lesions/fold0.json").read_text())
-    split = json.loads((scored.work / "resources/splits/lesions.json").read_text())["folds"][0]
+    split = json.loads(next((scored.work / "resources/splits").glob("lesions-*.json")).read_text())["folds"][0]
     reasons = {case["case"]: case["reason"] for case in pool["left_out"] if case["entry"] == "archive"}
     shown = {f"lesion{number:04d}": f"clinic/clinic{number:04d}" for number in range(4)}
     for case, test in shown.items():
