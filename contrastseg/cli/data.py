@@ -62,6 +62,7 @@ def prepare(
     """
     from contrastseg.data import registry
     from contrastseg.data.cases import PreparedDataset
+    from contrastseg.data.described import keep
     from contrastseg.data.download import locate
     from contrastseg.data.mask_values import CODING, Coding
     from contrastseg.data.preparation import prepare_dataset
@@ -79,6 +80,8 @@ def prepare(
     masks = PreparedDataset(done.parent).info.source.get(CODING)
     if masks is not None:
         typer.echo(f"masks: {Coding.from_json(masks)}", err=True)
+    if spec.folder is not None:
+        keep(spec.folder, resources)
     typer.echo(str(done))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from contrastseg.data import registry
 from contrastseg.data.archives import unpack
 from contrastseg.data.clients import can_fetch, client_step, fetch_from_synapse, tcia_series
+from contrastseg.data.described import absent
 from contrastseg.data.faults import Faults, require_room, room_on_disk
 from contrastseg.data.specs import DatasetSpec
 from contrastseg.data.table import DATA_TABLE, PublishedFile, published_files
@@ -55,6 +56,8 @@ def locate(
         DataError: It is in neither place and can be downloaded.
     """
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset
+    if spec.folder is not None and not spec.folder.is_dir():
+        raise absent(spec.folder)
     if spec.generated or spec.folder is not None:
         return spec.folder
     if data_root is not None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from contrastseg.data.described import absent, kept
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
 from contrastseg.data.layouts import map_values, read_grid, read_volume, require_cases
@@ -25,7 +26,7 @@ from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Descriptio
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
-from contrastseg.errors import DataError, UnavailableDataError
+from contrastseg.errors import DataError
 
 NAME = "nnunet"
 PATIENTS = "patients.csv"
@@ -66,35 +67,32 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
             remedy="write `nnunet: path/to/DatasetXXX` in the suite, or the option `path`",
         )
     folder = Path(parse_options(NAME, NnunetOptions, options).path).expanduser()
-    if not folder.is_dir():
-        raise UnavailableDataError(
-            "the folder is not on this machine",
-            file=folder.resolve(),
-            remedy="correct the path; a relative one starts at the working directory",
-        )
-    described = read_description(folder)
-    tested = (folder / "labelsTs").is_dir()
-    photos = described.ending in PHOTO_SUFFIXES
+    there = folder if folder.is_dir() else kept(folder)
+    if there is None:
+        raise absent(folder)
+    said = read_description(there)
+    tested = (there / "labelsTs").is_dir()
+    photos = said.ending in PHOTO_SUFFIXES
     return DatasetSpec(
         name=NAME,
-        title=described.title,
-        modality=", ".join(described.channels),
+        title=said.title,
+        modality=", ".join(said.channels),
         spatial_dims=2 if photos else 3,
-        classes=described.classes,
-        channels=described.channels,
+        classes=said.classes,
+        channels=said.channels,
         native_format="png" if photos else "nifti",
-        licence=described.licence,
-        citation=described.citation,
+        licence=said.licence,
+        citation=said.citation,
         discover=discover,
         load=load,
         grid=None if photos else grid,
         options=NnunetOptions,
-        preparation=_preparation(described),
+        preparation=_preparation(said),
         folder=folder,
-        ignore=described.ignore is not None,
+        ignore=said.ignore is not None,
         split=SplitSettings(name="official") if tested else SplitSettings(),
         splits=("official",) if tested else (),
-        traps=_traps(folder, described),
+        traps=_traps(there, said),
     )
 
 

@@ -93,13 +93,13 @@ def prepare_dataset(
     settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
     folder, faults = Path(output_folder), Faults()
     found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
-    facts: dict[str, Any] = {"dataset": spec.name, "classes": spec.classes, "channels": spec.channels}
+    facts: dict[str, Any] = {"dataset": spec.name, "channels": spec.channels, "options": parsed.model_dump()}
+    facts |= {"classes": len(spec.classes), "preparation": settings.model_dump()}
     coded, coding = _decide_masks(spec, found, parsed, faults, workers, progress)
     cut = decide_slices(spec, coded, parsed, settings.slice_axis)
     if cut is not None and cut.axis:
         facts["slice_axis"] = cut.axis
-    rule = digest({**facts, "options": parsed.model_dump(), "preparation": settings.model_dump()})
-    made_by = digest({"rule": rule, "code": _code_digest(spec)})
+    made_by = digest({**facts, "classes": spec.classes, "code": _code_digest(spec)})
     axis = 0 if cut is None else cut.axis
     jobs = [_Job(spec, case, parsed, settings, folder, made_by, axis) for case in coded]
     with room_on_disk(folder), _alone(folder):
@@ -123,7 +123,8 @@ def prepare_dataset(
         faults.raise_any()
         _remove_others(folder, spec, {state["case"] for state in states})
         _write_indices(entry, spec, parsed, settings, folder, states, coding, cut)
-        manifest = {state["case"]: state["output"] for state in states} | {"preparation": rule}
+        # Networks learn how many classes there are, not what they are called: a name that is corrected trains nothing.
+        manifest = {state["case"]: state["output"] for state in states} | {"preparation": digest(facts)}
         write_if_changed(folder / MANIFEST, _text(manifest))
         if raw is not None:  # last: whoever is killed before prepares again
             Inputs.of(Published(Path(raw), tuple(found), ()), read).write(folder)

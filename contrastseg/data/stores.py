@@ -42,8 +42,8 @@ def prepared_name(
     own, rule = spec.preparation.model_dump(mode="json"), recipe.resolve(spec, preparation).model_dump(mode="json")
     made_by = {
         "dataset": spec.name,
-        "folder": None if spec.folder is None else _place(spec.folder, resources),
-        "options": spec.parse_options(options).model_dump(mode="json", exclude_defaults=True),
+        "folder": None if spec.folder is None else place(spec.folder, resources),
+        "options": _said(spec, options),
         "preparation": {name: value for name, value in rule.items() if value != own[name]},
     }
     return f"{entry}-{digest(made_by)[:_DIGITS]}"
@@ -64,11 +64,19 @@ def split_name(entry: str, prepared: str, settings: SplitSettings, subset: bool 
 
 def spelled(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
     """The options of a data set in one spelling, however they were written: without defaults, a folder from here."""
-    said = spec.parse_options(options).model_dump(mode="json", exclude_defaults=True)
+    said = _said(spec, options)
     return said if spec.folder is None else {**said, "path": _below(spec.folder, os.getcwd())}
 
 
-def _place(folder: Path, resources: Path) -> str:
+def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
+    """Options other than the defaults, also those that are no part of the rule of preparation; not the folder."""
+    parsed = spec.parse_options(options)
+    beside = {name: field.default for name, field in type(parsed).model_fields.items() if field.exclude}
+    found = {name: value for name, default in beside.items() if (value := getattr(parsed, name)) != default}
+    return {**parsed.model_dump(mode="json", exclude_defaults=True), **found, **({"path": ""} if "path" in found else {})}
+
+
+def place(folder: Path, resources: Path) -> str:
     """A folder of one's own by its path: within the project, so that the whole may be moved; else on this machine."""
     return _below(folder, os.path.dirname(os.path.realpath(resources)))
 

@@ -18,6 +18,12 @@ def data_digest(folder: Path) -> str:
     return _content(manifest, _stamp(manifest)) if manifest.is_file() else ""
 
 
+def names_digest(folder: Path) -> str:
+    """What the classes of prepared data are called; empty before it is prepared."""
+    card = folder / "dataset.json"
+    return digest(_json(card, _stamp(card))["classes"]) if card.is_file() else ""
+
+
 def split_digest(file: Path, fold: int, draw: int | None = None) -> str:
     """Who trains and validates in a fold, in the order of a draw, or without one who is tested; empty before the split.
 

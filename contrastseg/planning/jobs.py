@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from contrastseg.data import recipe
 from contrastseg.data.stores import spelled
 from contrastseg.evaluation.predictions import missing_predictions
+from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.places import MANIFEST
 from contrastseg.planning.availability import needs_download
-from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
+from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
 from contrastseg.planning.limits import limit_minutes, measured_seconds
 from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
@@ -182,7 +183,7 @@ class Jobs:
     def test_content(self, wildcards: Wildcards) -> str:
         """What prediction depends on of the data it looks at."""
         split = split_digest(self.split_of(wildcards.evaluated_on), self.test_fold(wildcards))
-        return f"{self.references(wildcards)} {split}"
+        return f"{data_digest(self.prepared_of(wildcards.evaluated_on))} {split}"
 
     def test_fold(self, wildcards: Wildcards) -> int:
         """The fold whose test patients are predicted."""
@@ -190,7 +191,8 @@ class Jobs:
 
     def references(self, wildcards: Wildcards) -> str:
         """What scoring depends on beside the predictions."""
-        return data_digest(self.prepared_of(wildcards.evaluated_on))
+        prepared = self.prepared_of(wildcards.evaluated_on)
+        return f"{data_digest(prepared)} {names_digest(prepared)}"
 
     def missing(self, wildcards: Wildcards) -> list[str]:
         """Cases whose prediction was deleted: scored again, they become holes."""
@@ -206,6 +208,18 @@ class Jobs:
 
     def _earlier(self, wildcards: Wildcards) -> dict[str, Path]:
         return initial_checkpoints(self.run(wildcards), getattr(wildcards, "stage", "train"))
+
+    def prepare_fingerprint(self, wildcards: Wildcards) -> str:
+        """The code that prepares an entry."""
+        return stage_fingerprint("prepare", dataset=self.dataset(wildcards))
+
+    def train_fingerprint(self, wildcards: Wildcards) -> str:
+        """The code that trains a method."""
+        return stage_fingerprint("train", method=wildcards.method)
+
+    def predict_fingerprint(self, wildcards: Wildcards) -> str:
+        """The code that predicts with a method."""
+        return stage_fingerprint("predict", method=wildcards.method)
 
     def dataset(self, wildcards: Wildcards) -> str:
         """The data set behind an entry."""

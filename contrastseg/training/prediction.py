@@ -125,9 +125,11 @@ def predict_prepared(
     predictor = Predictor(checkpoint, accelerator)
     try:
         dataset, folder = PreparedDataset(prepared), Path(output)
+        own = dataset.info.entry == predictor.info.entry
         for what in ("channels", "classes"):
             ours, theirs = getattr(predictor.info, what), getattr(dataset.info, what)
-            if ours != theirs:
+            renamed = own and what == "classes" and len(ours) == len(theirs)  # since: the network knows no names
+            if ours != theirs and not renamed:
                 raise DataError(
                     f"the run was trained with {what} {ours}, this data set has {theirs}",
                     file=dataset.folder,
@@ -136,8 +138,7 @@ def predict_prepared(
         names = dataset.cases_of(list(patients), labelled=True)
         load: Callable[[str], Case] = partial(dataset.load, with_label=False)
         if predictor.native:
-            same = dataset.info.entry == predictor.info.entry and predictor.config.raw is not None
-            raw = predictor.config.raw if same else locate_raw(dataset.info.dataset)
+            raw = predictor.config.raw if own and predictor.config.raw is not None else locate_raw(dataset.info.dataset)
             load = NativeCases(dataset, raw).load
         files = {}
         for done, name in enumerate(names, start=1):

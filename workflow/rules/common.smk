@@ -102,18 +102,6 @@ def check_every_method_has_a_rule():
             raise untrained(method.name)
 
 
-def train_fingerprint(wildcards):
-    return stage_fingerprint("train", method=wildcards.method)
-
-
-def predict_fingerprint(wildcards):
-    return stage_fingerprint("predict", method=wildcards.method)
-
-
-def prepare_fingerprint(wildcards):
-    return stage_fingerprint("prepare", dataset=JOBS.dataset(wildcards))
-
-
 def published(wildcards):
     """What `prepare` waits for; it is forced where files were edited, of which there may be thousands: no inputs."""
     if workflow.dag is not None and JOBS.manifest(wildcards) in EDITED:

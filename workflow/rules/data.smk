@@ -43,7 +43,7 @@ rule prepare:
         mem_mb=planning.by_attempt(8000),
         runtime=planning.by_attempt(720),
     params:
-        fingerprint=prepare_fingerprint,
+        fingerprint=JOBS.prepare_fingerprint,
         name=JOBS.dataset,
         config=preparation,
     shell:

@@ -21,7 +21,7 @@ rule predict:
         mem_mb=JOBS.memory_mb,
         runtime=planning.by_attempt(240),
     params:
-        fingerprint=predict_fingerprint,
+        fingerprint=JOBS.predict_fingerprint,
         content=JOBS.test_content,
         fold=JOBS.test_fold,
     shell:

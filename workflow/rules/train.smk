@@ -23,7 +23,7 @@ rule pretrain:
         mem_mb=JOBS.memory_mb,
         runtime=JOBS.runtime,
     params:
-        fingerprint=train_fingerprint,
+        fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
         places=lambda wildcards, input: JOBS.places(wildcards),
@@ -66,7 +66,7 @@ rule train:
         mem_mb=JOBS.memory_mb,
         runtime=JOBS.runtime,
     params:
-        fingerprint=train_fingerprint,
+        fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
         places=lambda wildcards, input: JOBS.places(wildcards),
