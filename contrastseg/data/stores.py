@@ -73,7 +73,8 @@ def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None)
     parsed = spec.parse_options(options)
     beside = {name: field.default for name, field in type(parsed).model_fields.items() if field.exclude}
     found = {name: value for name, default in beside.items() if (value := getattr(parsed, name)) != default}
-    return {**parsed.model_dump(mode="json", exclude_defaults=True), **found, **({"path": ""} if "path" in found else {})}
+    found.pop("path", None)
+    return {**parsed.model_dump(mode="json", exclude_defaults=True), **found}
 
 
 def place(folder: Path, resources: Path) -> str:
