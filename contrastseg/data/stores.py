@@ -44,7 +44,7 @@ def prepared_name(
         "dataset": spec.name,
         "folder": None if spec.folder is None else place(spec.folder, resources),
         "options": _said(spec, options),
-        "preparation": {name: value for name, value in rule.items() if value != own[name]},
+        "preparation": {name: value for name, value in rule.items() if value != own.get(name)},
     }
     return f"{entry}-{digest(made_by)[:_DIGITS]}"
 

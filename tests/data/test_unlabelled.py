@@ -110,7 +110,7 @@ def test_the_split_of_labelled_patients_is_the_same_without_the_others(folder: P
 def test_what_is_there_is_known_before_anything_is_prepared(folder: Path) -> None:
     spec = nnunet.spec_of(options(folder))
     settings = SplitSettings(fractions={"train": 0.5, "val": 0.0, "test": 0.5})
-    known = population_of(settings, Roster.of_raw(spec.discover(folder, options(folder), Faults())))
+    known = population_of(settings, Roster.of_raw(spec.discover(folder, spec.parse_options(options(folder)), Faults())))
     assert known == Population(train=3, labelled=LABELLED, unlabelled=BARE + APART, usable=BARE + APART)
 
 
