@@ -226,11 +226,11 @@ def test_what_cannot_be_planned_is_said(phantoms: dict[int, Any], tmp_path: Path
         train(phantoms[2].config("nnunet", settings={**SHORT, "configuration": "3d_fullres"}), tmp_path)
 
 
-def altered(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+def altered(monkeypatch: pytest.MonkeyPatch, change: Any, **facts: Any) -> None:
     """Let the lesions' published files be others than they were when they were prepared."""
     spec = datasets.get("phantom_lesions")
     load = spec.load
-    other = dataclasses.replace(spec, load=lambda raw, options: change(load(raw, options)))
+    other = dataclasses.replace(spec, load=lambda raw, options: change(load(raw, options)), **facts)
     monkeypatch.setattr(datasets, "get", lambda name, options=None: other)
 
 
@@ -242,7 +242,7 @@ def test_labels_to_ignore_become_its_ignore_label_and_validation_chooses_a_check
         label[:5] = 255
         return dataclasses.replace(native, label=label)
 
-    altered(monkeypatch, partly_unknown)
+    altered(monkeypatch, partly_unknown, ignore=True)
     training = {"validate_every": 2, "checkpoint_every": 100}
     config = phantoms[2].config("nnunet", variant="pdcr_uafr", settings=SHORT, training=training)
     record = train(config, tmp_path)
