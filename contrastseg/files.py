@@ -14,7 +14,10 @@ from typing import Any
 
 from contrastseg.errors import ContrastsegError, FileError, SuiteError
 
-OTHER_IMAGES = (".tif", ".tiff", ".gif", ".npy", ".npz", ".h5", ".mhd", ".nhdr", ".img", ".dcm")
+OTHER_IMAGES = (
+    *(".tif", ".tiff", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2"),
+    *(".npy", ".npz", ".h5", ".mhd", ".nhdr", ".img", ".dcm"),
+)
 """What a file's name ends with that somebody may take for an image or a label map, and nobody here reads as one."""
 
 # What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.

@@ -71,7 +71,30 @@ def test_predictions_of_a_folder_in_nnunet_s_layout_can_be_scored_against_its_la
     assert "hole" not in set(scores["outcome"])
 
 
-@pytest.mark.parametrize("name", ["scan.tif", "scan.MHD", "scan.dcm", "scan.npy"])
+def test_predictions_have_their_image_s_forms_unit_and_axes(checkpoint: Path, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(100, 20, (12, 40, 36)).astype(np.float32)
+    (tmp_path / "images").mkdir()
+    for name, codes, unit in (("bare", (0, 0), 3), ("both", (1, 2), 2)):
+        image: Any = nibabel.Nifti1Image(array, None)  # thick along x, the file's first axis
+        image.header.set_zooms(SPACING)
+        image.header.set_qform(np.diag([*SPACING, 1.0]), code=1)
+        image.header.set_sform(np.diag([-SPACING[0], *SPACING[1:], 1.0]), code=1)
+        image.header["qform_code"], image.header["sform_code"] = codes
+        image.header["xyzt_units"] = unit
+        nibabel.save(image, tmp_path / "images" / f"{name}.nii.gz")
+    notes: list[str] = []
+    predict_files(checkpoint, tmp_path / "images", tmp_path / "out", on_note=notes.append)
+    assert [note.partition(":")[0] for note in notes] == ["bare", "both"]
+    for name in ("bare", "both"):
+        source, label = (nibabel.load(tmp_path / folder / f"{name}.nii.gz") for folder in ("images", "out"))
+        assert label.shape == source.shape
+        for field in ("qform_code", "sform_code", "xyzt_units", "srow_x", "qoffset_x", "quatern_b"):
+            assert np.array_equal(label.header[field], source.header[field]), field
+        assert np.array_equal(label.header.get_zooms(), source.header.get_zooms())
+        assert np.array_equal(label.affine, source.affine)
+
+
+@pytest.mark.parametrize("name", ["scan.tif", "scan.MHD", "scan.dcm", "scan.npy", "phone.heic", "phone.webp"])
 def test_an_image_that_is_not_read_is_named_not_skipped(checkpoint: Path, tmp_path: Path, name: str) -> None:
     write_volumes(tmp_path / "images")
     (tmp_path / "images" / name).write_bytes(b"0")
