@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
+
+if TYPE_CHECKING:
+    from contrastseg.data.faults import Group
 
 MEASURED = typer.Option(
     Path("benchmarks/speed/results"), help="Folder of measured parameters and step costs, methods-<hardware>.csv."
@@ -107,6 +110,7 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.examination import examine_dataset
+    from contrastseg.data.faults import grouped
     from contrastseg.report.naming import label_counts, plural
 
     given = read_config(config, {"options": dict, "preparation": dict})
@@ -119,8 +123,9 @@ def check(
         counts = f": {label_counts(found.cases - found.unlabelled, found.unlabelled)}" if found.unlabelled else ""
         typer.echo(f"{path}, read as {found.dataset}: {read}{counts}")
         if found.faults:
-            columns = ["case", "file", "reason", "remedy"]
-            rows = [[str(getattr(fault, column) or "") for column in columns] for fault in found.faults]
+            columns = ["cases", "file", "reason", "remedy"]
+            groups = grouped(found.faults)
+            rows = [[group.cases, *(str(text or "") for text in _told(group))] for group in groups]
             print_table(f"{plural(len(found.faults), 'fault')}: to be mended before it can be prepared", columns, rows)
         else:
             typer.echo("no faults")
@@ -129,6 +134,10 @@ def check(
             print_table("Worth knowing", ["what", "found", "cases"], seen)
     if found.faults:
         raise typer.Exit(1)
+
+
+def _told(group: Group) -> tuple[Path | None, str, str | None]:
+    return group.first.file, group.reason, group.first.remedy
 
 
 def _some(cases: tuple[str, ...], shown: int = 5) -> str:

@@ -37,14 +37,21 @@ def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[D
     if native.image.ndim != spec.spatial_dims + 1 or len(native.image) != len(spec.channels):
         fault(
             f"image of shape {native.image.shape} for {len(spec.channels)} channels of {spec.spatial_dims} dimensions",
-            "check that the file is of this data set",
+            f"give images with the channels {', '.join(spec.channels)} in {spec.spatial_dims} dimensions, or correct "
+            "what declares them (channel_names and file_ending of nnU-Net's dataset.json)",
         )
     if native.image.size == 0:
-        fault(f"an image without voxels, shape {native.image.shape}", "download or copy it again")
+        fault(
+            f"an image without voxels, shape {native.image.shape}",
+            "copy it again from where it was made, or leave out the case",
+        )
     if told := unusable_voxels(native.image):
         fault(*told)
     if native.spacing is not None and not all(np.isfinite(step) and step > 0 for step in native.spacing):
-        fault(f"spacing {native.spacing} is not positive", "repair the header")
+        fault(
+            f"spacing {native.spacing} is not positive",
+            "write the distances of its voxels into the header, all above 0",
+        )
     if native.label is not None:
         _check_label(spec, raw, native.label, native.image.shape[1:], faults)
     return faults.found
@@ -53,7 +60,13 @@ def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[D
 def _check_label(spec: DatasetSpec, raw: RawCase, label: np.ndarray, shape: tuple[int, ...], faults: Faults) -> None:
     file = raw.files[-1] if raw.files else None
     if label.shape != shape:
-        reason, remedy = f"the image has shape {shape}, its label {label.shape}", "restore the published pair of files"
+        reason, remedy = (
+            f"the image has shape {shape}, its label {label.shape}",
+            (
+                "give the label as many pixels as its image has: export it again at the image's size; if it shows the "
+                "whole image, `Image.open(label).resize(Image.open(image).size, Image.NEAREST)` (Pillow) does it"
+            ),
+        )
         if label.shape == shape[::-1] and any(map(is_turned, raw.files)):
             reason += ": one of them is stored turned (EXIF orientation) and was turned upright"
             remedy = (

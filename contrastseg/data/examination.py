@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data import nnunet, observations, registry
+from contrastseg.data import nnunet, observations, registry, unread
 from contrastseg.data.checks import has_foreground, label_values, native_faults, no_foreground
 from contrastseg.data.extremes import require_contrast, unusable_voxels
 from contrastseg.data.faults import Faults
@@ -136,6 +136,7 @@ def examine_dataset(
             faults.found.append(no_foreground(raw, len(labelled)))
         seen = [Observation("masks", f"masks: {coding}")] if decided else []
         seen += observations.observe(spec, facts)
+        seen += unread.observe(raw, found, faults)
     return Examination(
         dataset=name,
         folder=raw,

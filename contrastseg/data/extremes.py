@@ -35,7 +35,10 @@ def unusable_voxels(image: np.ndarray) -> tuple[str, str] | None:
     low, high = float(image.min()), float(image.max())  # NaN where one voxel is
     if not (np.isfinite(low) and np.isfinite(high)):
         count = image.size - int(np.isfinite(image).sum())
-        return f"{count} image voxels are NaN or infinite", "repair or leave out the case"
+        return (
+            f"{count} image voxels are NaN or infinite",
+            "write numbers there (`numpy.nan_to_num`), or leave out the case",
+        )
     if max(-low, high) > _LARGEST:
         count = int(((image > _LARGEST) | (image < -_LARGEST)).sum())
         worst = high if high > _LARGEST else low

@@ -3,12 +3,77 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from contrastseg.errors import DataError, FileError
+
+_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Faults of one kind.
+
+    Attributes:
+        first: The first of them; its reason, file and remedy stand for all.
+        count: How many there are.
+        names: The cases of the first three, or their files where they have none.
+    """
+
+    first: DataError
+    count: int
+    names: tuple[str, ...]
+
+    @property
+    def cases(self) -> str:
+        """Such as "a, b, c and 997 more"."""
+        more = self.count - len(self.names)
+        return ", ".join(self.names) + (f" and {more} more" if more else "")
+
+    @property
+    def reason(self) -> str:
+        """The reason, with how often it stands."""
+        return self.first.reason if self.count == 1 else f"{self.count} times: {self.first.reason}"
+
+    def __str__(self) -> str:
+        if self.count == 1:
+            return str(self.first)
+        parts = [self.reason, f"cases: {self.cases}", f"the first: {self.first.file}", f"remedy: {self.first.remedy}"]
+        return "\n  ".join(parts)
+
+
+def grouped(faults: Iterable[DataError]) -> list[Group]:
+    """Faults by kind, in the order of the first of each; up to three of a kind stand alone.
+
+    Of one kind are faults whose reasons differ in numbers and in the names of case and file alone.
+    """
+    kinds: dict[tuple[str, str], list[DataError]] = {}
+    for fault in faults:
+        kinds.setdefault((_kind(fault, fault.reason), fault.file.suffix if fault.file else ""), []).append(fault)
+    groups = []
+    for members in kinds.values():
+        if len(members) <= _SHOWN:
+            groups += [Group(fault, 1, (_name(fault),)) for fault in members]
+        else:
+            groups.append(Group(members[0], len(members), tuple(_name(fault) for fault in members[:_SHOWN])))
+    return groups
+
+
+def _name(fault: DataError) -> str:
+    return fault.case or (fault.file.name if fault.file else "")
+
+
+def _kind(fault: DataError, text: str) -> str:
+    """The text without what is of the one fault alone."""
+    for name in (fault.case, fault.file and fault.file.name, fault.file and fault.file.stem):
+        if name:
+            text = text.replace(name, "_")
+    return re.sub(r"\d+(\.\d+)?", "0", text)
 
 
 class FaultyCasesError(DataError):
@@ -20,8 +85,10 @@ class FaultyCasesError(DataError):
 
     def __init__(self, faults: tuple[DataError, ...]) -> None:
         self.faults = faults
-        listed = "\n".join(f"- {fault}" for fault in faults)
-        super().__init__(f"{len(faults)} faults in the data:\n{listed}")
+        groups = grouped(faults)
+        kinds = f", {len(groups)} {'kind' if len(groups) == 1 else 'kinds'}" if len(groups) < len(faults) else ""
+        listed = "\n".join(f"- {group}" for group in groups)
+        super().__init__(f"{len(faults)} faults in the data{kinds}:\n{listed}")
 
     def __reduce__(self) -> tuple[type[FaultyCasesError], tuple[tuple[DataError, ...]]]:
         return type(self), (self.faults,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from contrastseg.data.claims import COPY_AGAIN, check_claim
 from contrastseg.data.geometry import Geometry
-from contrastseg.data.photographs import grey_values, open_photo, reversed_greys, turn_of
+from contrastseg.data.photographs import grey_values, open_image, open_photo, reversed_greys, turn_of
 from contrastseg.data.placement import NiftiHeader, scaled
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
@@ -25,12 +25,9 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii")
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # Marks the NIfTI files we write for cases whose spacing nobody knows: their identity affine is a placeholder.
 _NO_SPACING = b"voxel units: spacing unknown"
-# Deflate, which NIfTI and h5 files are compressed by, reaches 1032 to 1.
-_LARGEST_RATIO = 1100
 _PNG = b"\x89PNG"
 # The chunks of a PNG file that may hold an orientation.
 _PNG_TEXTS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-_ALWAYS_READ = 1 << 28
 
 
 def case_name(path: str | Path) -> str:
@@ -56,14 +53,25 @@ def is_image(path: str | Path) -> bool:
 def reading(path: str | Path, case: str | None = None) -> Iterator[None]:
     """Turn whatever a reader raises on a missing, empty, truncated or foreign file into a `DataError` that names it."""
     path = Path(path)
+    if path.is_symlink() and not path.exists():
+        raise DataError(
+            "the link leads nowhere", case=case, file=path, remedy="restore what it points at, or remove the link"
+        )
     if not path.is_file():
-        raise DataError("the file does not exist", case=case, file=path, remedy="restore it from the published data")
+        raise DataError("the file does not exist", case=case, file=path, remedy=COPY_AGAIN)
     if path.stat().st_size == 0:
-        raise DataError("the file is empty", case=case, file=path, remedy="download or copy it again")
+        raise DataError("the file is empty", case=case, file=path, remedy=COPY_AGAIN)
     try:
         yield
     except ContrastsegError:
         raise
+    except PermissionError as error:
+        raise DataError(
+            "permission denied: the file cannot be read",
+            case=case,
+            file=path,
+            remedy=f"give yourself the right to read it (`chmod u+r {path.name}`)",
+        ) from error
     except MemoryError as error:
         raise DataError(
             "the file does not fit into memory, if it holds what it says",
@@ -77,29 +85,8 @@ def reading(path: str | Path, case: str | None = None) -> Iterator[None]:
             f"the file cannot be read, it may be truncated or of another format ({type(error).__name__}: {said})",
             case=case,
             file=path,
-            remedy="download or copy it again",
+            remedy=f"open it in another program; if that fails too, {COPY_AGAIN}",
         ) from error
-
-
-def check_claim(claimed: int, stored: int, path: Path, case: str | None = None) -> None:
-    """Refuse a header that promises more than the file can hold, before memory is asked for.
-
-    Args:
-        claimed: Bytes that the header says there are.
-        stored: Bytes of the file; compressed ones may hold a thousand times as many.
-        path: For the message.
-        case: For the message.
-
-    Raises:
-        DataError: It does.
-    """
-    if claimed > _ALWAYS_READ and claimed > _LARGEST_RATIO * stored:
-        raise DataError(
-            f"the header promises {claimed / 1e9:.1f} GB, and the file has {stored} bytes",
-            case=case,
-            file=path,
-            remedy="download or copy it again",
-        )
 
 
 def read_nifti(
@@ -303,15 +290,13 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
 
 def is_turned(path: Path) -> bool:
     """Whether viewers show the file otherwise than its pixels are stored; False for files that are no photographs."""
-    from PIL import Image as images
-
     if not path.name.lower().endswith(PHOTO_SUFFIXES):
         return False
     with reading(path):
         content = path.read_bytes()
         if content.startswith(_PNG) and not any(name in content for name in _PNG_TEXTS):
             return False  # without decoding it: where it has an orientation, that may follow the pixels
-        with images.open(io.BytesIO(content)) as image:
+        with open_image(path) as image:
             return turn_of(image) is not None
 
 
@@ -326,7 +311,7 @@ def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
                 f"a mask of mode {image.mode}{turned}",
                 case=case,
                 file=path,
-                remedy="store class indices in a greyscale or palette PNG of 8 bits",
+                remedy="store class indices in a greyscale or palette PNG of 8 bits (beside JPEG images, too)",
             )
         return grey
 

@@ -53,9 +53,19 @@ def by_case(paths: Iterable[Path], name: Callable[[Path], str | None], faults: F
 def pairs(images: Mapping[str, Path], masks: Mapping[str, Path], faults: Faults) -> dict[str, tuple[Path, Path]]:
     """(image, mask) by case; an image without a mask and a mask without an image are faults."""
     for case in sorted(images.keys() - masks.keys()):
-        faults.add("the image has no mask", case=case, file=images[case], remedy="restore the published mask")
+        faults.add(
+            "the image has no mask",
+            case=case,
+            file=images[case],
+            remedy="restore the published mask, or take the image out of the folder",
+        )
     for case in sorted(masks.keys() - images.keys()):
-        faults.add("the mask has no image", case=case, file=masks[case], remedy="restore the published image")
+        faults.add(
+            "the mask has no image",
+            case=case,
+            file=masks[case],
+            remedy="restore the published image, or take the mask out of the folder",
+        )
     return {case: (images[case], masks[case]) for case in sorted(images.keys() & masks.keys())}
 
 
@@ -70,7 +80,8 @@ def below(raw: Path, *folders: str) -> list[Path]:
     for path in sorted(raw.rglob("*")):
         inside = path.relative_to(raw)
         listed = any(f"/{folder}/" in f"/{inside.parent.as_posix()}/" for folder in folders)
-        if listed and not any(name.startswith(".") for name in inside.parts) and path.is_file():
+        # A link that leads nowhere stays: reading it says so.
+        if listed and not any(name.startswith(".") for name in inside.parts) and not path.is_dir():
             found.append(path)
     return found
 
@@ -146,7 +157,10 @@ def find(raw: Path, pattern: str, faults: Faults, prefix: str = "") -> dict[str,
 
     def case(path: Path) -> str | None:
         match = expression.fullmatch(path.relative_to(raw).as_posix())
-        return f"{prefix}{match['case']}" if match and not path.name.startswith("._") else None
+        # Some archives are unpacked into a folder that is called like its file.
+        if not match or path.name.startswith("._") or path.is_dir():
+            return None
+        return f"{prefix}{match['case']}"
 
     return by_case(raw.rglob("*"), case, faults)
 
@@ -255,7 +269,7 @@ def read_volume(
                 f"the channels' grids differ: {images[0].name} and {path.name}; {differs}",
                 case=case,
                 file=path,
-                remedy="restore the published files",
+                remedy=f"bring both onto one grid: {on_grid_of(images[0], path)}",
             )
         channels.append(stack)
     assert grid is not None, "a volume has at least one image file"
@@ -271,7 +285,7 @@ def read_volume(
         own = read_header(label, case)
         lost = unit_of_partner(own, places(label_affine, own), grid[3], places(grid[2], grid[3]), grid[0])
         label_affine = scaled(label_affine, lost)
-        notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3]))
+        notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3], images[0]))
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes, grid[3])
 
 
@@ -306,6 +320,7 @@ def same_grid(
     case: str,
     label: Path,
     header: NiftiHeader | None = None,
+    image: Path | None = None,
 ) -> tuple[str, ...]:
     """Check that a label lies on its image's grid: where the image's affine puts it, or another form of its header.
 
@@ -317,6 +332,7 @@ def same_grid(
         case: For messages.
         label: Its file.
         header: Of the image; a label drawn in a viewer has the form that the viewer took.
+        image: Its file.
 
     Returns:
         A note where the label lies where the other form puts the image, and not where nibabel does.
@@ -324,7 +340,7 @@ def same_grid(
     Raises:
         DataError: Shapes or places differ.
     """
-    remedy = "restore the published pair of files"
+    remedy = f"bring the label onto the image's grid: {on_grid_of(image or Path('IMAGE'), label)}"
     if label_shape != shape:
         raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
     shifts = [shift(place, label_affine, shape) for place in places(affine, header)]
@@ -336,6 +352,17 @@ def same_grid(
             remedy=remedy,
         )
     return () if shifts[0] <= LARGEST_SHIFT else (OTHER_FORM,)
+
+
+def on_grid_of(image: Path, file: Path) -> str:
+    """How a person brings a file onto the grid of an image: nearest neighbours keep label values."""
+    return (
+        "where both were published or exported together, fetch or export the pair again (3D Slicer: export the "
+        "segmentation as a labelmap with the image as reference volume); else resample with SimpleITK: `i = "
+        f"sitk.ReadImage('{image}'); l = sitk.ReadImage('{file}'); sitk.WriteImage(sitk.Resample(l, i, "
+        f"sitk.Transform(), sitk.sitkNearestNeighbor), '{file}')`. Only where the voxels do match and the header "
+        f"alone is wrong, instead of resampling: `l.CopyInformation(i); sitk.WriteImage(l, '{file}')`"
+    )
 
 
 def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Path) -> np.ndarray:

@@ -8,9 +8,8 @@ too: it says which cases show the same person. Without it a case is a patient.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import re
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +19,11 @@ from pydantic import Field
 
 from contrastseg.data.described import absent, kept
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo, reading
+from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo
 from contrastseg.data.layouts import map_values, read_grid, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
+from contrastseg.data.patients import read_patients
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
 from contrastseg.errors import DataError
@@ -165,8 +165,26 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
         add(bare, unlabelled_part(bare, described, faults, whole=whole), None)
     elif bare.is_dir():
         faults.pass_over(bare, "the suite says `unlabelled: require_labels`")
+    _note_entries(folder, several, faults)
     require_cases(found, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
     return _with_patients(folder / PATIENTS, found, faults)
+
+
+def _note_entries(folder: Path, tested: bool, faults: Faults) -> None:
+    """Note what else lies in the folder; a link that leads nowhere hides what somebody put here."""
+    parts = {"imagesTr", "labelsTr", UNLABELLED, *(("imagesTs", "labelsTs") if tested else ())}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_symlink() and not path.exists():
+            faults.add("the link leads nowhere", file=path, remedy="restore what it points at, or remove the link")
+        elif path.name == "imagesTs" and not tested:
+            faults.pass_over(path, "imagesTs has no labelsTs, so nothing can be scored there")
+        elif path.name not in {DESCRIPTION, PATIENTS, *parts} and path not in faults.passed_over:
+            near = difflib.get_close_matches(path.name.casefold(), sorted(map(str.casefold, parts)), 1, 0.8)
+            meant = [part for part in parts if [part.casefold()] == near]
+            hint = f"; did you mean {meant[0]}?" if meant and not (folder / meant[0]).exists() else ""
+            faults.pass_over(path, f"no part of nnU-Net's layout{hint}")
 
 
 def _check_count(
@@ -189,11 +207,7 @@ def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) ->
         return list(found.values())
     patients: dict[str, str] = {}
     with faults.collect():
-        patients = _read_patients(table, faults)
-        for case in sorted(found.keys() - patients.keys()):
-            faults.add("the case has no patient", case=case, file=table, remedy="add its row")
-        for case in sorted(patients.keys() - found.keys()) if not faults.found else ():
-            faults.add("the table names a case that is not there", case=case, file=table, remedy="remove its row")
+        patients = read_patients(table, found, faults)
     cases = [dataclasses.replace(raw, patient=patients.get(case, case)) for case, raw in found.items()]
     parts: dict[str, set[str | None]] = {}
     for raw in cases:
@@ -202,26 +216,12 @@ def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) ->
     for patient, of in sorted(parts.items()):
         if len(of) > 1:
             faults.add(
-                "the patient is both in imagesTr and in imagesTs", case=patient, file=table, remedy="keep one part"
+                "the patient is both in imagesTr and in imagesTs",
+                case=patient,
+                file=table,
+                remedy="move all images of the patient into one of the two, with their labels",
             )
     return cases
-
-
-def _read_patients(table: Path, faults: Faults) -> dict[str, str]:
-    patients: dict[str, str] = {}
-    with reading(table), open(table, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"case", "patient"} <= set(reader.fieldnames or ()):
-            raise DataError("the columns are not case,patient", file=table, remedy="begin with the line case,patient")
-        for row in reader:
-            case, patient = (row["case"] or "").strip(), (row["patient"] or "").strip()
-            if not case or not re.fullmatch(r'[^,"\x00-\x1f]+', patient):
-                faults.add("a row without case or patient", case=case or None, file=table, remedy="complete the row")
-            elif case in patients:
-                faults.add("the case is there twice", case=case, file=table, remedy="keep one row")
-            else:
-                patients[case] = patient
-    return patients
 
 
 def grid(raw: RawCase, options: NnunetOptions) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -28,7 +28,7 @@ class Description:
         normalisations: The same as written: nnU-Net reads a rule of intensity from them.
         classes: Names of the labels 0..K-1; the first is called background whatever it was called.
         ignore: The value of voxels that neither train nor score; None where there is none.
-        ending: Of all files.
+        ending: Of all files, in small letters.
         cases: How many there should be in ``imagesTr``; None where it does not say.
         licence: As written.
         citation: As written.
@@ -84,7 +84,7 @@ def read_description(folder: Path) -> Description:
     names: dict[int, str] = {}
     with faults.collect():
         names = labels_by_value(value.get("labels"), path)
-    ending = str(value.get("file_ending", ".nii.gz"))
+    ending = f".{str(value.get('file_ending', '.nii.gz')).lower().removeprefix('.')}"
     if ending not in (*VOLUMES, *PHOTO_SUFFIXES):
         known = ", ".join((*VOLUMES, *PHOTO_SUFFIXES))
         faults.add(f"files that end in {ending!r}", file=path, remedy=f"convert them to one of {known}")

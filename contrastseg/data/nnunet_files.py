@@ -16,6 +16,7 @@ from contrastseg.files import OTHER_IMAGES
 UNLABELLED = "imagesUn"
 _IMAGES = (*VOLUMES, *PHOTO_SUFFIXES, *OTHER_IMAGES)
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
+_SLICER = ".seg.nrrd"
 _WHOLE = -1  # one file of all channels
 
 
@@ -112,6 +113,8 @@ def listed(folder: Path, endings: tuple[str, ...], faults: Faults) -> dict[str, 
             faults.add("the link leads nowhere", file=path, remedy="restore what it points at, or remove the link")
         elif not file.is_file():
             faults.add("this is no plain file", file=path, remedy="put the image itself here, or remove the entry")
+        elif path.name.lower().endswith(_SLICER):
+            _note_slicer(path, endings[0], faults)
         elif ending is None:
             _note_ending(path, endings, faults)
         elif (stem := path.name[: -len(ending)]) in found:
@@ -139,6 +142,20 @@ def _note_folder(folder: Path, faults: Faults) -> None:
         )
     else:
         faults.pass_over(folder, f"a folder without images inside {folder.parent.name}")
+
+
+def _note_slicer(path: Path, ending: str, faults: Faults) -> None:
+    case = path.name[: -len(_SLICER)]
+    faults.add(
+        "a segmentation of 3D Slicer, which is cropped to its structures and may have several layers",
+        case=case,
+        file=path,
+        remedy="export it in 3D Slicer as a labelmap with the image as reference volume (Segmentations, Export to "
+        f"files), as {path.parent.name}/{case}{ending}; or, where it has one layer, with SimpleITK: `sitk.WriteImage("
+        f"sitk.Resample(sitk.ReadImage('{path}'), sitk.ReadImage(IMAGE), sitk.Transform(), "
+        f"sitk.sitkNearestNeighbor), '{path.with_name(case + ending)}')` (IMAGE is the image's file); then "
+        f"take {path.name} out of the folder",
+    )
 
 
 def _note_ending(path: Path, endings: tuple[str, ...], faults: Faults) -> None:

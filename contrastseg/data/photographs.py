@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from contrastseg.data.claims import check_claim
 from contrastseg.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
+_ANY_SIZE = threading.Lock()  # held while Pillow's own limit is lifted
 # What Pillow calls the pixels of a file it cuts; BGR;16 has 16 bits a pixel.
 _SIXTEEN_BITS = re.compile(r"(?:L|LA|RGB|RGBA|RGBX|RGBa|CMYK);(?:16|32)[BLNS]*$")
 
@@ -26,15 +29,34 @@ def open_photo(path: Path) -> Image.Image:
 
     It is opened from memory: a damaged length inside it then asks for no more than the file holds.
     """
-    from PIL import Image as images
-
-    image = images.open(io.BytesIO(path.read_bytes()))
+    image = open_image(path)
     _check_depth(image, path)
     if turn_of(image) is not None:
         image.load()
         # Asked again, as Pillow itself turns a TIFF file while it loads it.
         if (turn := turn_of(image)) is not None:
             return image.transpose(turn)
+    return image
+
+
+def open_image(path: Path) -> Image.Image:
+    """The image as it is stored, however large it is, where the file can hold as much.
+
+    Pillow alone refuses more than 179 million pixels, and slides have more.
+
+    Raises:
+        DataError: The header promises more pixels than the file can hold.
+    """
+    from PIL import Image as images
+
+    content = path.read_bytes()
+    with _ANY_SIZE:
+        allowed, images.MAX_IMAGE_PIXELS = images.MAX_IMAGE_PIXELS, None
+        try:
+            image = images.open(io.BytesIO(content))
+        finally:
+            images.MAX_IMAGE_PIXELS = allowed
+    check_claim(image.width * image.height * len(image.getbands()), len(content), path)
     return image
 
 

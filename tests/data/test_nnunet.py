@@ -164,11 +164,11 @@ def test_patients_come_from_a_table(volumes: Path) -> None:
     assert prepare(volumes).patients == ["p0", "p1", "p2"]
     (volumes / "patients.csv").write_text("case,patient\n" + "\n".join([*rows[1:], rows[1], "scan9,p9", "scan0,"]))
     said = refused(volumes)
-    assert "the case has no patient" in said
+    assert "the table has no row for the case" in said
     assert "twice" in said
     assert "without case or patient" in said
     (volumes / "patients.csv").write_text("scan;patient\n")
-    assert "columns are not case,patient" in refused(volumes)
+    assert "expected columns case and patient" in refused(volumes)
 
 
 def test_moving_the_data_prepares_nothing_again(volumes: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,20 @@ def test_photographs_become_colours_or_greys(tmp_path: Path) -> None:
     assert np.array_equal(read_photo_grey(same, "a"), BOX[None] // 3)
 
 
-def test_an_image_too_large_to_be_one_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save_photo(tmp_path / "bomb.png", BOX)
+def test_a_slide_beyond_pillow_s_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_photo(tmp_path / "slide.png", BOX)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
-    with pytest.raises(DataError, match="DecompressionBomb"):
-        read_photo_rgb(path, "a")
+    assert np.array_equal(read_photo_grey(path, "a")[0], BOX)
+    assert Image.MAX_IMAGE_PIXELS == 50
+
+
+def test_an_image_too_large_for_its_file_is_an_error(tmp_path: Path) -> None:
+    content = bytearray(save_photo(tmp_path / "bomb.png", BOX).read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2  # width and height, which the header's checksum covers
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "bomb.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"the header promises 3\.6 GB"):
+        read_photo_rgb(tmp_path / "bomb.png", "a")
 
 
 def test_files_are_found_at_any_depth(tmp_path: Path) -> None:
