@@ -144,7 +144,7 @@ def read_json(path: str | Path) -> Any:
             f"it cannot be read ({error.strerror})", file=path, remedy="look at its name and rights"
         ) from error
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8-sig"))  # editors on Windows begin a file with a mark
     except (ValueError, RecursionError) as error:
         reason = f"this is no JSON, or not all of it ({error})"
         raise FileError(reason, file=path, remedy="delete it and make it again, or restore it") from error

@@ -66,7 +66,7 @@ def read_description(folder: Path) -> Description:
             '"numTraining": 20, "file_ending": ".nii.gz"}',
         )
     with reading(path):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

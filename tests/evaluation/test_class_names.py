@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
+from contrastseg.data.nnunet_description import read_description
 from contrastseg.errors import ContrastsegError
 from contrastseg.evaluation.class_names import ClassNames, read_class_names
 
@@ -56,6 +57,14 @@ def test_an_ignore_label_of_nnunet_is_left_out(
     """Voxels of 3 have no truth: what is predicted there is no false positive, and 3 is no class."""
     file = described(tmp_path, labels=labels, channel_names={"0": "CT"}, numTraining=1, file_ending=".png")
     assert score(folders, file) == {"liver": 0.75, "tumour": 1.0}
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "dataset.json"
+    content = {"labels": V2, "channel_names": {"0": "CT"}, "numTraining": 1, "file_ending": ".png"}
+    file.write_text(json.dumps(content), encoding="utf-8-sig")
+    assert read_class_names(str(file)).names == ("background", "liver", "tumour")
+    assert read_description(tmp_path).classes == ("background", "liver", "tumour")
 
 
 def test_without_one_the_values_are_classes(tmp_path: Path, folders: tuple[Path, Path]) -> None:
