@@ -46,8 +46,8 @@ class NNUNet(Method):
             **SITE_OPTIONS,
             "encoder_sites": "0, as in the released nnU-Net code",
             "decoder_sites": "unset: all, as in the released nnU-Net code",
-            "configuration": "unset: `2d` or `3d_fullres`, whichever has the dimensions the suite asks for; nnU-Net cuts"
-            " slices along the axis of the largest spacing, whatever `preparation.slice_axis` says",
+            "configuration": "unset: `2d` or `3d_fullres`, whichever has the dimensions the suite asks for; nnU-Net "
+            "cuts slices along the axis of the largest spacing, whatever `preparation.slice_axis` says",
             "epochs": "1000, the released value; a shorter schedule is printed with the name",
             "iterations_per_epoch": "250, the released value; a shorter schedule is printed with the name",
             "augmentation_workers": "unset: as many as the run's threads on a GPU, none on the CPU",
