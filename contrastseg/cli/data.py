@@ -80,7 +80,7 @@ def prepare(
     masks = PreparedDataset(done.parent).info.source.get(CODING)
     if masks is not None:
         typer.echo(f"masks: {Coding.from_json(masks)}", err=True)
-    if spec.folder is not None:
+    if spec.folder is not None and spec.folder.is_dir():
         keep(spec.folder, resources)
     typer.echo(str(done))
 

@@ -78,6 +78,7 @@ class Plan:
         skipped: Combinations left out: {dataset, method, labels, reason, provenance}.
         unavailable: Entries whose data is not here, with the steps to get it.
         populations: What each entry that is here has to train on.
+        resources: The project's resources folder.
     """
 
     suite: Suite
@@ -85,6 +86,7 @@ class Plan:
     skipped: tuple[dict[str, str], ...]
     unavailable: dict[str, str] = field(default_factory=dict)
     populations: dict[str, Population] = field(default_factory=dict)
+    resources: Path = RESOURCES
 
     def evaluations(self) -> Iterator[tuple[Run, str, str]]:
         """Run, entry it is evaluated on, checkpoint: one file of scores each."""
@@ -118,7 +120,10 @@ class Plan:
             "skipped": list(self.skipped),
             "unavailable": self.unavailable,
             "stores": {
-                entry.name: {"prepared": prepared_of(entry).name, "split": split_of(self.suite, entry).stem}
+                entry.name: {
+                    "prepared": prepared_of(entry, self.resources).name,
+                    "split": split_of(self.suite, entry, self.resources).stem,
+                }
                 for entry in self.suite.datasets
                 if entry.name not in self.unavailable
             },
@@ -176,7 +181,7 @@ def expand(
         reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
         raise SuiteError(f"nothing of suite {suite.name} can run: {reasons}")
     runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
-    return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations)
+    return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations, resources)
 
 
 def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
