@@ -19,13 +19,14 @@ from pydantic import Field
 
 from contrastseg.data.described import absent, kept
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import PHOTO_SUFFIXES, read_label, read_photo
+from contrastseg.data.formats import read_label, read_photo
 from contrastseg.data.layouts import map_values, read_grid, read_volume, require_cases
-from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description
+from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description, shows_volumes
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.patients import read_patients
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
+from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff, read_tiff_grid
 from contrastseg.errors import DataError
 
 NAME = "nnunet"
@@ -72,7 +73,7 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         raise absent(folder)
     said = read_description(there)
     tested = (there / "labelsTs").is_dir()
-    photos = said.ending in PHOTO_SUFFIXES
+    photos = not shows_volumes(there, said)
     return DatasetSpec(
         name=NAME,
         title=said.title,
@@ -87,24 +88,22 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
         load=load,
         grid=None if photos else grid,
         options=NnunetOptions,
-        preparation=_preparation(said),
+        preparation=_preparation(said, photos),
         folder=folder,
         ignore=said.ignore is not None,
         split=SplitSettings(name="official") if tested else SplitSettings(),
         splits=("official",) if tested else (),
-        traps=_traps(there, said),
+        traps=_traps(there, said, photos),
     )
 
 
-def _preparation(described: Description) -> PreparationSettings:
+def _preparation(described: Description, photos: bool) -> PreparationSettings:
     asked = {_RULES.get(name.lower(), "zscore") for name in described.normalisations}
     intensity = asked.pop() if len(asked) == 1 else "zscore"
-    return PreparationSettings(
-        intensity=intensity, slice_axis="largest_spacing" if described.ending in VOLUMES else None
-    )
+    return PreparationSettings(intensity=intensity, slice_axis=None if photos else "largest_spacing")
 
 
-def _traps(folder: Path, described: Description) -> tuple[str, ...]:
+def _traps(folder: Path, described: Description, photos: bool) -> tuple[str, ...]:
     """What is done otherwise than nnU-Net would, for the user to decide."""
     traps = []
     rules = {name.lower() for name in described.normalisations}
@@ -115,7 +114,7 @@ def _traps(folder: Path, described: Description) -> tuple[str, ...]:
         )
     if len(rules & {*_RULES, "ct"}) and len(rules) > 1:
         traps.append("The channels ask for different rules of intensity; all of them get the mean and deviation rule.")
-    if described.ending in VOLUMES:
+    if not photos:
         traps.append(
             "Nothing is resampled unless `preparation: {spacing: [z, y, x]}` says so; nnU-Net resamples to the median."
         )
@@ -150,7 +149,12 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
                 )
                 continue
             labelled = files.label is not None
-            every = (*files.channels, folder / DESCRIPTION, *((files.label,) if files.label is not None else ()))
+            every = (
+                *files.channels,
+                *_spacing_file(place, case, described),
+                folder / DESCRIPTION,
+                *((files.label,) if files.label is not None else ()),
+            )
             kept = part if several and labelled else None
             found[case] = RawCase(case, case, None, every, part=kept, labelled=labelled)
 
@@ -168,6 +172,12 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
     _note_entries(folder, several, faults)
     require_cases(found, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
     return _with_patients(folder / PATIENTS, found, faults)
+
+
+def _spacing_file(images: Path, case: str, described: Description) -> tuple[Path, ...]:
+    """The file beside a TIFF volume that says its spacing, as nnU-Net has it."""
+    file = images / f"{case}.json"
+    return (file,) if described.ending in TIFF_SUFFIXES and file.is_file() else ()
 
 
 def _note_entries(folder: Path, tested: bool, faults: Faults) -> None:
@@ -224,8 +234,14 @@ def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) ->
     return cases
 
 
-def grid(raw: RawCase, options: NnunetOptions) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _says_spacing(path: Path) -> bool:
+    return path.suffix == ".json" and path.name != DESCRIPTION
+
+
+def grid(raw: RawCase, options: NnunetOptions) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
     """Read shape and spacing of a volume's first channel."""
+    if is_tiff(raw.files[0]):
+        return read_tiff_grid(raw.files[0], next((path for path in raw.files if _says_spacing(path)), None))
     return read_grid(raw.files[0], raw.case)
 
 
@@ -236,7 +252,10 @@ def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
     described = read_description(description.parent)
     if described.ending in VOLUMES:
         return read_volume(images, label, raw.case, described.values)
-    photos = [read_photo(path, raw.case) for path in images]
+    spacing = read_spacing(next((path for path in images if _says_spacing(path)), None))
+    images = [path for path in images if not _says_spacing(path)]
+    read = read_tiff if described.ending in TIFF_SUFFIXES else read_photo
+    photos = [read(path, raw.case) for path in images]
     for path, photo in zip(images, photos, strict=True):
         if photo.shape[1:] != photos[0].shape[1:] or (len(photos) > 1 and len(photo) != 1):
             raise DataError(
@@ -255,5 +274,18 @@ def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
         )
     values = None
     if label is not None:
-        values = map_values(read_label(label, raw.case)[0], described.values, raw.case, label)
-    return NativeCase(image, values, None, "pixel")
+        values = map_values(_label(label, raw.case), described.values, raw.case, label)
+    if image.ndim == 3:
+        return NativeCase(image, values, None, "pixel")
+    affine = None if spacing is None else np.diag([*spacing[::-1], 1.0]).tolist()
+    return NativeCase(image, values, spacing, "voxel" if spacing is None else "mm", affine)
+
+
+def _label(path: Path, case: str) -> np.ndarray:
+    """A label that is no volume of a medical format: a photograph's, or a TIFF volume's."""
+    if not is_tiff(path):
+        return read_label(path, case)[0]
+    label = read_tiff(path, case)
+    if len(label) > 1:
+        raise DataError("a label of colours", case=case, file=path, remedy="store class indices in one grey channel")
+    return np.asarray(label[0])

@@ -11,6 +11,7 @@ from typing import Any
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
 from contrastseg.data.itk import ITK_SUFFIXES
+from contrastseg.data.tiff import TIFF_SUFFIXES, is_volume
 from contrastseg.errors import DataError
 from contrastseg.labels import IGNORE, fault_of_names
 
@@ -51,6 +52,21 @@ class Description:
         return kept if self.ignore is None else {**kept, self.ignore: IGNORE}
 
 
+def shows_volumes(folder: Path, described: Description) -> bool:
+    """Whether the images of a folder are volumes: by their ending, and of TIFF files by the first of them.
+
+    Raises:
+        DataError: The first TIFF file is unreadable.
+    """
+    if described.ending not in TIFF_SUFFIXES:
+        return described.ending in VOLUMES
+    images = (
+        path for part in ("imagesTr", "imagesUn") if (folder / part).is_dir() for path in (folder / part).iterdir()
+    )
+    files = sorted(path for path in images if path.name.lower().endswith(described.ending) and path.is_file())
+    return bool(files) and is_volume(next((path for path in files if not path.name.startswith(".")), files[0]))
+
+
 def read_description(folder: Path) -> Description:
     """Read ``dataset.json``.
 
@@ -85,8 +101,8 @@ def read_description(folder: Path) -> Description:
     with faults.collect():
         names = labels_by_value(value.get("labels"), path)
     ending = f".{str(value.get('file_ending', '.nii.gz')).lower().removeprefix('.')}"
-    if ending not in (*VOLUMES, *PHOTO_SUFFIXES):
-        known = ", ".join((*VOLUMES, *PHOTO_SUFFIXES))
+    if ending not in (*VOLUMES, *PHOTO_SUFFIXES, *TIFF_SUFFIXES):
+        known = ", ".join((*VOLUMES, *PHOTO_SUFFIXES, *TIFF_SUFFIXES))
         faults.add(f"files that end in {ending!r}", file=path, remedy=f"convert them to one of {known}")
     count = value.get("numTraining")
     if count is not None and (not isinstance(count, int) or isinstance(count, bool)):

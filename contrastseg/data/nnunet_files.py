@@ -11,10 +11,12 @@ from pathlib import Path
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import PHOTO_SUFFIXES
 from contrastseg.data.nnunet_description import VOLUMES, Description
+from contrastseg.data.tiff import TIFF_SUFFIXES
 from contrastseg.files import OTHER_IMAGES
 
 UNLABELLED = "imagesUn"
 _IMAGES = (*VOLUMES, *PHOTO_SUFFIXES, *OTHER_IMAGES)
+_PHOTOS = (*PHOTO_SUFFIXES, *TIFF_SUFFIXES)
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 _SLICER = ".seg.nrrd"
 _WHOLE = -1  # one file of all channels
@@ -84,7 +86,7 @@ def unlabelled_part(folder: Path, described: Description, faults: Faults, *, who
 
 def label_endings(described: Description) -> tuple[str, ...]:
     """What labels may end with: what images do, and PNG beside photographs, since JPEG spoils label values."""
-    return (described.ending, ".png") if described.ending in PHOTO_SUFFIXES else (described.ending,)
+    return (described.ending, ".png") if described.ending in _PHOTOS else (described.ending,)
 
 
 def listed(folder: Path, endings: tuple[str, ...], faults: Faults) -> dict[str, Path]:
@@ -162,7 +164,7 @@ def _note_ending(path: Path, endings: tuple[str, ...], faults: Faults) -> None:
     name = path.name.lower()
     if not name.endswith(_IMAGES):
         return faults.pass_over(path, "no image by its name")
-    known = next((ending for ending in (*VOLUMES, *PHOTO_SUFFIXES) if name.endswith(ending)), None)
+    known = next((ending for ending in (*VOLUMES, *_PHOTOS) if name.endswith(ending)), None)
     others = f"; if all images are {known}, write `file_ending: {known}` into dataset.json" if known else ""
     faults.add(
         f"the file does not end in {' or '.join(endings)}, as dataset.json declares",
@@ -192,7 +194,7 @@ def _complete(
     declared = len(described.channels)
     for case, files in sorted(channels.items()):
         present, first = sorted(files), min(files.items())[1]
-        colours = described.ending in PHOTO_SUFFIXES and declared == 3 and present == [0]
+        colours = described.ending in _PHOTOS and declared == 3 and present == [0]
         if re.search(r'[,"\x00-\x1f]', case):
             faults.add("a comma or quote in the name of a case", case=case, file=first, remedy="rename its files")
         elif present == [_WHOLE] or colours or present == list(range(declared)):

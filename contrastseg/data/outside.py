@@ -11,16 +11,17 @@ import numpy as np
 from contrastseg.data import formats
 from contrastseg.data.cases import Case, DatasetJson
 from contrastseg.data.extremes import require_contrast, unusable_voxels
-from contrastseg.data.geometry import Geometry
+from contrastseg.data.geometry import Geometry, Unit
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.placement import difference, places
 from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.slicing import thick_axis
 from contrastseg.data.specs import NativeCase, RawCase
+from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff
 from contrastseg.errors import DataError
 from contrastseg.files import OTHER_IMAGES
 
-IMAGE_SUFFIXES = (*formats.NIFTI_SUFFIXES, *ITK_SUFFIXES, *formats.PHOTO_SUFFIXES)
+IMAGE_SUFFIXES = (*formats.NIFTI_SUFFIXES, *ITK_SUFFIXES, *formats.PHOTO_SUFFIXES, *TIFF_SUFFIXES)
 _FORMATS = ", ".join(IMAGE_SUFFIXES)
 
 
@@ -125,7 +126,7 @@ def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> C
     """Read one case from outside the benchmark as it is, on its native grid.
 
     Args:
-        files: NIfTI, NRRD, MHA, PNG, JPEG or BMP: one image, or one file a channel.
+        files: NIfTI, NRRD, MHA, TIFF, PNG, JPEG or BMP: one image, or one file a channel.
         case: Its name.
         info: Card of the prepared data set a network was trained on.
 
@@ -165,6 +166,15 @@ def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> C
 
 def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
     """An image and its grid; the label of a volume that ITK reads is stored as NIfTI on the same grid."""
+    if is_tiff(path):
+        image = read_tiff(path, case)
+        if image.ndim == 3:
+            return image, Geometry(image.shape[1:], None, "pixel", None, "png", image.shape[1:])
+        described = path.with_name(f"{case}.json")
+        steps = read_spacing(described if described.is_file() else None)
+        placed = None if steps is None else np.diag([*steps[::-1], 1.0]).tolist()
+        unit: Unit = "voxel" if steps is None else "mm"
+        return image, Geometry(image.shape[1:], steps, unit, placed, "nifti", image.shape[1:])
     if not path.name.lower().endswith(ITK_SUFFIXES):
         return formats.read_image(path)
     array, spacing, affine = read_itk(path, case)

@@ -56,7 +56,7 @@ def observe(folder: Path, cases: Iterable[RawCase], faults: Faults) -> list[Obse
                 note(path, _LINK if lost else faults.passed_over.get(path, _NO_CASE))
     noted = {name for names in reasons.values() for name in names}
     for path, reason in faults.passed_over.items():  # in folders that are links themselves
-        if path.relative_to(folder).as_posix() not in noted:
+        if path not in used and path.relative_to(folder).as_posix() not in noted:
             note(path, reason)
     return [
         Observation("not read", f"{len(names)} {'entry' if len(names) == 1 else 'entries'}: {reason}", tuple(names))

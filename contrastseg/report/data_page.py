@@ -30,13 +30,20 @@ datasets: [{name: mine, nnunet: path/to/Dataset001_Mine}]
 Dataset001_Mine/dataset.json                    channel_names, labels, numTraining, file_ending
 Dataset001_Mine/imagesTr/case_0000.nii.gz       one file a channel; a colour PNG holds all three
 Dataset001_Mine/labelsTr/case.nii.gz            0, 1, 2, ...; a label called ignore comes last
+Dataset001_Mine/imagesUn/other_0000.nii.gz      optional: images without a label
 Dataset001_Mine/imagesTs, labelsTs              optional: a test part, the split `official`
 Dataset001_Mine/patients.csv                    optional: the columns case,patient
 ```
 
 Read are NIfTI, NRRD and MetaImage (`.nii.gz`, `.nii`, `.nrrd`, `.mha`) as volumes, PNG, JPEG and BMP as photographs,
-and the Medical Decathlon's form of `dataset.json` (`modality`, one 4-D file a case). Labels given as regions are
-refused. Without `patients.csv` a case counts as a patient: write one if patients have several images. Intensities are
+TIFF as both, and the Medical Decathlon's form of `dataset.json` (`modality`, one 4-D file a case). Labels beside
+photographs may be PNG whatever the images are. A TIFF volume has its spacing in `imagesTr/case.json`, as nnU-Net writes
+it: `{"spacing": [z, y, x]}`. Labels given as regions are refused.
+
+Images of `imagesTr` without a label and all images of `imagesUn` train the methods that use unlabelled images; they are
+never scored. `unlabelled: require_labels` in the entry makes a missing label a fault.
+
+Without `patients.csv` a case counts as a patient: write one if patients have several images. Intensities are
 normalised by the mean and deviation of each case, CT too, unless the suite's `preparation` says otherwise; nothing is
 resampled unless it says `spacing`.
 

@@ -217,7 +217,7 @@ def test_without_a_folder() -> None:
         ({"labels": {"background": 0, "ignore": 1, "rim": 2}}, "not the highest"),
         ({"labels": {"background": 0, "ignore": 1}}, "beside the background"),
         ({"labels": [0, 1]}, "labels are missing"),
-        ({"file_ending": ".tif"}, "'.tif'"),
+        ({"file_ending": ".gif"}, "'.gif'"),
         ({"numTraining": 7}, "numTraining is 7"),
         ({"numTraining": "six"}, "numTraining is 'six'"),
         ({"dataset": {"a": {"images": []}}}, "`dataset`"),
