@@ -277,6 +277,8 @@ def read_volume(
     mapped = None
     if label is not None:
         array, _, label_affine = read_label_volume(label, case)
+        if (1, *array.shape) == grid[0]:  # writers drop the axis of a single slice
+            array = array[None]
         for wrong, right in (typos or {}).items():
             if (array == wrong).any():
                 array = np.where(array == wrong, array.dtype.type(right), array)

@@ -86,6 +86,16 @@ def test_trailing_axes_of_length_one_are_dropped(tmp_path: Path, more: tuple[int
     assert np.array_equal(case.label, LABEL.T)
 
 
+def test_a_label_of_two_axes_lies_on_an_image_of_one_slice(tmp_path: Path) -> None:
+    image = saved(tmp_path / "i.nii.gz", LABEL[:, :, :1].astype(np.int16))
+    label = saved(tmp_path / "a.nii.gz", LABEL[:, :, 0])
+    case = read_volume([image], label, CASE)
+    assert np.array_equal(case.label, LABEL[:, :, :1].T)
+    volume = saved(tmp_path / "v.nii.gz", LABEL.astype(np.int16))
+    with pytest.raises(DataError, match=r"shape \(7, 6, 5\), its label \(6, 5\)"):
+        read_volume([volume], label, CASE)
+
+
 def test_several_volumes_are_no_label(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii.gz", np.stack([LABEL, LABEL], axis=-1))
     for read in (lambda: read_label(path), lambda: read_volume([path], path, CASE)):
