@@ -57,15 +57,20 @@ def whole_numbers(array: NDArray) -> NDArray:
         return array
     if array.dtype.kind != "f":
         raise ValueError(f"labels of type {array.dtype}, which are no numbers")
-    rounded = np.rint(array)
-    with np.errstate(invalid="ignore"):
-        highest = float(np.abs(rounded).max(initial=0))
-        near = np.abs(array - rounded) <= min(_ROUNDING * max(highest, 1.0), _FRACTION)
-    if not near.all():  # NaN and infinity differ from themselves by NaN
-        raise ValueError(f"labels that are no whole numbers: {_few(array[~near])}")
-    if highest > np.iinfo(np.int32).max:
-        raise ValueError(f"labels beyond 32 bits: {_few(array[np.abs(rounded) == highest])}")
-    return rounded.astype(np.int32)
+    highest = max(abs(float(array.max(initial=0))), abs(float(array.min(initial=0))))
+    if not highest <= np.iinfo(np.int32).max:  # also where it is NaN
+        wrong = array[~(np.abs(array) <= np.iinfo(np.int32).max)]
+        raise ValueError(f"labels that are no whole numbers of 32 bits: {_few(wrong)}")
+    allowed = min(_ROUNDING * max(np.rint(highest), 1.0), _FRACTION)
+    whole = np.empty(array.shape, dtype=np.int32)
+    # Slice by slice: a volume of real numbers is large enough once.
+    for part, target in zip(np.atleast_2d(array), np.atleast_2d(whole), strict=True):
+        rounded = np.rint(part)
+        far = ~(np.abs(part - rounded) <= allowed)
+        if far.any():
+            raise ValueError(f"labels that are no whole numbers: {_few(part[far])}")
+        target[...] = rounded
+    return whole
 
 
 def _few(values: NDArray) -> str:

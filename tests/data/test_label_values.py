@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ def test_what_is_no_label_is_refused_with_its_value(wrong: float) -> None:
             read()
         assert f"{wrong:g}" in error.value.reason
         assert (error.value.case, error.value.file) == (CASE, Path("a.nii.gz"))
+
+
+def test_rounding_needs_little_memory_beside_the_volume() -> None:
+    array = np.zeros((64, 128, 128))
+    tracemalloc.start()
+    try:
+        whole_numbers(array)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * array.size
 
 
 def test_values_beyond_eight_bits_may_be_mapped_and_are_no_classes() -> None:
