@@ -20,8 +20,8 @@ from contrastseg.training.records import git_commit, hardware, versions
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 _PAGE = """# Long tests
 
-What `make test-long` found on {date}, at {commits}, Python {python}, torch {torch}, on {cpu}, {cores} cores:
-{total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
+What `make test-long` found on {date}, at {commits}, Python {python}, torch {torch}, on {cpu}, {cores} cores,
+{capability}: {total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
 
 | test | cases | passed | failed | skipped | minutes |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -76,6 +76,7 @@ def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
         torch=torch.__version__,
         cpu=machine["cpu"],
         cores=machine["cpu_count"],
+        capability=machine["cpu_capability"],
         total=", ".join(f"{total[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")),
         rows="\n".join(rows),
         again=_AGAIN.format(again=again) if again else "",

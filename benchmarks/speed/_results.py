@@ -26,9 +26,9 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def described() -> str:
-    """Processor, cores and system, for a column."""
+    """Processor, cores, instruction set and system, for a column."""
     found = machine()
-    return f"{found['cpu']}, {found['cpu_count']} cores, {found['system']}"
+    return f"{found['cpu']}, {found['cpu_count']} cores, {found['cpu_capability']}, {found['system']}"
 
 
 def results_path(folder: Path, benchmark: str, device: str = "cpu") -> Path:

@@ -176,6 +176,8 @@ class Task:
         build_network: Makes a freshly initialised network; every call draws anew. Networks for other inputs than the
             image or other outputs than the classes are asked for with `in_channels=` and `num_classes=`.
         patch_size: Shape of a sample, for choosing feature maps by their extent; empty where it is not known.
+        flip_axes: In-plane axes that this stage's augmentation may mirror, 0 = rows and 1 = columns: the suite knows
+            where left and right are classes of their own, and views that a method draws itself keep to it.
     """
 
     spatial_dims: int
@@ -185,6 +187,7 @@ class Task:
     stage: str
     build_network: Callable[..., Any]
     patch_size: tuple[int, ...] = ()
+    flip_axes: tuple[int, ...] = (0, 1)
 
 
 class Method:

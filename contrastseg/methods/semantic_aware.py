@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
@@ -49,6 +49,8 @@ class SemanticAware(Method):
             "Boxes are found in each image a network sees: with volumes larger than the patch, in each inference window"
             " by itself, and overlapping windows are averaged.",
             "Images where the coarse network finds no organ are background.",
+            "Views of the contrast are cut from images that the suite's augmentation has warped already, and are"
+            " mirrored only where the suite mirrors.",
             "The coarse masks of new patients are those of all networks of the coarse stage together, which the source"
             " does not say; `coarse_ensemble` is what these give without patches, `coarse_only` the one network alone.",
             "The variants share the stages: those from coarse masks and `random_init` learn nothing in what they do not"
@@ -71,8 +73,9 @@ class SemanticAware(Method):
             **POOLING_OPTION,
             "crop": "resized crops of 0.3 to 0.7 of the patch, as published",
             "rotation_degrees": "±30°, as published, about the slice axis in 3D",
-            "mirror": "true: views are mirrored in the plane at random, as published; false where left and right are"
-            " classes of their own",
+            "mirror": "true: views are mirrored at random, as published, along the axes that the suite mirrors"
+            " (`flip_axes`) and no others: a mirrored left kidney is a right one, and the contrast cannot learn to tell"
+            " them apart. false: never",
             "background_mask": "with one foreground class, it is told from background patches of the same size; they"
             " carry the organ's mask, moved, or the mask alone would tell them apart; empty is the other choice",
             "encoder": "fine-tuned after the contrast; frozen is the other published choice",
@@ -250,7 +253,8 @@ class SemanticAware(Method):
         low, high = self.settings["crop"]
         scale = (low + torch.rand(count, 1) * (high - low)) ** (1 / dims)
         shift = (torch.rand(count, dims) - 0.5) * (1 - scale)
-        rotation = random_rotations(count, dims, self.settings["rotation_degrees"], self.settings["mirror"]).to(boxes)
+        axes = self.task.flip_axes if self.settings["mirror"] else ()
+        rotation = random_rotations(count, dims, self.settings["rotation_degrees"], axes).to(boxes)
         where, where_mask = (
             geometry.patch_positions(geometry.move(b, shift.to(b), scale.to(b)), self._patch, rotation)
             for b in (boxes, mask_boxes)
@@ -349,14 +353,22 @@ def balanced_choice(present: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def random_rotations(count: int, dims: int, degrees: float, mirror: bool) -> Tensor:
-    """(N, d, d) turns in the plane of the last two axes by up to ±degrees, each of the two mirrored or not."""
+def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[int] = ()) -> Tensor:
+    """(N, d, d) turns in the plane of the last two axes by up to ±degrees; half of them mirror each axis of `mirrored`.
+
+    Args:
+        count: N.
+        dims: 2 or 3.
+        degrees: The largest turn.
+        mirrored: In-plane axes, 0 = rows and 1 = columns.
+    """
     import torch
 
     angle = torch.deg2rad((torch.rand(count) * 2 - 1) * degrees)
     cosine, sine = angle.cos(), angle.sin()
     turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(count, 2, 2)
-    signs = torch.where(torch.rand(count, 1, 2) < 0.5, -1.0, 1.0) if mirror else torch.ones(count, 1, 2)
+    may_mirror = torch.tensor([axis in mirrored for axis in (0, 1)])
+    signs = torch.where((torch.rand(count, 1, 2) < 0.5) & may_mirror, -1.0, 1.0)
     matrix = torch.eye(dims).repeat(count, 1, 1)
     matrix[:, -2:, -2:] = turn * signs
     return matrix

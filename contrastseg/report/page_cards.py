@@ -163,10 +163,17 @@ def hole_lines(material: Material) -> list[str]:
 
 
 def device(run: Mapping[str, Any]) -> str:
-    """What a run ran on."""
+    """What a run ran on; of a CPU the instruction set too, where the run recorded it."""
     hardware = run.get("hardware") or {}
     name = str(hardware.get("device") or "unknown device")
-    return f"{hardware.get('cpu') or 'CPU'}, {hardware.get('cpu_count', '?')} cores" if name == "cpu" else name
+    if name != "cpu":
+        return name
+    parts = [str(hardware.get("cpu") or "CPU"), f"{hardware.get('cpu_count', '?')} cores"]
+    if hardware.get("cpu_capability"):
+        parts.append(str(hardware["cpu_capability"]))
+    if hardware.get("onednn_max_cpu_isa"):
+        parts.append(f"oneDNN up to {hardware['onednn_max_cpu_isa']}")
+    return ", ".join(parts)
 
 
 def run_line(run: Mapping[str, Any], material: Material) -> dict[str, Any]:

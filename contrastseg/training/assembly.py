@@ -44,6 +44,7 @@ def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Metho
         config.stage,
         build_network,
         tuple(training.patch_size),
+        tuple(training.augmentation.flip_axes),
     )
     method = registry.get(config.method)(task, config.settings)
     with torch.random.fork_rng(devices=[]):

@@ -53,14 +53,22 @@ def _processor() -> str:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The machine and the device of the run."""
+    """The machine and the device of the run.
+
+    `cpu_capability` is the set of vector instructions that torch's own kernels use, such as AVX2 or AVX512: sums are
+    rounded otherwise under another, and a training ends with other weights. `ONEDNN_MAX_CPU_ISA` holds the
+    convolutions to such a set; it is recorded where it is set.
+    """
     found: dict[str, Any] = {
         "device": "cpu",
         "cpu": _processor(),
         "cpu_count": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+    if held := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        found["onednn_max_cpu_isa"] = held
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         found |= {"device": properties.name, "device_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}

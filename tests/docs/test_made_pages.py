@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from contrastseg.methods import registry
 from tests.docs.pages import DOCS, made
@@ -135,6 +136,7 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
     made = importlib.import_module("_long_tests").page
     page = made([report])
     assert "2 passed, 2 failed, 1 skipped" in page
+    assert f" cores,\n{torch.backends.cpu.get_cpu_capability()}: 2 passed, 2 failed, 1 skipped" in page
     rows = {row.split("|")[1].strip(): row for row in page.splitlines() if row.startswith("| `")}
     assert "| 3 | 2 | 1 | 0 |" in rows["`test_few.py::test_three`"]
     assert "| 1 | 0 | 1 | 0 |" in rows["`test_few.py::test_without`"]

@@ -137,6 +137,7 @@ def test_finite_with_its_gradient_at_a_small_temperature(content: str) -> None:
     assert torch.isfinite(features.grad).all()
 
 
+@pytest.mark.learns
 def test_gradient_descent_separates_the_classes() -> None:
     phi = torch.zeros(1, 8, 1)
     phi[:, 4:] = 1

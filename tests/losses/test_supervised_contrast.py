@@ -131,6 +131,7 @@ def test_nothing_to_compare_is_zero_and_differentiable() -> None:
         assert loss.item() == 0
 
 
+@pytest.mark.learns
 def test_descent_parts_the_classes_and_the_queue_gets_no_gradient() -> None:
     embeddings, labels = data(30, 8)
     leaf = embeddings.clone().requires_grad_()

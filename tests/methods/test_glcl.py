@@ -100,6 +100,7 @@ def test_the_local_stage_trains_the_decoder_blocks_it_uses_and_not_the_encoder()
         make("glcl", "local", decoder_blocks=5)
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("stage", ["global", "local"])
 def test_gradient_descent_lowers_the_loss_of_a_fixed_batch(stage: str) -> None:
     method, batch = make("glcl", stage), views()

@@ -119,7 +119,7 @@ def card_of(method: str, dataset: str, labels: str, seed: int) -> dict[str, Any]
         "split_hash": "5a17",
         "versions": {"torch": "2.13.0", "numpy": "2.2.0"},
         "git_commit": "1234567890abcdef1234",
-        "hardware": {"device": "cpu", "cpu": "An invented CPU", "cpu_count": 2},
+        "hardware": {"device": "cpu", "cpu": "An invented CPU", "cpu_count": 2, "cpu_capability": "AVX2"},
         "precision": "32-true",
         "wall_s": 61.25 + seed,
         "seconds_per_step": 0.051,

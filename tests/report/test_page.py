@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastseg.report.page import TEMPLATES, coded, make_report
-from contrastseg.report.page_cards import plain_value, skipped_pairs
+from contrastseg.report.page_cards import device, plain_value, skipped_pairs
 from contrastseg.report.sentences import overview_sentences
 from contrastseg.report.settings import default_figures, default_tables
 
@@ -87,7 +87,7 @@ def test_the_page_holds_what_a_reader_needs(report):
         "5a17c0de",
         "missing: Invented organs: uafr (rf) r0.5: organs-p03 (draw 0, fold 0, seed 0)",
         "no unlabelled patients are left",
-        "An invented CPU, 2 cores",
+        "An invented CPU, 2 cores, AVX2",
         "torch",
         "2.13.0",
         "CC0",
@@ -98,6 +98,19 @@ def test_the_page_holds_what_a_reader_needs(report):
         assert wanted in text
     assert text.count("<svg") == len(default_figures())
     assert "currentColor" in text
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        ({"cpu_capability": "AVX512"}, "Some CPU, 2 cores, AVX512"),
+        ({"cpu_capability": "AVX2", "onednn_max_cpu_isa": "SSE41"}, "Some CPU, 2 cores, AVX2, oneDNN up to SSE41"),
+        ({}, "Some CPU, 2 cores"),
+        ({"device": "A GPU", "cpu_capability": "AVX512"}, "A GPU"),
+    ],
+)
+def test_a_processor_is_shown_with_its_instruction_set_where_that_was_recorded(recorded, shown):
+    assert device({"hardware": {"device": "cpu", "cpu": "Some CPU", "cpu_count": 2, **recorded}}) == shown
 
 
 def test_every_method_name_in_the_tables_stands_beside_its_mark(report):

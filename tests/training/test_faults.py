@@ -124,6 +124,7 @@ def test_other_errors_are_not_the_device_s() -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
+@pytest.mark.learns
 def test_after_a_device_went_away_the_run_goes_on_to_the_same_weights(phantoms: dict[int, Any], tmp_path: Path) -> None:
     def lost(done: int) -> None:
         if done == 5:

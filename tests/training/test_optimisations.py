@@ -55,6 +55,7 @@ def test_layout_changes_neither_maps_nor_gradients(name: str, dims: int) -> None
         torch.testing.assert_close(theirs, mine, atol=1e-8, rtol=1e-8)
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("method", ["supervised", "pdcr_uafr"])
 def test_a_run_in_another_layout_is_the_same_run(phantoms: dict[int, Any], tmp_path: Path, method: str) -> None:
     losses = {}

@@ -95,6 +95,7 @@ def test_what_is_larger_than_the_cache_is_mapped(phantoms: dict[int, Any]) -> No
     assert residency(1e-9) == "mapped"
 
 
+@pytest.mark.learns
 def test_a_run_from_disk_is_bit_for_bit_the_run_from_memory(phantoms: dict[int, Any], tmp_path: Path) -> None:
     weights = []
     for name, training in {"memory": {}, "disk": {"cache_gb": 1e-9}}.items():

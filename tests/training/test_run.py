@@ -21,6 +21,7 @@ from contrastseg.errors import CheckpointError, DataError, TrainingError
 from contrastseg.training import checkpoints
 from contrastseg.training.loop import learning_rate
 from contrastseg.training.prediction import predict_files, predict_prepared
+from contrastseg.training.records import hardware
 from contrastseg.training.run import train
 from contrastseg.training.settings import OptimiserSettings
 
@@ -36,6 +37,7 @@ def test_the_record_says_what_ran_where_and_how_long(phantoms: dict[int, Any], t
     assert record["training"]["steps"] == record["steps"] == 6
     assert record["versions"]["torch"] == torch.__version__ or record["versions"]["torch"] in torch.__version__
     assert record["hardware"]["cpu"]
+    assert record["hardware"]["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
     assert record["seconds_per_step"] > 0
     assert record["peak_memory_bytes"] > 1e6
     assert record["device_uuid"] is None
@@ -57,6 +59,14 @@ def test_a_run_says_what_all_its_stages_took(phantoms: dict[int, Any], tmp_path:
     assert list(moved["stages_wall_s"]) == ["train"], "nobody knows what a checkpoint without a record took"
 
 
+def test_the_record_of_the_hardware_says_what_convolutions_are_held_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert "onednn_max_cpu_isa" not in hardware(torch.device("cpu"))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert hardware(torch.device("cpu"))["onednn_max_cpu_isa"] == "AVX2"
+
+
+@pytest.mark.learns
 def test_kill_9_loses_nothing(phantoms: dict[int, Any], tmp_path: Path) -> None:
     """The real signal, in a real process, and the weights are those of an undisturbed run."""
     config = phantoms[2].config("supervised", training={"steps": 120, "checkpoint_every": 5})
@@ -120,6 +130,7 @@ def test_a_changed_configuration_starts_afresh(phantoms: dict[int, Any], tmp_pat
     assert seen == [0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.learns
 def test_best_val_is_the_best_of_the_validations(phantoms: dict[int, Any], tmp_path: Path) -> None:
     training = {"validate_every": 2, "optimiser": {"learning_rate": 0.02}, "steps": 10}
     record = train(phantoms[2].config("supervised", training=training), tmp_path)

@@ -77,6 +77,7 @@ def by_hand(config: RunConfig) -> dict[str, torch.Tensor]:
     return method.modules.state_dict()
 
 
+@pytest.mark.learns
 def test_two_processes_share_the_batch_and_step_together(phantoms: dict[int, Any], tmp_path: Path) -> None:
     config = phantoms[2].config("supervised", training=TRAINING)
     folder = run(config, tmp_path)
