@@ -47,6 +47,10 @@ all methods, a small network, reduced images: who stands first here says little 
 from stands on [its card](cards/index.md), the rules of scoring in [the policy](evaluation.md), what phantoms and single
 runs showed in [what we saw](methods.md). Behind a name stands its mark: [O] official, [P] published, [R] reconstructed
 from a text that does not say enough; what is found of an [R] is found of our reconstruction.
+
+The runs are older than the code of today. `semantic_aware` then mirrored the views of its contrast, although these
+suites mirror no image; today it does not ([why](methods.md#the-contrast-of-semantic_aware)), and its rows were not
+trained again. The processors' instruction set was not recorded; under another one every number here moves a little.
 """
 _SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
 its interval when patients are drawn again.

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.losses import supervised_contrast
 from contrastseg.losses.supervised_contrast import supcon_loss
+from tests.learning import falls
 
 FORMS: list[Literal["all", "negatives"]] = ["all", "negatives"]
 
@@ -145,7 +146,7 @@ def test_descent_parts_the_classes_and_the_queue_gets_no_gradient() -> None:
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0] - 0.3
+    assert falls(losses)
     assert others.grad is None
 
 

@@ -12,6 +12,7 @@ from contrastseg.errors import TrainingError
 from contrastseg.losses.region_contrast import gather_points, region_contrast_loss, sample_region_points
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Sample
+from tests.learning import falls
 from tests.methods.pretraining_cases import SIZE, make, step_once, view, views
 
 STAGES = [("lrc", "pretrain"), ("lrc_sequential", "global"), ("lrc_sequential", "local"), ("lrc_supervised", "local")]
@@ -45,14 +46,15 @@ def test_every_stage_trains_what_its_losses_reach(name: str, stage: str, dims: i
     method.after_step(0)
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize(("name", "stage"), STAGES)
 def test_gradient_descent_lowers_the_loss_of_a_fixed_batch(name: str, stage: str) -> None:
     method, batch = make(name, stage), region_views()
     losses = []
     for step in range(30):
-        torch.manual_seed(step)
+        torch.manual_seed(0)  # the same points of every region
         losses.append(step_once(method, batch, step))
-    assert sum(losses[-3:]) < sum(losses[:3]) - 0.01
+    assert falls(losses)
 
 
 def test_the_local_term_is_the_region_contrast_of_the_last_map_times_its_weight() -> None:
