@@ -35,7 +35,8 @@ def names_of(run: Reference, rows: Sequence[Any]) -> str:
 def mean_of(row: Any) -> str:
     """A mean with its mark and its interval."""
     ends = interval(row.mean_low, row.mean_high, 2, str(row.mean_clipped))
-    return f"{number(row.mean, 3)}{MARKS.get(row.verdict, '')} {ends}".strip()
+    star = MARKS.get(row.verdict, "") + ("!" if row.mean_against else "")
+    return f"{number(row.mean, 3)}{star} {ends}".strip()
 
 
 def difference_of(row: Any) -> str:

@@ -163,7 +163,8 @@ def _cell(ax: Axes, x: np.ndarray, values: pd.DataFrame, style: MethodStyle) -> 
 def _cross_out(ax: Axes, x: np.ndarray, values: pd.DataFrame) -> None:
     """A cross on the means that rest on fewer predictions than those of the other methods."""
     lacking = (values["missing"] > 0).to_numpy()
-    ax.plot(x[lacking], values["mean"][lacking], zorder=4, **CROSS)
+    if lacking.any():
+        ax.plot(x[lacking], values["mean"][lacking], zorder=4, **CROSS)
 
 
 def _limits(part: pd.DataFrame) -> tuple[float, float]:

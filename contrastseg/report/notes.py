@@ -77,7 +77,7 @@ def block_notes(material: Material, key: Place, part: pd.DataFrame, pairs: Seque
     """
     dataset = key[0]
     lines = [_sample(part, material.facts.level), *_splits(material, dataset, key[1])]
-    named = [*holes(part, material), *_without_rows(part, material)]
+    named = [*holes(part, material), *without_rows(part, material)]
     absent = missing_cells(material, key, part, pairs)
     if named or absent:
         shown = named[:HOLES_NAMED]
@@ -112,7 +112,7 @@ def _where(cells: Mapping[str, Sequence[str]], every: Collection[str]) -> str:
     )
 
 
-def _without_rows(part: pd.DataFrame, material: Material) -> list[str]:
+def without_rows(part: pd.DataFrame, material: Material) -> list[str]:
     """Methods that lack scores which nobody noted as a missing prediction: a part of their runs has not been scored."""
     rows = part[part["missing"] > part["holes"]]
     rows = rows.assign(lacking=rows["missing"] - rows["holes"]).drop_duplicates(["method", "variant", "labels"])

@@ -158,7 +158,7 @@ def hole_lines(material: Material) -> list[str]:
     return [
         f"{material.dataset_title(dataset)}: {name}"
         for (dataset, _, _), part in material.places(means)
-        for name in notes.holes(part, material)
+        for name in [*notes.holes(part, material), *notes.without_rows(part, material)]
     ]
 
 

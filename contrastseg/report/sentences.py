@@ -101,7 +101,7 @@ def _rests_on(material: Material) -> str:
     means = frame[frame["class"] == "mean"]
     metric = material.metrics(["dice"])[0]
     rows = means[means["metric"] == metric]
-    missed, invented, holes = (int(rows[name].sum()) for name in ("missed", "invented", "holes"))
+    missed, invented, holes = (int(rows[name].sum()) for name in ("missed", "invented", "missing"))
     seeds, draws = (int(rows[name].max()) for name in ("n_seeds", "n_draws"))
     subsets = [note for entry in material.facts.entries.values() if (note := entry.subset_note())]
     missing = f"{plural(holes, 'score')} missing and named below" if holes else "no prediction is missing"

@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.facts import Facts
 from contrastseg.report.figure_ranks import critical_diagram, rank_stability
+from contrastseg.report.figure_scores import CROSSED, label_ratio
 from contrastseg.report.figure_significance import CELLS, significance_map
 from contrastseg.report.figure_source import FigureSource
 from contrastseg.report.figures import CAPTIONS, make_figures
@@ -167,6 +168,17 @@ def test_a_method_that_lacks_predictions_is_named_and_neither_ranked_nor_tested(
     holed.loc[holed["method"].eq("uafr").idxmax(), ["outcome", "value"]] = ["hole", np.nan]
     diagram = critical_diagram(FigureSource(world.material, holed), settings_of("critical_difference"))
     assert any(text.get_text().startswith("Left out") and "uafr" in text.get_text() for text in diagram.findobj(Text))
+
+
+def test_means_over_fewer_predictions_are_crossed_out(world):
+    source = FigureSource(world.material, world.scores)
+    figure = label_ratio(source, settings_of("label_ratio"))
+    crosses = [line for ax in figure.axes for line in ax.lines if line.get_marker() == "x"]
+    mean = world.summary.query("dataset == 'organs' and method == 'uafr' and labels == 'r0.5' and metric == 'dice'")
+    (value,) = mean[mean["class"] == "mean"]["mean"]
+    assert [line.get_ydata().tolist() for line in crosses] == [[value]]
+    (box,) = figure.legends
+    assert box.get_texts()[-1].get_text() == CROSSED
 
 
 def test_two_data_sets_make_no_diagram(world):
