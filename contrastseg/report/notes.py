@@ -41,9 +41,9 @@ UNCLIPPED = (
     "and may lie beyond what is possible."
 )
 EMPTY_REFERENCES = {
-    "best_or_worst": "an empty prediction counts best and any other worst (best_or_worst); precision and recall leave "
-    "them out",
-    "leave_out": "they are left out for every method (leave_out)",
+    "best_or_worst": "an empty prediction counts best and any other worst (empty_reference: best_or_worst), and "
+    "precision and recall leave the structure out",
+    "leave_out": "the structure is left out for every method (empty_reference: leave_out)",
 }
 AGAINST = "!"  # behind a star: the means contradict the test of ranks
 HOLES_NAMED = 6  # more than these are counted; the CSV and the page name them all
@@ -189,7 +189,7 @@ def table_notes(material: Material, kind: str, blocks: Sequence[Block]) -> list[
             "are means over the structures that both methods have. Where a method lacks predictions nothing is tested."
         )
         counted = EMPTY_REFERENCES[material.facts.empty_reference]
-        empty = f"Where the reference is empty, {counted}, in every column; tables of scores keep the convention's."
+        empty = f"Where the reference is empty, {counted}. Tables of scores keep what the convention scores."
         return [tests, empty, policy, *legend]
     if kind == "paper":
         stars = _stars_note(material)

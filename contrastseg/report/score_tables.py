@@ -53,7 +53,8 @@ def main_blocks(material: Material, settings: TableSettings) -> list[Block]:
                 series.append(_column(rows, pairs, metric, settings, material, dataset, labels, stars))
             columns.append(Column("miss / inv / holes", group))
             series.append(_counts_column(budget, pairs, material, dataset, labels))
-        blocks.append(_block(material, key, columns, series, pairs, part))
+        shown = part[part["metric"].isin(material.metrics(settings.metrics))]
+        blocks.append(_block(material, key, columns, series, pairs, shown))
     return blocks
 
 
@@ -73,7 +74,8 @@ def class_blocks(material: Material, settings: TableSettings) -> list[Block]:
                     rows = of_class[(of_class["metric"] == metric) & (of_class["unit"] == unit)]
                     columns.append(Column(name, metric_title(metric, unit)))
                     series.append(_column(rows, pairs, metric, settings, material, dataset, labels, {}))
-            block = _block(material, key, columns, series, pairs, rows_of_class(part, "mean"))
+            shown = part[part["metric"].isin(material.metrics(settings.metrics))]
+            block = _block(material, key, columns, series, pairs, rows_of_class(shown, "mean"))
             title = f"{block.title} · {budget_title(labels, material.labelled(dataset, labels))}"
             blocks.append(replace(block, title=title))
     return blocks
