@@ -7,7 +7,7 @@ from typing import Any
 
 from contrastseg.report import notes
 from contrastseg.report.facts import Facts
-from contrastseg.report.naming import budget_order, budget_title, in_order, provenances
+from contrastseg.report.naming import budget_order, budget_short, budget_title, in_order, provenances
 from contrastseg.report.runs import run_key
 from contrastseg.report.table_model import Material
 
@@ -122,13 +122,20 @@ def skipped_pairs(material: Material) -> list[dict[str, Any]]:
                     "dataset": material.dataset_title(dataset),
                     "methods": [material.label(*pair) for pair in pairs],
                     "every": len(pairs) > 1 and set(pairs) >= _pairs_of(material, dataset),
-                    "labels": ", ".join(budget_title(one) for one in shared),
+                    "labels": _budgets(shared),
                     "order": budget_number(shared[0]),
                     "state": state,
                     "reason": reason,
                 }
             )
     return rows
+
+
+def _budgets(labels: Sequence[str]) -> str:
+    """Such as "1, 3, 7 labelled patients"; ratios one by one."""
+    if len(labels) > 1 and all(budget_order(one)[0] == 0 for one in labels):
+        return f"{', '.join(budget_short(one) for one in labels)} labelled patients"
+    return ", ".join(budget_title(one) for one in labels)
 
 
 def _pairs_of(material: Material, dataset: str) -> set[tuple[str, str]]:

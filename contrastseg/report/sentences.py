@@ -86,8 +86,8 @@ def _tested(material: Material) -> str:
 
 def _where(material: Material, rows: pd.DataFrame) -> str:
     places = [
-        f"{material.label(str(row.method), str(row.variant)).plain} at {budget_title(str(row.labels))} on {key[0]}"
-        for key, part in material.places(rows)
+        f"{material.label(str(row.method), str(row.variant)).plain} at {budget_title(str(row.labels))} on {title}"
+        for title, part in ((material.block_title(*key), part) for key, part in material.places(rows))
         for row in records(part)
     ]
     shown: Sequence[str] = places[:SHOWN] + ([f"{len(places) - SHOWN} more"] if len(places) > SHOWN else [])
