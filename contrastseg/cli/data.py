@@ -77,9 +77,13 @@ def prepare(
         done = prepare_dataset(
             entry or dataset, dataset, options, rule, source, folder, workers=workers, progress=update
         )
-    masks = PreparedDataset(done.parent).info.source.get(CODING)
+    info = PreparedDataset(done.parent).info
+    masks = info.source.get(CODING)
     if masks is not None:
         typer.echo(f"masks: {Coding.from_json(masks)}", err=True)
+    for note in info.notes:
+        if masks is None or not note.startswith("masks: "):
+            typer.echo(note, err=True)
     if spec.folder is not None and spec.folder.is_dir():
         keep(spec.folder, resources)
     typer.echo(str(done))

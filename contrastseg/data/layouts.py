@@ -13,19 +13,16 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import (
     PHOTO_SUFFIXES,
     as_label,
-    is_nifti,
     one_volume,
     read_header,
-    read_nifti,
-    read_nifti_grid,
     read_photo,
     whole_label,
 )
-from contrastseg.data.itk import read_itk, read_itk_grid
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
-from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, scaled, shift, unit_of_partner
+from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, shift
 from contrastseg.data.specs import NativeCase, Part, RawCase
+from contrastseg.data.volumes import places_beside, read_located
 from contrastseg.errors import DataError
 
 OTHER_FORM = "the label has the position that another reader than nibabel gives the image"
@@ -260,11 +257,11 @@ def read_volume(
     """
     channels, grid = [], None
     for path in images:
-        array, spacing, affine = _read_grid(path, case)
+        array, spacing, affine = read_located(path, case)
         stack, header = array if array.ndim == 4 else array[None], read_header(path, case)
         if grid is None:
             grid = (stack.shape[1:], spacing, affine, header)
-        elif differs := difference(grid[0], places(grid[2], grid[3]), stack.shape[1:], places(affine, header)):
+        elif differs := difference(grid[0], places(*grid[2:]), stack.shape[1:], places_beside(grid, affine, header)):
             raise DataError(
                 f"the channels' grids differ: {images[0].name} and {path.name}; {differs}",
                 case=case,
@@ -284,24 +281,9 @@ def read_volume(
                 array = np.where(array == wrong, array.dtype.type(right), array)
                 notes = (*notes, f"label value {wrong} read as {right}")
         mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
-        own = read_header(label, case)
-        lost = unit_of_partner(own, places(label_affine, own), grid[3], places(grid[2], grid[3]), grid[0])
-        label_affine = scaled(label_affine, lost)
+        label_affine = places_beside(grid, label_affine, read_header(label, case))[0]
         notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3], images[0]))
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes, grid[3])
-
-
-def _read_grid(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
-    return read_nifti(path, case) if is_nifti(path) else read_itk(path, case)
-
-
-def read_grid(path: Path, case: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Read the shape of a volume and its spacing in mm, both in array order, NIfTI or ITK's, without its voxels.
-
-    Raises:
-        DataError: The file is unreadable.
-    """
-    return read_nifti_grid(path, case) if is_nifti(path) else read_itk_grid(path, case)
 
 
 def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, ...] | None, list[list[float]]]:
@@ -310,7 +292,7 @@ def read_label_volume(path: Path, case: str) -> tuple[np.ndarray, tuple[float, .
     Raises:
         DataError: The file is unreadable, holds several volumes or values that are not nearly whole.
     """
-    array, spacing, affine = _read_grid(path, case)
+    array, spacing, affine = read_located(path, case)
     return whole_label(one_volume(array, case, path), case, path), spacing, affine
 
 

@@ -20,13 +20,14 @@ from pydantic import Field
 from contrastseg.data.described import absent, kept
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import read_label, read_photo
-from contrastseg.data.layouts import map_values, read_grid, read_volume, require_cases
+from contrastseg.data.layouts import map_values, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description, shows_volumes
 from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
 from contrastseg.data.patients import read_patients
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
 from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff, read_tiff_grid
+from contrastseg.data.volumes import read_grid
 from contrastseg.errors import DataError
 
 NAME = "nnunet"

@@ -266,6 +266,16 @@ def test_channels_may_lie_by_either_form(tmp_path: Path) -> None:
         first = folder / "imagesTr" / f"scan{number}_0000.nii.gz"
         SimpleITK.WriteImage(SimpleITK.ReadImage(str(first)), str(first).replace("_0000", "_0001"))
     assert prepare(folder).load("scan0").image.shape == (2, *SHAPE)
+    for number in range(2):  # a channel that lost the unit which the first one names
+        first = nibabel.load(folder / "imagesTr" / f"scan{number}_0000.nii.gz")
+        values = np.asarray(first.dataobj)
+        second = folder / "imagesTr" / f"scan{number}_0001.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(values, first.affine), second)
+        first.header["xyzt_units"] = 3
+        label = folder / "labelsTr" / f"scan{number}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.asarray(nibabel.load(label).dataobj), first.affine), label)
+        nibabel.save(nibabel.Nifti1Image(values, None, first.header), folder / "imagesTr" / f"scan{number}_0000.nii.gz")
+    assert prepare(folder).load("scan0").geometry.native_spacing == pytest.approx((0.004, 0.002, 0.0015))
     image, _ = boxes(SHAPE, 0, values=(1, 2))
     save(folder / "imagesTr" / "scan0_0001.nii.gz", image, matrix(0.1, (99, 20, 30)), matrix(0.1, (99, 20, 30)))
     with pytest.raises(DataError, match="the channels' grids differ"):
