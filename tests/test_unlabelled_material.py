@@ -19,7 +19,7 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.split_files import Split
 from contrastseg.errors import SuiteError
 from contrastseg.report.facts import gather_facts
-from contrastseg.report.notes import block_notes
+from contrastseg.report.notes import _splits
 from contrastseg.report.table_model import Material
 from contrastseg.suite import Suite, parse_suite
 from contrastseg.training.material import own_material
@@ -72,10 +72,15 @@ def call(*arguments: str, fails: bool = False) -> str:
 
 def prepare(asked: Suite) -> tuple[planning.Jobs, PreparedDataset, Split]:
     jobs, job = planning.Jobs(asked, None), SimpleNamespace(dataset="moles", method="mean_teacher", variant="default")
-    call("prepare", "nnunet", "--entry", "moles", "--config", jobs.preparation(job))
-    call("split", "nnunet", "--entry", "moles", "--config", jobs.split(job))
-    data = PreparedDataset("resources/prepared/moles")
-    return jobs, data, Split.from_file("resources/splits/moles.json")
+    manifest = call("prepare", "nnunet", "--entry", "moles", "--config", jobs.preparation(job))
+    split = call("split", "nnunet", "--entry", "moles", "--config", jobs.split(job))
+    return jobs, PreparedDataset(Path(manifest).parent), Split.from_file(split)
+
+
+def split_path() -> Path:
+    """The only split there is."""
+    (path,) = Path("resources/splits").glob("*.json")
+    return path
 
 
 def test_all_labelled_patients_leave_images_to_methods_that_want_them(here: Path) -> None:
@@ -156,10 +161,10 @@ def test_they_are_trained_on_and_never_scored(here: Path) -> None:
     assert (record["labelled_count"], record["label_ratio"]) == (3, 1.0)
     assert (record["unlabelled_count"], record["unlabelled_cases"]) == (BARE, BARE)
     call(
-        *("predict", "--checkpoint", "run/checkpoints/last.ckpt", "--prepared", "resources/prepared/moles"),
-        *("--split", "resources/splits/moles.json", "--output", "predictions"),
+        *("predict", "--checkpoint", "run/checkpoints/last.ckpt", "--prepared", str(data.folder)),
+        *("--split", str(split_path()), "--output", "predictions"),
     )
-    call("score", "--prediction", "predictions", "--reference", "resources/prepared/moles", "--output", "scores.csv")
+    call("score", "--prediction", "predictions", "--reference", str(data.folder), "--output", "scores.csv")
     scores = pd.read_csv("scores.csv")
     assert set(scores["case"]) == set(split.test())
     assert not set(scores["case"]) & set(data.cases_of(data.patients, labelled=False))
@@ -184,7 +189,7 @@ def test_what_unlabelled_images_show_changes_the_weights(here: Path) -> None:
 
 def material(method: str, labels: str, stage: str = "train") -> dict[str, list[str]]:
     _, data, split = prepare(suite(labels=["r1"]))
-    paths = {"data": str(data.folder), "split": "resources/splits/moles.json"}
+    paths = {"data": str(data.folder), "split": str(split_path())}
     config = RunConfig(
         dataset="moles", method=method, labels=labels, stage=stage, spatial_dims=2, training=TRAINING, **paths
     )
@@ -205,7 +210,7 @@ def test_budgets_leave_labelled_images_to_the_unlabelled_material(here: Path) ->
 
 def test_a_copy_of_a_test_image_is_not_trained_on(here: Path) -> None:
     assert len(material("mean_teacher", "r1")["unlabelled"]) == BARE
-    tested = Split.from_file("resources/splits/moles.json").test()
+    tested = Split.from_file(split_path()).test()
     images = here / "Dataset001_Moles/imagesTr"
     for number, case in enumerate(tested):
         (images / f"mole_{LABELLED + number:02d}_0000.png").write_bytes((images / f"{case}_0000.png").read_bytes())
@@ -216,7 +221,7 @@ def test_a_visit_without_a_label_of_a_patient_in_the_budget(here: Path) -> None:
     rows = [f"mole_{number:02d},p{number % LABELLED}" for number in range(LABELLED + BARE)]
     (here / "Dataset001_Moles/patients.csv").write_text("case,patient\n" + "\n".join(rows) + "\n")
     part = material("mean_teacher", "r1")
-    split = Split.from_file("resources/splits/moles.json")
+    split = Split.from_file(split_path())
     assert len(part["labelled"]) == 3
     patient = {f"mole_{number:02d}": f"p{number % LABELLED}" for number in range(LABELLED + BARE)}
     assert {patient[case] for case in part["unlabelled"]} == set(split.train())
@@ -233,10 +238,8 @@ def test_nnunet_trains_on_the_labelled_images_alone(here: Path) -> None:
 def test_tables_name_the_images_without_a_label(here: Path) -> None:
     asked = suite(labels=["r1"])
     _, data, _ = prepare(asked)
-    facts = gather_facts(asked.model_dump(mode="json"), [json.loads(Path("resources/splits/moles.json").read_text())])
+    facts = gather_facts(asked.model_dump(mode="json"), [json.loads(split_path().read_text())])
     infos = [data.info.model_dump(mode="json")]
-    empty = pd.DataFrame(
-        columns=["labels", "mean", "holes", "n_patients", "n_seeds", "n_draws", "interval_kind", "coverage", "metric"]
-    )
-    lines = block_notes(Material(empty, empty, [], infos, [], facts), ("moles", "moles", "last"), empty, [])
+    empty = pd.DataFrame()
+    lines = _splits(Material(empty, empty, [], infos, [], facts), "moles", "moles")
     assert re.search(r"Images: 6 labelled, 14 without label\. Split random", " ".join(lines))
