@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from contrastseg import planning
 from contrastseg.cli import app
 from contrastseg.data.formats import read_label, write_label
 from contrastseg.data.geometry import Geometry
@@ -229,8 +230,15 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert not [word for word in words if word not in done.stderr], done.stderr
+    known = ("--config", settings, "--output", run, *resources)
+    done = process("train", *axes, "--planned", "data that is gone", *known, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "was made again by others" in done.stderr
     assert not run.exists()
-    call("train", *axes, "--config", settings, "--output", run, *resources)
+    content = planning.content_text(
+        {"data": planning.data_digest(prepared), "split": planning.split_digest(split, 0, 0)}
+    )
+    call("train", *axes, "--planned", content, *known)
     card = json.loads((run / "run.json").read_text())
     assert (card["labelled_count"], card["steps"], card["suite"]) == (2, 2, "by-hand")
     assert card["fingerprint"]
