@@ -158,10 +158,12 @@ def _drawn(source: FigureSource, settings: FigureSettings) -> tuple[Figure, list
 
 def _names(material: Material) -> Iterator[str]:
     """Names and titles that figures write."""
-    for name in (*material.summary["method"].unique(), *material.summary["class"].unique()):
-        yield str(name)
-    for entry in material.summary["dataset"].unique():
-        yield material.dataset_title(str(entry))
+    summary = material.summary
+    for pair in summary[["method", "variant"]].drop_duplicates().itertuples(index=False):
+        yield material.label(str(pair.method), str(pair.variant)).plain
+    yield from summary["class"].astype(str).unique()
+    for entry in {*summary["dataset"].astype(str), *summary["evaluated_on"].astype(str)}:
+        yield material.dataset_title(entry)
 
 
 def tables_read(settings: Sequence[FigureSettings]) -> list[str]:

@@ -111,6 +111,9 @@ def test_what_no_font_has_is_said_once(machine, world, tmp_path):
     with pytest.warns(UserWarning, match="no font on this machine has 方 法: ") as said:
         make_figures(*data)
     assert len([one for one in said if "font" in str(one.message)]) == 1
+    infos = [info | {"title": "心臓"} for info in world.infos]
+    with pytest.warns(UserWarning, match="no font on this machine has 心 臓: "):
+        make_figures(world.scores, world.summary, world.cards, {}, {}, settings[:1], tmp_path, infos, world.facts)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         say_what_is_missing(["plain", "Größe ↑", "a\u202eb\x07"])
