@@ -19,7 +19,7 @@ from contrastseg.data.formats import (
     whole_label,
 )
 from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
-from contrastseg.data.mask_values import coding_of, undeclared_ignore, value_remedy
+from contrastseg.data.mask_values import coding_of, grey_remedy, undeclared_ignore, value_remedy
 from contrastseg.data.placement import LARGEST_SHIFT, NiftiHeader, difference, places, shift
 from contrastseg.data.specs import NativeCase, Part, RawCase
 from contrastseg.data.volumes import places_beside, read_located
@@ -369,6 +369,6 @@ def map_values(label: np.ndarray, values: Mapping[int, int], case: str, path: Pa
             f"{undeclared_ignore(wrong)}",
             case=case,
             file=path,
-            remedy=value_remedy(wrong, sorted(known)),
+            remedy=grey_remedy(label, sorted(known)) or value_remedy(wrong, sorted(known)),
         )
     return mapped

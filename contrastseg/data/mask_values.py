@@ -275,6 +275,14 @@ def undeclared_ignore(values: Iterable[float]) -> str:
     return f"; nothing declares {IGNORE} as the value of voxels to ignore" if IGNORE in values else ""
 
 
+def grey_remedy(label: np.ndarray, known: Sequence[int]) -> str | None:
+    """How to mend a label of one structure that is a grey image; None where it is none."""
+    threshold = grey_threshold(count_values(label)) if label.dtype == np.uint8 and len(known) == 2 else None
+    if threshold is None:
+        return None
+    return f"write {known[1]} where the mask is above {threshold} and 0 elsewhere, as PNG: compression left greys in it"
+
+
 def value_remedy(wrong: Sequence[float], known: Sequence[int]) -> str:
     """How to mend label files with values that are not declared.
 

@@ -302,6 +302,28 @@ def test_255_means_what_the_description_says_and_following_the_remedy_helps(phot
     assert "all 6 are empty" in refused(photos)
 
 
+def test_a_compressed_mask_is_refused_with_its_threshold_and_following_the_remedy_helps(photos: Path) -> None:
+    describe(photos, labels={"background": 0, "mole": 1})
+    masks = sorted((photos / "labelsTr").iterdir())
+    truth = {path: read_label(path)[0] == 1 for path in masks}
+    for path, mask in truth.items():
+        save_photo(path.with_suffix(".jpg"), 255 * mask)
+        path.with_suffix(".jpg").rename(path)  # readers go by content
+    said = refused(photos)
+    assert "write 1 where the mask is above 127 and 0 elsewhere" in said
+    for path in masks:
+        save_photo(path, read_label(path)[0] > 127)
+    label = np.asarray(prepare(photos).load("mole_03").label)
+    assert np.mean(label != truth[photos / "labelsTr" / "mole_03.png"]) < 0.01
+
+
+def test_a_declared_class_keeps_its_value_where_no_other_occurs(volumes: Path) -> None:
+    for path in (volumes / "labelsTr").iterdir():
+        label, _, _ = read_label(path)
+        save_nifti(path, np.where(label == 2, 2, 0).astype(np.uint8))
+    assert set(np.unique(np.asarray(prepare(volumes).load("scan2").label))) == {0, 2}
+
+
 def test_photographs_that_do_not_have_the_declared_channels(photos: Path) -> None:
     save_photo(photos / "imagesTr" / "mole_01_0000.png", np.zeros((40, 48)))
     assert "1 channels, dataset.json declares 3" in refused(photos)
