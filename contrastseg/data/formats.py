@@ -290,7 +290,13 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
 
 def is_turned(path: Path) -> bool:
     """Whether viewers show the file otherwise than its pixels are stored; False for files that are no photographs."""
-    if not path.name.lower().endswith(PHOTO_SUFFIXES):
+    name = path.name.lower()
+    if name.endswith((".tif", ".tiff")):
+        # Pillow knows fewer kinds than our reader; one with pages is a volume, which nothing turns.
+        with contextlib.suppress(Exception), open_image(path) as image:
+            return getattr(image, "n_frames", 1) == 1 and turn_of(image) is not None
+        return False
+    if not name.endswith(PHOTO_SUFFIXES):
         return False
     with reading(path):
         content = path.read_bytes()

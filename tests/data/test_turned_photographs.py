@@ -144,6 +144,16 @@ def test_labels_and_overlays_have_the_displayed_shape(tmp_path: Path) -> None:
     assert volume.image.shape[1:] == volume.reference.shape == volume.prediction.shape == (1, 40, 48)
 
 
+def test_tiff_files_are_counted_too(tmp_path: Path) -> None:
+    assert is_turned(store(tmp_path / "a.tif", UPRIGHT, 6))
+    assert not is_turned(store(tmp_path / "b.tiff", UPRIGHT, 1))
+    pages = [Image.fromarray(UPRIGHT[..., 0])] * 3
+    pages[0].save(tmp_path / "volume.tif", save_all=True, append_images=pages[1:], tiffinfo={ORIENTATION: 6})
+    assert not is_turned(tmp_path / "volume.tif")
+    (tmp_path / "c.tif").write_bytes(b"no TIFF")
+    assert not is_turned(tmp_path / "c.tif")
+
+
 def test_check_counts_them(tmp_path: Path) -> None:
     folder = make_photos(tmp_path / "Dataset001_Mixed", cases=4)
     for name in ("mole_01_0000.png", "mole_03_0000.png"):
