@@ -111,7 +111,8 @@ def flags(row: Any) -> str:
         said += [f"{missing} missing"] if missing else []
         said += [f"{of_reference} missing of the reference"] if of_reference else []
         said.append(f"described on {plural(structures, 'common structure')}")
-    said += [f"{plural(undefined, 'structure')} undefined for one"] if undefined else []
+    elif undefined:
+        said.append(f"{plural(undefined, 'structure')} undefined for one")
     said += [str(row.disagreement)] if row.disagreement else []
     return f"({'; '.join(said)})" if said else ""
 
