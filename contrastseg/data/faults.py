@@ -50,7 +50,7 @@ class Group:
 def grouped(faults: Iterable[DataError]) -> list[Group]:
     """Faults by kind, in the order of the first of each; up to three of a kind stand alone.
 
-    Of one kind are faults whose reasons differ in numbers and in the names of case and file alone.
+    Of one kind are faults whose reasons differ in numbers, how many they list, and the names of case and file alone.
     """
     kinds: dict[tuple[str, str], list[DataError]] = {}
     for fault in faults:
@@ -73,7 +73,7 @@ def _kind(fault: DataError, text: str) -> str:
     for name in (fault.case, fault.file and fault.file.name, fault.file and fault.file.stem):
         if name:
             text = text.replace(name, "_")
-    return re.sub(r"\d+(\.\d+)?", "0", text)
+    return re.sub(r"0(, 0)+", "0", re.sub(r"\d+(\.\d+)?", "0", text))
 
 
 class FaultyCasesError(DataError):

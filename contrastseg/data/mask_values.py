@@ -297,6 +297,9 @@ def value_remedy(wrong: Sequence[float], known: Sequence[int]) -> str:
     if len(known) == 2 and len(wrong) == 1:
         return f"write {known[1]} where the label holds {wrong[0]:g}, if that is the structure{ignored}"
     missing = f"write declared values there, or name the missing labels in {description}"
+    if len(known) == 2:  # as instance segmentations come
+        objects = f"if the label numbers the objects of one structure, write {known[1]} wherever it is above 0"
+        missing = f"{objects}; else {missing}"
     return missing + (ignored if IGNORE in wrong else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -230,6 +231,33 @@ def test_a_thousand_faults_of_a_kind_are_one_line(volumes: Path) -> None:
     with pytest.raises(FaultyCasesError) as caught:
         prepared(volumes)
     assert len(str(caught.value).splitlines()) == 5
+
+
+def test_lists_of_other_lengths_are_one_kind() -> None:
+    found = [DataError(f"label values {list(range(2, 2 + n))} are unknown", case=f"c{n}") for n in range(1, 6)]
+    assert [group.count for group in grouped(found)] == [5]
+
+
+def test_labels_that_number_their_objects_are_one_structure_once_written_so(tmp_path: Path) -> None:
+    folder = tmp_path / "Dataset001_Glands"
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    for case in range(6):
+        image = np.random.default_rng(case).integers(0, 255, (24, 24), dtype=np.uint8)
+        objects = np.zeros((24, 24), np.uint8)
+        for number in range(1, 4 + case):
+            objects[2 * number : 2 * number + 1, 4:20] = number
+        Image.fromarray(image).save(folder / f"imagesTr/c{case}_0000.png")
+        Image.fromarray(objects).save(folder / f"labelsTr/c{case}.png")
+    card = {"channel_names": {"0": "H&E"}, "labels": {"background": 0, "gland": 1}, "file_ending": ".png"}
+    (folder / "dataset.json").write_text(json.dumps({**card, "numTraining": 6}))
+    faults = examine_dataset(folder).faults
+    assert len(faults) == 6
+    assert len(grouped(faults)) == 1
+    assert "above 0" in str(faults[0].remedy)
+    for file in (folder / "labelsTr").iterdir():
+        Image.fromarray((np.asarray(Image.open(file)) > 0).astype(np.uint8)).save(file)
+    assert not examine_dataset(folder).faults
 
 
 def test_three_of_a_kind_and_those_of_other_kinds_stand_alone() -> None:

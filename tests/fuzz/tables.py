@@ -32,6 +32,7 @@ from contrastseg.evaluation.predictions import expected_predictions
 from contrastseg.evaluation.published import FOLDER as PUBLISHED
 from contrastseg.evaluation.published import load_published
 from contrastseg.evaluation.scoring import SCORE_COLUMNS
+from contrastseg.evaluation.summary import SUMMARY_COLUMNS
 from contrastseg.files import write_json
 from contrastseg.report.stored import Stored
 from contrastseg.suite import load_suite
@@ -147,7 +148,9 @@ def _results(folder: Path) -> None:
     write_json(folder / "cards.json", [{"method": "m", "steps": 3}])
     write_json(folder / "data.json", {"infos": [{"entry": "e"}], "splits": [{"entry": "e"}]})
     _parquet(folder / "scores.parquet")
-    (folder / "summary.csv").write_text("dataset,class,mean,n\ne,NA,0.5,3\n")
+    row = {"dataset": "e", "class": "NA", "mean": "0.5", "n": "3"}
+    values = ",".join(row.get(name, "") for name in SUMMARY_COLUMNS)
+    (folder / "summary.csv").write_text(f"{','.join(SUMMARY_COLUMNS)}\n{values}\n")
 
 
 def _stored(folder: Path) -> Any:

@@ -79,6 +79,7 @@ wildcard_constraints:
     labels=r"[rn][0-9.]+",
     budget=r"([rn][0-9.]+/)?",
     stage=NAME,
+    made=r"[0-9a-f]{8}",
     table=NAME,
     figure=NAME,
     draw=r"\d+",
