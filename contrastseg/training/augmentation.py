@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -81,32 +82,61 @@ def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSe
     )
 
 
+def _extents(reach: Sequence[float]) -> tuple[int, ...]:
+    return tuple(int(2 * math.ceil(r + 1) + 2) for r in reach)
+
+
 def block_shape(warp: Warp, patch: Sequence[int]) -> tuple[int, ...]:
     """Extents of the block of a unit that holds every pixel the warped patches look at, and its neighbours."""
     half = torch.tensor([(n - 1) / 2 for n in patch])
     reach = (warp.matrix.abs() @ half).amax(0)
     if warp.elastic is not None:
         reach = reach + warp.elastic.abs().amax()
-    return tuple(int(2 * math.ceil(float(r) + 1) + 2) for r in reach)
+    return _extents(reach.tolist())
 
 
-def source_offsets(warp: Warp, patch: Sequence[int], device: torch.device) -> Tensor:
-    """(B, *patch, d): where each pixel of the patch looks, in unit pixels from the patch's centre."""
+def largest_block(patch: Sequence[int], settings: AugmentationSettings) -> tuple[int, ...]:
+    """Extents of a block that is large enough for every warp `draw_warp` can draw: one shape for all steps."""
+    half = [(n - 1) / 2 for n in patch]
+    rows, columns = half[-2:]
+    zoom = 1 / settings.scale[0]
+    reach = [*half[:-2]]
+    for own, other in ((rows, columns), (columns, rows)):
+        # |cos a|·own + |sin a|·other grows up to the angle whose tangent is other / own, where it is the diagonal.
+        angle = min(math.radians(settings.rotation_degrees), math.atan2(other, own))
+        reach.append(zoom * (math.cos(angle) * own + math.sin(angle) * other))
+    rounding = 1e-3  # of the float32 numbers that warps are drawn in
+    return _extents([r + settings.elastic + rounding for r in reach])
+
+
+@lru_cache(maxsize=8)
+def _patch_grid(patch: tuple[int, ...], device: torch.device) -> Tensor:
     axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in patch]
-    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    offsets = torch.einsum("bij,...j->b...i", warp.matrix.to(device), grid)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+@lru_cache(maxsize=64)
+def _steps(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """(d,): what one pixel of a block is in `grid_sample`'s coordinates."""
+    extent = torch.tensor(shape, device=device, dtype=torch.float32)
+    return 2 / (extent - 1).clamp(min=1)
+
+
+def source_offsets(warp: Warp, patch: Sequence[int]) -> Tensor:
+    """(B, *patch, d): where each pixel of the patch looks, in unit pixels from the patch's centre; where the warp is."""
+    grid = _patch_grid(tuple(patch), warp.matrix.device)
+    offsets = torch.einsum("bij,...j->b...i", warp.matrix, grid)
     if warp.elastic is not None:
         mode = "bilinear" if len(patch) == 2 else "trilinear"
-        field = F.interpolate(warp.elastic.to(device), size=list(patch), mode=mode, align_corners=True)
+        field = F.interpolate(warp.elastic, size=list(patch), mode=mode, align_corners=True)
         offsets = offsets + field.movedim(1, -1)
     return offsets
 
 
 def sampling_grid(positions: Tensor, shape: Sequence[int]) -> Tensor:
     """Positions (B, *patch, d) in pixels of blocks of a shape, as `sample` wants them; a unit's layers share it."""
-    extent = torch.tensor(shape, device=positions.device, dtype=torch.float32)
     # grid_sample wants the last axis first, and −1…1 from the first pixel's centre to the last one's.
-    return (positions * (2 / (extent - 1).clamp(min=1)) - 1).flip(-1)
+    return (positions * _steps(tuple(shape), positions.device) - 1).flip(-1)
 
 
 def sample(block: Tensor, grid: Tensor, nearest: bool = False) -> Tensor:
@@ -115,29 +145,30 @@ def sample(block: Tensor, grid: Tensor, nearest: bool = False) -> Tensor:
     return F.grid_sample(block, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def change_intensity(images: Tensor, change: Intensity, random: torch.Generator) -> Tensor:
+def change_intensity(images: Tensor, change: Intensity, random: torch.Generator | None) -> Tensor:
     """Gamma on the sample's own range, contrast about its mean, brightness, noise. (B, C, *patch) in and out.
 
-    `random` lives on the images' device: noise fields are the only numbers not drawn on the CPU.
+    Args:
+        images: On any device.
+        change: On the same device.
+        random: For noise fields, on the same device too: they are the only numbers not drawn on the CPU. None adds none.
     """
-    shape = (-1,) + (1,) * (images.ndim - 1)
-
-    def per_sample(values: Tensor) -> Tensor:
-        return values.to(images.device).reshape(shape)
-
     axes = list(range(1, images.ndim))
+    gamma, contrast, brightness, noise = (
+        values.reshape(-1, *[1] * len(axes))
+        for values in (change.gamma, change.contrast, change.brightness, change.noise)
+    )
     low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
     span = (high - low).clamp(min=1e-6)
-    images = ((images - low) / span).clamp(min=1e-6) ** per_sample(change.gamma) * span + low
+    images = ((images - low) / span).clamp(min=1e-6) ** gamma * span + low
     mean = images.mean(axes, keepdim=True)
-    images = (images - mean) * per_sample(change.contrast) + mean + per_sample(change.brightness)
-    if bool((change.noise > 0).any()):
-        noise = torch.empty_like(images).normal_(generator=random)
-        images = images + noise * per_sample(change.noise)
+    images = (images - mean) * contrast + mean + brightness
+    if random is not None:
+        images = images + torch.randn(images.shape, generator=random, device=images.device) * noise
     return images
 
 
 def add_clipped_noise(images: Tensor, strength: float, random: torch.Generator) -> Tensor:
     """Add clip(strength · N(0, 1), ±2 · strength)."""
-    noise = torch.empty_like(images).normal_(generator=random)
+    noise = torch.randn(images.shape, generator=random, device=images.device)
     return images + (noise * strength).clamp(-2 * strength, 2 * strength)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from contrastseg.methods.contract import Sample, View
 from contrastseg.training import augmentation
+from contrastseg.training.blocks import Layer
 from contrastseg.training.seeds import generator
+from contrastseg.training.sending import send
 from contrastseg.training.settings import AugmentationSettings
 from contrastseg.training.storage import JoinedStorage, Storage
 
@@ -55,17 +57,25 @@ class Source:
         self.rank = rank
         self.world = world
         self.foreground_fraction = foreground_fraction if storage.labels else 0.0
+        # On a GPU one shape for all steps, so that they can be recorded; on a CPU every pixel of a block has its price.
+        self._block = augmentation.largest_block(self.patch, settings) if storage.device.type == "cuda" else None
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._foreground = lru_cache(maxsize=None)(storage.foreground)
+        self._case = torch.tensor([unit.number for unit in storage.units])
+        self._position = torch.tensor([unit.position for unit in storage.units])
+        self._patient = torch.tensor([unit.patient for unit in storage.units])
 
-    def _permutation(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self.storage.units), generator=generator(self.seed, "order", self.name, epoch))
+    def _permutation(self, epoch: int) -> list[int]:
+        order: list[int] = torch.randperm(
+            len(self.storage.units), generator=generator(self.seed, "order", self.name, epoch)
+        ).tolist()
+        return order
 
     def units(self, step: int) -> list[int]:
         """Units of this step: without replacement through the pool, in an order that changes every time round."""
         count = len(self.storage.units)
         first = (step * self.world + self.rank) * self.batch_size
-        return [int(self._order(i // count)[i % count]) for i in range(first, first + self.batch_size)]
+        return [self._order(i // count)[i % count] for i in range(first, first + self.batch_size)]
 
     def _centres(self, random: torch.Generator, units: Sequence[int]) -> Tensor:
         """(B, d) centres of the patches, in unit pixels: anywhere the patch fits, moved a little beyond."""
@@ -74,21 +84,18 @@ class Source:
         shift = (torch.rand(len(units), dims, generator=random) * 2 - 1) * self.settings.shift
         choice = torch.rand(len(units), 3, generator=random, dtype=torch.float64).tolist()
         patch = torch.tensor(self.patch, dtype=torch.float32)
-        centres = torch.empty(len(units), dims)
+        shape = self.storage.extents[units].float()
+        half = (torch.minimum(patch, shape) - 1) / 2
+        low, high = half, shape - 1 - half
+        centres = low + uniform * (high - low)
+        larger = (shape > patch).any(dim=1).tolist()
         for index, unit in enumerate(units):
-            shape = torch.tensor(self.storage.shape(unit), dtype=torch.float32)
-            half = (torch.minimum(patch, shape) - 1) / 2
-            low, high = half, shape - 1 - half
-            centre = low + uniform[index] * (high - low)
-            if choice[index][0] < self.foreground_fraction and bool((shape > patch).any()):
-                classes = self._foreground(unit)
-                if classes:
-                    positions = classes[int(choice[index][1] * len(classes))]
-                    position: np.ndarray = positions[int(choice[index][2] * len(positions))]
-                    centre = torch.from_numpy(position).float().clamp(low, high)
-            # A unit thinner than the patch has nothing to gain from a shift along that axis.
-            centres[index] = centre + torch.where(shape >= patch / 2, shift[index] * patch, 0.0)
-        return centres
+            if choice[index][0] < self.foreground_fraction and larger[index] and (classes := self._foreground(unit)):
+                positions = classes[int(choice[index][1] * len(classes))]
+                position: np.ndarray = positions[int(choice[index][2] * len(positions))]
+                centres[index] = torch.from_numpy(position).float().clamp(low[index], high[index])
+        # A unit thinner than the patch has nothing to gain from a shift along that axis.
+        return centres + torch.where(shape >= patch / 2, shift * patch, 0.0)
 
     def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
         """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
@@ -101,32 +108,45 @@ class Source:
         else:
             warp = augmentation.identity_warp(len(units), dims)
         centres = self._centres(random, units)
-        shape = augmentation.block_shape(warp, self.patch)
+        shape = self._block if self._block is not None and augment else augmentation.block_shape(warp, self.patch)
         starts = (centres - torch.tensor([(n - 1) / 2 for n in shape])).round().long()
-        offsets = augmentation.source_offsets(warp, self.patch, device)
-        broadcast = (len(units),) + (1,) * dims + (dims,)
-        grid = augmentation.sampling_grid(offsets + (centres - starts).to(device).reshape(broadcast), shape)
-        image = augmentation.sample(self.storage.blocks(units, starts, shape), grid)
-
-        def whole_numbers(layer: Literal["label", "superpixels"]) -> Tensor:
-            block = self.storage.blocks(units, starts, shape, layer)
-            return augmentation.sample(block, grid, nearest=True)[:, 0].long()
-
-        label = whole_numbers("label") if self.storage.labels else None
-        superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
+        own = ("intensity", intensity) if intensity else ()
+        change, noise = None, None
         if augment:
-            own = ("intensity", intensity) if intensity else ()
             if own:
                 random = generator(self.seed, step, self.rank, self.name, geometry, *own)
             change = augmentation.draw_intensity(random, len(units), self.settings)
-            noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
-            image = augmentation.change_intensity(image, change, noise)
-        coordinates = offsets + centres.to(device).reshape(broadcast)
-        where = [self.storage.units[unit] for unit in units]
-        case = torch.tensor([unit.number for unit in where])
-        position = torch.tensor([unit.position for unit in where])
-        patient = torch.tensor([unit.patient for unit in where])
-        return Sample(image, label, coordinates, torch.tensor(units), case, position, superpixels, patient)
+            if self.settings.noise > 0:
+                noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
+
+        blocks = self.storage.blocks(units, starts, shape)
+        drawn = {
+            "centres": centres,
+            "inside": centres - starts,
+            "matrix": warp.matrix,
+            **({} if warp.elastic is None else {"elastic": warp.elastic}),
+            **({} if change is None else vars(change)),
+        }
+        numbers, *sent = send([blocks.numbers, *drawn.values()], device)
+        there = dict(zip(drawn, sent, strict=True))
+
+        offsets = augmentation.source_offsets(augmentation.Warp(there["matrix"], there.get("elastic")), self.patch)
+        broadcast = (len(units),) + (1,) * dims + (dims,)
+        grid = augmentation.sampling_grid(offsets + there["inside"].reshape(broadcast), shape)
+        image = augmentation.sample(blocks.take("image", numbers), grid)
+
+        def whole_numbers(layer: Layer) -> Tensor:
+            return augmentation.sample(blocks.take(layer, numbers), grid, nearest=True)[:, 0].long()
+
+        label = whole_numbers("label") if self.storage.labels else None
+        superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
+        if change is not None:
+            moved = augmentation.Intensity(*(there[name] for name in vars(change)))
+            image = augmentation.change_intensity(image, moved, noise)
+        coordinates = offsets + there["centres"].reshape(broadcast)
+        which = torch.tensor(units)
+        case, position, patient = self._case[which], self._position[which], self._patient[which]
+        return Sample(image, label, coordinates, which, case, position, superpixels, patient)
 
 
 class BatchSource(Protocol):

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.errors import TrainingError
+from contrastseg.training.blocks import Blocks, CopiedBlocks, FlatBlocks, JoinedBlocks, Layer
+from contrastseg.training.flat_pool import FlatLayer
 
-Layer = Literal["image", "label", "superpixels"]
 Residency = Literal["device", "host", "mapped"]
 _POINTS_PER_CLASS = 500
 
@@ -89,19 +90,46 @@ class Storage:
         layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
         size = sum(layer.nbytes for layer in layers if layer is not None)
         self.residency: Residency = self._choose(size, cache_gb) if residency == "auto" else residency
+        extents: list[tuple[int, ...]] = []
         for name, case in mapped.items():
-            self.images[name] = self._place(case.image)
-            if with_labels:
-                if case.label is None:
-                    raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
-                self.labels[name] = self._place(case.label)
-            if case.superpixels is not None:
-                self.superpixels[name] = self._place(case.superpixels)
-            number, depth, patient = len(self.images) - 1, case.image.shape[1], order[dataset.patient(name)]
+            if with_labels and case.label is None:
+                raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
+            shape = case.image.shape[1:]
+            number, depth, patient = len(extents), shape[0], order[dataset.patient(name)]
+            extents.append(shape[1:] if slices else shape)
             if slices:
                 self.units += [Unit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)]
             else:
                 self.units.append(Unit(name, None, number, 0.5, patient))
+        self.extents = torch.tensor([extents[unit.number] for unit in self.units])
+        # Positions of classes are looked up where the labels came from: a read on a device would be waited for.
+        self._files = {name: case.label for name, case in mapped.items() if with_labels and case.label is not None}
+        self.flat: dict[Layer, FlatLayer] = {}
+        arrays: dict[Layer, dict[str, np.ndarray]] = {"image": {name: case.image for name, case in mapped.items()}}
+        arrays["label"] = {name: label[None] for name, label in self._files.items()}
+        arrays["superpixels"] = {n: case.superpixels[None] for n, case in mapped.items() if case.superpixels is not None}
+        for layer, found in arrays.items():
+            if self.residency == "device" and found:
+                self.flat[layer] = flat = FlatLayer(list(found.values()), device)
+                held = {name: flat.case(number) for number, name in enumerate(found)}
+            else:
+                held = {name: self._place(array) for name, array in found.items()}
+            if layer == "image":
+                self.images = held
+            elif layer == "label":
+                self.labels = {name: label[0] for name, label in held.items()}
+            else:
+                self.superpixels = {name: regions[0] for name, regions in held.items()}
+        self._firsts = {layer: self._units_firsts(flat) for layer, flat in self.flat.items()}
+
+    def _units_firsts(self, flat: FlatLayer) -> Tensor:
+        """(units, C): where the first element of every unit's channels lies."""
+        rows = []
+        for unit in self.units:
+            channels, *shape = flat.shapes[unit.number]
+            first = flat.firsts[unit.number] + (unit.plane or 0) * (int(np.prod(shape[1:])) if unit.plane else 0)
+            rows.append([first + channel * int(np.prod(shape)) for channel in range(channels)])
+        return torch.tensor(rows)
 
     def _choose(self, size: int, cache_gb: float | None) -> Residency:
         if self.device.type == "cuda" and size < torch.cuda.mem_get_info(self.device)[0] / 2:
@@ -116,15 +144,7 @@ class Storage:
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
                 return torch.from_numpy(array)
         tensor = torch.from_numpy(np.array(array))
-        if self.residency == "device":
-            return tensor.to(self.device)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
-
-    def shape(self, unit: int) -> tuple[int, ...]:
-        """Spatial shape of a unit."""
-        where = self.units[unit]
-        shape = self.images[where.case].shape[1:]
-        return tuple(shape if where.plane is None else shape[1:])
 
     def _whole(self, unit: int, layer: Layer) -> Tensor:
         """(C, *spatial) image, or (1, *spatial) of another layer."""
@@ -135,25 +155,18 @@ class Storage:
             whole = (self.labels if layer == "label" else self.superpixels)[where.case][None]
         return whole if where.plane is None else whole[:, where.plane]
 
-    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], layer: Layer = "image") -> Tensor:
-        """(B, C, *shape) parts of units on the device, from `starts` (B, d); beyond a unit its border continues.
-
-        Images come as float32, other layers (C = 1) likewise, since that is what the warp samples; it holds whole
-        numbers up to 2^24 exactly.
-        """
-        parts = []
-        for unit, start in zip(units, starts.tolist(), strict=True):
-            part = self._whole(unit, layer)
-            for axis, (first, length) in enumerate(zip(start, shape, strict=True), start=1):
-                index = torch.arange(first, first + length, device=part.device).clamp_(0, part.shape[axis] - 1)
-                part = part.index_select(axis, index)
-            parts.append(part)
-        stacked = torch.stack(parts).to(self.device, non_blocking=True)
-        return stacked.float() * self.scale if layer == "image" else stacked.float()
+    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int]) -> Blocks:
+        """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
+        if not self.flat:
+            return CopiedBlocks(self._whole, units, starts, shape, self.device, self.scale)
+        which = torch.tensor(units)
+        firsts = {layer: first[which] for layer, first in self._firsts.items()}
+        return FlatBlocks(self.flat, firsts, self.extents[which], starts, shape, self.scale)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
-        label = self._whole(unit, "label")[0].cpu().numpy()
+        where = self.units[unit]
+        label = self._files[where.case] if where.plane is None else self._files[where.case][where.plane]
         found = []
         for value in np.unique(label):
             if value not in (0, 255):
@@ -186,22 +199,22 @@ class JoinedStorage:
                 replace(u, case=f"{name}/{u.case}", number=case + u.number, patient=patient + u.patient)
                 for u in storage.units
             ]
+        self.extents = torch.cat([storage.extents for storage in self.parts])
         self._ends = list(accumulate(len(storage.units) for storage in self.parts))
 
     def _find(self, unit: int) -> tuple[Storage, int]:
         part = bisect_right(self._ends, unit)
         return self.parts[part], unit - (self._ends[part - 1] if part else 0)
 
-    def shape(self, unit: int) -> tuple[int, ...]:
-        """Spatial shape of a unit."""
-        storage, own = self._find(unit)
-        return storage.shape(own)
-
-    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int], layer: Layer = "image") -> Tensor:
-        """As `Storage.blocks`."""
+    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int]) -> Blocks:
+        """As `Storage.blocks`; as many operations as there are data sets, whatever the size of the batch."""
         found = [self._find(unit) for unit in units]
-        one_each = zip(found, starts.split(1), strict=True)
-        return torch.cat([storage.blocks([own], start, shape, layer) for (storage, own), start in one_each])
+        parts, members = [], []
+        for storage in self.parts:
+            if own := [place for place, (there, _) in enumerate(found) if there is storage]:
+                parts.append(storage.blocks([found[place][1] for place in own], starts[own], shape))
+                members.append(own)
+        return JoinedBlocks(parts, members)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """As `Storage.foreground`."""

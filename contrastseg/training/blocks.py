@@ -1,0 +1,156 @@
+"""The parts of units that one batch is sampled from: cut out one by one, or gathered on the device all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from contrastseg.training.flat_pool import FlatLayer
+
+Layer = Literal["image", "label", "superpixels"]
+
+
+class Blocks(Protocol):
+    """Parts of the units of one batch.
+
+    Attributes:
+        numbers: What has to lie on the device before they can be taken: (n,) int64, made on the host.
+    """
+
+    numbers: Tensor
+
+    def take(self, layer: Layer, numbers: Tensor) -> Tensor:
+        """(B, C, *shape) on the device; `numbers` are this object's, on the device.
+
+        Images come as float32, other layers (C = 1) likewise, since that is what the warp samples; it holds whole
+        numbers up to 2^24 exactly.
+        """
+        ...
+
+
+def _floats(block: Tensor, layer: Layer, scale: float) -> Tensor:
+    if layer != "image" or scale == 1:
+        return block.float()
+    # Of whole numbers the product is float32 by itself: one operation instead of two.
+    return block.float() * scale if block.is_floating_point() else block * scale
+
+
+class CopiedBlocks:
+    """Cut out of every unit where it is stored, stacked, and brought to the device.
+
+    Args:
+        whole: A unit's (C, *spatial) of a layer.
+        units: Of the batch.
+        starts: (B, d) where blocks begin, in pixels of their units; beyond a unit its border continues.
+        shape: Of a block.
+        device: Where blocks are wanted.
+        scale: Stored values of images times this are image units.
+    """
+
+    def __init__(
+        self,
+        whole: Callable[[int, Layer], Tensor],
+        units: Sequence[int],
+        starts: Tensor,
+        shape: Sequence[int],
+        device: torch.device,
+        scale: float,
+    ) -> None:
+        self.numbers = torch.empty(0, dtype=torch.int64)
+        self._whole, self._units, self._starts, self._shape = whole, units, starts.tolist(), shape
+        self._device, self._scale = device, scale
+
+    def take(self, layer: Layer, numbers: Tensor) -> Tensor:
+        """As `Blocks.take`."""
+        parts = []
+        for unit, start in zip(self._units, self._starts, strict=True):
+            part = self._whole(unit, layer)
+            for axis, (first, length) in enumerate(zip(start, self._shape, strict=True), start=1):
+                index = torch.arange(first, first + length, device=part.device).clamp_(0, part.shape[axis] - 1)
+                part = part.index_select(axis, index)
+            parts.append(part)
+        return _floats(torch.stack(parts).to(self._device, non_blocking=True), layer, self._scale)
+
+
+class FlatBlocks:
+    """Gathered from flat layers on the device: as many operations whatever the size of the batch.
+
+    Args:
+        layers: Of the pool.
+        firsts: Per layer (B, C), the place of the first element of every channel of the batch's units.
+        extents: (B, d), shapes of the units.
+        starts: (B, d) where blocks begin, in pixels of their units; beyond a unit its border continues.
+        shape: Of a block.
+        scale: Stored values of images times this are image units.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[Layer, FlatLayer],
+        firsts: Mapping[Layer, Tensor],
+        extents: Tensor,
+        starts: Tensor,
+        shape: Sequence[int],
+        scale: float,
+    ) -> None:
+        self._layers, self._shape, self._scale = layers, tuple(shape), scale
+        # Where a block's rows, columns and slices lie from its unit's first element; their sums are made on the device.
+        steps = torch.ones_like(extents)
+        for axis in range(extents.shape[1] - 2, -1, -1):
+            steps[:, axis] = steps[:, axis + 1] * extents[:, axis + 1]
+        self._parts: dict[str, tuple[slice, tuple[int, ...]]] = {}
+        batch, dims = extents.shape
+        pieces: dict[str, Tensor] = {}
+        for axis, length in enumerate(shape):
+            where = (starts[:, axis, None] + torch.arange(length)).clamp_(min=0)
+            pieces[str(axis)] = torch.minimum(where, extents[:, axis, None] - 1) * steps[:, axis, None]
+        pieces |= {layer: first for layer, first in firsts.items()}
+        begin = 0
+        for name, piece in pieces.items():
+            axis_shape = [1] * dims
+            if name in firsts:
+                spread = (batch, piece.shape[1], *axis_shape)
+            else:
+                axis_shape[int(name)] = piece.shape[1]
+                spread = (batch, 1, *axis_shape)
+            self._parts[name] = slice(begin, begin + piece.numel()), spread
+            begin += piece.numel()
+        self.numbers = torch.cat([piece.flatten() for piece in pieces.values()])
+        self._places: Tensor | None = None
+
+    def take(self, layer: Layer, numbers: Tensor) -> Tensor:
+        """As `Blocks.take`; layers share the places within a unit."""
+
+        def part(name: str) -> Tensor:
+            where, spread = self._parts[name]
+            return numbers[where].view(spread)
+
+        if self._places is None:
+            self._places = part("0")
+            for axis in range(1, len(self._shape)):
+                self._places = self._places + part(str(axis))
+        return _floats(self._layers[layer].values.take(self._places + part(layer)), layer, self._scale)
+
+
+class JoinedBlocks:
+    """Blocks of several storages in the batch's order.
+
+    Args:
+        parts: Of every storage that the batch has units of.
+        members: Per part the places of its units in the batch.
+    """
+
+    def __init__(self, parts: Sequence[Blocks], members: Sequence[Sequence[int]]) -> None:
+        self._parts = parts
+        order = torch.tensor([place for own in members for place in own]).argsort()
+        self._ends = [part.numbers.numel() for part in parts]
+        self.numbers = torch.cat([*(part.numbers for part in parts), order])
+
+    def take(self, layer: Layer, numbers: Tensor) -> Tensor:
+        """As `Blocks.take`."""
+        *own, order = numbers.split([*self._ends, numbers.numel() - sum(self._ends)])
+        blocks = [part.take(layer, sent) for part, sent in zip(self._parts, own, strict=True)]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks).index_select(0, order)
