@@ -1,7 +1,7 @@
 """A GPU that only pretends: tensors hold data of the CPU and say that they lie on `cuda:0`.
 
-What a real GPU would refuse is an error here: a tensor of the CPU (of more than no dimensions) beside one of the device.
-What it would do is counted: operations are launches; copies from the host are sent; whatever the host must wait for (a
+What a real GPU would refuse is an error here: a tensor of the CPU, other than a scalar, beside one of the device. What
+it would do is counted: operations are launches; copies from the host are sent; whatever the host must wait for (a
 value read, a shape that depends on values) is a wait, with the place of the project that asked for it. Forward passes
 only.
 """
@@ -38,7 +38,16 @@ _NO_LAUNCH = {
 }
 # The host must know values before it can go on.
 _WAITS = {
-    *("_local_scalar_dense", "bincount", "equal", "is_nonzero", "item", "masked_select", "nonzero", "unique_consecutive"),
+    *(
+        "_local_scalar_dense",
+        "bincount",
+        "equal",
+        "is_nonzero",
+        "item",
+        "masked_select",
+        "nonzero",
+        "unique_consecutive",
+    ),
     *("unique_dim", "_unique2"),
 }
 _READS = {"__bool__", "__float__", "__index__", "__int__", "__contains__", "item", "tolist"}
@@ -169,7 +178,9 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         _refuse_neighbours(name, tensors)
         if name in _WAITS or (name == "repeat_interleave" and "Tensor" in operator._overloadname):
             _counts.wait(name)
-    made = operator(*tree_map(_host, args), **{**tree_map(_host, kwargs), **({} if asked is None else {"device": _CPU})})
+    made = operator(
+        *tree_map(_host, args), **{**tree_map(_host, kwargs), **({} if asked is None else {"device": _CPU})}
+    )
     if not (there or wanted):
         return made
     if name not in _NO_LAUNCH:

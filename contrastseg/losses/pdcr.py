@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -34,6 +35,18 @@ def grid_positions(shape: Sequence[int], points: int) -> Tensor:
     return torch.cartesian_prod(*axes).reshape(-1, len(shape))
 
 
+@lru_cache(maxsize=32)
+def _patch_pixels(sizes: tuple[tuple[int, ...], ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Offsets (O, dims) of the largest patch's pixels from its centre, and which of them each size has, (sizes, O)."""
+    dims = len(sizes[0])
+    largest = [max(size[axis] for size in sizes) for axis in range(dims)]
+    offsets = torch.cartesian_prod(*[torch.arange(n) - n // 2 for n in largest]).reshape(-1, dims)
+    before = torch.tensor([[n // 2 for n in size] for size in sizes])[:, None]
+    after = torch.tensor([[n - n // 2 for n in size] for size in sizes])[:, None]
+    members = ((offsets >= -before) & (offsets < after)).all(-1).float()
+    return offsets.to(device), members.to(device)
+
+
 def class_shares(
     label: Tensor, centres: Tensor, sizes: Sequence[Sequence[int]], num_classes: int, ignore_index: int = IGNORE
 ) -> Tensor:
@@ -52,26 +65,13 @@ def class_shares(
         (len(sizes), B, N, K−1): pixels of the class over the pixels present (inside the image, not ignored);
         0 where none is.
     """
-    dims = label.ndim - 1
-    largest = [max(size[axis] for size in sizes) for axis in range(dims)]
-    offsets = torch.cartesian_prod(*[torch.arange(n) - n // 2 for n in largest]).reshape(-1, dims).to(label.device)
-    centres = centres.to(label.device)
-    where = centres[:, None, :] + offsets[None]
-    extent = torch.tensor(label.shape[1:], device=label.device)
-    inside = ((where >= 0) & (where < extent)).all(-1)
-    where = torch.minimum(where.clamp(min=0), extent - 1)
-    pixels: Any = (slice(None), *where.unbind(-1))
+    offsets, members = _patch_pixels(tuple(tuple(size) for size in sizes), label.device)
+    where = centres.to(label.device)[:, None, :] + offsets[None]
+    axes = [axis.clamp(0, extent - 1) for axis, extent in zip(where.unbind(-1), label.shape[1:], strict=True)]
+    inside = (torch.stack(axes, dim=-1) == where).all(-1)
+    pixels: Any = (slice(None), *axes)
     values = label[pixels]
     present = inside[None] & (values != ignore_index)
-    members = torch.stack(
-        [
-            (
-                (offsets >= -torch.tensor([s // 2 for s in size], device=label.device))
-                & (offsets < torch.tensor([s - s // 2 for s in size], device=label.device))
-            ).all(-1)
-            for size in sizes
-        ]
-    ).float()
     # (sizes, offsets) @ (B, N, offsets) for each class, so that nothing of size K × offsets × sizes is ever made.
     counts = torch.einsum("so,bno->sbn", members, present.float())
     shares = [
@@ -120,3 +120,12 @@ def patch_centres(positions: Tensor, stride: Sequence[int]) -> Tensor:
     """Centres (N, dims) in input pixels of the units at `positions` of a map with this stride."""
     step = torch.tensor(stride)
     return positions * step + step // 2
+
+
+@lru_cache(maxsize=64)
+def grid_on_device(
+    shape: tuple[int, ...], points: int, stride: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """`grid_positions` of a map and their `patch_centres`, where the map is; sent there once."""
+    positions = grid_positions(shape, points)
+    return positions.to(device), patch_centres(positions, stride).to(device)

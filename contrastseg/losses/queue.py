@@ -46,7 +46,7 @@ class KeyQueue(nn.Module):
         size = len(self.keys)
         keys, owners = keys[-size:], owners[-size:].to(self.owners.device)
         if self.newest_only:
-            self.owners[torch.isin(self.owners, owners)] = _NOBODY
+            self.owners.masked_fill_(torch.isin(self.owners, owners), _NOBODY)
         where = (self.next + torch.arange(len(keys), device=self.keys.device)) % size
         self.keys[where] = unit_vectors(keys).to(self.keys.dtype)
         self.owners[where] = owners

@@ -136,10 +136,8 @@ class PDCR(Method):
         """The loss between two maps (B, C, *spatial) of one grid, at regularly spaced points."""
         from contrastseg.losses import pdcr
 
-        positions = pdcr.grid_positions(rows.shape[2:], points)
-        shares = pdcr.class_shares(
-            label, pdcr.patch_centres(positions, stride), self._sizes(stride), self.task.num_classes
-        )
+        positions, centres = pdcr.grid_on_device(tuple(rows.shape[2:]), points, tuple(stride), label.device)
+        shares = pdcr.class_shares(label, centres, self._sizes(stride), self.task.num_classes)
         divergences = pdcr.divergence(shares, shares)
         if self.settings["swapped_sign"]:
             divergences = 1 - divergences

@@ -123,7 +123,7 @@ def _steps(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def source_offsets(warp: Warp, patch: Sequence[int]) -> Tensor:
-    """(B, *patch, d): where each pixel of the patch looks, in unit pixels from the patch's centre; where the warp is."""
+    """(B, *patch, d): where each pixel of the patch looks, in unit pixels from its centre; on the warp's device."""
     grid = _patch_grid(tuple(patch), warp.matrix.device)
     offsets = torch.einsum("bij,...j->b...i", warp.matrix, grid)
     if warp.elastic is not None:
@@ -151,7 +151,7 @@ def change_intensity(images: Tensor, change: Intensity, random: torch.Generator 
     Args:
         images: On any device.
         change: On the same device.
-        random: For noise fields, on the same device too: they are the only numbers not drawn on the CPU. None adds none.
+        random: For noise fields, on the same device too: the only numbers not drawn on the CPU. None adds none.
     """
     axes = list(range(1, images.ndim))
     gamma, contrast, brightness, noise = (

@@ -107,7 +107,7 @@ class FlatBlocks:
         for axis, length in enumerate(shape):
             where = (starts[:, axis, None] + torch.arange(length)).clamp_(min=0)
             pieces[str(axis)] = torch.minimum(where, extents[:, axis, None] - 1) * steps[:, axis, None]
-        pieces |= {layer: first for layer, first in firsts.items()}
+        pieces.update({str(layer): first for layer, first in firsts.items()})
         begin = 0
         for name, piece in pieces.items():
             axis_shape = [1] * dims

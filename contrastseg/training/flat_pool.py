@@ -17,7 +17,7 @@ class FlatLayer:
     """One layer of all cases, end to end in one tensor.
 
     Args:
-        arrays: (C, *spatial) of every case, in order; all of one type and with as many channels.
+        arrays: Of every case, in order; all of one type.
         device: Where the tensor is to lie.
     """
 
@@ -31,6 +31,6 @@ class FlatLayer:
         self.shapes = [array.shape for array in arrays]
 
     def case(self, number: int) -> Tensor:
-        """(C, *spatial) of a case, a view."""
+        """The array of a case, as a view."""
         shape, first = self.shapes[number], self.firsts[number]
         return self.values[first : first + int(np.prod(shape))].view(shape)

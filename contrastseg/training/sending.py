@@ -20,6 +20,4 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     packed = torch.cat([tensor.reshape(-1).view(torch.uint8) for tensor in tensors])
     sent = packed.pin_memory().to(device, non_blocking=True)
     sizes = [tensor.numel() * tensor.element_size() for tensor in tensors]
-    return [
-        part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(sent.split(sizes), tensors, strict=True)
-    ]
+    return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(sent.split(sizes), tensors, strict=True)]

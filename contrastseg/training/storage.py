@@ -5,6 +5,7 @@ A unit is what one sample is taken from: a case, or one slice of a volume when a
 
 from __future__ import annotations
 
+import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -82,53 +83,48 @@ class Storage:
         slices = dataset.info.spatial_dims == 3 and spatial_dims == 2
         self.device = device
         self.scale = dataset.info.scale
-        self.images: dict[str, Tensor] = {}
-        self.labels: dict[str, Tensor] = {}
-        self.superpixels: dict[str, Tensor] = {}
         self.units: list[Unit] = []
         mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in cases}
         layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
         size = sum(layer.nbytes for layer in layers if layer is not None)
         self.residency: Residency = self._choose(size, cache_gb) if residency == "auto" else residency
-        extents: list[tuple[int, ...]] = []
+        self.spatial_shapes: list[tuple[int, ...]] = []
         for name, case in mapped.items():
             if with_labels and case.label is None:
                 raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
             shape = case.image.shape[1:]
-            number, depth, patient = len(extents), shape[0], order[dataset.patient(name)]
-            extents.append(shape[1:] if slices else shape)
+            number, depth, patient = len(self.spatial_shapes), shape[0], order[dataset.patient(name)]
+            self.spatial_shapes.append(shape)
             if slices:
                 self.units += [Unit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)]
             else:
                 self.units.append(Unit(name, None, number, 0.5, patient))
-        self.extents = torch.tensor([extents[unit.number] for unit in self.units])
+        self.extents = torch.tensor([self.spatial_shapes[unit.number][slices:] for unit in self.units])
         # Positions of classes are looked up where the labels came from: a read on a device would be waited for.
         self._files = {name: case.label for name, case in mapped.items() if with_labels and case.label is not None}
         self.flat: dict[Layer, FlatLayer] = {}
-        arrays: dict[Layer, dict[str, np.ndarray]] = {"image": {name: case.image for name, case in mapped.items()}}
-        arrays["label"] = {name: label[None] for name, label in self._files.items()}
-        arrays["superpixels"] = {n: case.superpixels[None] for n, case in mapped.items() if case.superpixels is not None}
-        for layer, found in arrays.items():
-            if self.residency == "device" and found:
-                self.flat[layer] = flat = FlatLayer(list(found.values()), device)
-                held = {name: flat.case(number) for number, name in enumerate(found)}
-            else:
-                held = {name: self._place(array) for name, array in found.items()}
-            if layer == "image":
-                self.images = held
-            elif layer == "label":
-                self.labels = {name: label[0] for name, label in held.items()}
-            else:
-                self.superpixels = {name: regions[0] for name, regions in held.items()}
-        self._firsts = {layer: self._units_firsts(flat) for layer, flat in self.flat.items()}
+        regions = {name: case.superpixels for name, case in mapped.items() if case.superpixels is not None}
+        self.images = self._hold("image", {name: case.image for name, case in mapped.items()})
+        self.labels = self._hold("label", self._files)
+        self.superpixels = self._hold("superpixels", regions)
+        self._firsts = {layer: self._first_elements(flat) for layer, flat in self.flat.items()}
 
-    def _units_firsts(self, flat: FlatLayer) -> Tensor:
-        """(units, C): where the first element of every unit's channels lies."""
+    def _hold(self, layer: Layer, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """A layer of every case where it is kept: in one flat tensor on the device, else each for itself."""
+        if self.residency != "device" or not arrays:
+            return {name: self._place(array) for name, array in arrays.items()}
+        self.flat[layer] = flat = FlatLayer(list(arrays.values()), self.device)
+        return {name: flat.case(number) for number, name in enumerate(arrays)}
+
+    def _first_elements(self, flat: FlatLayer) -> Tensor:
+        """(units, C): where every channel of every unit begins in a flat layer; C = 1 where cases have no channels."""
         rows = []
         for unit in self.units:
-            channels, *shape = flat.shapes[unit.number]
-            first = flat.firsts[unit.number] + (unit.plane or 0) * (int(np.prod(shape[1:])) if unit.plane else 0)
-            rows.append([first + channel * int(np.prod(shape)) for channel in range(channels)])
+            first, shape = flat.firsts[unit.number], flat.shapes[unit.number]
+            spatial = self.spatial_shapes[unit.number]
+            channels = shape[0] if len(shape) > len(spatial) else 1
+            plane = 0 if unit.plane is None else unit.plane * math.prod(spatial[1:])
+            rows.append([first + plane + channel * math.prod(spatial) for channel in range(channels)])
         return torch.tensor(rows)
 
     def _choose(self, size: int, cache_gb: float | None) -> Residency:

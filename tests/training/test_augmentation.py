@@ -19,7 +19,7 @@ STILL = AugmentationSettings(
 def look(image: torch.Tensor, warp: augmentation.Warp, patch: tuple[int, ...], nearest: bool = False) -> torch.Tensor:
     """The patch around the image's centre."""
     centre = torch.tensor([(n - 1) / 2 for n in image.shape[2:]])
-    positions = augmentation.source_offsets(warp, patch, image.device) + centre
+    positions = augmentation.source_offsets(warp, patch) + centre
     return augmentation.sample(image, augmentation.sampling_grid(positions, image.shape[2:]), nearest)
 
 
@@ -59,7 +59,7 @@ def test_label_and_coordinates_go_with_the_image(elastic: float) -> None:
     label = (x > 16)[None, None].float()
     settings = STILL.model_copy(update={"rotation_degrees": 30.0, "scale": (1.2, 1.5), "elastic": elastic})
     warp = augmentation.draw_warp(generator(3), 1, 2, settings)
-    positions = augmentation.source_offsets(warp, (17, 17), image.device) + 16
+    positions = augmentation.source_offsets(warp, (17, 17)) + 16
     assert (positions >= 0).all()
     assert (positions <= size - 1).all()
     grid = augmentation.sampling_grid(positions, image.shape[2:])
@@ -76,10 +76,27 @@ def test_block_holds_everything_the_patch_looks_at(dims: int) -> None:
     patch = (6, 20, 14)[-dims:]
     for seed in range(10):
         warp = augmentation.draw_warp(generator(seed), 4, dims, settings)
-        offsets = augmentation.source_offsets(warp, patch, torch.device("cpu")).reshape(-1, dims)
+        offsets = augmentation.source_offsets(warp, patch).reshape(-1, dims)
         shape = torch.tensor(augmentation.block_shape(warp, patch))
         # A block starts up to half a pixel away from where its centre would have it.
         assert (offsets.abs().amax(0) + 0.5 <= (shape - 1) / 2).all()
+
+
+@pytest.mark.parametrize("elastic", [0.0, 5.0])
+@pytest.mark.parametrize("degrees", [0.0, 15.0, 100.0])
+@pytest.mark.parametrize("patch", [(20, 14), (6, 20, 48)])
+def test_the_largest_block_holds_every_block_and_is_no_larger_than_the_worst(
+    patch: tuple[int, ...], degrees: float, elastic: float
+) -> None:
+    settings = STILL.model_copy(update={"rotation_degrees": degrees, "scale": (0.7, 1.5), "elastic": elastic})
+    largest = augmentation.largest_block(patch, settings)
+    drawn = [
+        augmentation.block_shape(augmentation.draw_warp(generator(seed), 256, len(patch), settings), patch)
+        for seed in range(8)
+    ]
+    for axis, extent in enumerate(largest):
+        worst = max(shape[axis] for shape in drawn)
+        assert worst <= extent <= worst + 4 + 2 * elastic * (axis < len(patch) - 2)
 
 
 def test_ranges_are_kept_and_used() -> None:

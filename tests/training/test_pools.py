@@ -172,7 +172,9 @@ def test_joined_storages_give_each_unit_as_its_own_storage_does(pooled: Pooled) 
     ]
     starts = torch.tensor([[0, 0], [3, -2], [30, 40], [1, 1]])
     blocks = joined.blocks([5, 0, 2, 3], starts, (16, 16))
+    taken = blocks.take("image", blocks.numbers)
     parts = [(archive, 2), (own, 0), (own, 2), (archive, 0)]
-    for block, start, (storage, unit) in zip(blocks, starts, parts, strict=True):
-        assert torch.equal(block, storage.blocks([unit], start[None], (16, 16))[0])
-    assert joined.shape(4) == archive.shape(1)
+    for block, start, (storage, unit) in zip(taken, starts, parts, strict=True):
+        alone = storage.blocks([unit], start[None], (16, 16))
+        assert torch.equal(block, alone.take("image", alone.numbers)[0])
+    assert joined.extents[4].tolist() == archive.extents[1].tolist()
