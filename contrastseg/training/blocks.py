@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,35 +91,30 @@ class FlatBlocks:
     def __init__(
         self,
         layers: Mapping[Layer, FlatLayer],
-        firsts: Mapping[Layer, Tensor],
-        extents: Tensor,
-        starts: Tensor,
+        firsts: Mapping[Layer, np.ndarray],
+        extents: np.ndarray,
+        starts: np.ndarray,
         shape: Sequence[int],
         scale: float,
     ) -> None:
         self._layers, self._shape, self._scale = layers, tuple(shape), scale
-        # Where a block's rows, columns and slices lie from its unit's first element; their sums are made on the device.
-        steps = torch.ones_like(extents)
-        for axis in range(extents.shape[1] - 2, -1, -1):
-            steps[:, axis] = steps[:, axis + 1] * extents[:, axis + 1]
-        self._parts: dict[str, tuple[slice, tuple[int, ...]]] = {}
         batch, dims = extents.shape
-        pieces: dict[str, Tensor] = {}
-        for axis, length in enumerate(shape):
-            where = (starts[:, axis, None] + torch.arange(length)).clamp_(min=0)
-            pieces[str(axis)] = torch.minimum(where, extents[:, axis, None] - 1) * steps[:, axis, None]
-        pieces.update({str(layer): first for layer, first in firsts.items()})
-        begin = 0
-        for name, piece in pieces.items():
-            axis_shape = [1] * dims
-            if name in firsts:
-                spread = (batch, piece.shape[1], *axis_shape)
-            else:
-                axis_shape[int(name)] = piece.shape[1]
-                spread = (batch, 1, *axis_shape)
-            self._parts[name] = slice(begin, begin + piece.numel()), spread
-            begin += piece.numel()
-        self.numbers = torch.cat([piece.flatten() for piece in pieces.values()])
+        # Where a block's rows, columns and slices lie from its unit's first element; their sums are made on the device.
+        pieces: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
+        step = np.ones((batch, 1), np.int64)
+        for axis in reversed(range(dims)):
+            where = starts[:, axis, None] + np.arange(shape[axis])
+            last = extents[:, axis, None] - 1
+            spread = (batch, 1, *(-1 if axis == other else 1 for other in range(dims)))
+            pieces.append((str(axis), np.minimum(np.maximum(where, 0), last) * step, spread))
+            step = step * (last + 1)
+        pieces += [(layer, first, (batch, -1, *(1,) * dims)) for layer, first in firsts.items()]
+        ends = np.cumsum([piece.size for _, piece, _ in pieces]).tolist()
+        self._parts = {
+            name: (slice(end - piece.size, end), spread)
+            for (name, piece, spread), end in zip(pieces, ends, strict=True)
+        }
+        self.numbers = torch.from_numpy(np.concatenate([piece.reshape(-1) for _, piece, _ in pieces]))
         self._places: Tensor | None = None
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:

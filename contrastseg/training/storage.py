@@ -116,7 +116,7 @@ class Storage:
         self.flat[layer] = flat = FlatLayer(list(arrays.values()), self.device)
         return {name: flat.case(number) for number, name in enumerate(arrays)}
 
-    def _first_elements(self, flat: FlatLayer) -> Tensor:
+    def _first_elements(self, flat: FlatLayer) -> np.ndarray:
         """(units, C): where every channel of every unit begins in a flat layer; C = 1 where cases have no channels."""
         rows = []
         for unit in self.units:
@@ -125,7 +125,7 @@ class Storage:
             channels = shape[0] if len(shape) > len(spatial) else 1
             plane = 0 if unit.plane is None else unit.plane * math.prod(spatial[1:])
             rows.append([first + plane + channel * math.prod(spatial) for channel in range(channels)])
-        return torch.tensor(rows)
+        return np.array(rows)
 
     def _choose(self, size: int, cache_gb: float | None) -> Residency:
         if self.device.type == "cuda" and size < torch.cuda.mem_get_info(self.device)[0] / 2:
@@ -155,9 +155,8 @@ class Storage:
         """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
         if not self.flat:
             return CopiedBlocks(self._whole, units, starts, shape, self.device, self.scale)
-        which = torch.tensor(units)
-        firsts = {layer: first[which] for layer, first in self._firsts.items()}
-        return FlatBlocks(self.flat, firsts, self.extents[which], starts, shape, self.scale)
+        firsts = {layer: first[units] for layer, first in self._firsts.items()}
+        return FlatBlocks(self.flat, firsts, self.extents.numpy()[units], starts.numpy(), shape, self.scale)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
