@@ -89,7 +89,8 @@ class Source:
         low = (np.minimum(patch, shape) - 1) / 2
         high = shape - 1 - low
         centres = low + uniform * (high - low)
-        larger: list[bool] = (shape > patch).any(axis=1).tolist()
+        larger = np.any(shape > patch, axis=1)
+        assert isinstance(larger, np.ndarray)
         for index, unit in enumerate(units):
             if choice[index][0] < self.foreground_fraction and larger[index] and (classes := self._foreground(unit)):
                 positions = classes[int(choice[index][1] * len(classes))]
