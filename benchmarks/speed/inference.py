@@ -121,7 +121,7 @@ def of_monai(work: Work, network: Counting, device: torch.device, compared: bool
 
     same: dict[str, Any] = {"overlap": OVERLAP, "mode": "gaussian", "sigma_scale": 0.125}
     if compared:
-        same["roi_weight_map"] = gaussian_weights(work.window, device)[None, None]
+        same["roi_weight_map"] = gaussian_weights(tuple(work.window), device)[None, None]
 
     @torch.inference_mode()
     def run(image: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def test_predictions_have_their_image_s_forms_unit_and_axes(checkpoint: Path, tm
         assert np.array_equal(label.affine, source.affine)
 
 
-@pytest.mark.parametrize("name", ["scan.tif", "scan.MHD", "scan.dcm", "scan.npy", "phone.heic", "phone.webp"])
+@pytest.mark.parametrize("name", ["scan.MHD", "scan.dcm", "scan.npy", "phone.heic", "phone.webp"])
 def test_an_image_that_is_not_read_is_named_not_skipped(checkpoint: Path, tmp_path: Path, name: str) -> None:
     write_volumes(tmp_path / "images")
     (tmp_path / "images" / name).write_bytes(b"0")
@@ -113,6 +113,6 @@ def test_two_images_of_one_name_would_have_one_label_map(checkpoint: Path, tmp_p
 
 
 def test_one_file_of_a_format_that_is_not_read(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "scan.tif").write_bytes(b"0")
+    (tmp_path / "scan.MHD").write_bytes(b"0")
     with pytest.raises(DataError, match="format that is not read"):
-        predict_files(checkpoint, tmp_path / "scan.tif", tmp_path / "out")
+        predict_files(checkpoint, tmp_path / "scan.MHD", tmp_path / "out")
