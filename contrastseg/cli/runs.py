@@ -186,7 +186,7 @@ def predict(
 
 
 def score(
-    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD, MHA or PNG), or a folder of them."),
+    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD, MHA, PNG, BMP or TIFF), or a folder."),
     reference: Path = typer.Option(help="A label map, a folder of them, or a prepared data set."),
     convention: list[str] = typer.Option(
         [],

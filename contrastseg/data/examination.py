@@ -134,8 +134,10 @@ def examine_dataset(
         labelled = [fact for fact in facts if fact.labels is not None]
         if labelled and not faults.found and not any(has_foreground(fact.labels or ()) for fact in labelled):
             faults.found.append(no_foreground(raw, len(labelled)))
+        # What is said of the whole set would be wrong of the part that could be read.
+        skipped = observations.OF_ALL if faults.found else ()
         seen = [Observation("masks", f"masks: {coding}")] if decided else []
-        seen += observations.observe(spec, facts)
+        seen += [told for told in observations.observe(spec, facts) if told.kind not in skipped]
         seen += unread.observe(raw, found, faults)
     return Examination(
         dataset=name,

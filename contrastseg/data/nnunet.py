@@ -26,7 +26,7 @@ from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, 
 from contrastseg.data.patients import read_patients
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
-from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff, read_tiff_grid
+from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff, read_tiff_grid, read_tiff_label
 from contrastseg.data.volumes import read_grid
 from contrastseg.errors import DataError
 
@@ -284,9 +284,4 @@ def load(raw: RawCase, options: NnunetOptions) -> NativeCase:
 
 def _label(path: Path, case: str) -> np.ndarray:
     """A label that is no volume of a medical format: a photograph's, or a TIFF volume's."""
-    if not is_tiff(path):
-        return read_label(path, case)[0]
-    label = read_tiff(path, case)
-    if len(label) > 1:
-        raise DataError("a label of colours", case=case, file=path, remedy="store class indices in one grey channel")
-    return np.asarray(label[0])
+    return read_tiff_label(path, case) if is_tiff(path) else read_label(path, case)[0]

@@ -16,6 +16,8 @@ from contrastseg.data.specs import DatasetSpec
 
 OUTLIER = 3.0  # this many times the median, or that small a part of it
 FEW_PATIENTS = 10
+OF_ALL = ("few", "unlabelled", "absent class")
+"""Kinds of observations that count all cases, and mislead where some could not be read."""
 # Air is at -1000 HU; a CT whose lowest value lies above this was clipped, shifted or rescaled.
 _LOWEST_HU = -500
 # Names of one patient's visits: what a time, a session or a repeat is called, or a second number.

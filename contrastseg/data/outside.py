@@ -23,6 +23,7 @@ from contrastseg.files import OTHER_IMAGES
 
 IMAGE_SUFFIXES = (*formats.NIFTI_SUFFIXES, *ITK_SUFFIXES, *formats.PHOTO_SUFFIXES, *TIFF_SUFFIXES)
 _FORMATS = ", ".join(IMAGE_SUFFIXES)
+_PHOTOS = (*formats.PHOTO_SUFFIXES, *TIFF_SUFFIXES)  # may hold three channels in one file
 
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -81,7 +82,7 @@ def _channels_together(images: Mapping[str, Path], channels: int) -> dict[str, t
             return None
         cases.setdefault(numbered[1], {})[int(numbered[2])] = path
     for files in cases.values():
-        colours = channels == 3 and files.keys() == {0} and files[0].name.lower().endswith(formats.PHOTO_SUFFIXES)
+        colours = channels == 3 and files.keys() == {0} and files[0].name.lower().endswith(_PHOTOS)
         if not colours and files.keys() != set(range(channels)):
             return None
     return {case: tuple(files[number] for number in sorted(files)) for case, files in cases.items()}

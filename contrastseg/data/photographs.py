@@ -127,6 +127,10 @@ def grey_values(image: Image.Image) -> np.ndarray | None:
 
 def reversed_greys(image: Image.Image) -> bool:
     """Whether a palette without colours shows a low index brighter than a high one: then it is no map of indices."""
-    indices = np.unique(np.asarray(image))
-    colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))[indices]
+    return falls(np.reshape(image.getpalette("RGB") or [], (-1, 3)), np.asarray(image))
+
+
+def falls(palette: np.ndarray, indices: np.ndarray) -> bool:
+    """Whether a palette (entries, 3) is without colours at the indices (any shape) and darkens somewhere as they rise."""
+    colours = palette[np.unique(indices)]
     return bool((colours == colours[:, :1]).all() and (np.diff(colours[:, 0].astype(int)) < 0).any())

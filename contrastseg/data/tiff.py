@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.data.claims import check_claim
+from contrastseg.data.photographs import falls
 from contrastseg.errors import DataError
 from contrastseg.files import read_json, understanding
 
@@ -40,6 +41,33 @@ def read_tiff(path: Path, case: str | None = None) -> np.ndarray:
         DataError: The file is unreadable, has other dimensions, or is of no real numbers.
     """
     return np.asarray(_read(path, case, voxels=True)[1])
+
+
+def read_tiff_label(path: Path, case: str | None = None) -> np.ndarray:
+    """Read a label with the values as they are stored, those of a palette by index: (Y, X) or (Z, Y, X).
+
+    Raises:
+        DataError: The file is unreadable, has colours, or a palette that shows low indices brighter than high ones.
+    """
+    import tifffile
+
+    from contrastseg.data.formats import reading
+
+    label = read_tiff(path, case)
+    if len(label) > 1:
+        raise DataError("a label of colours", case=case, file=path, remedy="store class indices in one grey channel")
+    with reading(path, case), tifffile.TiffFile(path) as file:
+        page: Any = file.pages[0]
+        palette = page.colormap
+    # As of a PNG: such indices were given by a program that shrinks files, and are no labels.
+    if palette is not None and falls(np.asarray(palette).T, label):
+        raise DataError(
+            "a label whose palette shows low indices brighter than high ones",
+            case=case,
+            file=path,
+            remedy="store class indices in one grey channel, without a palette",
+        )
+    return np.asarray(label[0])
 
 
 def read_tiff_grid(path: Path, described: Path | None) -> tuple[tuple[int, ...], tuple[float, ...] | None]:

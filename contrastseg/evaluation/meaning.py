@@ -169,7 +169,21 @@ def _labels_that_occur(references: _Side, predictions: _Side, declared: Declared
     values = sorted({*references.values, *predictions.values})
     table = ((0, 0), *((value, label) for label, value in enumerate(values, start=1)))
     coding = Coding(table)
-    return Meaning(("background", *map(str, values)), _with_ignore(coding, declared.ignore), coding)
+    names = ("background", *map(str, values))
+    remarks = _numbered_objects(references, predictions)
+    return Meaning(names, _with_ignore(coding, declared.ignore), coding, remarks)
+
+
+def _numbered_objects(references: _Side, predictions: _Side) -> tuple[str, ...]:
+    """A remark where one side holds one value and the other several: it may number the objects of that structure."""
+    few, many = sorted((references, predictions), key=lambda side: len(side.values))
+    if len(few.values) != 1 or len(many.values) < 2:
+        return ()
+    return (
+        f"Class values are not declared, and every value is scored as a class of its own: {many.called} hold "
+        f"{listed(many.values)} beside 0, {few.called} {few.values[0]} alone. Where the {many.called} number the "
+        "objects of one structure, give --threshold 0.",
+    )
 
 
 def _one_structure(side: _Side, classes: int) -> Coding:

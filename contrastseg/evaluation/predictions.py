@@ -8,10 +8,10 @@ from contrastseg.errors import ScoringError
 from contrastseg.files import OTHER_IMAGES, read_json, understanding
 
 INDEX = "predictions.json"
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bmp", ".tif", ".tiff")
 """What a label map's name may end with."""
 # Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
-_NO_LABEL_MAPS = (".jpg", ".jpeg", ".bmp", *OTHER_IMAGES)
+_NO_LABEL_MAPS = (".jpg", ".jpeg", *OTHER_IMAGES)
 # The probabilities of a case, which nnU-Net writes beside its label map.
 _PROBABILITIES = ".npz"
 

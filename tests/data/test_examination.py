@@ -186,3 +186,13 @@ def test_the_command(sound: Path) -> None:
     value = json.loads(done.stdout)
     assert {fault["case"] for fault in value["faults"]} == {None, "scan1"}
     assert all(fault["reason"] and fault["remedy"] and fault["file"] for fault in value["faults"])
+
+
+def test_beside_faults_nothing_is_said_of_the_number_of_cases(tmp_path: Path) -> None:
+    folder = make_photos(tmp_path / "Dataset001_Photos")
+    assert {"few"} <= {item.kind for item in examine_dataset(folder).observations}
+    for label in sorted((folder / "labelsTr").iterdir()):
+        label.rename(label.with_suffix(".gif"))
+    found = examine_dataset(folder)
+    assert found.faults
+    assert not {"few", "unlabelled", "absent class"} & {item.kind for item in found.observations}

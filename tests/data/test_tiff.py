@@ -16,8 +16,9 @@ from contrastseg.data.formats import read_label
 from contrastseg.data.outside import outside_cases, prepare_outside_image
 from contrastseg.data.photographs import open_photo
 from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.tiff import read_spacing, read_tiff
+from contrastseg.data.tiff import read_spacing, read_tiff, read_tiff_label
 from contrastseg.errors import DataError
+from contrastseg.evaluation.scoring import score_folder
 from tests.miniatures._files import boxes
 from tests.miniatures._nnunet import describe
 
@@ -172,3 +173,48 @@ def test_images_from_outside_are_read_alike(tmp_path: Path) -> None:
     found = prepare_outside_image(files["v3"], "v3", info)
     assert np.array_equal(found.image, dataset.load("v3").image)
     assert found.geometry.native_spacing == SPACING
+
+
+def test_coloured_photographs_in_nnunet_s_names_are_called_by_the_case(tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "Dataset001_Cells")
+    found = outside_cases(folder / "imagesTr", prepared(folder).info)
+    assert found == {f"c{number}": (folder / f"imagesTr/c{number}_0000.tif",) for number in range(4)}
+
+
+@pytest.mark.parametrize("ending", [".tif", ".TIFF"])
+@pytest.mark.parametrize("stored", ["0/255", "one bit"])
+def test_masks_in_tiff_are_scored(tmp_path: Path, ending: str, stored: str) -> None:
+    truth = np.zeros((20, 24), np.uint8)
+    truth[4:12, 6:18] = 1
+    for name, mask in (("p", np.roll(truth, 2, axis=0)), ("r", truth)):
+        (tmp_path / name).mkdir()
+        written = mask * np.uint8(255) if stored == "0/255" else mask.astype(bool)
+        tifffile.imwrite(tmp_path / name / f"a{ending}", written, photometric="minisblack")
+    rows = score_folder(tmp_path / "p", tmp_path / "r", ("dice", "hd95"), announce=lambda _: None)
+    assert rows[["metric", "value", "unit"]].to_numpy().tolist() == [["dice", 0.75, "1"], ["hd95", 2.0, "pixel"]]
+
+
+@pytest.mark.parametrize(("spacing", "distance", "unit"), [(True, 3.0, "mm"), (False, 2.0, "voxel")])
+def test_volumes_in_tiff_are_scored_with_the_spacing_beside_them(
+    tmp_path: Path, spacing: bool, distance: float, unit: str
+) -> None:
+    truth = np.zeros((5, 20, 24), np.uint8)
+    truth[1:4, 4:12, 6:18] = 1
+    for name, mask in (("p", np.roll(truth, 2, axis=1)), ("r", truth)):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "a.tif", mask, photometric="minisblack")
+        if spacing:
+            (tmp_path / name / "a.json").write_text(json.dumps({"spacing": SPACING}))
+    rows = score_folder(tmp_path / "p", tmp_path / "r", ("dice", "hd"), announce=lambda _: None)
+    assert rows[["metric", "value", "unit"]].to_numpy().tolist() == [["dice", 0.75, "1"], ["hd", distance, unit]]
+
+
+def test_a_palette_that_falls_is_no_label(tmp_path: Path) -> None:
+    indices = np.zeros((6, 8), np.uint8)
+    indices[2:, 2:] = 1
+    rising = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)
+    for name, colours in (("rising", rising), ("falling", rising[:, ::-1])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", indices, photometric="palette", colormap=colours)
+    assert np.array_equal(read_tiff_label(tmp_path / "rising.tif"), indices)
+    with pytest.raises(DataError, match="palette"):
+        read_tiff_label(tmp_path / "falling.tif")

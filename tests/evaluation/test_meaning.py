@@ -269,3 +269,21 @@ def test_rows_are_the_same_whether_255_or_1_is_the_structure(tmp_path: Path) -> 
         )
         tables.append(score_folder(*folders, announce=lambda _: None))
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_numbered_objects_are_told_of_and_a_threshold_makes_them_one_structure(tmp_path: Path) -> None:
+    objects = np.where(TRUTH, 1 + np.arange(48) // 8, 0).astype(np.uint8)
+    folders = write(tmp_path / "p", GUESS), write(tmp_path / "r", objects)
+    told: list[str] = []
+    rows = score_folder(*folders, ("dice",), announce=told.append)
+    assert set(rows["class"]) == {"2", "3", "4", "1"}
+    assert ["--threshold 0" in sentence for sentence in told] == [True]
+    rows = score_folder(*folders, ("dice",), threshold=0, announce=lambda _: None)
+    assert rows[["class", "value"]].to_numpy().tolist() == [["1", 0.75]]
+
+
+def test_a_model_of_several_classes_is_scored_without_a_remark(tmp_path: Path) -> None:
+    folders = write(tmp_path / "p", CLASSES), write(tmp_path / "r", CLASSES)
+    told: list[str] = []
+    score_folder(*folders, ("dice",), announce=told.append)
+    assert told == []

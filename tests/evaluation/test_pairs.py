@@ -163,7 +163,7 @@ def test_nothing_in_a_folder_is_skipped_in_silence(tmp_path: Path) -> None:
         png(tmp_path / name / "a.png", volume()[1])
     (tmp_path / "p" / "notes.txt").touch()
     assert len(score_folder(tmp_path / "p", tmp_path / "r", ("dice",))) == 1
-    other = tmp_path / "p" / "b.tif"
+    other = tmp_path / "p" / "b.gif"
     other.touch()
     with pytest.raises(ScoringError, match="format that none are read from") as error:
         score_folder(tmp_path / "p", tmp_path / "r")
