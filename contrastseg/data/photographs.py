@@ -131,6 +131,6 @@ def reversed_greys(image: Image.Image) -> bool:
 
 
 def falls(palette: np.ndarray, indices: np.ndarray) -> bool:
-    """Whether a palette (entries, 3) is without colours at the indices (any shape) and darkens somewhere as they rise."""
+    """Whether a palette (entries, 3) has no colours at the indices (any shape) and darkens as they rise."""
     colours = palette[np.unique(indices)]
     return bool((colours == colours[:, :1]).all() and (np.diff(colours[:, 0].astype(int)) < 0).any())
