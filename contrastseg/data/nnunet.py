@@ -22,7 +22,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.formats import read_label, read_photo
 from contrastseg.data.layouts import map_values, read_volume, require_cases
 from contrastseg.data.nnunet_description import DESCRIPTION, VOLUMES, Description, read_description, shows_volumes
-from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, unlabelled_part
+from contrastseg.data.nnunet_files import UNLABELLED, CaseFiles, labelled_part, named_by_files, unlabelled_part
 from contrastseg.data.patients import read_patients
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
@@ -172,7 +172,7 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
         faults.pass_over(bare, "the suite says `unlabelled: require_labels`")
     _note_entries(folder, several, faults)
     require_cases(found, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
-    return _with_patients(folder / PATIENTS, found, faults)
+    return _with_patients(folder, found, described, faults)
 
 
 def _spacing_file(images: Path, case: str, described: Description) -> tuple[Path, ...]:
@@ -212,13 +212,14 @@ def _check_count(
         )
 
 
-def _with_patients(table: Path, found: Mapping[str, RawCase], faults: Faults) -> list[RawCase]:
+def _with_patients(folder: Path, found: Mapping[str, RawCase], described: Description, faults: Faults) -> list[RawCase]:
     """The cases with the patients of the user's table, if there is one."""
+    table = folder / PATIENTS
     if not table.is_file():
         return list(found.values())
     patients: dict[str, str] = {}
     with faults.collect():
-        patients = read_patients(table, found, faults)
+        patients = read_patients(table, found, faults, named_by_files(folder, described))
     cases = [dataclasses.replace(raw, patient=patients.get(case, case)) for case, raw in found.items()]
     parts: dict[str, set[str | None]] = {}
     for raw in cases:

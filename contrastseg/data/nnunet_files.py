@@ -89,6 +89,21 @@ def label_endings(described: Description) -> tuple[str, ...]:
     return (described.ending, ".png") if described.ending in _PHOTOS else (described.ending,)
 
 
+def named_by_files(folder: Path, described: Description) -> set[str]:
+    """The names of cases that any file of the layout's folders may belong to, read or not."""
+    names = set()
+    for part in ("imagesTr", UNLABELLED, "imagesTs", "labelsTr", "labelsTs"):
+        for path in (folder / part).iterdir() if (folder / part).is_dir() else ():
+            name = path.name.lower()
+            ending = next(
+                (end for end in (described.ending, *sorted(_IMAGES, key=len)[::-1]) if name.endswith(end)), ""
+            )
+            stem = path.name[: len(name) - len(ending)]
+            numbered = _NUMBERED.fullmatch(stem)
+            names |= {stem, numbered[1]} if numbered else {stem}
+    return names
+
+
 def listed(folder: Path, endings: tuple[str, ...], faults: Faults) -> dict[str, Path]:
     """The files of a folder that end as they should, by name without the ending; sorted.
 

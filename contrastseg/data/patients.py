@@ -18,7 +18,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _IMAGE = re.compile(r"(_\d{4})?(\.[A-Za-z]{2,4}){1,2}$")
 
 
-def read_patients(table: Path, cases: Collection[str], faults: Faults) -> dict[str, str]:
+def read_patients(table: Path, cases: Collection[str], faults: Faults, others: Collection[str] = ()) -> dict[str, str]:
     """The patient of every case.
 
     Read are commas, semicolons and tabs, in UTF-8 and in UTF-16 with its mark, as spreadsheets write them. Case and
@@ -28,6 +28,7 @@ def read_patients(table: Path, cases: Collection[str], faults: Faults) -> dict[s
         table: The file.
         cases: Those there are.
         faults: Takes what is wrong with single rows.
+        others: Cases whose files are there and make no case: left aside, or faults already. They may have rows.
 
     Raises:
         DataError: The file cannot be read, or lacks a column.
@@ -49,7 +50,7 @@ def read_patients(table: Path, cases: Collection[str], faults: Faults) -> dict[s
             faults.add("the table names the case twice", case=case, file=table, remedy=f"remove line {number}")
         else:
             patients[case] = patient
-    _check_names(table, patients, cases, faults)
+    _check_names(table, {name for name in patients if name in cases or name not in others}, cases, faults)
     return patients
 
 
@@ -79,9 +80,9 @@ def _separator(header: str, table: Path) -> str:
     )
 
 
-def _check_names(table: Path, patients: dict[str, str], cases: Collection[str], faults: Faults) -> None:
+def _check_names(table: Path, named: Collection[str], cases: Collection[str], faults: Faults) -> None:
     """Note rows of cases that are not there and cases without a row, and which of them belong together."""
-    strange, lacking = sorted(patients.keys() - set(cases)), sorted(set(cases) - patients.keys())
+    strange, lacking = sorted(set(named) - set(cases)), sorted(set(cases) - set(named))
     for name in strange:
         if meant := [case for case in lacking if _without_zeros(case) == _without_zeros(name)]:
             faults.add(
@@ -114,4 +115,4 @@ def _check_names(table: Path, patients: dict[str, str], cases: Collection[str], 
 
 def _without_zeros(name: str) -> str:
     """The name as a spreadsheet leaves it, where it is a number."""
-    return str(int(name)) if name.isascii() and name.isdigit() else name
+    return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name

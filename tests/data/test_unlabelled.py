@@ -252,3 +252,34 @@ def test_a_label_that_is_added_prepares_its_case_again(folder: Path) -> None:
     dataset = prepared(folder)
     assert dataset.load("mole_06").label is not None
     assert "mole_06" not in split_of(dataset).unlabelled
+
+
+def with_table(folder: Path, *more: str) -> None:
+    names = {path.name.removesuffix("_0000.png") for path in folder.glob("images*/*.png")} | set(more)
+    (folder / "patients.csv").write_text("case,patient\n" + "".join(f"{name},p{name}\n" for name in sorted(names)))
+
+
+def test_a_table_may_name_the_images_that_the_strict_reading_leaves_aside(folder: Path) -> None:
+    for number in range(LABELLED, LABELLED + BARE):
+        (folder / f"imagesTr/mole_{number:02d}_0000.png").unlink()
+    with_table(folder)
+    assert len(found(folder)) == LABELLED + APART
+    strict = found(folder, unlabelled="require_labels")
+    assert {raw.patient for raw in strict.values()} == {f"pmole_{number:02d}" for number in range(LABELLED)}
+    with_table(folder, "mole_99")
+    with pytest.raises(DataError, match="a case that is not there") as error:
+        found(folder, unlabelled="require_labels")
+    assert error.value.case == "mole_99"
+
+
+def test_a_case_whose_files_are_at_fault_keeps_its_row(folder: Path) -> None:
+    with_table(folder)
+    (folder / "imagesUn/mole_17_0000.png").rename(folder / "imagesUn/mole_17_0001.png")  # one file of three
+    (folder / "imagesUn/mole_18_0000.png").rename(folder / "imagesUn/mole_18_0000.gif")
+    assert sorted(fault.reason.split()[0] for fault in examine_dataset(folder).faults) == ["3", "the"]
+
+
+def test_a_number_of_any_length_may_stand_in_the_table(folder: Path) -> None:
+    with_table(folder, "1" * 5000)
+    with pytest.raises(DataError, match="a case that is not there"):
+        found(folder)
