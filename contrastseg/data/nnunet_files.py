@@ -91,7 +91,7 @@ def label_endings(described: Description) -> tuple[str, ...]:
 
 def named_by_files(folder: Path, described: Description) -> set[str]:
     """The names of cases that any file of the layout's folders may belong to, read or not."""
-    names = set()
+    names: set[str] = set()
     for part in ("imagesTr", UNLABELLED, "imagesTs", "labelsTr", "labelsTs"):
         for path in (folder / part).iterdir() if (folder / part).is_dir() else ():
             name = path.name.lower()
