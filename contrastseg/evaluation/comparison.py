@@ -24,7 +24,7 @@ from contrastseg.evaluation.contests import Contest, contests_of
 from contrastseg.evaluation.coverage import detectable_shift
 from contrastseg.evaluation.empty_references import EmptyReference, compared
 from contrastseg.evaluation.intervals import clipped, difference_interval, mean_interval
-from contrastseg.evaluation.paired import hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
+from contrastseg.evaluation.paired import clean, hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
 from contrastseg.evaluation.settings import FamilyName
 from contrastseg.evaluation.verdicts import mean_against, verdict_of
 
@@ -278,7 +278,7 @@ def _tested(mine: Cell, theirs: Cell, limits: Limits, alpha: float) -> dict[str,
         "hl_estimate": estimate,
         "hl_low": low,
         "hl_high": high,
-        "sd_difference": float(differences.std(ddof=1)) if test.n > 1 else np.nan,
+        "sd_difference": float(clean(differences.std(ddof=1))) if test.n > 1 else np.nan,
         "p": test.p,
         "p_permutation": sign_flip(differences),
         "balance": test.balance,

@@ -21,6 +21,7 @@ Clipped = Literal["", "low", "high", "both"]
 """Which ends of an interval stand at the end of what is possible instead of where they were computed."""
 _RESAMPLES = 4000
 _SAME = 1e-9  # of the metric's range: scores closer than this are one score
+_NOISE = 1e-12  # of the largest score: averages of equal scores differ by as much
 _NO_SPREAD = 1e-6  # of the sample's variance: a resample with less has lost what varies
 
 
@@ -84,7 +85,7 @@ def mean_interval(
         return Interval(mean, np.nan, np.nan, "none", equal=equal)
     draws = np.zeros(values.shape[1], dtype=int) if draws is None else np.asarray(draws)
     variance, freedom = mean_variance(values, draws)
-    if not variance > 0:
+    if not variance > (_NOISE * np.abs(means).max()) ** 2:
         # All equal, such as a method that missed everything: no spread was seen, which is not certainty.
         return Interval(mean, np.nan, np.nan, "none", equal=equal)
     reach = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
@@ -134,7 +135,8 @@ def difference_interval(
         return (np.nan, np.nan)
     parts = patient_part(differences), run_part(mine, draws), run_part(theirs, other_draws)
     variance, freedom = combined(*parts)
-    if not variance > 0:
+    largest = max(float(np.nanmax(np.abs(values))) for values in (mine, theirs))
+    if not variance > (_NOISE * largest) ** 2:
         return (np.nan, np.nan)
     reach = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
     return float(differences.mean()) - reach, float(differences.mean()) + reach

@@ -11,6 +11,7 @@ from contrastseg.labels import IGNORE
 
 # Greys reach white; numbers of classes do not.
 _WHITEST = 200
+_NAME_TWO = "name two classes if it is one structure (--classes background,structure), else all classes"
 Count = Callable[[bool], list[FileValues]]
 """Reads the values of every reference (True) or of every prediction (False)."""
 
@@ -74,6 +75,17 @@ class _Side:
     def binary(self) -> bool:
         return len(self.values) < 2 or self.threshold is not None
 
+    @property
+    def pair(self) -> bool:
+        """Whether it may be background and structure without a 0 anywhere, such as 1 and 2."""
+        two = len(self.values) == 2 and 2 * self.values[0] <= self.values[1] and IGNORE not in self.values
+        return two and not self.zero
+
+    @property
+    def zero(self) -> bool:
+        """Whether 0 occurs."""
+        return any(0 in file.counts for file in self.files)
+
     def coding(self) -> Coding:
         """Of one structure."""
         if self.declared:
@@ -92,6 +104,11 @@ def meaning_of(declared: Declared, count: Count) -> Meaning:
         ScoringError: Values whose meaning nobody declared, and which mean nothing for certain.
     """
     names = declared.classes
+    if declared.ignore is not None and not 0 <= declared.ignore <= IGNORE:
+        raise ScoringError(
+            f"no label map holds the value {declared.ignore}, which is to be left out",
+            remedy=f"give the value of these voxels in the reference files, from 0 to {IGNORE} (--ignore {IGNORE})",
+        )
     if names is not None and len(names) > IGNORE:
         raise ScoringError(f"{len(names)} classes: label maps of 8 bits have {IGNORE}", remedy="name fewer classes")
     if names is not None and (len(names) != 2 or (declared.values and declared.predictions)):
@@ -140,6 +157,14 @@ def _is_one_structure(references: _Side, predictions: _Side) -> bool:
     Raises:
         ScoringError: They do by themselves, and together nobody can tell.
     """
+    for side, other in ((references, predictions), (predictions, references)):
+        if side.pair and other.binary and other.zero:
+            raise ScoringError(
+                f"{side.called} hold {listed(side.values)} and no 0, {other.called} hold 0: one structure or two",
+                case=side.files[0].case,
+                file=side.files[0].path,
+                remedy=_NAME_TWO,
+            )
     if not (references.binary and predictions.binary):
         return False
     if references.threshold is not None or predictions.threshold is not None:
@@ -153,7 +178,7 @@ def _is_one_structure(references: _Side, predictions: _Side) -> bool:
         f"references hold {references.values[0]} beside 0, predictions {predictions.values[0]}: one structure or two",
         case=predictions.files[0].case,
         file=predictions.files[0].path,
-        remedy="name two classes if it is one structure (--classes background,structure), else all classes",
+        remedy=_NAME_TWO,
     )
 
 
@@ -170,15 +195,18 @@ def _labels_that_occur(references: _Side, predictions: _Side, declared: Declared
     table = ((0, 0), *((value, label) for label, value in enumerate(values, start=1)))
     coding = Coding(table)
     names = ("background", *map(str, values))
-    remarks = _numbered_objects(references, predictions)
+    remarks = _one_against_others(references, predictions)
     return Meaning(names, _with_ignore(coding, declared.ignore), coding, remarks)
 
 
-def _numbered_objects(references: _Side, predictions: _Side) -> tuple[str, ...]:
-    """A remark where one side holds one value and the other several: it may number the objects of that structure."""
+def _one_against_others(references: _Side, predictions: _Side) -> tuple[str, ...]:
+    """A remark where one side holds one value and the other others: they may number the objects of that structure."""
     few, many = sorted((references, predictions), key=lambda side: len(side.values))
-    if len(few.values) != 1 or len(many.values) < 2:
+    if len(few.values) != 1 or few.values == many.values:
         return ()
+    if len(many.values) == 1:
+        told = f"{many.called} hold {many.values[0]} beside 0, {few.called} {few.values[0]}"
+        return (f"{told}: scored as two classes. If they are one, give --classes background,structure.",)
     return (
         f"Class values are not declared, and every value is scored as a class of its own: {many.called} hold "
         f"{listed(many.values)} beside 0, {few.called} {few.values[0]} alone. Where the {many.called} number the "
@@ -192,9 +220,9 @@ def _one_structure(side: _Side, classes: int) -> Coding:
     Raises:
         ScoringError: 255 beside other values, or files of different codings.
     """
-    if not side.binary and IGNORE not in side.values:
+    if not side.binary and not side.pair and IGNORE not in side.values:
         return _classes(classes, None)  # the file that holds another label is named when it is read
-    if not side.binary:
+    if not side.binary and not side.pair:
         raise _undeclared(side)
     try:
         return side.coding()
@@ -215,9 +243,11 @@ def _undeclared(side: _Side) -> ScoringError:
     if IGNORE in side.values:
         told = f"{side.called} hold {IGNORE}, and nothing declares what it means"
         told += f", beside {listed(beside)}" if beside else "; the other files hold several classes"
-    remedy = (
-        f"number the classes 0, 1, 2, ... without {IGNORE}; if these are greys of one structure, give --threshold 127"
-    )
+    number = f"number the classes 0, 1, 2, ... without {IGNORE}"
+    greys = "these are greys of one structure, give --threshold 127"
+    objects = "every value above 0 is the one structure, give --threshold 0"
+    # Where no file holds both, the values of the other side or file are not greys: they would stay below 127.
+    remedy = f"{number}; if {greys if beside else objects}"
     if side.called == "references" and IGNORE in side.values:
         remedy = f"give --ignore {IGNORE} if it marks voxels without truth; else {remedy}"
     return ScoringError(told, case=odd.case, file=odd.path, remedy=remedy)

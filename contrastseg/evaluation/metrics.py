@@ -70,7 +70,8 @@ def score_case(
         One ClassScores per class, in the order of the labels.
 
     Raises:
-        ValueError: Shapes differ, a label is no whole number or outside the classes, or a voxel size is not positive.
+        ValueError: Shapes differ, a label is no whole number or outside the classes, a voxel size is not positive, or a
+            tolerance is negative.
         ScoringError: An unknown metric or convention, or a convention that refuses to score an empty mask.
     """
     rule = get_convention(convention) if isinstance(convention, str) else convention
@@ -95,7 +96,9 @@ def score_case_by_conventions(
         For each convention what `score_case` returns.
     """
     names = resolve_metrics(metrics)
-    labels = list(range(1, classes)) if isinstance(classes, int) else sorted(classes)
+    labels = list(range(1, classes)) if isinstance(classes, int | np.integer) else sorted(classes)
+    if wrong := [reach for reach in _each(tolerance) if not reach >= 0]:
+        raise ValueError(f"a tolerance of {wrong[0]}, which is no length")
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
     prediction, reference = whole_numbers(prediction), whole_numbers(reference)
@@ -121,7 +124,7 @@ def score_case_by_conventions(
     scores: list[list[ClassScores]] = [[] for _ in conventions]
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
-        reach = tolerance if isinstance(tolerance, int | float) else tolerance[label]
+        reach = tolerance[label] if isinstance(tolerance, Mapping) else tolerance
         joint: Box | EllipsisType = ...
         if boxes and tally.outcome == "scored":
             joint = _joint(boxes[0][label - 1], boxes[1][label - 1])
@@ -140,6 +143,10 @@ def score_case_by_conventions(
                 values = {name: metric_value(name, tally, found, reach, voxel_ml, rule, diagonal) for name in names}
             rows.append(ClassScores(label, tally.outcome, values))
     return scores
+
+
+def _each(tolerance: float | Mapping[int, float]) -> list[float]:
+    return list(tolerance.values()) if isinstance(tolerance, Mapping) else [tolerance]
 
 
 def _longer_axes(

@@ -146,12 +146,8 @@ def read_pair(pair: Pair, meaning: Meaning) -> Labels:
         (pair.prediction, steps, place), (reference.path, spacing, affine), truth.shape
     )
     if reason := _difference(labels, steps, place, truth, spacing, affine):
-        raise ScoringError(
-            reason,
-            case=reference.case,
-            file=pair.prediction,
-            remedy="bring the prediction back to the reference's grid, and write it with the affine of its image",
-        )
+        remedy = _to_one_grid(pair.prediction, labels.shape, reference.path, truth.shape)
+        raise ScoringError(reason, case=reference.case, file=pair.prediction, remedy=remedy)
     return Labels(
         _meant("prediction", labels, meaning.prediction, reference.case, pair.prediction, meaning),
         _meant("reference", truth, meaning.reference, reference.case, reference.path, meaning),
@@ -246,6 +242,21 @@ def _difference(
                 f"{LARGEST_SHIFT:g} are allowed"
             )
     return None
+
+
+def _to_one_grid(prediction: Path, shape: tuple[int, ...], reference: Path, expected: tuple[int, ...]) -> str:
+    """What brings a prediction onto its reference's grid."""
+    if shape != expected:
+        if sorted(shape) == sorted(expected):
+            return "bring the axes of the prediction into the reference's order: the sizes are the same"
+        return "bring the prediction back to the reference's grid: resample labels by nearest neighbour"
+    ours, theirs = read_header(prediction), read_header(reference)
+    if ours is not None and theirs is not None and ours.names_unit and theirs.names_unit and ours.unit != theirs.unit:
+        return (
+            f"correct the unit in the header (xyzt_units) that is wrong: it is {ours.unit_name} in the prediction, "
+            f"{theirs.unit_name} in the reference"
+        )
+    return "bring the prediction back to the reference's grid, and write it with the affine of its image"
 
 
 def _with_axes_of(

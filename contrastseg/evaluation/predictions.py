@@ -38,18 +38,29 @@ def missing_predictions(folder: str | Path) -> list[str]:
 def label_files(folder: str | Path) -> dict[str, Path]:
     """Every label map of a folder by case, the case being the file's name without its suffix.
 
+    A folder that holds the one file it is called after (`x.nii/x.nii`) is that file.
+
     Probabilities that nnU-Net wrote beside the label map of the same case are passed over, and so are files of other
     kinds, such as JSON.
 
     Raises:
-        ScoringError: Two files are of the same case, or an image is in a format that label maps are not read from.
+        ScoringError: Two files are of the same case, a link leads nowhere, or an image is in a format that label maps
+            are not read from.
     """
     files: dict[str, Path] = {}
     others: list[Path] = []
     for file in sorted(Path(folder).iterdir()):
-        if file.name.startswith(".") or not file.is_file():
+        if file.name.startswith("."):
             continue
         case = case_of(file)
+        if file.is_dir() and case is not None and (file / file.name).is_file():
+            file = file / file.name
+        elif case is not None and file.is_symlink() and not file.exists():
+            raise ScoringError(
+                "the link leads nowhere", case=case, file=file, remedy="restore what it points at, or remove the link"
+            )
+        if not file.is_file():
+            continue
         if case is None:
             others.append(file)
         elif case in files:

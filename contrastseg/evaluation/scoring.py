@@ -227,7 +227,7 @@ def _score_pair(
 
 
 def _tolerance_of(name: str, tolerance: Tolerance) -> float:
-    if isinstance(tolerance, int | float):
+    if not isinstance(tolerance, Mapping):
         return tolerance
     if name not in tolerance:
         raise ScoringError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -34,6 +35,14 @@ class EvaluationSettings(BaseModel):
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return _known(names)
+
+    @field_validator("nsd_tolerance")
+    @classmethod
+    def _lengths(cls, tolerance: float | dict[str, float]) -> float | dict[str, float]:
+        each = tolerance.values() if isinstance(tolerance, dict) else (tolerance,)
+        if wrong := [reach for reach in each if not 0 <= reach < math.inf]:
+            raise ValueError(f"a tolerance is a length of 0 or more, and {wrong[0]} is none")
+        return tolerance
 
     @field_validator("convention")
     @classmethod

@@ -218,7 +218,8 @@ def comparison_notes(material: Material, rows: pd.DataFrame) -> list[str]:
     reference = str(rows["reference"].iloc[0])
     first = rows.iloc[0]
     sizes = sorted({int(size) for size in rows["family_size"]})
-    family = f"{'family' if len(sizes) == 1 else 'families'} of {' and '.join(map(str, sizes))} tests"
+    words = "family" if len(sizes) == 1 else "families", "test" if sizes == [1] else "tests"
+    family = f"{words[0]} of {' and '.join(map(str, sizes))} {words[1]}"
     lines = [f"Reference: {material.label(*split_reference(reference)).plain}; {family}."]
     if (rows["hl_low"].isna() & rows["p"].notna()).any():
         lines.append("No Hodges–Lehmann interval is claimed below n = 6.")

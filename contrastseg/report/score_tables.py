@@ -146,11 +146,12 @@ def _counts(row: Any) -> str:
 
 
 def empty_cell(row: Any, skipped: Mapping[str, Any] | None) -> Cell:
-    """A cell without a mean says which of four things it is."""
+    """A cell without a mean says which of five things it is."""
     if skipped is not None:
         return Cell("not run" if skipped.get("state") == NOT_RUN else "n/a", kind="skipped")
     if row is not None and row.holes == 0 and row.missing == 0:
-        return Cell("absent", kind="skipped")  # scored, but no patient has the structure
+        # Scored, but no patient has the structure; or all were missed, and the metric is undefined then.
+        return Cell("undefined" if row.scored + row.missed + row.invented else "absent", kind="skipped")
     return Cell("missing", kind="missing")
 
 

@@ -10,15 +10,28 @@ from contrastseg.report.table_model import Block, Cell, Table
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 _FORMULA = ("=", "+", "-", "@")
+_NOISE = 1e-12
 
 
 def to_csv(table: Table) -> str:
     """The unrounded rows; text that a spreadsheet would run as a formula gets an apostrophe in front."""
     tidy = table.tidy.copy()
     for name in tidy.columns:
+        if "p" in str(name).split("_") and tidy[name].dtype.kind == "f":
+            tidy[name] = tidy[name].map(_p_value)
+    for name in tidy.columns:
         if tidy[name].dtype.kind not in "biufc":
             tidy[name] = tidy[name].map(_no_formula)
     return str(tidy.to_csv(index=False, float_format="%.6g"))
+
+
+def _p_value(value: float) -> str:
+    """Six digits, or all where these would be a round number such as the level that p is compared with."""
+    if value != value:
+        return ""
+    text = f"{value:.6g}"
+    rounded = abs(float(text) - value) > _NOISE and float(text) == float(f"{value:.3g}")
+    return repr(float(value)) if rounded else text
 
 
 def _no_formula(value: object) -> object:

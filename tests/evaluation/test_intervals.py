@@ -161,10 +161,13 @@ def test_patients_missing_from_a_run_keep_their_weight() -> None:
     assert found.low < found.mean < found.high
 
 
-@pytest.mark.parametrize("values", [[[0.5, 0.7]], [[0.0, 0.0], [0.0, 0.0]], [[1.0]] * 30])
+@pytest.mark.parametrize(
+    "values", [[[0.5, 0.7]], [[0.0, 0.0], [0.0, 0.0]], [[1.0]] * 30, [[0.6]] * 10, [[0.7, 0.7]] * 7, [[1 / 3]] * 29]
+)
 def test_where_nothing_varies_no_interval_is_claimed(values: list[list[float]]) -> None:
+    """Not even where the average of equal scores is not quite one of them, as of ten times 0.6."""
     found = mean_interval(np.array(values), bounds=DICE)
-    assert (found.mean, found.kind) == (np.mean(values), "none")
+    assert (found.mean, found.kind) == (pytest.approx(np.mean(values), abs=1e-15), "none")
     assert np.isnan([found.low, found.high]).all()
 
 
@@ -175,6 +178,7 @@ def test_the_interval_of_a_difference_is_the_paired_t_without_runs() -> None:
     assert found == pytest.approx(textbook(mine[:, 0] - theirs[:, 0]))
     assert np.isnan(difference_interval(mine[:1], draw, theirs[:1], draw)).all()
     assert np.isnan(difference_interval(mine, draw, mine, draw)).all()
+    assert np.isnan(difference_interval(mine, draw, mine + 0.02, draw)).all(), "the same difference in every patient"
 
 
 @pytest.mark.parametrize("n", [4, 12, BOOTSTRAP_FROM, 40])

@@ -287,3 +287,40 @@ def test_a_model_of_several_classes_is_scored_without_a_remark(tmp_path: Path) -
     told: list[str] = []
     score_folder(*folders, ("dice",), announce=told.append)
     assert told == []
+
+
+@pytest.mark.parametrize("value", [-1, -100, 256, 65535])
+def test_a_value_that_no_label_map_holds_cannot_be_left_out(tmp_path: Path, value: int) -> None:
+    """-1 once stood for the last of 256 values, so that a structure of 255 was left out."""
+    with pytest.raises(ScoringError, match=f"value {value}") as caught:
+        scored(tmp_path, [255 * GUESS], [255 * TRUTH], ignore=value)
+    assert "--ignore 255" in str(caught.value.remedy)
+
+
+def test_masks_without_a_zero_are_background_and_structure_where_two_names_are_given(tmp_path: Path) -> None:
+    two = ("background", "a")
+    assert scored(tmp_path / "both", [GUESS + 1], [TRUTH + 1], classes=two) == {("c0", "a"): 0.75}
+    for name, guess, truth in (("p", GUESS + 1, TRUTH), ("r", GUESS, TRUTH + 1), ("w", 255 * GUESS, TRUTH + 1)):
+        with pytest.raises(ScoringError, match="no 0") as caught:
+            scored(tmp_path / name, [guess], [truth])
+        assert "--classes background,structure" in str(caught.value.remedy)
+        assert scored(tmp_path / name, [guess], [truth], classes=two) == {("c0", "a"): 0.75}
+    with pytest.raises(ScoringError, match=r"labels \[2\]"):  # three values are no pair
+        scored(tmp_path / "three", [CLASSES], [TRUTH + 1], classes=two)
+    assert scored(tmp_path / "undeclared", [TRUTH + 1], [TRUTH + 1]) == {("c0", "1"): 1, ("c0", "2"): 1}
+
+
+def test_one_value_against_another_class_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    folders = write(tmp_path / "p", GUESS), write(tmp_path / "r", 2 * TRUTH)
+    assert score_folder(*folders, ("dice",), announce=said.append)["value"].tolist() == [0, 0]
+    assert "--classes background,structure" in " ".join(said)
+    assert scored(tmp_path, [GUESS], [2 * TRUTH], classes=("background", "structure")) == {("c0", "structure"): 0.75}
+
+
+def test_numbered_objects_against_a_mask_are_one_structure_above_0(tmp_path: Path) -> None:
+    objects = TRUTH * np.where(np.arange(48) > 20, 3, 1).astype(np.uint8)
+    with pytest.raises(ScoringError, match="255") as caught:
+        scored(tmp_path, [255 * GUESS], [objects], threshold=127)
+    assert "--threshold 0" in str(caught.value.remedy)
+    assert scored(tmp_path, [255 * GUESS], [objects], threshold=0) == {("c0", "1"): 0.75}

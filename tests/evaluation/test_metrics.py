@@ -249,3 +249,19 @@ def test_real_numbers_are_rounded_or_refused_and_never_cut() -> None:
                 score_case(*parts, None, 3, ("dice",))
     with pytest.raises(ValueError, match="complex"):
         score_case(reference.astype(complex), reference, None, 3, ("dice",))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int64, int])
+def test_counts_and_tolerances_may_be_numbers_of_numpy(kind: type) -> None:
+    reference, prediction = np.zeros((2, 3, 20), np.uint8)
+    reference[1, 5], prediction[1, 7] = 1, 1
+    for tolerance, expected in ((kind(2), 1.0), (kind(1), 0.0)):
+        (found,) = score_case(prediction, reference, None, np.int64(2), ("nsd",), tolerance=tolerance)  # type: ignore[arg-type]
+        assert found.values["nsd"] == expected
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, math.nan, {1: -0.5}])
+def test_a_tolerance_that_is_no_length_is_refused(tolerance: float | dict[int, float]) -> None:
+    mask = np.ones((3, 3), np.uint8)
+    with pytest.raises(ValueError, match="no length"):
+        score_case(mask, mask, None, 2, ("nsd",), tolerance=tolerance)

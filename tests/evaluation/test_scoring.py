@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -257,3 +260,42 @@ def test_names_that_no_table_can_hold_are_refused(folders: tuple[Path, Path], na
         score_folder(*folders, classes=names)
     assert caught.value.remedy
     assert set(score_folder(*folders, classes=("background", "mean_wall", "LV"))["class"]) == {"mean_wall", "LV"}
+
+
+def test_the_remedy_names_what_differs(folders: tuple[Path, Path]) -> None:
+    """The unit where the units do, the order of axes where it is that, and no affine of what has none."""
+    turned = GEOMETRY.native_shape[::-1]
+    geometry = Geometry(turned, None, "voxel", None, "nifti", turned)
+    write(folders[0], "b", label((1, 4)).transpose(), geometry)
+    with pytest.raises(ScoringError, match="of shape") as error:
+        score_folder(*folders, classes=CLASSES)
+    assert "axes" in str(error.value.remedy)
+    assert "affine" not in str(error.value.remedy)
+    write(folders[0], "b", label((1, 4)), GEOMETRY)
+    right = score_folder(*folders, ("hd",), classes=CLASSES)["value"]
+    file = folders[0] / "b.nii.gz"
+    for unit, matches in (("micron", False), ("mm", True)):
+        image: Any = nibabel.load(file)
+        image = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+        image.header.set_xyzt_units(unit)
+        nibabel.save(image, file)
+        if matches:
+            pd.testing.assert_series_equal(score_folder(*folders, ("hd",), classes=CLASSES)["value"], right)
+            continue
+        with pytest.raises(ScoringError, match="spacing") as error:
+            score_folder(*folders, classes=CLASSES)
+        assert "micron in the prediction, mm in the reference" in str(error.value.remedy)
+
+
+def test_a_folder_called_like_its_file_is_that_file_and_a_dead_link_is_named(folders: tuple[Path, Path]) -> None:
+    right = score_folder(*folders, ("dice",), classes=CLASSES)
+    file = folders[0] / "b.nii.gz"
+    kept = file.rename(folders[0].parent / file.name)
+    file.mkdir()
+    shutil.copy(kept, file / file.name)
+    pd.testing.assert_frame_equal(score_folder(*folders, ("dice",), classes=CLASSES), right)
+    shutil.rmtree(file)
+    file.symlink_to(folders[0].parent / "nowhere")
+    with pytest.raises(ScoringError, match="leads nowhere") as error:
+        score_folder(*folders, ("dice",), classes=CLASSES)
+    assert (error.value.case, error.value.file) == ("b", file)

@@ -24,6 +24,8 @@ def test_defaults_are_the_policy() -> None:
         ({"also_conventions": ["medpy", "best"]}, "unknown convention 'best'; there are: .*transunet"),
         ({"also_conventions": ["medpy", "medpy"]}, "names a convention twice"),
         ({"also_conventions": ["default"]}, "or the suite's own, 'default'"),
+        ({"nsd_tolerance": -1}, "length of 0 or more"),
+        ({"nsd_tolerance": {"liver": 2, "spleen": float("nan")}}, "length of 0 or more, and nan"),
         ({"colour": 1}, "Extra inputs"),
     ],
 )

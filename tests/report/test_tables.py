@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 
 from contrastseg.report.page import make_report
 from contrastseg.report.settings import TableSettings, default_tables
-from contrastseg.report.table_formats import escape_markdown, to_markdown
+from contrastseg.report.table_formats import escape_markdown, to_csv, to_markdown
 from contrastseg.report.table_latex import escape_latex, to_latex
 from contrastseg.report.table_model import Cell, Table
 from contrastseg.report.tables import build_tables, make_tables
@@ -245,8 +246,23 @@ def test_classes_follow_the_data_set_and_count_what_was_missed(world):
 
 
 def test_a_structure_no_patient_has_is_absent_not_missing(world):
+    """And where all were missed, what has no value then, such as precision, is undefined."""
     summary = small_world(world, supervised=0.5, pdcr=np.nan)
+    structures = ["scored", "missed", "invented"]
+    summary.loc[summary["method"] == "pdcr", structures] = 0
     assert cells(build(world, summary), 0, 0)["pdcr"].text == "absent"
+    summary.loc[summary["method"] == "pdcr", "missed"] = 12
+    assert cells(build(world, summary), 0, 0)["pdcr"].text == "undefined"
+
+
+def test_a_p_value_keeps_its_side_of_the_level_in_the_csv(world):
+    comparisons = world.material.comparisons.copy()
+    values = [0.04999999996, 0.05, 0.0500000001, 0.0312345678, 0.04977]
+    comparisons.loc[comparisons.index[: len(values)], "p_holm"] = values
+    settings = TableSettings(name="t", kind="comparison")
+    table = build(world, world.summary, comparisons, settings)
+    written = pd.read_csv(StringIO(to_csv(table)))["p_holm"][: len(values)]
+    assert written.tolist() == [0.04999999996, 0.05, 0.0500000001, 0.0312346, 0.04977]
 
 
 def test_settings_choose_and_order(world):
