@@ -18,7 +18,7 @@ OTHER_IMAGES = (
     *(".tif", ".tiff", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2"),
     *(".npy", ".npz", ".h5", ".mhd", ".nhdr", ".img", ".dcm"),
 )
-"""What a file's name ends with that somebody may take for an image or a label map, and nobody here reads as one."""
+"""Endings of images and label maps that only some commands read, or none: such a file is named, never skipped."""
 
 # What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.
 _DISK = {

@@ -1,4 +1,4 @@
-"""What label values mean, for every room."""
+"""What label values mean and what classes may be called, for every room."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ _ROUNDING: Final = 1e-3
 """Of the highest label: files that store scaled integers give labels back with such an error (nibabel's int16)."""
 _FRACTION: Final = 0.25
 """However high the labels are: what is farther from a whole number was interpolated, and means nothing."""
-
-
 RESERVED: Final = {"mean": "the mean over classes", "background": "the label 0"}
 """Names that a class cannot have, and what they stand for in every table."""
 

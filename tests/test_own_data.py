@@ -14,7 +14,7 @@ from contrastseg import planning
 from contrastseg.cli import app
 from contrastseg.errors import SuiteError
 from contrastseg.fingerprints import stage_fingerprint
-from contrastseg.planning.availability import training_patients
+from contrastseg.planning.availability import population
 from contrastseg.suite import Suite, parse_suite
 from tests.miniatures._nnunet import describe, make_photos, make_volumes
 
@@ -61,7 +61,7 @@ def test_a_plan_over_own_data(here: Path) -> None:
     assert planning.missing_data(asked) == {}
     plan = planning.expand(asked)
     assert {run.dataset for run in plan.runs} == {"moles", "scans", "slices"}
-    assert [training_patients(entry) for entry in asked.datasets] == [7, 7, 7]
+    assert [population(entry).train for entry in asked.datasets] == [7, 7, 7]
     jobs = planning.Jobs(asked, None)
     job = SimpleNamespace(dataset="slices", method="supervised", variant="default")
     assert (jobs.dataset(job), jobs.raw(job)) == ("nnunet", [])

@@ -1,7 +1,7 @@
 """What a folder of one's own says of itself, kept so that finished results outlive the folder.
 
-Which classes, channels and parts there are stands in the folder alone. Whoever deletes it after the preparation still
-wants tables, figures and predictions of what was prepared.
+Classes, channels and parts are named in the folder alone. Tables, figures and predictions of what was prepared need
+them after the folder was deleted.
 """
 
 from __future__ import annotations

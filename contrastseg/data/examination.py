@@ -107,7 +107,7 @@ def examine_dataset(
         preparation: What a suite says of it, over the data set's own rule: an image may fit one rule and not another.
 
     Raises:
-        DataError: There is no such folder or data set, nobody can say which it is, or `preparation` is no rule.
+        DataError: There is no such folder or data set, its layout is unknown, or `preparation` is no rule.
     """
     raw = Path(folder)
     if not raw.is_dir():

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from contrastseg.data.placement import NiftiHeader, scaled
 from contrastseg.errors import ContrastsegError, DataError
 from contrastseg.files import atomic_path
 from contrastseg.labels import whole_numbers
-
-if TYPE_CHECKING:
-    pass
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")

@@ -18,6 +18,7 @@ from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.slicing import thick_axis
 from contrastseg.data.specs import NativeCase, RawCase
 from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff
+from contrastseg.data.volumes import places_beside
 from contrastseg.errors import DataError
 from contrastseg.files import OTHER_IMAGES
 
@@ -92,7 +93,7 @@ def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -
     """Prepare one case from outside the benchmark the way `info`'s data set was prepared.
 
     Args:
-        files: NIfTI, NRRD, MHA, PNG, JPEG or BMP: one image, or one file a channel.
+        files: NIfTI, NRRD, MHA, TIFF, PNG, JPEG or BMP: one image, or one file a channel.
         case: Its name.
         info: Card of the prepared data set a network was trained on.
 
@@ -184,7 +185,10 @@ def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
 
 def _difference(one: Geometry, other: Geometry) -> str | None:
     """How the grids of two channels differ; None where they are one. Photographs have a shape alone."""
-    if one.native_shape == other.native_shape and (one.affine is None or other.affine is None):
+    if one.affine is None or other.affine is None:
+        if one.native_shape != other.native_shape:
+            return difference(one.native_shape, [], other.native_shape, [])
         return None if one.affine is other.affine else "one of them has no position"
-    ours, theirs = (places(grid.affine, grid.header) if grid.affine else [] for grid in (one, other))
-    return difference(one.native_shape, ours, other.native_shape, theirs)
+    grid = one.native_shape, one.native_spacing, one.affine, one.header
+    theirs = places_beside(grid, other.affine, other.header)
+    return difference(one.native_shape, places(one.affine, one.header), other.native_shape, theirs)

@@ -21,12 +21,12 @@ class Declared:
     """What is said of the values in the files.
 
     Attributes:
-        classes: Names of the classes, background first; None where nobody named them.
+        classes: Names of the classes, background first; None where they have no names.
         values: Whether class k has the value k in all files. Names alone do not say so: two names also fit masks of
             any two values.
         predictions: The same of the predictions alone: those that `contrastseg predict` wrote.
         ignore: The references' value of voxels without truth; None where there is none.
-        threshold: Values above it are the one structure; None where nobody says so.
+        threshold: Values above it are the one structure; None where none is given.
     """
 
     classes: Sequence[str] | None = None
@@ -101,7 +101,7 @@ def meaning_of(declared: Declared, count: Count) -> Meaning:
         count: Asked only for what is not declared: it decodes every file once more.
 
     Raises:
-        ScoringError: Values whose meaning nobody declared, and which mean nothing for certain.
+        ScoringError: Values of more than one possible meaning, none of which is declared.
     """
     names = declared.classes
     if declared.ignore is not None and not 0 <= declared.ignore <= IGNORE:
@@ -152,10 +152,10 @@ def _side(called: str, files: Iterable[FileValues], declared: Declared, ignore: 
 
 
 def _is_one_structure(references: _Side, predictions: _Side) -> bool:
-    """Whether both sides hold one structure, and the same, where nobody says how many there are.
+    """Whether both sides hold one structure, and the same, where the number of classes is not declared.
 
     Raises:
-        ScoringError: They do by themselves, and together nobody can tell.
+        ScoringError: Each side does, and both together may be one structure or two.
     """
     for side, other in ((references, predictions), (predictions, references)):
         if side.pair and other.binary and other.zero:

@@ -57,7 +57,7 @@ def score_folder(
     out, every file is decoded once more; with `values_declared`, or three names and more, none is.
 
     Args:
-        predictions: Folder of label maps named by case (NIfTI, NRRD or PNG).
+        predictions: Folder of label maps named by case, in a format of `predictions.SUFFIXES`.
         references: A prepared data set (or its folder), or a folder of label maps named by case.
         metrics: Names in the catalogue.
         convention: Name of the scoring convention.

@@ -57,11 +57,6 @@ def population(entry: DatasetEntry, sources: Sources | None = None) -> Populatio
     return population_of(entry.split, (sources or Sources()).roster(entry), subset=bool(entry.subset))
 
 
-def training_patients(entry: DatasetEntry, sources: Sources | None = None) -> int | None:
-    """How many training patients with labels an entry has; None while it is not known (before a download)."""
-    return population(entry, sources).train
-
-
 def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:
     """The user's folder of data sets, for the workflow and by hand alike.
 

@@ -31,7 +31,7 @@ class Resampled:
 
 
 def pareto_front(points: Mapping[Pair, tuple[float, float]], higher: bool = True) -> list[Pair]:
-    """Those whom nobody beats: no other is at most as costly and better, or cheaper and as good; by cost."""
+    """The methods that no other beats by being better at no higher cost, or as good and cheaper; sorted by cost."""
     sign = 1 if higher else -1
     front: list[Pair] = []
     best = -np.inf

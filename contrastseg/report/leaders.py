@@ -20,7 +20,7 @@ from contrastseg.report.naming import (
     plural,
     split_reference,
 )
-from contrastseg.report.table_model import Material, records
+from contrastseg.report.table_model import Material, absent_share, records
 
 _SAME = 1e-12
 _TIED = 3  # methods of a tie that are named
@@ -127,8 +127,7 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows[rows["mean"].notna() & (rows["holes"] == 0)]
     rows = rows[rows["missing"] == 0] if "missing" in rows else rows
-    counted = rows["scored"] + rows["missed"] + rows["invented"]
-    if ((rows["absent"] / (counted + rows["absent"])).round(12).nunique()) > 1:
+    if absent_share(rows).nunique() > 1:
         return rows.iloc[:0]
     return rows[rows["n_patients"] == rows["n_patients"].max()]
 

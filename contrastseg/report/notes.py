@@ -19,7 +19,7 @@ from contrastseg.report.naming import (
     plural,
     split_reference,
 )
-from contrastseg.report.table_model import Block, Material, Place, records
+from contrastseg.report.table_model import Block, Material, Place, absent_share, records
 from contrastseg.report.unfinished import NOT_RUN, PARTLY_RUN
 
 PAPER_NOTES = (
@@ -113,7 +113,7 @@ def _where(cells: Mapping[str, Sequence[str]], every: Collection[str]) -> str:
 
 
 def without_rows(part: pd.DataFrame, material: Material) -> list[str]:
-    """Methods that lack scores which nobody noted as a missing prediction: a part of their runs has not been scored."""
+    """Methods that lack scores beyond their missing predictions: a part of their runs has not been scored."""
     rows = part[part["missing"] > part["holes"]]
     rows = rows.assign(lacking=rows["missing"] - rows["holes"]).drop_duplicates(["method", "variant", "labels"])
     return [
@@ -125,8 +125,7 @@ def without_rows(part: pd.DataFrame, material: Material) -> list[str]:
 def _unlike(part: pd.DataFrame) -> list[str]:
     """That means over unlike structures have no best, where some methods invent what others leave absent."""
     rows = part[(part["holes"] == 0) & (part["missing"] == 0)]
-    share = rows["absent"] / (rows["scored"] + rows["missed"] + rows["invented"] + rows["absent"])
-    found = share.round(12).groupby([rows[name] for name in ("labels", "metric", "unit")]).nunique()
+    found = absent_share(rows).groupby([rows[name] for name in ("labels", "metric", "unit")]).nunique()
     return [UNLIKE] if (found > 1).any() else []
 
 

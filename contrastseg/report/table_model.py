@@ -190,6 +190,12 @@ class Material:
         return " · ".join(parts)
 
 
+def absent_share(rows: pd.DataFrame) -> pd.Series:
+    """The share of structures that are absent, by row of the summary; means of unlike shares do not compare."""
+    counted = rows["scored"] + rows["missed"] + rows["invented"] + rows["absent"]
+    return (rows["absent"] / counted).round(12)
+
+
 def records(frame: pd.DataFrame) -> Iterator[Any]:
     """The rows as named tuples (typed as anything: the columns are the contract, not the type checker's to know)."""
     return iter(frame.itertuples())

@@ -275,7 +275,10 @@ def test_channels_may_lie_by_either_form(tmp_path: Path) -> None:
         label = folder / "labelsTr" / f"scan{number}.nii.gz"
         nibabel.save(nibabel.Nifti1Image(np.asarray(nibabel.load(label).dataobj), first.affine), label)
         nibabel.save(nibabel.Nifti1Image(values, None, first.header), folder / "imagesTr" / f"scan{number}_0000.nii.gz")
-    assert prepare(folder).load("scan0").geometry.native_spacing == pytest.approx((0.004, 0.002, 0.0015))
+    ours = prepare(folder)
+    assert ours.load("scan0").geometry.native_spacing == pytest.approx((0.004, 0.002, 0.0015))
+    files = [folder / "imagesTr" / f"scan0_000{number}.nii.gz" for number in range(2)]
+    assert prepare_outside_image(files, "scan0", ours.info).geometry == ours.geometry("scan0")
     image, _ = boxes(SHAPE, 0, values=(1, 2))
     save(folder / "imagesTr" / "scan0_0001.nii.gz", image, matrix(0.1, (99, 20, 30)), matrix(0.1, (99, 20, 30)))
     with pytest.raises(DataError, match="the channels' grids differ"):

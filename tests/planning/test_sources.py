@@ -20,7 +20,7 @@ from contrastseg.data.inputs import Inputs
 from contrastseg.data.preparation import prepare_dataset
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.planning import Sources, missing_data
-from contrastseg.planning.availability import training_patients
+from contrastseg.planning.availability import population
 from contrastseg.planning.stores import prepared_of
 from contrastseg.suite import DatasetEntry, parse_suite
 from tests.miniatures._nnunet import make_photos
@@ -153,9 +153,9 @@ def test_an_edit_is_noticed_and_preparing_again_settles_it(
 
 
 def test_the_roster_is_the_edited_one(prepared: Path) -> None:
-    before = training_patients(entry())
+    before = population(entry()).train
     table(PAIRS)
-    assert (before, training_patients(entry())) == (4, 1), "of six patients, then of three"
+    assert (before, population(entry()).train) == (4, 1), "of six patients, then of three"
 
 
 def test_nothing_is_read_where_nothing_changed_and_once_where_files_were_touched(
@@ -205,7 +205,7 @@ def test_a_folder_that_was_deleted_after_the_preparation_changes_nothing(prepare
     assert (entry().spec.classes, entry().spec.title) == (before.classes, before.title)
     assert edits() == []
     assert missing_data(asked()) == {}
-    assert training_patients(entry()) == 4
+    assert population(entry()).train == 4
 
 
 def test_a_folder_that_was_deleted_before_it_was_prepared_is_missing(
@@ -223,7 +223,7 @@ def test_a_folder_that_was_deleted_before_it_was_prepared_is_missing(
 def test_a_job_on_a_cluster_lists_no_folder(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contrastseg.planning.sources.Published.look", None)
     sources = Sources(look=False)
-    assert training_patients(entry(), sources) == 4
+    assert population(entry(), sources).train == 4
     redraw(RAW / IMAGE)
     assert sources.edits(entry()) == []
 
