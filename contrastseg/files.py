@@ -15,10 +15,10 @@ from typing import Any
 from contrastseg.errors import ContrastsegError, FileError, SuiteError
 
 OTHER_IMAGES = (
-    *(".tif", ".tiff", ".gif", ".webp", ".heic", ".heif", ".avif", ".jp2"),
+    *(".gif", ".webp", ".heic", ".heif", ".avif", ".jp2"),
     *(".npy", ".npz", ".h5", ".mhd", ".nhdr", ".img", ".dcm"),
 )
-"""Endings of images and label maps that only some commands read, or none: such a file is named, never skipped."""
+"""Endings of images and label maps that are read nowhere outside published data sets: named, never skipped."""
 
 # What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.
 _DISK = {

@@ -15,8 +15,8 @@ from contrastseg.data.tiff import TIFF_SUFFIXES
 from contrastseg.files import OTHER_IMAGES
 
 UNLABELLED = "imagesUn"
-_IMAGES = (*VOLUMES, *PHOTO_SUFFIXES, *OTHER_IMAGES)
 _PHOTOS = (*PHOTO_SUFFIXES, *TIFF_SUFFIXES)
+_IMAGES = (*VOLUMES, *_PHOTOS, *OTHER_IMAGES)
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 _SLICER = ".seg.nrrd"
 _WHOLE = -1  # one file of all channels

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contrastseg.evaluation.statistics import summarise
+from contrastseg.report.notes import UNCLIPPED
 from contrastseg.report.page import make_report
 from contrastseg.report.settings import TableSettings, default_tables
 from contrastseg.report.table_formats import escape_markdown, to_csv, to_markdown
@@ -208,6 +210,18 @@ def test_a_method_without_a_card_is_marked_unknown(world):
     table = build_tables(type(material)(world.summary, world.comparisons, (), world.infos, (), world.facts), [MAIN])[0]
     assert {row.label.mark for row in table.blocks[0].rows} == {"?"}
     assert any("provenance unknown" in note for note in table.notes)
+
+
+def test_distances_without_the_size_of_their_images_are_said_to_be_unclipped(world):
+    """Stored scores of older versions lack the diagonal; with it, their intervals end there and are marked."""
+    said = [UNCLIPPED in block.notes for block in build(world).blocks]
+    assert said == [True] * len(said)
+    longest = float(world.scores.loc[world.scores["metric"] == "hd95", "value"].max())
+    known = summarise(world.scores.assign(diagonal=longest))
+    distances = known[known["metric"] == "hd95"]
+    assert (distances["longest"] == longest).all()
+    assert (distances["high"].dropna() <= longest).all()
+    assert not any(UNCLIPPED in block.notes for block in build(world, known).blocks)
 
 
 def test_too_few_patients_is_said_and_never_called_no_difference(world):
