@@ -17,7 +17,7 @@ from contrastseg.data.placement import difference, places
 from contrastseg.data.recipe import naming, prepare_native
 from contrastseg.data.slicing import thick_axis
 from contrastseg.data.specs import NativeCase, RawCase
-from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, read_tiff
+from contrastseg.data.tiff import TIFF_SUFFIXES, is_tiff, read_tiff, spacing_beside
 from contrastseg.data.volumes import places_beside
 from contrastseg.errors import DataError
 from contrastseg.files import OTHER_IMAGES
@@ -172,8 +172,7 @@ def _read(path: Path, case: str) -> tuple[np.ndarray, Geometry]:
         image = read_tiff(path, case)
         if image.ndim == 3:
             return image, Geometry(image.shape[1:], None, "pixel", None, "png", image.shape[1:])
-        described = path.with_name(f"{case}.json")
-        steps = read_spacing(described if described.is_file() else None)
+        steps = spacing_beside(path, case)
         placed = None if steps is None else np.diag([*steps[::-1], 1.0]).tolist()
         unit: Unit = "voxel" if steps is None else "mm"
         return image, Geometry(image.shape[1:], steps, unit, placed, "nifti", image.shape[1:])

@@ -90,6 +90,16 @@ def read_spacing(described: Path | None) -> tuple[float, ...] | None:
     return steps
 
 
+def spacing_beside(path: Path, case: str | None) -> tuple[float, ...] | None:
+    """The spacing of a volume in mm in array order, from ``case.json`` beside it; None without that file.
+
+    Raises:
+        DataError: It says no three positive numbers.
+    """
+    described = path.with_name(f"{case}.json")
+    return read_spacing(described if described.is_file() else None)
+
+
 def _read(path: Path, case: str | None, *, voxels: bool) -> tuple[tuple[int, ...], np.ndarray | None]:
     """Spatial shape, and the array where it is asked for."""
     import tifffile

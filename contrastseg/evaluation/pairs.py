@@ -14,7 +14,7 @@ from contrastseg.data.formats import as_label, read_header
 from contrastseg.data.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.mask_values import Coding, FileValues, count_values, undeclared_ignore
 from contrastseg.data.placement import LARGEST_SHIFT, Affine, apart, places, scaled, unit_of_partner
-from contrastseg.data.tiff import is_tiff, read_spacing, read_tiff_label
+from contrastseg.data.tiff import is_tiff, read_tiff_label, spacing_beside
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.meaning import Meaning
 from contrastseg.evaluation.predictions import SUFFIXES, case_of, expected_predictions, label_files
@@ -179,12 +179,7 @@ Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]
 
 def _read(path: Path, case: str) -> Grid:
     if is_tiff(path):
-        described = path.with_name(f"{case_of(path)}.json")
-        return (
-            as_label(read_tiff_label(path, case), case, path),
-            read_spacing(described if described.is_file() else None),
-            None,
-        )
+        return as_label(read_tiff_label(path, case), case, path), spacing_beside(path, case_of(path)), None
     if not path.name.lower().endswith(ITK_SUFFIXES):
         label, steps, affine = read_label(path, case)
         return label, steps, None if affine is None else places(affine, read_header(path, case))
