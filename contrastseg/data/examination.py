@@ -137,7 +137,8 @@ def examine_dataset(
         # What is said of the whole set would be wrong of the part that could be read.
         skipped = observations.OF_ALL if faults.found else ()
         seen = [Observation("masks", f"masks: {coding}")] if decided else []
-        seen += [told for told in observations.observe(spec, facts) if told.kind not in skipped]
+        ruled = dataclasses.replace(spec, preparation=rule)
+        seen += [told for told in observations.observe(ruled, facts) if told.kind not in skipped]
         seen += unread.observe(raw, found, faults)
     return Examination(
         dataset=name,

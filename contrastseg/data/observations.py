@@ -76,7 +76,12 @@ class Observation:
 
 
 def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
-    """All observations on the cases that could be read."""
+    """All observations on the cases that could be read.
+
+    Args:
+        spec: The data set; its `preparation` is the rule that the cases will be prepared by.
+        facts: Of these cases.
+    """
     looks: tuple[Callable[[DatasetSpec, Sequence[CaseFacts]], Iterable[Observation]], ...] = (
         _few,
         _labels,
@@ -325,10 +330,8 @@ def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
     if spec.preparation.slice_axis == "largest_spacing":
         yield Observation("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
     elif found.axis != (spec.preparation.slice_axis or 0):
-        text = (
-            f"slices are cut along the axis that the data set's literature takes, {spec.preparation.slice_axis or 0}; "
-        )
-        yield Observation("slices", f"{text}by spacing alone, {found}", odd)
+        text = f"slices are cut along axis {spec.preparation.slice_axis or 0} of (z, y, x), as the preparation says"
+        yield Observation("slices", f"{text}; by spacing alone, {found}", odd)
 
 
 def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:

@@ -225,6 +225,9 @@ def test_a_spacing_is_named_in_the_order_of_the_arrays_whatever_the_axis(tmp_pat
 def test_the_axis_is_the_suite_s_to_choose(tmp_path: Path) -> None:
     folder = own_data(tmp_path / "Dataset001_Scans", [2] * 2)
     assert prepare(folder).info.slice_axis == 2
+    found = examine_dataset(folder, preparation={"slice_axis": 0}).observations
+    (said,) = (one.text for one in found if one.kind == "slices")
+    assert said.startswith("slices are cut along axis 0 of (z, y, x), as the preparation says; by spacing alone, ")
     for axis in (0, 1, 2):
         chosen = prepare(folder, slice_axis=axis)
         assert chosen.info.slice_axis == axis
