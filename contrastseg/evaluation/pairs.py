@@ -163,12 +163,17 @@ def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, me
     """
     present = list(count_values(values))
     if outside := coding.unknown(present):
-        ignored = f"; give --ignore {IGNORE} if it marks voxels without truth" if what == "reference" else ""
+        more = ""
+        if IGNORE in outside and what == "reference":
+            more = f"; give --ignore {IGNORE} if it marks voxels without truth"
+        elif IGNORE not in outside and len(meaning.names) == 2:
+            named = ",".join(meaning.names)
+            more = f"; if they number the objects of one structure, give --classes {named} --threshold 0"
         raise ScoringError(
             f"{what} with labels {outside} outside the classes 0..{len(meaning.names) - 1}{undeclared_ignore(outside)}",
             case=case,
             file=path,
-            remedy=f"map the labels to the classes, or name all classes{ignored if IGNORE in outside else ''}",
+            remedy=f"map the labels to the classes, or name all classes{more}",
         )
     return coding.mapped(values, present)
 

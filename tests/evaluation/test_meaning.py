@@ -280,6 +280,11 @@ def test_numbered_objects_are_told_of_and_a_threshold_makes_them_one_structure(t
     assert ["--threshold 0" in sentence for sentence in told] == [True]
     rows = score_folder(*folders, ("dice",), threshold=0, announce=lambda _: None)
     assert rows[["class", "value"]].to_numpy().tolist() == [["1", 0.75]]
+    with pytest.raises(ScoringError, match="outside the classes") as error:
+        score_folder(*folders, ("dice",), classes=("background", "gland"), values_declared=True)
+    assert "--classes background,gland --threshold 0" in str(error.value.remedy)
+    rows = score_folder(*folders, ("dice",), classes=("background", "gland"), threshold=0, announce=lambda _: None)
+    assert rows[["class", "value"]].to_numpy().tolist() == [["gland", 0.75]]
 
 
 def test_a_model_of_several_classes_is_scored_without_a_remark(tmp_path: Path) -> None:
