@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contrastseg.errors import ScoringError
 from contrastseg.evaluation import catalogue
 from contrastseg.evaluation.aggregation import CONTEST, MEAN, check_names, check_units
 from contrastseg.evaluation.distinct import distinct_rows
@@ -132,8 +133,8 @@ def contests_of(scores: pd.DataFrame) -> Iterator[Contest]:
     """Every place of these scores, whose values are used as they are; places of a single method too.
 
     Raises:
-        ScoringError: One metric of one data set comes in two units, two rows disagree about a case, or a class has a
-            reserved name.
+        ScoringError: One metric of one data set comes in two units, two rows disagree about a case, a class has a
+            reserved name, or runs were scored against different references.
     """
     check_units(scores)
     check_names(scores)
@@ -144,8 +145,9 @@ def contests_of(scores: pd.DataFrame) -> Iterator[Contest]:
     rows["hole"] = (rows["outcome"] == "hole").to_numpy()
     rows["void"] = rows["outcome"].isin(EMPTY).to_numpy()
     rows["found"] = (rows["outcome"] == "invented").to_numpy()
+    rows["there"] = rows["outcome"].isin(("scored", "missed")).to_numpy()
     grouped = rows.groupby(keys, sort=True, observed=True)
-    table = grouped[["hole", "void", "found"]].sum()
+    table = grouped[["hole", "void", "found", "there"]].sum()
     table["mean"], table["defined"] = grouped["value"].mean(), grouped["value"].count()
     table["runs"] = grouped.size()
     for place, part in table.groupby(list(CONTEST), sort=True, observed=True):
@@ -173,10 +175,26 @@ def _contest(place: tuple[str, ...], part: pd.DataFrame) -> Contest:
     values[row[defined], column[defined]] = part["mean"].to_numpy()[defined]
     empty = np.zeros(len(structures), dtype=bool)
     empty[row[(part["void"] > 0).to_numpy()]] = True
+    there = row[(part["there"] > 0).to_numpy()]
+    if empty[there].any():
+        raise _two_references(place, level, structures.iloc[there[empty[there]][0]], part)
     invented = np.full(lacking.shape, np.nan)
     invented[row, column] = (part["found"] / part["runs"]).to_numpy()
     invented[(lacking > 0) | ~empty[:, None]] = np.nan
     return Contest(place, pairs, structures, values, lacking, partial, empty, invented)
+
+
+def _two_references(place: tuple[str, ...], level: pd.DataFrame, at: pd.Series, part: pd.DataFrame) -> ScoringError:
+    """Why one reference cannot be empty for one run and not for another."""
+    here = (level[_STRUCTURE] == at).all(axis=1).to_numpy()
+    names = level["method"] + "/" + level["variant"]
+    one, other = (names[here & (part[kind] > 0).to_numpy()].iloc[0] for kind in ("void", "there"))
+    where = ", ".join(f"{name} {value}" for name, value in zip(CONTEST, place, strict=True))
+    return ScoringError(
+        f"the reference of class {at['class']} is empty where {one} was scored, and not where {other} was ({where})",
+        case=str(at["case"]),
+        remedy="score all runs against the same references, and collect again",
+    )
 
 
 def _means(values: NDArray, groups: NDArray) -> tuple[NDArray, NDArray]:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.preparation import prepare_dataset
+from contrastseg.errors import ScoringError
 from contrastseg.evaluation.collect import collect
 from contrastseg.evaluation.empty_references import compared
 from contrastseg.evaluation.scoring import score_folder, write_scores
@@ -155,6 +156,19 @@ def test_a_missing_prediction_on_an_empty_reference_is_no_true_negative(table: T
     assert (found["verdict"], found["missing"], found["n"]) == ("incomplete", 1, 39)
     assert (found["empty_references"], found["false_positives"]) == (19, 0)
     assert pd.isna(found["false_positives_p"])
+
+
+def test_runs_scored_against_two_references_of_one_case_are_not_compared(table: Table) -> None:
+    """Or the one whose reference was emptied gets the best score for a case that the other had to find."""
+    scores = table({"supervised": THERE, "other": THERE})
+    where = (scores["method"] == "other") & (scores["case"] == scores["case"].iloc[3])
+    scores.loc[where, ["outcome", "value"]] = ["absent", np.nan]
+    for judge in (compare, pairwise, ranking_table, summarise):
+        with pytest.raises(ScoringError, match=r"other/default.*supervised/default") as caught:
+            judge(scores)
+        assert caught.value.case == scores["case"].iloc[3]
+    scores.loc[scores["case"] == scores["case"].iloc[3], ["outcome", "value"]] = ["absent", np.nan]
+    assert row(compare(scores), "other")["verdict"] == "identical"
 
 
 def test_several_structures_of_a_patient_are_averaged_before_pairs_are_made(table: Table) -> None:

@@ -312,13 +312,15 @@ def grid_scores(methods: Sequence[str], datasets: Mapping[str, int], patients: i
     parts = []
     for dataset, classes in datasets.items():
         hard = rng.uniform(0, 0.2)
+        # A reference is empty for every method or for none.
+        empty = np.random.default_rng(classes).uniform(size=(1, patients, classes)) > 0.99
         for nth, method in enumerate(methods):
             for rank, ratio in enumerate(RATIOS):
                 level = 0.6 - hard + 0.08 * rank + 0.012 * nth * (1 - 0.2 * rank)
                 shape = (seeds, patients, classes)
                 dice = level + rng.normal(0, 0.1, (1, patients, 1)) + rng.normal(0, 0.03, shape)
                 luck = rng.uniform(size=shape)
-                outcome = np.where(luck < 0.04 / (1 + rank), "missed", np.where(luck > 0.99, "invented", "scored"))
+                outcome = np.where(empty, "invented", np.where(luck < 0.04 / (1 + rank), "missed", "scored"))
                 dice = np.where(outcome == "scored", dice.clip(0.01, 0.99), 0.0)
                 seed, patient, place = (grid.ravel() for grid in np.indices(shape))
                 frame = pd.DataFrame({"seed": seed, "patient": patient, "class": place, "outcome": outcome.ravel()})
