@@ -37,7 +37,9 @@ def distinct_rows(scores: pd.DataFrame, file: str | Path | None = None) -> pd.Da
     repeated = pd.Series(_codes(scores, keys)).duplicated(keep=False).to_numpy()
     if not repeated.any():
         return scores
-    suspects = scores[repeated].drop_duplicates([*keys, *_SAID])
+    # Two machines, or a file in between, may round one score differently in its last digits.
+    suspects = scores[repeated].assign(value=[float(f"{value:.12g}") for value in scores.loc[repeated, "value"]])
+    suspects = suspects.drop_duplicates([*keys, *_SAID])
     disagreeing = suspects[suspects.duplicated(keys, keep=False)].sort_values(keys, kind="stable")
     if len(disagreeing):
         raise _disagreement(disagreeing, keys, file)

@@ -111,3 +111,13 @@ def test_repetitions_are_those_that_pandas_finds(rows: list[tuple[str, str, str,
     )
     expected = table.drop_duplicates(["case", "class", "metric", "seed"], ignore_index=True)
     pd.testing.assert_frame_equal(distinct_rows(table), expected)
+
+
+def test_scores_that_differ_in_their_last_digit_alone_are_one(scores: pd.DataFrame) -> None:
+    """As of the same predictions scored on two machines."""
+    again = scores.assign(value=np.nextafter(scores["value"].to_numpy(), 1))
+    assert not again["value"].equals(scores["value"])
+    pd.testing.assert_frame_equal(distinct_rows(pd.concat([scores, again], ignore_index=True)), scores)
+    again.loc[0, "value"] += 1e-6
+    with pytest.raises(ScoringError, match="disagree"):
+        distinct_rows(pd.concat([scores, again], ignore_index=True))
