@@ -20,7 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from contrastseg.data import formats
+from contrastseg.data import claims
 from contrastseg.data.archives import ArchiveError, unpack
 from contrastseg.data.dicom import read_series
 from contrastseg.data.dicom_lengths import check_lengths
@@ -127,7 +127,7 @@ def test_a_name_too_long_for_the_disk_is_an_error_of_the_file(tmp_path: Path) ->
 
 def test_constant_labels_are_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing compresses better: what is refused must lie beyond it."""
-    monkeypatch.setattr(formats, "_ALWAYS_READ", 0)
+    monkeypatch.setattr(claims, "_ALWAYS_READ", 0)
     empty = np.zeros((9, 1000, 1000), np.uint8)
     path = tmp_path / "a.nii.gz"
     path.write_bytes(gzip.compress(nibabel.Nifti1Image(empty.transpose(), np.eye(4)).to_bytes(), 9))
