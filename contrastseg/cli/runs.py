@@ -224,7 +224,9 @@ def score(
     if classes is not None:
         named = read_class_names(classes)
         said |= {"classes": named.names, "values_declared": named.values}
-        said["ignore"] = named.ignore if ignore is None else ignore
+        # Prepared references have their own value, whatever number nnU-Net's description has for it.
+        if ignore is None and not (reference / "cases.csv").is_file():
+            said["ignore"] = named.ignore
     said["announce"] = partial(typer.secho, fg=typer.colors.YELLOW, err=True)
     if settings.conventions:
         rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, **said)

@@ -151,9 +151,18 @@ def _declared(
     ignore: int | None,
     threshold: int | None,
 ) -> Declared:
-    """What is said of the values; a prepared data set has its own, and so have predictions that are indexed."""
+    """What is said of the values; a prepared data set has its own, and so have predictions that are indexed.
+
+    Raises:
+        ScoringError: Another value to ignore than the prepared data set's.
+    """
     ours = predictions is not None and (Path(predictions) / INDEX).is_file()
     if prepared is not None:
+        if ignore not in (None, IGNORE):
+            raise ScoringError(
+                f"the references are prepared: they leave out {IGNORE}, and {ignore} is no value to ignore there",
+                remedy="leave --ignore out; what the published labels mark for it is 255 in prepared data",
+            )
         return Declared(classes or prepared, True, ours or values, IGNORE, threshold)
     return Declared(classes, values, values, ignore, threshold)
 

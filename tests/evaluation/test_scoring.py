@@ -121,6 +121,14 @@ def test_prepared_data_gives_patients_classes_and_units(folders: tuple[Path, Pat
         assert set(scores["class"]) == {"RV", "LV"}
 
 
+def test_prepared_data_says_itself_what_is_left_out(folders: tuple[Path, Path], prepared: PreparedDataset) -> None:
+    plain = score_folder(folders[0], prepared)
+    pd.testing.assert_frame_equal(score_folder(folders[0], prepared, ignore=255), plain)
+    with pytest.raises(ScoringError) as caught:
+        score_folder(folders[0], prepared, ignore=2)
+    assert "leave --ignore out" in str(caught.value.remedy)
+
+
 def test_a_deleted_prediction_is_a_named_hole(folders: tuple[Path, Path], prepared: PreparedDataset) -> None:
     predictions = folders[0]
     index = {"cases": {case: f"{case}.nii.gz" for case in "ab"}}
