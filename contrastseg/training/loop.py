@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from contrastseg.files import digest
@@ -21,6 +20,11 @@ from contrastseg.training.faults import Watch
 from contrastseg.training.logs import Log
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
+from contrastseg.training.single_device import SingleDevice
+from contrastseg.training.torch_optimisers import SGD, AdamW
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class _Step(nn.Module):
@@ -57,14 +61,14 @@ class Progress:
 def build_optimiser(parameters: Sequence[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
     """The optimiser the settings name."""
     if settings.name == "sgd":
-        return torch.optim.SGD(
+        return SGD(
             parameters,
             settings.learning_rate,
             settings.momentum,
             weight_decay=settings.weight_decay,
             nesterov=settings.momentum > 0,
         )
-    return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    return AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
@@ -79,7 +83,7 @@ def fit(
     method: Method,
     batches: BatchSource,
     training: TrainingSettings,
-    fabric: Fabric,
+    fabric: Fabric | SingleDevice,
     folder: Path,
     *,
     seed: int,
@@ -94,7 +98,7 @@ def fit(
         method: With its modules built.
         batches: The batch of every step.
         training: Settings of this stage.
-        fabric: Device and precision.
+        fabric: Device, precision and processes.
         folder: The run's folder.
         seed: The run's seed; torch's global generators are seeded from it before every step.
         identity: What makes two runs the same run.

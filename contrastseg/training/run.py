@@ -7,11 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.split_files import Split
@@ -29,8 +27,12 @@ from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
 from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
+from contrastseg.training.single_device import SingleDevice
 from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def train(
@@ -176,15 +178,24 @@ def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
     return "bf16-mixed" if claim.accelerator == "cuda" else "32-true"
 
 
-def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric:
+def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric | SingleDevice:
+    precision: Any = _precision(claim, training)
+    if training.devices == 1 and precision != "16-mixed":
+        return SingleDevice(claim.accelerator, precision)
+    from lightning_fabric import Fabric  # here, because it takes seconds: torch's compiler
+    from lightning_fabric.strategies import DDPStrategy
+
     # Not every method uses every parameter in every step.
     strategy = DDPStrategy(find_unused_parameters=True) if training.devices > 1 else "auto"
-    precision: Any = _precision(claim, training)
     return Fabric(accelerator=claim.accelerator, strategy=strategy, devices=training.devices, precision=precision)
 
 
 def _batches(
-    views: dict[str, View], material: Material, config: RunConfig, training: TrainingSettings, fabric: Fabric
+    views: dict[str, View],
+    material: Material,
+    config: RunConfig,
+    training: TrainingSettings,
+    fabric: Fabric | SingleDevice,
 ) -> Batches:
     sources: dict[str, Source] = {}
     for name in sorted({view.source for view in views.values()}):

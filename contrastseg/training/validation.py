@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from lightning_fabric import Fabric
 
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.evaluation.overlap import confusion, dice
 from contrastseg.methods.contract import Method
 from contrastseg.training.inference import case_logits
 from contrastseg.training.settings import TrainingSettings
+from contrastseg.training.single_device import SingleDevice
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def validation_dice(
-    method: Method, dataset: PreparedDataset, patients: Sequence[str], training: TrainingSettings, fabric: Fabric
+    method: Method,
+    dataset: PreparedDataset,
+    patients: Sequence[str],
+    training: TrainingSettings,
+    fabric: Fabric | SingleDevice,
 ) -> float:
     """`mean_dice` of the method's present weights."""
 

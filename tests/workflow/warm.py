@@ -29,8 +29,8 @@ from pathlib import Path
 IMPORTED = (
     *("numpy", "pandas", "pyarrow.parquet", "scipy.ndimage", "scipy.spatial", "scipy.stats", "h5py", "nibabel"),
     *("SimpleITK", "PIL.Image", "skimage.segmentation", "pydantic", "typer.rich_utils", "rich.progress", "yaml"),
-    *("filelock", "jinja2", "matplotlib.figure", "matplotlib.backends.backend_agg", "torch", "torch._dynamo"),
-    *("lightning_fabric", "torch.utils.tensorboard"),
+    *("filelock", "jinja2", "matplotlib.figure", "matplotlib.backends.backend_agg", "torch"),
+    "torch.utils.tensorboard",
 )
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
