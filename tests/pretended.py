@@ -2,8 +2,8 @@
 
 What a real GPU would refuse is an error here: a tensor of the CPU, other than a scalar, beside one of the device. What
 it would do is counted: operations are launches; copies from the host are sent; whatever the host must wait for (a
-value read, a shape that depends on values) is a wait, with the place of the project that asked for it. Forward passes
-only.
+value read, a shape that depends on values) is a wait, with the place of the project that asked for it. A copy to the
+host that is not waited for holds nothing until an event recorded after it is. Forward passes only.
 """
 
 from __future__ import annotations
@@ -271,6 +271,10 @@ class _Functions(TorchFunctionMode):
         dtype = dtype or tensor.dtype
         there = isinstance(tensor, OnDevice)
         goes = there if device is None else torch.device(device).type == "cuda"
+        if there and not goes and kwargs.get("non_blocking"):
+            copy = torch.full(tensor.shape, 77, dtype=dtype)
+            _on_their_way.append((copy, tensor.held))
+            return copy
         if goes == there and dtype == tensor.dtype and not kwargs.get("copy"):
             return tensor
         layout = {k: v for k, v in kwargs.items() if k == "memory_format"}
@@ -291,6 +295,23 @@ class _Functions(TorchFunctionMode):
         return None
 
 
+# Copies to the host that no event has been recorded after: target and source.
+_on_their_way: list[tuple[Tensor, Tensor]] = []
+
+
+class _Event:
+    """`torch.cuda.Event`: copies that were begun before it was recorded are there when it has been waited for."""
+
+    def record(self) -> None:
+        self._copies = list(_on_their_way)
+        _on_their_way.clear()
+
+    def synchronize(self) -> None:
+        _counts.wait("event")
+        for target, source in self._copies:
+            target.copy_(source)
+
+
 _PlainGenerator = torch.Generator
 
 
@@ -303,7 +324,8 @@ class _Generator(_PlainGenerator):
 def pretended() -> Iterator[Counts]:
     """Within it, `cuda` is a pretended device; its counts begin at nothing."""
     _counts.clear()
-    with mock.patch.object(torch, "Generator", _Generator), torch.no_grad(), _Functions(), _Operators():
+    events = mock.patch.object(torch.cuda, "Event", _Event)
+    with mock.patch.object(torch, "Generator", _Generator), events, torch.no_grad(), _Functions(), _Operators():
         yield _counts
 
 

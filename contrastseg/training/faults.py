@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -118,7 +118,13 @@ def _number(value: float) -> float | str:
 
 
 @contextlib.contextmanager
-def device_faults(batch_size: int, patch_size: Sequence[int], *, training: bool = True) -> Iterator[None]:
+def device_faults(
+    batch_size: int,
+    patch_size: Sequence[int],
+    *,
+    training: bool = True,
+    cases: Callable[[], Iterable[str]] = tuple,
+) -> Iterator[None]:
     """Turn what torch says of a full or lost device into errors that say what to do.
 
     No step is taken again with a part of the batch: batch statistics and the pairs that contrastive terms are made of
@@ -128,6 +134,7 @@ def device_faults(batch_size: int, patch_size: Sequence[int], *, training: bool 
         batch_size: Samples at once, for the message.
         patch_size: Of each.
         training: Whether the block trains, and so can go on from a checkpoint.
+        cases: Names the cases that the block works on; called when it fails.
 
     Raises:
         DeviceMemoryError: The device, or the machine, has not as much memory as the block asks for.
@@ -139,11 +146,16 @@ def device_faults(batch_size: int, patch_size: Sequence[int], *, training: bool 
         text = str(error).lower()
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in _FULL):
-            raise DeviceMemoryError(f"out of memory: {said}", remedy=_less(batch_size, patch_size, training)) from error
+            raise DeviceMemoryError(
+                f"out of memory: {said}",
+                case=", ".join(cases()) or None,
+                remedy=_less(batch_size, patch_size, training),
+            ) from error
         if isinstance(error, getattr(torch, "AcceleratorError", ())) or any(words in text for words in _GONE):
             again = "the last checkpoint is kept and the same command goes on from it" if training else "predict again"
             raise DeviceError(
                 f"the device failed or is gone: {said}",
+                case=", ".join(cases()) or None,
                 remedy=f"{again}; if it fails at the same step, look at `nvidia-smi` and the kernel's log (`dmesg`)",
             ) from error
         raise

@@ -1,17 +1,18 @@
-"""Whole cases through a network: sliding windows with Gaussian weights, batched, on the device."""
+"""Whole images through a network: sliding windows with Gaussian weights, in full batches, on the device."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from contrastseg.training.sending import upload
 
 Predictor = Callable[[Tensor], Tensor]
 
@@ -34,44 +35,178 @@ def gaussian_weights(window: tuple[int, ...], device: torch.device) -> Tensor:
     return weights.clamp(min=float(weights.max()) * 1e-3).to(device)
 
 
-def sliding_logits(
-    predictor: Predictor, images: Tensor, window: Sequence[int], overlap: float = 0.5, batch_size: int = 8
-) -> Tensor:
-    """Logits (N, K, *spatial), float32, of images (N, C, *spatial) larger or smaller than the window.
+class _Grid:
+    """Where the windows of one image size lie, and the sum of their weights at every voxel."""
 
-    Smaller axes are continued by their border up to the window, as training continues them.
+    def __init__(self, shape: Sequence[int], window: Sequence[int], overlap: float, device: torch.device) -> None:
+        self.shape = tuple(shape)
+        self.device = device
+        starts = [window_starts(size, n, overlap) for size, n in zip(shape, window, strict=True)]
+        self.places = [
+            tuple(slice(start, start + n) for start, n in zip(corner, window, strict=True))
+            for corner in itertools.product(*starts)
+        ]
+        self.weights = gaussian_weights(tuple(window), device)
+
+    @cached_property
+    def weight_sum(self) -> Tensor:
+        total = torch.zeros(self.shape, device=self.device)
+        for place in self.places:
+            total[place].add_(self.weights)
+        return total
+
+
+class _Stack:
+    """Images (N, C, *spatial) of one size whose windows are on their way through the network.
+
+    Args:
+        images: Padded to the window where they were smaller.
+        grid: Of their windows.
+        crop: The part that was there before padding.
     """
+
+    def __init__(self, images: Tensor, grid: _Grid, crop: tuple[slice, ...]) -> None:
+        self.images = images
+        self.grid = grid
+        self.crop = crop
+        self.missing = len(images) * len(grid.places)
+        self._parts: list[Tensor] = []
+        self._total: Tensor | None = None
+
+    def add(self, place: tuple[slice, ...], images: slice, logits: Tensor) -> bool:
+        """Add the logits of some images at one place; true when these were the last ones."""
+        self.missing -= len(logits)
+        if len(self.grid.places) == 1:
+            self._parts.append(logits)
+        else:
+            if self._total is None:
+                shape = (len(self.images), logits.shape[1], *self.grid.shape)
+                self._total = torch.zeros(shape, device=logits.device)
+            self._total[(images, slice(None), *place)].addcmul_(logits, self.grid.weights)
+        return not self.missing
+
+    def logits(self) -> Tensor:
+        """(N, K, *spatial) of the images before they were padded."""
+        if self._total is not None:
+            total = self._total.div_(self.grid.weight_sum)
+        else:
+            total = self._parts[0] if len(self._parts) == 1 else torch.cat(self._parts)
+        return total[(slice(None), slice(None), *self.crop)]
+
+
+# Some images of a stack at one place: one slice of memory to read and, later, one to add to.
+_Run = tuple[_Stack, tuple[slice, ...], slice]
+
+
+def batched_logits(
+    predictor: Predictor,
+    stacks: Iterable[Tensor],
+    window: Sequence[int],
+    overlap: float = 0.5,
+    batch_size: int = 8,
+) -> Iterator[list[Tensor]]:
+    """Logits of many stacks of images; windows of several stacks, of any sizes, share a batch.
+
+    Every batch but the last is full. The next stack is taken when the windows of those before it do not fill the
+    batch, so that what is held at a time is one batch of windows and at most two stacks with more windows than that.
+    Axes smaller than the window are continued by their border, as training continues them. The host waits for nothing.
+
+    Args:
+        predictor: Logits (B, K, *window) of windows (B, C, *window).
+        stacks: Images (N, C, *spatial), all on one device.
+        window: Size of a window.
+        overlap: Share of a window that neighbours have in common, at least.
+        batch_size: Windows of a batch.
+
+    Yields:
+        After each batch, in order, the logits (N, K, *spatial), float32, of every stack that it completed. Which
+        windows share a batch may change the last digits.
+
+    Raises:
+        Exception: What `stacks` raised, after the stacks before it have come out.
+    """
+    batch: list[_Run] = []
+    room = batch_size
+    grid: _Grid | None = None
+    source = iter(stacks)
+    while True:
+        try:
+            images = next(source)
+        except StopIteration:
+            break
+        except Exception:
+            if batch:
+                yield _run_batch(predictor, batch)
+            raise
+        padded, crop = _padded(images, window)
+        if grid is None or grid.shape != padded.shape[2:]:
+            grid = _Grid(padded.shape[2:], window, overlap, padded.device)
+        stack = _Stack(padded, grid, crop)
+        del images, padded
+        for place in grid.places:
+            first, count = 0, len(stack.images)
+            while first < count:
+                last = min(count, first + room)
+                batch.append((stack, place, slice(first, last)))
+                room -= last - first
+                first = last
+                if not room:
+                    yield _run_batch(predictor, batch)
+                    batch, room = [], batch_size
+        del stack
+    if batch:
+        yield _run_batch(predictor, batch)
+
+
+def _padded(images: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+    """Images as large as the window at least, and where the original ones lie in them."""
     shape = images.shape[2:]
     missing = [max(0, n - size) for n, size in zip(window, shape, strict=True)]
     before = [m // 2 for m in missing]
     padding = [amount for b, m in reversed(list(zip(before, missing, strict=True))) for amount in (b, m - b)]
     padded = F.pad(images, padding, mode="replicate") if any(missing) else images
-    starts = [window_starts(size, n, overlap) for size, n in zip(padded.shape[2:], window, strict=True)]
-    corners = list(itertools.product(range(len(images)), *starts))
-    weights = gaussian_weights(tuple(window), images.device)
-    single = all(len(axis) == 1 for axis in starts)
-    total: Tensor | None = None
-    weight_sum = torch.zeros(padded.shape[2:], device=images.device)
-    for first in range(0, len(corners), batch_size):
-        group = corners[first : first + batch_size]
-        where: list[Any] = [
-            (index, slice(None), *(slice(c, c + n) for c, n in zip(corner, window, strict=True)))
-            for index, *corner in group
-        ]
-        logits = predictor(torch.stack([padded[w] for w in where])).float()
-        if total is None:
-            total = torch.zeros((len(images), logits.shape[1], *padded.shape[2:]), device=images.device)
-        for place, values in zip(where, logits, strict=True):
-            if single:
-                total[place].add_(values)
-            else:
-                total[place].addcmul_(values, weights)
-            if place[0] == 0:
-                weight_sum[place[2:]].add_(1 if single else weights)
-    assert total is not None
-    total /= weight_sum
-    crop = tuple(slice(b, b + size) for b, size in zip(before, shape, strict=True))
-    return total[(slice(None), slice(None), *crop)]
+    return padded, tuple(slice(b, b + size) for b, size in zip(before, shape, strict=True))
+
+
+def _run_batch(predictor: Predictor, batch: Sequence[_Run]) -> list[Tensor]:
+    """The logits of the stacks whose last windows are in the batch."""
+    windows = [stack.images[(images, slice(None), *place)] for stack, place, images in batch]
+    logits = predictor(torch.cat(windows)).float()
+    completed = []
+    for (stack, place, images), part in zip(batch, logits.split([len(w) for w in windows]), strict=True):
+        if stack.add(place, images, part):
+            completed.append(stack.logits())
+    return completed
+
+
+def sliding_logits(
+    predictor: Predictor, images: Tensor, window: Sequence[int], overlap: float = 0.5, batch_size: int = 8
+) -> Tensor:
+    """Logits (N, K, *spatial), float32, of images (N, C, *spatial) larger or smaller than the window."""
+    (logits,) = itertools.chain.from_iterable(batched_logits(predictor, [images], window, overlap, batch_size))
+    return logits
+
+
+def stack_of(image: np.ndarray, scale: float, spatial_dims: int, device: torch.device) -> Tensor:
+    """A prepared image (C, *spatial) on the device as a stack (N, C, *spatial), float32: N slices, or one image."""
+    tensor = upload(image, device).float() * scale
+    return tensor.movedim(1, 0) if _sliced(image, spatial_dims) else tensor[None]
+
+
+def logits_of(stack: Tensor, image: np.ndarray, spatial_dims: int) -> Tensor:
+    """Logits (K, *spatial) of the image whose stack has the logits (N, K, *spatial)."""
+    return stack.movedim(0, 1) if _sliced(image, spatial_dims) else stack[0]
+
+
+def labels_of(stack: Tensor, image: np.ndarray, spatial_dims: int) -> Tensor:
+    """The class with the largest logit, uint8 (*spatial), likewise; the lowest class wins a tie."""
+    labels = stack.argmax(1).to(torch.uint8)
+    return labels if _sliced(image, spatial_dims) else labels[0]
+
+
+def _sliced(image: np.ndarray, spatial_dims: int) -> bool:
+    """Whether a volume goes through a 2D network."""
+    return image.ndim == spatial_dims + 2
 
 
 @torch.inference_mode()
@@ -86,9 +221,5 @@ def case_logits(
     batch_size: int = 8,
 ) -> np.ndarray:
     """Logits (K, *spatial) of a prepared image (C, *spatial); a 2D network takes a volume slice by slice."""
-    tensor = torch.from_numpy(np.array(image)).to(device).float() * scale
-    slices = tensor.ndim == 4 and spatial_dims == 2
-    images = tensor.movedim(1, 0) if slices else tensor[None]
-    logits = sliding_logits(predictor, images, window, overlap, batch_size)
-    logits = logits.movedim(0, 1) if slices else logits[0]
-    return logits.cpu().numpy()
+    stack = sliding_logits(predictor, stack_of(image, scale, spatial_dims, device), window, overlap, batch_size)
+    return logits_of(stack, image, spatial_dims).cpu().numpy()

@@ -12,7 +12,7 @@ import contextlib
 import math
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from contrastseg.training.engines import Job, Labeller, Outcome
 from contrastseg.training.logs import Log
 from contrastseg.training.nnunet_data import prepare, spacing_of, workplace
 from contrastseg.training.nnunet_network import extend_network
-from contrastseg.training.validation import mean_dice
+from contrastseg.training.validation import LabelPair, mean_dice
 
 PACKAGES = ("nnunetv2", "batchgenerators", "batchgeneratorsv2", "dynamic-network-architectures", "simpleitk")
 
@@ -146,12 +146,12 @@ class _Progress:
         trainer.set_deep_supervision_enabled(False)
         label = _labeller(trainer.network, trainer.plans_manager, self.content(), self.job.device)
 
-        def pair(name: str) -> tuple[np.ndarray, np.ndarray] | None:
-            if not dataset.reference_path(name).is_file():
-                return None
-            return label(native.load(name)), read_label(dataset.reference_path(name))[0]
+        def pairs() -> Iterator[LabelPair]:
+            for name in dataset.cases_of(self.job.validation):
+                if dataset.reference_path(name).is_file():
+                    yield name, label(native.load(name)), read_label(dataset.reference_path(name))[0]
 
-        score = mean_dice(dataset, self.job.validation, pair)
+        score = mean_dice(dataset, self.job.validation, pairs())
         trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
         return score
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
+from contrastseg.data.geometry import Geometry, slices_first
 from contrastseg.data.native import NativeCases
 from contrastseg.data.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.errors import DataError
@@ -19,10 +21,13 @@ from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, restore, stage_training
+from contrastseg.training.case_batches import infer_cases
 from contrastseg.training.engines import Labeller, engine_of
 from contrastseg.training.faults import device_faults
-from contrastseg.training.inference import case_logits
 from contrastseg.training.settings import RunConfig
+from contrastseg.training.write_behind import write_behind
+
+_Infer = Callable[[Iterable[Case]], Iterator[tuple[Case, np.ndarray]]]
 
 
 class Predictor:
@@ -48,52 +53,94 @@ class Predictor:
         torch.set_num_threads(self.training.threads)
         engine = engine_of(self.config.method)
         self.native = engine is not None
+        self._precision: AbstractContextManager[Any] = nullcontext()  # an engine has its own
         self._claim = devices.claim(accelerator or self.training.accelerator)
         # Not through Fabric: one device and no gradients need nothing of it, and its import takes seconds.
         self.device = torch.device(self._claim.accelerator)
         try:
-            self._label = self._prepared_labeller(content) if engine is None else engine.labeller(content, self.device)
+            if engine is None:
+                self._infer = self._in_batches(content)
+            else:
+                self._infer = self._one_by_one(engine.labeller(content, self.device))
         except BaseException:
             self.close()
             raise
 
-    def _prepared_labeller(self, content: Mapping[str, Any]) -> Labeller:
+    def _in_batches(self, content: Mapping[str, Any]) -> _Infer:
+        """What infers prepared cases with the checkpoint's weights: labels where these lie on the native grid."""
         method: Method = build_method(self.config, len(self.info.channels), len(self.info.classes))
         restore(method, content["modules"], str(self.checkpoint))
         method.modules.to(self.device).eval()
+        if self.device.type == "cuda":
+            self._precision = torch.autocast("cuda", torch.bfloat16)
+        return partial(
+            infer_cases,
+            method.predict,
+            scale=self.info.scale,
+            spatial_dims=self.config.spatial_dims,
+            training=self.training,
+            device=self.device,
+            labels_only=lambda case: _on_native_grid(case.geometry),
+        )
 
-        def label(case: Case) -> np.ndarray:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                logits = case_logits(
-                    method.predict,
-                    case.image,
-                    self.info.scale,
-                    self.config.spatial_dims,
-                    self.training.patch_size,
-                    self.device,
-                    self.training.overlap,
-                    self.training.batch_size,
-                )
-            return case.geometry.label_from_logits(logits)
+    def _one_by_one(self, labeller: Labeller) -> _Infer:
+        """What infers native cases with an engine's labeller."""
 
-        return label
+        def labelled(case: Case) -> tuple[Case, np.ndarray]:
+            sizes = self.training.batch_size, self.training.patch_size
+            with device_faults(*sizes, training=False, cases=lambda: [case.case]):
+                return case, labeller(case)
 
-    def write(self, case: Case, folder: Path) -> str:
-        """Label one case and write the file into `folder`; returns its name."""
-        suffix = ".nii.gz" if case.geometry.native_format == "nifti" else ".png"
-        with device_faults(self.training.batch_size, self.training.patch_size, training=False):
-            label = self._label(case)
-        write_label(folder / f"{case.case}{suffix}", label, case.geometry)
-        return f"{case.case}{suffix}"
+        return partial(map, labelled)
 
-    def write_index(self, folder: Path, files: dict[str, str]) -> None:
-        """Write `predictions.json`: which file belongs to which case, and which weights made them."""
+    def predict(self, cases: Iterable[Case], folder: Path, on_case: Callable[[int], None] = lambda done: None) -> Path:
+        """Label cases and write their files, in order, while the next are computed; then `predictions.json`.
+
+        Args:
+            cases: Loaded one by one, as they are needed.
+            folder: Where the files go.
+            on_case: Called with the number of files that are there.
+
+        Returns:
+            `predictions.json`: which file belongs to which case, and which weights made them.
+
+        Raises:
+            DeviceError: The device is full or fails; it names the cases that it was working on.
+            Exception: What `cases` raised. Files of the cases before it are written, `predictions.json` is not.
+        """
+
+        def write(inferred: tuple[Case, np.ndarray]) -> tuple[str, str]:
+            case, array = inferred
+            name = f"{case.case}{'.nii.gz' if case.geometry.native_format == 'nifti' else '.png'}"
+            write_label(folder / name, self._native_label(case, array), case.geometry)
+            return case.case, name
+
+        files = {}
+        with self._precision:
+            written = write_behind(self._infer(cases), write, lambda inferred: inferred[1].nbytes)
+            for done, (case, name) in enumerate(written, start=1):
+                files[case] = name
+                on_case(done)
         record = {"checkpoint": self.checkpoint.name, "checkpoint_sha256": sha256(self.checkpoint), "cases": files}
         write_json(folder / "predictions.json", record)
+        return folder / "predictions.json"
+
+    def _native_label(self, case: Case, array: np.ndarray) -> np.ndarray:
+        """A label map on the native grid from what was inferred."""
+        if self.native:
+            return array
+        if _on_native_grid(case.geometry):
+            return case.geometry.to_native(array, 0)
+        return case.geometry.label_from_logits(array)
 
     def close(self) -> None:
         """Give the device back."""
         self._claim.release()
+
+
+def _on_native_grid(grid: Geometry) -> bool:
+    """Whether prepared arrays have the native voxels, in another order of axes at most: labels need no resampling."""
+    return grid.shape == slices_first(grid.native_shape, grid.slice_axis)
 
 
 def predict_prepared(
@@ -124,7 +171,7 @@ def predict_prepared(
     """
     predictor = Predictor(checkpoint, accelerator)
     try:
-        dataset, folder = PreparedDataset(prepared), Path(output)
+        dataset = PreparedDataset(prepared)
         own = dataset.info.entry == predictor.info.entry
         for what in ("channels", "classes"):
             ours, theirs = getattr(predictor.info, what), getattr(dataset.info, what)
@@ -140,12 +187,7 @@ def predict_prepared(
         if predictor.native:
             raw = predictor.config.raw if own and predictor.config.raw is not None else locate_raw(dataset.info.dataset)
             load = NativeCases(dataset, raw).load
-        files = {}
-        for done, name in enumerate(names, start=1):
-            files[name] = predictor.write(load(name), folder)
-            on_case(done, len(names))
-        predictor.write_index(folder, files)
-        return folder / "predictions.json"
+        return predictor.predict(map(load, names), Path(output), lambda done: on_case(done, len(names)))
     finally:
         predictor.close()
 
@@ -174,19 +216,18 @@ def predict_files(
     Raises:
         DataError: There is no image, two are of one name, or one cannot be read; none is passed over.
     """
-    folder = Path(output)
     predictor = Predictor(checkpoint, accelerator)
     try:
         read = read_outside_image if predictor.native else prepare_outside_image
         images = outside_cases(source, predictor.info)
-        files = {}
-        for done, (case, paths) in enumerate(images.items(), start=1):
-            image = read(paths, case, predictor.info)
-            if note := slices_otherwise(image, predictor.info):
-                on_note(note)
-            files[case] = predictor.write(image, folder)
-            on_case(done, len(images))
-        predictor.write_index(folder, files)
-        return folder / "predictions.json"
+
+        def cases() -> Iterator[Case]:
+            for case, paths in images.items():
+                image = read(paths, case, predictor.info)
+                if note := slices_otherwise(image, predictor.info):
+                    on_note(note)
+                yield image
+
+        return predictor.predict(cases(), Path(output), lambda done: on_case(done, len(images)))
     finally:
         predictor.close()

@@ -1,11 +1,16 @@
-"""The numbers of one batch on their way to the device: one copy, whatever they are."""
+"""Between host and device: as few copies as there can be, and no waiting but for what is needed now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+# Host memory that a device copies to by itself is page-locked, rounded up to a power of two, and kept for later. Above
+# this size it would cost more than the wait that it saves.
+_PAGE_LOCKED = 2**28
 
 
 def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -21,3 +26,31 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     sent = packed.pin_memory().to(device, non_blocking=True)
     sizes = [tensor.numel() * tensor.element_size() for tensor in tensors]
     return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(sent.split(sizes), tensors, strict=True)]
+
+
+def upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """A copy of an array on the device. The host does not wait for it, nor for what the device does before it."""
+    tensor = torch.from_numpy(np.array(array))
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
+def fetch(tensor: Tensor) -> Callable[[], np.ndarray]:
+    """Begin to copy a tensor to the host.
+
+    Returns:
+        A function that waits for the copy, and for nothing that was asked of the device after it, and gives the array.
+    """
+    if tensor.device.type == "cpu":
+        return tensor.numpy
+    if tensor.numel() * tensor.element_size() > _PAGE_LOCKED:
+        return tensor.cpu().numpy
+    copy = tensor.to("cpu", non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> np.ndarray:
+        copied.synchronize()
+        array: np.ndarray = copy.numpy()
+        return array
+
+    return wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy as np
 from contrastseg.data.cases import PreparedDataset
 from contrastseg.evaluation.overlap import confusion, dice
 from contrastseg.methods.contract import Method
-from contrastseg.training.inference import case_logits
+from contrastseg.training.case_batches import infer_cases
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+LabelPair = tuple[str, np.ndarray, np.ndarray]
+"""A case's name, its prediction and its reference on one grid."""
 
 
 def validation_dice(
@@ -26,45 +29,39 @@ def validation_dice(
     training: TrainingSettings,
     fabric: Fabric | SingleDevice,
 ) -> float:
-    """`mean_dice` of the method's present weights."""
+    """`mean_dice` of the method's present weights; of every case the label map alone comes to the host."""
 
-    def label(name: str) -> tuple[np.ndarray, np.ndarray] | None:
-        case = dataset.load(name)
-        if case.label is None:
-            return None
-        with fabric.autocast():
-            logits = case_logits(
-                method.predict,
-                case.image,
-                dataset.info.scale,
-                method.task.spatial_dims,
-                training.patch_size,
-                fabric.device,
-                training.overlap,
-                training.batch_size,
-            )
-        return logits.argmax(0), case.label
+    def pairs() -> Iterator[LabelPair]:
+        for case, labels in infer_cases(
+            method.predict,
+            map(dataset.load, dataset.cases_of(patients, labelled=True)),
+            scale=dataset.info.scale,
+            spatial_dims=method.task.spatial_dims,
+            training=training,
+            device=fabric.device,
+            labels_only=lambda case: True,
+            in_training=True,
+        ):
+            assert case.label is not None  # `labelled` says so
+            yield case.case, labels, case.label
 
-    return mean_dice(dataset, patients, label)
+    with fabric.autocast():
+        return mean_dice(dataset, patients, pairs())
 
 
-def mean_dice(
-    dataset: PreparedDataset,
-    patients: Sequence[str],
-    label: Callable[[str], tuple[np.ndarray, np.ndarray] | None],
-) -> float:
+def mean_dice(dataset: PreparedDataset, patients: Sequence[str], pairs: Iterable[LabelPair]) -> float:
     """Mean over patients of the mean over their cases and foreground classes; classes absent from both are left out.
 
     Args:
         dataset: Whose cases.
-        patients: Which of them.
-        label: Prediction and reference of a case on one grid, by its name; None where there is no reference.
+        patients: Which of them; those without a pair count for nothing.
+        pairs: Cases of these patients with prediction and reference.
     """
-    scores = []
-    for patient in patients:
-        pairs = [pair for pair in map(label, dataset.cases_of([patient])) if pair is not None]
-        values = [dice(confusion(*pair, dataset.num_classes))[1:] for pair in pairs]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Mean of empty slice")
-            scores.append(np.nanmean(np.array(values)) if values else np.nan)
-    return float(np.nanmean(scores))
+    values: dict[str, list[np.ndarray]] = {patient: [] for patient in patients}
+    for name, prediction, reference in pairs:
+        counts = confusion(prediction, reference, dataset.num_classes)
+        values[dataset.patient(name)].append(dice(counts)[1:])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Mean of empty slice")
+        means = [np.nanmean(np.array(cases)) if cases else np.nan for cases in values.values()]
+        return float(np.nanmean(means))

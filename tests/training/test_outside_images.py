@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastseg.errors import DataError
+from contrastseg.errors import DataError, FileError
 from contrastseg.evaluation.scoring import score_folder
+from contrastseg.training import prediction
 from contrastseg.training.prediction import predict_files
 from contrastseg.training.run import train
 
@@ -69,6 +70,35 @@ def test_predictions_of_a_folder_in_nnunet_s_layout_can_be_scored_against_its_la
     scores = score_folder(tmp_path / "out", tmp_path / "labelsTr")
     assert set(scores["case"]) == {"case"}
     assert "hole" not in set(scores["outcome"])
+
+
+def test_files_of_the_images_before_a_faulty_one_are_there(checkpoint: Path, tmp_path: Path) -> None:
+    write_volumes(tmp_path / "images")
+    (tmp_path / "images" / "zero.nii").write_bytes(b"no volume")
+    done: list[int] = []
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        predict_files(checkpoint, tmp_path / "images", tmp_path / "out", on_case=lambda n, total: done.append(n))
+    assert caught.value.file == tmp_path / "images" / "zero.nii"
+    names = ("four.b", "one", "three", "two")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{name}.nii.gz" for name in names]
+    assert done == [1, 2, 3, 4]
+
+
+def test_a_disk_that_is_full_ends_the_prediction(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_volumes(tmp_path / "images")
+    whole = prediction.write_label
+
+    def write(path: Path, *rest: Any) -> None:
+        if path.name.startswith("three"):
+            raise FileError("no space left on the disk", file=path)
+        whole(path, *rest)
+
+    monkeypatch.setattr(prediction, "write_label", write)
+    with pytest.raises(FileError, match="no space left"):
+        predict_files(checkpoint, tmp_path / "images", tmp_path / "out")
+    assert {"four.b.nii.gz", "one.nii.gz"} == {path.name for path in (tmp_path / "out").iterdir()} - {"two.nii.gz"}
 
 
 def test_predictions_have_their_image_s_forms_unit_and_axes(checkpoint: Path, tmp_path: Path) -> None:
