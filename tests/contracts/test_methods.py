@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.cases import PreparedDataset, read_label
 from contrastseg.data.splits import Split
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
@@ -71,6 +71,39 @@ def kill_at(step: int) -> Any:
             raise Killed
 
     return on_step
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method in one number of dimensions, and the phantom it is tried on."""
+
+    name: str
+    dims: int
+    phantom: Any
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Six steps of a case: the last stage's configuration and the folder of its run."""
+
+    config: RunConfig
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=CASES, ids=[f"{name}-{dims}" for name, dims in CASES])
+def case(request: pytest.FixtureRequest, phantoms: dict[int, Any]) -> Case:
+    """Every case, one after the other: of the module's scope, so that its tests follow each other."""
+    name, dims = request.param
+    return Case(name, dims, phantom_for(name, dims, phantoms))
+
+
+@pytest.fixture(scope="module")
+def trained(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """What several tests compare a run of their own with."""
+    folder = tmp_path_factory.mktemp(case.name)
+    config = stages(case.phantom.config(case.name), folder)
+    train(config, folder / "run")
+    return Trained(config, folder / "run")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -171,32 +204,28 @@ def test_what_has_an_engine_of_its_own_has_tests_of_its_own(name: str) -> None:
 
 
 @pytest.mark.learns
-@pytest.mark.parametrize(("name", "dims"), CASES)
 def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
-    name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
+    case: Case, trained: Trained, tmp_path: Path
 ) -> None:
-    phantom = phantom_for(name, dims, phantoms)
-    config = stages(phantom.config(name), tmp_path)
-    whole = train(config, tmp_path / "whole")
-    assert whole["steps"] == 6
+    config = trained.config
+    assert json.loads((trained.folder / "run.json").read_text())["steps"] == 6
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", on_step=kill_at(5))
     assert not (tmp_path / "killed" / "run.json").exists()
     train(config, tmp_path / "killed")
-    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    assert equal(weights(trained.folder), weights(tmp_path / "killed"))
     rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3", "4", "5", "6"]
     train(config.model_copy(update={"seed": 1}), tmp_path / "other")
-    assert not equal(weights(tmp_path / "whole"), weights(tmp_path / "other"))
+    assert not equal(weights(trained.folder), weights(tmp_path / "other"))
 
-    patients = Split.from_file(phantom.split).test()
-    predict_prepared(tmp_path / "whole" / "checkpoints" / "last.ckpt", phantom.data, patients, tmp_path / "predictions")
-    from contrastseg.data.cases import read_label
-
-    dataset = PreparedDataset(phantom.data)
-    for case in dataset.cases_of(patients):
-        label, _, _ = read_label(tmp_path / "predictions" / dataset.native_name(case))
-        assert label.shape == dataset.geometry(case).native_shape
+    patients = Split.from_file(case.phantom.split).test()
+    checkpoint = trained.folder / "checkpoints" / "last.ckpt"
+    predict_prepared(checkpoint, case.phantom.data, patients, tmp_path / "predictions")
+    dataset = PreparedDataset(case.phantom.data)
+    for image in dataset.cases_of(patients):
+        label, _, _ = read_label(tmp_path / "predictions" / dataset.native_name(image))
+        assert label.shape == dataset.geometry(image).native_shape
         assert label.max() < dataset.num_classes
 
 
@@ -209,11 +238,8 @@ def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.learns
-@pytest.mark.parametrize(("name", "dims"), CASES)
 @pytest.mark.usefixtures("standing_still")
-def test_loss_is_finite_and_falls(
-    name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path, record_property: Any
-) -> None:
+def test_loss_is_finite_and_falls(case: Case, tmp_path: Path, record_property: Any) -> None:
     """By several times what it moves from step to step: the last bit of a sum does not decide."""
     still = {
         "flip_axes": [],
@@ -232,56 +258,45 @@ def test_loss_is_finite_and_falls(
         "batch_size": 4,
         "foreground_fraction": 1,
     }
-    phantom = phantom_for(name, dims, phantoms)
     # Stillness as the stage's own setting is stronger than the views that a pre-training stage brings along.
-    config = phantom.config(name, labels="n1", training=training, stage_training={"augmentation": still})
+    config = case.phantom.config(case.name, labels="n1", training=training, stage_training={"augmentation": still})
     train(stages(config, tmp_path), tmp_path / "train")
-    for stage in registry.get(name).stages:
+    for stage in registry.get(case.name).stages:
         losses = np.genfromtxt(tmp_path / stage.name / "log.csv", delimiter=",", names=True)["loss"]
         record_property(stage.name, fall_and_spread(losses))
         assert falls(losses), stage.name
 
 
-@pytest.mark.parametrize(("name", "dims"), CASES)
-def test_labels_outside_the_subset_are_never_read(
-    name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
-) -> None:
-    phantom = phantom_for(name, dims, phantoms)
-    config = phantom.config(name)
-    train(stages(config, tmp_path), tmp_path / "with")
+def test_labels_outside_the_subset_are_never_read(case: Case, trained: Trained, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    shutil.copytree(phantom.data, data)
-    dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
-    for case in set(dataset.cases) - set(dataset.cases_of(split.labelled("n2"))):
-        (data / "cases" / case / "label.npy").unlink()
-        dataset.reference_path(case).unlink()
-    config = stages(config.model_copy(update={"data": str(data)}), tmp_path / "again")
+    shutil.copytree(case.phantom.data, data)
+    dataset, split = PreparedDataset(data), Split.from_file(case.phantom.split)
+    for image in set(dataset.cases) - set(dataset.cases_of(split.labelled("n2"))):
+        (data / "cases" / image / "label.npy").unlink()
+        dataset.reference_path(image).unlink()
+    config = stages(trained.config.model_copy(update={"data": str(data)}), tmp_path / "again")
     train(config, tmp_path / "without")
-    assert equal(weights(tmp_path / "with"), weights(tmp_path / "without"))
+    assert equal(weights(trained.folder), weights(tmp_path / "without"))
 
 
-@pytest.mark.parametrize(("name", "dims"), CASES)
-def test_exactly_the_declared_data_is_used(name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path) -> None:
+def test_exactly_the_declared_data_is_used(case: Case, trained: Trained, tmp_path: Path) -> None:
     """Changing unlabelled images changes the weights if, and only if, the method says that it uses them."""
-    phantom = phantom_for(name, dims, phantoms)
-    config = phantom.config(name)
-    train(stages(config, tmp_path), tmp_path / "before")
     data = tmp_path / "data"
-    shutil.copytree(phantom.data, data)
-    dataset, split = PreparedDataset(data), Split.from_file(phantom.split)
+    shutil.copytree(case.phantom.data, data)
+    dataset, split = PreparedDataset(data), Split.from_file(case.phantom.split)
     unlabelled = [patient for patient in split.train() if patient not in split.labelled("n2")]
-    for case in dataset.cases_of(unlabelled):
-        path = data / "cases" / case / "image.npy"
+    for image in dataset.cases_of(unlabelled):
+        path = data / "cases" / image / "image.npy"
         np.save(path, np.load(path)[..., ::-1])
-    train(stages(config.model_copy(update={"data": str(data)}), tmp_path / "again"), tmp_path / "after")
-    uses = any(stage.data != "labelled" for stage in registry.get(name).stages)
-    assert equal(weights(tmp_path / "before"), weights(tmp_path / "after")) != uses
+    train(stages(trained.config.model_copy(update={"data": str(data)}), tmp_path / "again"), tmp_path / "after")
+    uses = any(stage.data != "labelled" for stage in registry.get(case.name).stages)
+    assert equal(weights(trained.folder), weights(tmp_path / "after")) != uses
 
 
-@pytest.mark.parametrize(("name", "dims"), CASES)
-def test_every_weight_of_the_network_starts_alike(name: str, dims: int, phantoms: dict[int, Any]) -> None:
+def test_every_weight_of_the_network_starts_alike(case: Case, phantoms: dict[int, Any]) -> None:
     """Every method of a comparison gets the same initial network; what it adds is its own."""
-    reference = build_method(phantoms[dims].config("supervised"), 1, 3).modules["network"].state_dict()
-    network = build_method(phantoms[dims].config(name), 1, 3).modules["network"].state_dict()
+    phantom = phantoms[case.dims]
+    reference = build_method(phantom.config("supervised"), 1, 3).modules["network"].state_dict()
+    network = build_method(phantom.config(case.name), 1, 3).modules["network"].state_dict()
     for key, value in reference.items():
         assert torch.equal(network[key], value), key
