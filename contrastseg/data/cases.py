@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from contrastseg.data.formats import read_image, read_label, reading, write_label
@@ -17,6 +17,9 @@ from contrastseg.data.geometry import Geometry, NativeFormat, Unit
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 from contrastseg.files import read_json, understanding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Case", "DatasetJson", "Geometry", "PreparedDataset", "read_image", "read_label", "write_label"]
 
@@ -110,21 +113,33 @@ class PreparedDataset:
         Columns: case, patient, frame, part, stratum, labelled (bool), shape, spacing, image (SHA-256 of the native
         image); empty where there is none.
         """
-        path = self.folder / "cases.csv"
-        with understanding(path, DataError, _AGAIN):
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-            if absent := {"case", "patient", "frame", "labelled"} - set(table.columns):
-                raise ValueError(f"there is no column {', '.join(sorted(absent))}")
-            # A case is a folder: a name that leads elsewhere is nobody's.
-            if wrong := [name for name in table["case"] if name in ("", "..") or Path(name).name != name]:
-                raise ValueError(f"{wrong[0]!r} is no name of a case")
-            if unknown := set(table["labelled"]) - {"true", "false"}:
-                raise ValueError(f"labelled is {sorted(unknown)[0]!r}")
-            return table.assign(labelled=table["labelled"] == "true")
+        import pandas as pd  # a training job needs none of it, and its import takes half a second
+
+        return pd.DataFrame(self._rows.values(), columns=self._columns)
 
     @functools.cached_property
     def _rows(self) -> dict[str, dict[str, Any]]:
-        return {row["case"]: {str(key): value for key, value in row.items()} for row in self.index.to_dict("records")}
+        """The rows of ``cases.csv`` by case."""
+        path = self.folder / "cases.csv"
+        rows: dict[str, dict[str, Any]] = {}
+        with understanding(path, DataError, _AGAIN), open(path, newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file, strict=True)
+            self._columns = list(table.fieldnames or ())
+            if absent := {"case", "patient", "frame", "labelled"} - set(self._columns):
+                raise ValueError(f"there is no column {', '.join(sorted(absent))}")
+            for row in table:
+                case, labelled = row["case"], row["labelled"]
+                if None in row or None in row.values():
+                    raise ValueError(f"line {table.line_num} has other columns than the first")
+                # A case is a folder: a name that leads elsewhere is nobody's.
+                if case in ("", "..") or Path(case).name != case:
+                    raise ValueError(f"{case!r} is no name of a case")
+                if case in rows:
+                    raise ValueError(f"case {case!r} stands there twice")
+                if labelled not in ("true", "false"):
+                    raise ValueError(f"labelled is {labelled!r}")
+                rows[case] = {**row, "labelled": labelled == "true"}
+        return rows
 
     @property
     def cases(self) -> list[str]:

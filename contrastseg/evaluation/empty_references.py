@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from contrastseg.evaluation.catalogue import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EmptyReference = Literal["best_or_worst", "leave_out"]
 EMPTY = ("invented", "absent")

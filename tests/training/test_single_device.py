@@ -19,7 +19,10 @@ from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 
 # A job on one device imports none of these up to its end.
-UNNEEDED = ("torch._dynamo", "torch._inductor", "sympy", "lightning_fabric", "monai", "matplotlib", "snakemake")
+UNNEEDED = (
+    *("torch._dynamo", "torch._inductor", "sympy", "lightning_fabric", "monai", "pandas", "pyarrow", "scipy"),
+    *("skimage", "nibabel", "matplotlib", "snakemake"),
+)
 
 
 def log(folder: Path) -> list[dict[str, str]]:
