@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+"""The repository: its data files lie beside the package."""
 RESOURCES = Path("resources")
 MANIFEST: Final = "manifest.json"
 """Hashes of a prepared data set's cases: written last, so whoever finds it finds the whole set."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from contrastseg import fingerprints
+from contrastseg.code_graph import code_fingerprint, graph, modules, modules_reached
 from contrastseg.errors import SuiteError
-from contrastseg.fingerprints import code_fingerprint, stage_fingerprint
+from contrastseg.fingerprints import stage_fingerprint
 
 CODE = '''"""Docstring."""
 from __future__ import annotations
@@ -46,9 +47,7 @@ def parcel(tmp_path, monkeypatch):
         path = tmp_path / "parcel" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[name] if text is None else text)
-        for function in vars(fingerprints).values():
-            if hasattr(function, "cache_clear"):
-                function.cache_clear()
+        graph.clear()
         return code_fingerprint(("parcel.entry",))
 
     for name in files:
@@ -85,7 +84,7 @@ def test_comments_docstrings_and_formatting_change_nothing(parcel, old, new):
         ("entry.py", CODE.replace("2 *", "3 *")),
         ("inner/deep.py", "from .. import leaf\n\n\ndef deep(x):\n    return x - leaf.ONE\n"),
         ("leaf.py", "ONE = 2\n"),
-        ("inner/__init__.py", "SIDE_EFFECT = 1\n"),
+        ("inner/__init__.py", "import sys\n\nsys.setrecursionlimit(5000)\n"),
     ],
 )
 def test_code_that_is_executed_counts_wherever_it_is_imported(parcel, name, text):
@@ -108,22 +107,8 @@ def test_settings_of_a_package_that_is_not_ours_count(parcel):
 
 
 def modules_of(stage: str, **what: str) -> set[str]:
-    """The modules behind a stage's fingerprint."""
-    fingerprints.code_fingerprint.cache_clear()
-    fingerprints.stage_fingerprint.cache_clear()
-    seen: set[str] = set()
-    original = fingerprints._digest
-
-    def noted(name: str) -> str:
-        seen.add(name)
-        return original(name)
-
-    fingerprints._digest = noted
-    try:
-        stage_fingerprint(stage, **what)
-    finally:
-        fingerprints._digest = original
-    return seen
+    """The modules of the definitions behind a stage's fingerprint."""
+    return modules_reached(fingerprints.stage_roots(stage, **what))
 
 
 def test_training_is_its_method_the_loop_networks_and_losses_but_no_other_method():
@@ -162,15 +147,24 @@ def test_preparation_is_that_of_its_data_set():
 
 
 @pytest.mark.parametrize("stage", fingerprints._ROOTS)
-def test_every_stage_names_modules_that_exist(stage):
+def test_every_stage_names_what_exists(stage):
     for root in fingerprints._ROOTS[stage]:
         if "{" not in root:
-            assert fingerprints._source(root.removesuffix(".*")) is not None, root
+            assert modules_reached([root]), root
     assert stage_fingerprint(stage, method="supervised", dataset="phantom_lesions")
 
 
+def test_what_is_left_out_and_what_reads_data_exists():
+    """A module that was moved and forgotten here would count, or its data would not."""
+    for name in (*graph.LEFT_OUT, *fingerprints._DATA, *fingerprints._FILES.values()):
+        assert modules.source(name) is not None, name
+    for name in graph.WORDING:
+        place, _, last = name.rpartition(".")
+        assert modules.source(name) is not None or last in modules.module(place).bindings, name
+
+
 def test_templates_of_the_report_count():
-    templates = {path.name for path in fingerprints._templates(("contrastseg.report.*",))}
+    templates = {path.name for path in modules.files_below(fingerprints._FILES["report"])}
     assert any(name.endswith(".j2") for name in templates)
 
 
@@ -191,10 +185,8 @@ def test_nothing_is_imported_to_fingerprint_training():
 
 def test_a_corrected_printed_number_redraws_the_tables(monkeypatch, tmp_path):
     before = {stage: stage_fingerprint(stage) for stage in ("score", "compare", "tabulate", "report")}
-    monkeypatch.setattr(fingerprints, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(fingerprints, "CHECKOUT", tmp_path)
     fingerprints.stage_fingerprint.cache_clear()
-    fingerprints.code_fingerprint.cache_clear()
     changed = {stage for stage, old in before.items() if stage_fingerprint(stage) != old}
     fingerprints.stage_fingerprint.cache_clear()
-    fingerprints.code_fingerprint.cache_clear()
     assert changed == {"tabulate", "report"}

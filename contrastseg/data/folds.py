@@ -13,8 +13,9 @@ from contrastseg.data.settings import SplitSettings
 from contrastseg.data.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
 from contrastseg.files import read_json, understanding
+from contrastseg.places import CHECKOUT
 
-SPLITS_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "splits"
+SPLITS_FOLDER = CHECKOUT / "benchmarks" / "splits"
 BUILT_IN = ("random", "official")
 
 

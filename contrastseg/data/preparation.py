@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import inspect
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from contrastseg.data import cases as store
+from contrastseg.code_graph import code_fingerprint, definition
 from contrastseg.data import (
     checks,
     formats,
-    geometry,
     intensity,
     mask_survey,
     recipe,
     registry,
-    resampling,
     superpixels,
 )
 from contrastseg.data.cases import DatasetJson
@@ -269,22 +266,9 @@ def _output_hash(job: _Job, labelled: bool) -> str | None:
 
 
 def _code_digest(spec: DatasetSpec) -> str:
-    """Of the sources that turn native files into prepared ones: prepared again when one of them changes."""
-    used = {store, checks, formats, geometry, intensity, recipe, resampling, superpixels}
-    _follow(inspect.getmodule(spec.load), used)
-    sources = [inspect.getsourcefile(module) for module in used] + [__file__]
-    return digest(sorted({sha256(source) for source in sources if source is not None}))
-
-
-def _follow(module: ModuleType | None, used: set[ModuleType]) -> None:
-    """Add a module and, of this room, whatever its names come from."""
-    if module is None or module in used:
-        return
-    used.add(module)
-    for value in vars(module).values():
-        origin = inspect.getmodule(value)
-        if origin is not None and origin.__name__.startswith(f"{__package__}."):
-            _follow(origin, used)
+    """Of the code that turns native files into prepared ones: prepared again when it does something else."""
+    load = spec.load.func if isinstance(spec.load, partial) else spec.load
+    return code_fingerprint((definition(_prepare_case), definition(load)))
 
 
 def _remove_others(folder: Path, spec: DatasetSpec, kept: set[str]) -> None:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from contrastseg.data.faults import Faults
 from contrastseg.data.formats import reading
 from contrastseg.errors import DataError
+from contrastseg.places import CHECKOUT
 
-DATA_TABLE = Path(__file__).resolve().parents[2] / "benchmarks" / "datasets.csv"
+DATA_TABLE = CHECKOUT / "benchmarks" / "datasets.csv"
 
 Said = Annotated[str, StringConstraints(min_length=1)]
 _PART = r"[A-Za-z0-9_][\w.+-]*"

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.files import understanding
+from contrastseg.places import CHECKOUT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "published"
+FOLDER = CHECKOUT / "benchmarks" / "published"
 Status = Literal["printed", "suspect", "inconsistent"]
 Unit = Literal["%", "fraction", "voxel", "not stated", "relative % (inferred)"]
 STATUSES: tuple[str, ...] = get_args(Status)

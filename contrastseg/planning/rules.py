@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 from contrastseg.errors import SuiteError
+from contrastseg.places import CHECKOUT
 from contrastseg.suite import Suite
 
-_HERE = Path(__file__).resolve().parents[2]
 
-
-def method_rules(suite: Suite, base: Path = _HERE) -> list[Path]:
+def method_rules(suite: Suite, base: Path = CHECKOUT) -> list[Path]:
     """One file per method of the workflow, then what the suite brings along.
 
     Args:
@@ -41,7 +40,7 @@ def untrained(method: str) -> SuiteError:
     )
 
 
-def check_rules(suite: Suite, base: Path = _HERE) -> None:
+def check_rules(suite: Suite, base: Path = CHECKOUT) -> None:
     """Look for the rule of every method in the text of the rule files, where the workflow is at hand.
 
     Raises:

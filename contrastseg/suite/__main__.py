@@ -1,9 +1,8 @@
 """`python -m contrastseg.suite` writes the JSON schema that editors read: workflow/schemas/suite.schema.json."""
 
-from pathlib import Path
-
 from contrastseg.files import write_if_changed
+from contrastseg.places import CHECKOUT
 from contrastseg.suite import json_schema
 
 if __name__ == "__main__":
-    write_if_changed(Path(__file__).parents[2] / "workflow" / "schemas" / "suite.schema.json", json_schema())
+    write_if_changed(CHECKOUT / "workflow" / "schemas" / "suite.schema.json", json_schema())

@@ -16,6 +16,7 @@ from typing import IO, Any
 import pytest
 import yaml
 
+from tests.moving import move
 from tests.workflow.warm import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,19 @@ class Workspace:
             yield
         finally:
             path.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def moved(space: Workspace, files: Mapping[str, str]) -> Iterator[None]:
+    """The copy with modules of the package elsewhere, and imports that follow."""
+    package, aside = space.code / "contrastseg", space.code / "as-it-was"
+    shutil.copytree(package, aside)
+    try:
+        move(package, files)
+        yield
+    finally:
+        shutil.rmtree(package)
+        aside.rename(package)
 
 
 def jobs(output: str) -> dict[str, int]:

@@ -321,7 +321,8 @@ def test_a_training_fails_that_other_code_made_necessary(spaces: dict[str, Works
     space = Workspace(spaces["whole"].code, tmp_path / "work")
     card = space.results / RUNS["supervised"] / "run.json"
     before = json.loads(card.read_text())["fingerprint"]
-    with space.edited("contrastseg/methods/supervised.py", "class Supervised", "EDITED = True\n\n\nclass Supervised"):
+    step = "    def training_step"
+    with space.edited("contrastseg/methods/supervised.py", step, f"    edited = True\n\n{step}"):
         for what in ({"job": SUPERVISED, "what": "error", "step": 5}, {"job": ["predict"], "what": "full", **INDEX}):
             disturbed(space, what)
             table = (space.results / "unfinished" / "tables" / "main.md").read_text()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tests.workflow.conftest import moved
+
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
 
 
@@ -38,6 +40,14 @@ def test_comments_docstrings_and_captions_of_the_workflow_run_nothing(finished):
         assert finished.planned() == {}
 
 
+def test_a_module_that_moved_runs_nothing_and_an_edit_of_it_still_does(finished):
+    files = {"training/loop.py": "training/engine/steps.py", "evaluation/metrics.py": "evaluation/of_cases/values.py"}
+    with moved(finished, files):
+        assert finished.planned() == {}
+        with finished.edited("contrastseg/training/engine/steps.py", "** 0.9", "** 0.8"):
+            assert finished.planned()["train_supervised"] == 2
+
+
 def test_the_text_of_a_rule_runs_nothing(finished):
     with finished.edited("workflow/rules/train.smk", "python -m contrastseg train", "python  -m contrastseg train"):
         assert finished.planned() == {}
@@ -51,7 +61,7 @@ def test_an_edit_of_a_method_retrains_that_method_alone(finished):
 
 
 def test_an_edit_of_the_loop_retrains_all(finished):
-    with finished.edited("contrastseg/training/loop.py", "import math\n", "import math\n\nEDITED = True\n"):
+    with finished.edited("contrastseg/training/loop.py", "** 0.9", "** 0.8"):
         planned = finished.planned()
     assert planned["train_supervised"] == planned["train_mean_teacher"] == 2
     assert planned["predict"] == planned["score"] == 4
@@ -71,18 +81,14 @@ def test_other_conventions_are_scored_beside_what_is_there(finished):
 
 
 def test_an_edit_of_a_metric_rescores_and_trains_nothing(finished):
-    with finished.edited(
-        "contrastseg/evaluation/metrics.py", "import numpy as np\n", "import numpy as np\n\nEDITED = 1\n"
-    ):
+    with finished.edited("contrastseg/evaluation/metrics.py", "/ 1000", "/ 1001"):
         planned = finished.planned()
     assert planned.pop("score") == 4
     assert set(planned) == AFTER_SCORES
 
 
 def test_an_edit_of_a_figure_draws_and_scores_nothing(finished):
-    with finished.edited(
-        "contrastseg/report/figure_scores.py", "import pandas as pd\n", "import pandas as pd\n\nEDITED = 1\n"
-    ):
+    with finished.edited("contrastseg/report/figure_scores.py", "0.55 if lines", "0.56 if lines"):
         planned = finished.planned()
     assert set(planned) == {"plot", "report"}
 
