@@ -165,6 +165,10 @@ OTHER = {
     "something done to a name": {"tools.py": TOOLS + "\nhalf.cached = {}\n"},
     "a name bound twice": {"tools.py": TOOLS + "\nSTEP += 1\n"},
     "a name bound in a branch": {"tools.py": TOOLS + "\nif half(2) > 1:\n    STEP = 4\n"},
+    "a definition that a decorator keeps": {
+        "tools.py": TOOLS
+        + "\n\nKEPT = []\n\n\ndef keep(one):\n    return KEPT.append(one)\n\n\n@keep\ndef more():\n    return 1\n"
+    },
     "something done by the package around it": {"__init__.py": "import random\n\nrandom.seed(1)\n"},
 }
 
@@ -196,6 +200,14 @@ def test_a_whole_module_is_what_nothing_else_in_it_leads_to(fingerprint):
     rest = ENTRY[: ENTRY.index("@dataclass")] + "from parcel.boxes import Box\n\n\n" + ENTRY[ENTRY.index("def run") :]
     assert before == fingerprint({**moved, "entry.py": rest}, "parcel.entry")
     assert before != fingerprint({"more.py": "def more():\n    return 1\n"}, "parcel.*")
+
+
+def test_what_runs_where_types_are_not_checked_counts(fingerprint):
+    checked = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    STEP = 2\nelse:\n    STEP = 4"
+    tools = edited(TOOLS, ("STEP = 2", checked))
+    before = fingerprint({"tools.py": tools})
+    assert before == fingerprint({"tools.py": edited(tools, ("    STEP = 2", "    STEP: int"))})
+    assert before != fingerprint({"tools.py": edited(tools, ("STEP = 4", "STEP = 5"))})
 
 
 def test_a_root_that_is_not_there_is_an_error(fingerprint):

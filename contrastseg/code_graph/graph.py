@@ -15,14 +15,16 @@ from contrastseg.code_graph.modules import PACKAGE, Target, module, modules_belo
 from contrastseg.code_graph.normal_form import NormalForm, Reference, normal_form
 
 # Never part of a fingerprint, though everybody imports them: how errors are worded, how files are written and where
-# they lie change no result; what our settings modules say arrives, resolved, in the configuration that each rule
-# carries beside its fingerprint; the registry only finds a class by its name; the version number alone changes nothing.
+# they lie change no result, nor does how code is hashed; what our settings modules say arrives, resolved, in the
+# configuration that each rule carries beside its fingerprint; the registry only finds a class by its name; the version
+# number alone changes nothing.
 LEFT_OUT = frozenset(
     {
         PACKAGE,
         *(
             f"{PACKAGE}.{name}"
             for name in (
+                "code_graph",
                 "data.settings",
                 "errors",
                 "evaluation.settings",
@@ -49,7 +51,7 @@ def code_fingerprint(roots: Sequence[str]) -> str:
         roots: `package.module:name` for a definition, `package.module` for all of a module, `package.*` for all modules
             of a package.
     """
-    tops = frozenset({root.partition(":")[0].partition(".")[0] for root in roots} | {PACKAGE})
+    tops = _tops(roots)
     wanted = _entries([reference for root in roots for reference in _named(root)], tops)
     reached = {reference for root in wanted for reference in _reached(root, tops)}
     hashed = hashlib.sha256()
@@ -74,8 +76,13 @@ def definition(thing: type | Callable[..., object]) -> str:
 
 def modules_reached(roots: Sequence[str]) -> set[str]:
     """The modules of the definitions that are executed from `roots` on."""
-    tops = frozenset({root.partition(":")[0].partition(".")[0] for root in roots} | {PACKAGE})
+    tops = _tops(roots)
     return {found.module for root in roots for name in _named(root) for found in _reached(name, tops)}
+
+
+def _tops(roots: Sequence[str]) -> frozenset[str]:
+    """The packages whose code counts."""
+    return frozenset({root.partition(":")[0].partition(".")[0] for root in roots} | {PACKAGE})
 
 
 def _named(root: str) -> Iterator[Reference]:
@@ -152,13 +159,11 @@ def _shape(root: Reference, tops: frozenset[str]) -> str:
 def _look_up(inside: str, name: str, *, tops: frozenset[str]) -> Reference | str:
     """What a name at the top of a module is."""
     read = module(inside)
-    if name in read.typing_only:
-        return "typing only"
     if name in read.bindings or name in read.imports or read.stars:
         found = _resolve(Target(inside, name), tops)
         if found != f"unknown {name}":
             return found
-    return f"builtin {name}"
+    return "typing only" if name in read.typing_only else f"builtin {name}"
 
 
 @cache

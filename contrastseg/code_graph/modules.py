@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import TypeGuard
 
 PACKAGE = "contrastseg"
 
@@ -41,7 +42,7 @@ class Module:
         stars: The modules that `from module import *` names.
         imported: Every module that an import at the top names.
         typing_only: Names that only type checkers see.
-        effects: Statements that do something when the module is imported and bind nothing.
+        effects: Statements that do something when the module is imported beside binding names.
     """
 
     name: str
@@ -132,7 +133,9 @@ def _read(statement: ast.stmt, into: Module) -> None:
             else:
                 into.imports[name] = target
     elif is_for_type_checkers(statement):
-        into.typing_only |= set(bound_names(statement))
+        into.typing_only |= {name for child in statement.body for name in bound_names(child)}
+        for child in statement.orelse:
+            _read(child, into)
     elif not (is_text(statement) or _is_main(statement)):
         names = dict.fromkeys(bound_names(statement))
         if "__all__" in names:
@@ -141,8 +144,21 @@ def _read(statement: ast.stmt, into: Module) -> None:
             into.bindings.setdefault(name, []).append(statement)
         into.imported |= {name for node in ast.walk(statement) for name in named_modules(node, into.name)}
         calls = isinstance(statement, _COMPOUND) and any(isinstance(node, ast.Expr) for node in ast.walk(statement))
-        if calls or not names:
+        if calls or not names or _registers(statement, into):
             into.effects.append(statement)
+
+
+def _registers(statement: ast.stmt, into: Module) -> bool:
+    """Whether a decorator of the module's own package sees a definition: it may keep it for whoever asks later."""
+    for decorator in getattr(statement, "decorator_list", ()):
+        root = decorator
+        while isinstance(root, ast.Call | ast.Attribute):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        name = root.id if isinstance(root, ast.Name) else ""
+        origin = into.imports[name].module if name in into.imports else into.name if name in into.bindings else ""
+        if origin.partition(".")[0] == into.name.partition(".")[0]:
+            return True
+    return False
 
 
 def targets(node: ast.AST, inside: str) -> Iterator[tuple[str, Target]]:
@@ -186,7 +202,7 @@ def is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def is_for_type_checkers(node: ast.AST) -> bool:
+def is_for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
     """Whether a statement is `if TYPE_CHECKING:`."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 

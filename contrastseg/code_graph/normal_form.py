@@ -135,7 +135,10 @@ class _Writer:
     def write(self, node: Any) -> None:
         """Write a node, a list of nodes, or a value of a field."""
         if isinstance(node, ast.AST):
-            if is_text(node) or is_for_type_checkers(node):
+            if is_text(node):
+                return
+            if is_for_type_checkers(node):
+                self.write(node.orelse)
                 return
             self.text.append(f"({type(node).__name__}")
             for name, value in ast.iter_fields(node):
