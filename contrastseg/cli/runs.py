@@ -67,7 +67,6 @@ def train(
     """
     from contrastseg import planning
     from contrastseg.data.cases import PreparedDataset
-    from contrastseg.data.download import locate
     from contrastseg.data.stores import find_prepared, find_split
     from contrastseg.errors import TrainingError
     from contrastseg.files import existing, read_json, sha256
@@ -105,6 +104,8 @@ def train(
     info = PreparedDataset(data).info
     raw = given.get("raw")
     if kind.engine is not None and raw is None:
+        from contrastseg.data.download import locate
+
         raw = locate(info.dataset, data_root, resources)
     asked = {
         **axes,

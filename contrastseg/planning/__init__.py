@@ -1,11 +1,17 @@
 """Planning: what a suite comes to, what is missing for it, and what each of its jobs is a function of."""
 
-from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
-from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
-from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
-from contrastseg.planning.limits import by_attempt
-from contrastseg.planning.runs import RESULTS, Plan, Run, expand
-from contrastseg.planning.sources import Sources, listed
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
+    from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
+    from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
+    from contrastseg.planning.limits import by_attempt
+    from contrastseg.planning.runs import RESULTS, Plan, Run, expand
+    from contrastseg.planning.sources import Sources, listed
 
 __all__ = [
     "RESULTS",
@@ -28,3 +34,20 @@ __all__ = [
     "split_digest",
     "to_argument",
 ]
+
+_MODULES = {
+    "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
+    "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
+    "jobs": ("Jobs", "job_environment", "run_config", "to_argument"),
+    "limits": ("by_attempt",),
+    "runs": ("RESULTS", "Plan", "Run", "expand"),
+    "sources": ("Sources", "listed"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name by its first use: a job reads a digest, and does not wait for what plans."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

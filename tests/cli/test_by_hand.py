@@ -154,6 +154,26 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "also"),
+    [
+        (["--help"], {"numpy", "contrastseg.data.registry", "contrastseg.methods.registry"}),
+        (["methods"], {"numpy", "contrastseg.data.registry", "contrastseg.suite", "contrastseg.planning.jobs"}),
+        (["datasets", "--resources", "nowhere"], {"contrastseg.methods.registry", "contrastseg.suite"}),
+    ],
+)
+def test_lists_load_what_they_list(arguments, also):
+    heavy = {"pandas", "pyarrow", "scipy", "torch", "nibabel", "h5py", "SimpleITK", "skimage", "matplotlib"}
+    code = (
+        "import sys\nfrom contrastseg.cli import app\n"
+        f"try: app({arguments!r})\n"
+        f"finally: print(*({heavy | also!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.split() == []
+    assert len(done.stdout.splitlines()) > 20
+
+
 def test_scores_of_files_from_outside(tmp_path):
     geometry = Geometry((4, 8, 8), (5.0, 1.0, 1.0), "mm", np.diag([1.0, 1.0, 5.0, 1.0]).tolist(), "nifti", (4, 8, 8))
     truth = np.zeros((4, 8, 8), np.uint8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import scipy  # its parts are imported by their first use
 from pydantic import Field
-from scipy import ndimage
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
@@ -68,7 +68,7 @@ def draw(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, n
 
 
 def _smooth(rng: np.random.Generator, size: tuple[int, int], width: float) -> np.ndarray:
-    field = ndimage.gaussian_filter(rng.normal(size=size), width, mode="reflect")
+    field = scipy.ndimage.gaussian_filter(rng.normal(size=size), width, mode="reflect")
     return field / max(float(field.std()), 1e-9)
 
 
@@ -96,7 +96,7 @@ def _lesion(
     weight = rng.uniform(0.55, 0.95) / (1 + np.exp((radius - 1) / softness))
     mottled = colour[:, None, None] + rng.uniform(6, 18) * _smooth(rng, picture.shape[1:], scale / 18)
     if rng.random() < 0.5:  # a second colour in a part of it
-        part = ndimage.gaussian_filter((_smooth(rng, picture.shape[1:], scale / 8) > 0.4).astype(float), 1.5)
+        part = scipy.ndimage.gaussian_filter((_smooth(rng, picture.shape[1:], scale / 8) > 0.4).astype(float), 1.5)
         other = _LESIONS[rng.integers(len(_LESIONS))]
         mottled = mottled + (other[:, None, None] - mottled) * 0.7 * part
     return picture + (mottled - picture) * weight, (radius < 1).astype(np.uint8)
@@ -133,7 +133,7 @@ def _hairs(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int])
         places = np.rint(line).astype(int)
         inside = ((places >= 0) & (places < (rows, columns))).all(axis=1)
         mask[tuple(places[inside].T)] = 1
-    weight = np.clip(ndimage.gaussian_filter(mask, 0.5) * 1.6, 0, 1) * rng.uniform(0.5, 0.9)
+    weight = np.clip(scipy.ndimage.gaussian_filter(mask, 0.5) * 1.6, 0, 1) * rng.uniform(0.5, 0.9)
     return picture + (np.array([44.0, 32, 28])[:, None, None] - picture) * weight
 
 

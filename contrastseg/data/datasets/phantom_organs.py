@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported by their first use
 from pydantic import Field
-from scipy import ndimage
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
@@ -92,10 +92,10 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndar
             label[covered] = organ.value
     vessels = (np.hypot(place[1] - 0.3, place[2] - 0.05) < 0.06) | (np.hypot(place[1] - 0.28, place[2] + 0.1) < 0.07)
     tissue, label = np.where(vessels, 0.75, tissue), np.where(vessels, 0, label)
-    tissue = tissue * (1 + 0.05 * ndimage.gaussian_filter(rng.normal(size=fine), 0.8) * 4)
+    tissue = tissue * (1 + 0.05 * scipy.ndimage.gaussian_filter(rng.normal(size=fine), 0.8) * 4)
     thick = tissue.reshape(shape[0], _SUB, *shape[1:]).mean(axis=1)  # partial volume
     bias = np.exp(rng.uniform(0.08, 0.2) * _smooth(rng, shape, shape[1] / 3))
-    blurred = ndimage.gaussian_filter(thick * bias, (0, 0.6, 0.6))
+    blurred = scipy.ndimage.gaussian_filter(thick * bias, (0, 0.6, 0.6))
     noise = rng.normal(0, rng.uniform(0.015, 0.04), (2, *shape))
     magnitude = np.hypot(blurred + noise[0], noise[1])  # Rician, as in magnitude MR
     image = magnitude * rng.uniform(300, 900)
