@@ -1,12 +1,15 @@
-"""What label values mean and what classes may be called, for every room."""
+"""What label values mean and what classes may be called, for every room.
+
+The methods read `IGNORE`, and listing them does not wait for NumPy: it is imported where arrays are worked on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 IGNORE: Final = 255
 """The label of pixels that neither train nor score."""
@@ -49,6 +52,8 @@ def whole_numbers(array: NDArray) -> NDArray:
     Raises:
         ValueError: A value is not nearly whole, not finite or beyond 32 bits, or the array holds no numbers.
     """
+    import numpy as np
+
     if array.dtype == bool:
         return array.view(np.uint8)
     if array.dtype.kind in "iu":
@@ -72,4 +77,6 @@ def whole_numbers(array: NDArray) -> NDArray:
 
 
 def _few(values: NDArray) -> str:
+    import numpy as np
+
     return ", ".join(f"{value:g}" for value in np.unique(values)[:5].tolist())
