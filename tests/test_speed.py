@@ -204,6 +204,7 @@ def test_committed_results_name_their_hardware(file: Path) -> None:
 @pytest.mark.long
 def test_runs_that_share_a_device(tmp_path: Path) -> None:
     small = ("--runs", "1", "2", "--steps", "4", "--warmup", "1", "--channels", "4", "8", "--threads", "2")
+    small += ("--part", "0.25")
     command = [sys.executable, str(SPEED / "sharing.py"), *small, "--device", "cpu", "--output", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     (file,) = tmp_path.glob("sharing-cpu-*.csv")
@@ -211,6 +212,7 @@ def test_runs_that_share_a_device(tmp_path: Path) -> None:
         one, two = csv.DictReader(opened)
     assert (one["runs"], one["threads_each"], one["times_alone"]) == ("1", "2", "1.0")
     assert (two["runs"], two["threads_each"]) == ("2", "1")
+    assert float(two["time_of_all"]) == pytest.approx(2 / float(two["times_alone"]), rel=0.01)
     assert float(two["times_alone"]) == pytest.approx(
         float(two["samples_per_s"]) / float(one["samples_per_s"]), rel=0.01
     )

@@ -12,7 +12,8 @@ from typing import Literal
 FILE = re.compile(r"(?P<benchmark>[a-z]+)-(?P<machine>(?P<device>cpu|cuda)-.+)\.csv")
 HEADINGS = ("benchmark", "target", "of", "measured", "bound", "verdict")
 Row = dict[str, str]
-Verdict = Literal["pass", "FAIL", "not judged"]
+Verdict = Literal["pass", "FAIL", "not judged", "not measured"]
+JUDGED = ("pass", "FAIL")
 
 
 class NoValue(Exception):
@@ -35,7 +36,8 @@ class Target:
         total: The values of all rows are one sum.
         each: Columns that tell the rows apart, for the table and to find the row `over` asks for.
         beside: The other program of the comparison, by its name in the column `contender` or in that of `by`.
-        device: The device the target is about; both where left out.
+        device: How the names of the machines begin that the target is about: `cpu`, `cuda`, or a certain GPU by
+            `cuda-nvidia-h200`. Every machine where left out.
         tolerance: A share of the bound by which a value may miss it, for which `because` gives the reason.
     """
 
@@ -105,10 +107,10 @@ def judge(targets: Sequence[Target], machine: str, files: Mapping[str, list[Row]
     lines: list[Line] = []
     for target in targets:
         if target.device and not machine.startswith(target.device):
-            device = {"cpu": "a CPU's", "cuda": "a GPU's"}[target.device]
-            lines.append(Line(target, "", "not judged", note=f"{device} target"))
+            whose = {"cpu": "a CPU's", "cuda": "a GPU's"}.get(target.device, f"{target.device}'s")
+            lines.append(Line(target, "", "not judged", note=f"{whose} target"))
         elif target.file not in files:
-            lines.append(Line(target, "", "FAIL", note="not measured"))
+            lines.append(Line(target, "", "not measured"))
         elif not files[target.file]:
             lines.append(Line(target, "", "FAIL", note="no row in the file"))
         elif target.beside and not _has(files[target.file], target):

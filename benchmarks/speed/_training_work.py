@@ -27,6 +27,22 @@ class Workload:
     batch_size: int
 
 
+ACDC_STEP = Workload(14, 1, (10, 256, 256), (256, 256), 24)
+"""A step of `benchmarks/acdc.yaml`: 24 slices, of 7 patients with two volumes each."""
+
+
+def resized(workload: Workload, part: float) -> Workload:
+    """The same work with images and patches of `part` of their size, for a quick look."""
+
+    def smaller(sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(max(min(size, 16), round(size * part / 16) * 16) for size in sizes)
+
+    if part == 1:
+        return workload
+    shape = (workload.shape[0], *smaller(workload.shape[1:])) if len(workload.patch) == 2 else smaller(workload.shape)
+    return Workload(workload.cases, workload.image_channels, shape, smaller(workload.patch), workload.batch_size)
+
+
 Moment = tuple[float, float]
 
 

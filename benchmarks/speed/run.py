@@ -39,6 +39,7 @@ ON_GPU: dict[str, tuple[str, ...]] = {
     "inference": (*SCRIPTS["inference"], "--device", "cuda"),
     "training": ("--contenders", "contrastseg", "bare", "dataloader", "--steps", "50", "--device", "cuda"),
     "streaming": ("--device", "cuda"),
+    "sharing": ("--device", "cuda"),
 }
 
 

@@ -1,9 +1,10 @@
 """What several runs at once on one device are worth: `python benchmarks/speed/sharing.py`.
 
-So many runs of `supervised` train at once on generated slices, each in a process of its own, as with
-`CONTRASTSEG_RUNS_PER_GPU`. `samples_per_s` counts those of all runs while all of them trained; `times_alone` is that
-beside one run on the whole device. Without a GPU the runs share the processor: `--threads` is what all have together,
-so that this compares one run of many threads with many runs of few.
+So many runs of `supervised` train at once with the step of `benchmarks/acdc.yaml` on generated slices, each in a
+process of its own, as with `CONTRASTSEG_RUNS_PER_GPU`. `samples_per_s` counts those of all runs while all of them
+trained; `times_alone` is that beside one run on the whole device. `time_of_all` is what all runs side by side take, as
+a multiple of one run alone. Without a GPU the runs share the processor: `--threads` is what all have together, so that
+this compares one run of many threads with many runs of few.
 
 Example: `python benchmarks/speed/sharing.py --runs 1 2 --steps 10 --device cpu`
 """
@@ -23,15 +24,14 @@ from typing import Any
 import torch
 from _results import RESULTS, described, machine, results_path, show_and_write
 from _training_loops import NNUNET_FOLDER
-from _training_work import Times, Workload, generate, prepare, train
+from _training_work import ACDC_STEP, Times, generate, prepare, resized, train
 
 from contrastseg.training.devices import SLOTS
 
 COLUMNS = (
-    *("runs", "samples_per_s", "times_alone", "step_ms", "peak_mib_each", "threads_each", "batch_size", "patch"),
-    *("channels", "steps", "device", "torch", "hardware", "note"),
+    *("runs", "samples_per_s", "times_alone", "time_of_all", "step_ms", "peak_mib_each", "threads_each"),
+    *("batch_size", "patch", "channels", "steps", "device", "torch", "hardware", "note"),
 )
-WORKLOAD = Workload(12, 1, (10, 216, 256), (192, 192), 8)
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -39,7 +39,7 @@ def measure(given: argparse.Namespace) -> None:
     torch.set_num_threads(given.threads)
     times = Times(given.warmup + given.steps, torch.device(given.device))
     with tempfile.TemporaryDirectory(dir=given.root) as output:
-        record = train(WORKLOAD, given.channels, given.root, Path(output), times)
+        record = train(resized(ACDC_STEP, given.part), given.channels, given.root, Path(output), times)
     print(json.dumps({"moments": [moment for moment, _ in times], "peak": record["peak_memory_bytes"]}))
 
 
@@ -62,26 +62,28 @@ def together(moments: list[list[float]], warmup: int) -> tuple[float, float]:
 
 def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per number of runs."""
+    workload = resized(ACDC_STEP, given.part)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        generate(WORKLOAD, root / "raw" / NNUNET_FOLDER)
-        prepare(WORKLOAD.cases, root / "raw" / NNUNET_FOLDER, root)
+        generate(workload, root / "raw" / NNUNET_FOLDER)
+        prepare(workload.cases, root / "raw" / NNUNET_FOLDER, root)
         alone = 0.0
         for runs in given.runs:
             threads = max(1, given.threads // runs)
             told = _start(given, runs, threads, root)
             rate, step = together([one["moments"] for one in told], given.warmup)
-            samples = rate * WORKLOAD.batch_size
+            samples = rate * workload.batch_size
             alone = alone or samples
             yield {
                 "runs": runs,
                 "samples_per_s": round(samples, 2),
                 "times_alone": round(samples / alone, 3),
+                "time_of_all": round(runs * alone / samples, 3),
                 "step_ms": round(1000 * step, 1),
                 "peak_mib_each": round(max(one["peak"] for one in told) / 2**20),
                 "threads_each": threads,
-                "batch_size": WORKLOAD.batch_size,
-                "patch": "x".join(map(str, WORKLOAD.patch)),
+                "batch_size": workload.batch_size,
+                "patch": "x".join(map(str, workload.patch)),
                 "channels": "-".join(map(str, given.channels)),
                 "steps": given.steps,
                 "device": machine(given.device)["device"],
@@ -94,7 +96,7 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _start(given: argparse.Namespace, runs: int, threads: int, root: Path) -> list[dict[str, Any]]:
     command = [sys.executable, __file__, "--measure", "--root", str(root), "--device", given.device]
     command += ["--steps", str(given.steps), "--warmup", str(given.warmup), "--threads", str(threads)]
-    command += ["--channels", *map(str, given.channels)]
+    command += ["--part", str(given.part), "--channels", *map(str, given.channels)]
     environment = {**os.environ, SLOTS: str(runs), "OMP_NUM_THREADS": str(threads)}
     children = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
@@ -110,11 +112,12 @@ def main() -> None:
     """Compare, print a table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--runs", type=int, nargs="*", default=[1, 2, 4], help="runs at once, the first to compare with"
+        "--runs", type=int, nargs="*", default=[1, 2, 3, 4], help="runs at once, the first to compare with"
     )
     parser.add_argument("--steps", type=int, default=100, help="counted steps of each")
     parser.add_argument("--warmup", type=int, default=5, help="steps before them, at least one")
     parser.add_argument("--channels", type=int, nargs="*", default=[16, 32, 64, 128, 256])
+    parser.add_argument("--part", type=float, default=1, help="share of the images' and patches' size")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of all runs together")
     parser.add_argument("--note", default="", help="what a reader of the numbers should know, such as other load")
@@ -124,7 +127,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         return measure(given)
-    shown = ("runs", "samples_per_s", "times_alone", "step_ms", "peak_mib_each", "threads_each")
+    shown = ("runs", "samples_per_s", "times_alone", "time_of_all", "step_ms", "peak_mib_each", "threads_each")
     show_and_write(results_path(given.output, "sharing", given.device), COLUMNS, shown, compare(given), 15)
 
 

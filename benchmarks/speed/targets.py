@@ -2,7 +2,8 @@
 
 Each row that a target selects is a line with its value, bound, and `pass` or `FAIL`; one FAIL makes the exit code 1.
 A target about another device, or beside a program that was not installed where the file was made, is not judged, and
-its line says so. A file that is not there, a target that finds no row and a row without the value fail.
+its line says so. A target whose file is missing is `not measured`. A target that finds no row and a row without the
+value fail. The rows of `runs` are whole runs, which `make gpu` makes.
 
 Seconds are those of the CPU on a CPU, and what is bounded is mostly a ratio of two contenders that took turns: a busy
 machine or a slower one changes both. `make speed` measures everything anew and ends with this table.
@@ -16,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _judging import Line, Target, judge, machines, table
+from _judging import JUDGED, Line, Target, judge, machines, table
 
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = {"contender": "contrastseg"}
@@ -35,6 +36,22 @@ TARGETS = (
         over={"contender": "dataloader"},
         at_least=3,
         each=("work",),
+        device="cuda",
+    ),
+    Target(
+        name="30,000 steps of supervised as in acdc.yaml, minutes",
+        file="runs",
+        column="minutes_per_30000_steps",
+        rows={"method": "supervised"},
+        at_most=5,
+        device="cuda-nvidia-h200",
+    ),
+    Target(
+        name="three seeds side by side as a multiple of one alone",
+        file="sharing",
+        column="time_of_all",
+        rows={"runs": "3"},
+        at_most=1.5,
         device="cuda",
     ),
     Target(
@@ -183,7 +200,7 @@ def report(folder: Path, markdown: bool = False) -> bool:
         lines += here
     failed = [line for line in lines if line.verdict == "FAIL"]
     if not markdown:
-        judged = [line for line in lines if line.verdict != "not judged"]
+        judged = [line for line in lines if line.verdict in JUDGED]
         print(f"{len(judged) - len(failed)} of {len(judged)} lines pass")
     return not failed
 

@@ -34,7 +34,7 @@ import psutil
 import torch
 from _results import RESULTS, described, machine, peak_memory, results_path, show_and_write
 from _training_loops import LOOPS, NNUNET_FOLDER, Work
-from _training_work import Times, Workload, generate, prepare, read, train
+from _training_work import ACDC_STEP, Times, Workload, generate, prepare, read, resized, train
 
 from contrastseg.networks.registry import build
 
@@ -47,6 +47,7 @@ COLUMNS = (
 
 
 WORKLOADS = {
+    "acdc_2d_256": ACDC_STEP,
     "acdc_2d": Workload(12, 1, (10, 216, 256), (192, 192), 8),
     "rgb_2d_512": Workload(24, 3, (1, 512, 512), (512, 512), 4),
     "3d_96": Workload(6, 1, (112, 128, 128), (96, 96, 96), 2),
@@ -89,18 +90,6 @@ def measure(given: argparse.Namespace) -> None:
     for worker in psutil.Process().children(recursive=True):
         worker.kill()
     os._exit(0)
-
-
-def resized(workload: Workload, part: float) -> Workload:
-    """The same work with images and patches of `part` of their size, for a quick look."""
-
-    def smaller(sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(max(min(size, 16), round(size * part / 16) * 16) for size in sizes)
-
-    if part == 1:
-        return workload
-    shape = (workload.shape[0], *smaller(workload.shape[1:])) if len(workload.patch) == 2 else smaller(workload.shape)
-    return Workload(workload.cases, workload.image_channels, shape, smaller(workload.patch), workload.batch_size)
 
 
 def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
