@@ -2,86 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Circumstances, Method
+from contrastseg.methods.contract import Method
 from contrastseg.training.assembly import build_method, stage_training
-from contrastseg.training.batches import Batches, Source
 from contrastseg.training.inference import case_logits
-from contrastseg.training.material import own_material
 from contrastseg.training.settings import RunConfig
-from contrastseg.training.storage import Residency, Storage
+from contrastseg.training.storage import Residency
+from tests.device_steps import ALLOWED, METHODS, STAGES, batches_of, configured
 from tests.pretended import DEVICE, Counts, Mismatch, OnDevice, move, pretended
 
-METHODS = [name for name in registry.names() if registry.get(name).engine is None]
-# In 3D the same code runs on one axis more: those are long tests.
-STAGES = [
-    pytest.param(name, stage.name, dims, marks=[pytest.mark.long] if dims == 3 else [])
-    for name in METHODS
-    for stage in registry.get(name).stages
-    for dims in registry.get(name).spatial_dims
-]
-
-# Where a step may wait, and why. Everything else is a fault.
-ALLOWED = {
-    "info_nce.py:dense_info_nce_loss": "positions without a correspondence stay out of the largest product",
-    "pixel_sampling.py:sample_anchors": "how many anchors a class gives hangs on how many it has",
-    "pixel_sampling.py:push": "as many vectors enter a class as were drawn of it",
-    "pixel_sampling.py:contents": "only filled places are compared with",
-    "region_contrast.py:<genexpr>": "regions are counted in a table as long as their numbers go",
-    "region_contrast.py:sample_region_points": "as many regions are compared as the fullest image has",
-    "semantic_aware.py:_queries": "which images and organs are drawn hangs on what each shows",
-    "semantic_aware.py:present_organs": "boxes are made of the organs that there are",
-    "semantic_aware.py:predict": "organs that were not found are not looked at closer",
-    "semantic_aware.py:_coarse_logits": "siblings that have not been trained have no say",
-    "supervised_contrast.py:_against_all": "classes are summed in a table as long as there are classes",
-    "supervised_contrast.py:supcon_loss": "labels may be any numbers, and anchors without a positive leave",
-}
 LAUNCHES = 40
 """A source and view at most, whatever the batch; 6 more where super-pixels are warped along."""
-
-
-def configured(name: str, stage: str, dims: int, phantoms: dict[int, Any], batch_size: int = 2) -> RunConfig:
-    phantom = phantoms[dims]
-    if dims == 2 and registry.get(name).applies_to(Circumstances(2, 0.5, False, 3)) is not None:
-        phantom = replace(phantoms[3], spatial_dims=2)
-    config: RunConfig = phantom.config(name, stage=stage, training={"batch_size": batch_size})
-    return config
-
-
-def batches_of(config: RunConfig, residency: Residency, device: torch.device = DEVICE) -> Batches:
-    dataset, split = PreparedDataset(config.data), Split.from_file(config.split)
-    training = stage_training(config)
-    views = registry.get(config.method).stage(config.stage).views
-    material = own_material(config, dataset, split)
-    sources = {}
-    for name in sorted({view.source for view in views.values()}):
-        storage = Storage(
-            dataset,
-            material[name][0][1],
-            with_labels=name == "labelled",
-            spatial_dims=config.spatial_dims,
-            device=device,
-            residency=residency,
-            with_superpixels=any(view.superpixels for view in views.values() if view.source == name),
-        )
-        sources[name] = Source(
-            name,
-            storage,
-            training.batch_size,
-            training.patch_size,
-            config.seed,
-            training.augmentation,
-            training.foreground_fraction,
-        )
-    return Batches(sources, views)
 
 
 def built(config: RunConfig) -> Method:
@@ -93,7 +30,7 @@ def built(config: RunConfig) -> Method:
 
 def run_step(config: RunConfig, residency: Residency, counts: Counts) -> tuple[Counts, dict[str, Any], int, bool]:
     """Counts of the second batch, terms of its step, looks a batch has, whether super-pixels come along."""
-    method, batches = built(config), batches_of(config, residency)
+    method, batches = built(config), batches_of(config, residency, DEVICE)
     method.modules.train()
     batches(0)  # fills what is made once
     counts.clear()
@@ -134,7 +71,7 @@ def test_data_of_the_host_comes_to_the_device(dims: int, phantoms: dict[int, Any
     """The same batch, bit for bit, wherever the data lies."""
     config = configured("lrc", "pretrain", dims, phantoms)
     with pretended():
-        there, here = (batches_of(config, residency)(1) for residency in ("device", "host"))
+        there, here = (batches_of(config, residency, DEVICE)(1) for residency in ("device", "host"))
         for view, sample in there.items():
             for layer in ("image", "superpixels", "coordinates"):
                 one, other = getattr(sample, layer), getattr(here[view], layer)
