@@ -48,12 +48,12 @@ speed: .venv/linked
 lint: .venv/linked
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --lint
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The table of docs/long-tests.md: python docs/_long_tests.py results/test-long.xml --output docs/long-tests.md
 test-long: .venv/linked

@@ -107,6 +107,7 @@ def test_metrics_beside_other_programs(tmp_path: Path) -> None:
     assert int(rows[-1]["peak_mib"]) > 20
 
 
+@pytest.mark.long
 def test_inference_beside_other_programs(tmp_path: Path) -> None:
     """The script stops where logits do not agree, or are compared for windows placed otherwise."""
     command = [sys.executable, str(SPEED / "inference.py"), "--part", "2", "--rounds", "1", "--output", str(tmp_path)]
@@ -163,6 +164,7 @@ def test_streaming_beside_data_in_memory(tmp_path: Path) -> None:
     assert float(rows["held"]["disk_mib"]) <= float(rows["cold"]["disk_mib"])
 
 
+@pytest.mark.long
 def test_start_and_planning(tmp_path: Path) -> None:
     few = ("--rounds", "1", "--planning-rounds", "1", "--part", "100")
     command = [sys.executable, str(SPEED / "start.py"), *few, "--output", str(tmp_path)]
@@ -179,6 +181,7 @@ def test_start_and_planning(tmp_path: Path) -> None:
     assert float(started["cpu_s"]) > float(floor["cpu_s"]) > 0.1
 
 
+@pytest.mark.long
 def test_options_of_a_step_train_the_same(tmp_path: Path) -> None:
     size = ("--part", "8", "--steps", "2", "--eager", "--work", "acdc_2d", "3d")
     command = [sys.executable, str(SPEED / "options.py"), *size, "--output", str(tmp_path)]

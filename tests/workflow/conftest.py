@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import re
@@ -149,9 +150,11 @@ def copy_of_the_repository(folder: Path) -> Workspace:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, space.code / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, space.code / part)
         else:
             shutil.copy(source, space.code / part)
+    # Edits must not meet stale bytecode, so nothing that runs here writes any; what is there saves every job compiling.
+    compileall.compile_dir(space.code / "contrastseg", quiet=2)
     space.write_suite()
     return space
 

@@ -58,7 +58,7 @@ def test_a_package_adds_a_method_with_its_rule_and_a_data_set(workspace: Workspa
     }
     (workspace.work / "tiny.yaml").write_text(yaml.safe_dump({**SUITE, **suite}))
     path = f"{workspace.code}:{package}"
-    done = workspace.snakemake("--configfile", "tiny.yaml", warm=False, PYTHONPATH=path)
+    done = workspace.snakemake("--configfile", "tiny.yaml", PYTHONPATH=path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert jobs(done.stdout)["train_margin"] == 1
     scores = pd.read_parquet(workspace.results / "scores.parquet")
@@ -67,7 +67,7 @@ def test_a_package_adds_a_method_with_its_rule_and_a_data_set(workspace: Workspa
 
     with_edit = package / "mymethod" / "margin.py"
     with_edit.write_text(METHOD + "    defaults = {**registry.get('mean_teacher').defaults, 'decay': 0.5}\n")
-    again = workspace.snakemake("--configfile", "tiny.yaml", "--dry-run", warm=False, PYTHONPATH=path)
+    again = workspace.snakemake("--configfile", "tiny.yaml", "--dry-run", PYTHONPATH=path)
     planned = jobs(again.stdout)
     assert planned["train_margin"] == 1
     assert "train_supervised" not in planned

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,15 +16,6 @@ from tests.workflow.conftest import jobs
 from tests.workflow.full_suite import complete_lists, full, write_data
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_lint_and_format():
-    command = [sys.executable, "-m", "snakemake", "--configfile", "benchmarks/demo.yaml", "--lint"]
-    lint = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert lint.returncode == 0, lint.stderr
-    check = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
-    form = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert form.returncode == 0, form.stderr
 
 
 def test_the_snakefile_reads_like_a_table_of_contents():
