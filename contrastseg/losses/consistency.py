@@ -40,5 +40,7 @@ def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:
 def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
     """Teacher ← decay · teacher + (1 − decay) · student for parameters; buffers are copied."""
     torch._foreach_lerp_(list(teacher.parameters()), [p.detach() for p in student.parameters()], 1.0 - decay)
-    for old, new in zip(teacher.buffers(), student.buffers(), strict=True):
-        old.copy_(new)
+    pairs = list(zip(teacher.buffers(), student.buffers(), strict=True))
+    for dtype in dict.fromkeys(old.dtype for old, _ in pairs):  # those of one type are copied at once
+        old, new = zip(*(pair for pair in pairs if pair[0].dtype == dtype), strict=True)
+        torch._foreach_copy_(old, new)

@@ -115,6 +115,10 @@ class EncoderPretraining(Supervised):
             return super().training_step(batch, step)
         return self.pretraining_step(batch, step)
 
+    def unrecordable(self) -> str | None:
+        """A step can be recorded; methods whose pre-training cannot say so."""
+        return None
+
     def after_step(self, step: int) -> None:
         """Move averages and queues while the method pre-trains."""
         if self.task.stage != "train":

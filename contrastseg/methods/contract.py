@@ -223,6 +223,7 @@ class Method:
         self.task = task
         self.settings = settings
         self.modules: Any = None
+        self.host_values: Callable[[Callable[[int], Any]], Any] | None = None
 
     @classmethod
     def resolve(
@@ -289,8 +290,33 @@ class Method:
         """Named loss terms of this batch, weighted; their sum is minimised."""
         raise NotImplementedError
 
+    def host_value(self, make: Callable[[int], Any], step: int) -> Any:
+        """What a step needs of the host and differs from step to step: a weight that rises, places drawn at random.
+
+        A recorded step runs no Python when it is replayed, so what else Python computes stays as it was at the
+        recording.
+
+        Args:
+            make: From the number of the step to a number, or to a tensor of the CPU (int64 or float32). It uses nothing
+                else that changes from step to step.
+            step: The number of the step.
+
+        Returns:
+            What was made; where steps are recorded, its place on the device.
+        """
+        return make(step) if self.host_values is None else self.host_values(make)
+
+    def unrecordable(self) -> str | None:
+        """Why a step of this stage cannot be recorded and replayed; None where it can.
+
+        It can where its operations are the same at every step, nothing waits for a value of the device, and whatever
+        differs from step to step is in the batch, in `modules`, from `host_value`, or drawn on the device. Subclasses
+        that replace the step of a method that can must answer for their own.
+        """
+        return f"{self.name} does not say that its steps can be recorded"
+
     def after_step(self, step: int) -> None:
-        """Called after the optimiser's step, for moving averages and queues."""
+        """Called after the optimiser's step, for moving averages and queues; never recorded."""
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (B, K, *spatial) for images (B, C, *spatial)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ class CPS(Method):
         """Both networks' segmentation losses, and what each says of the other's labels."""
         import torch
 
-        from contrastseg.losses.consistency import sigmoid_rampup
         from contrastseg.losses.segmentation import cross_entropy_loss, dice_ce_loss
 
         labelled = batch["labelled"]
@@ -62,10 +62,13 @@ class CPS(Method):
         if self.settings["scope"] == "all":
             taught = [torch.cat(pair) for pair in zip(supervised, taught, strict=True)]
         hard = [logits.detach().argmax(dim=1) for logits in taught]
-        ramp = sigmoid_rampup(step, self.task.steps, self.settings["ramp_share"])
         cross = cross_entropy_loss(taught[0], hard[1]) + cross_entropy_loss(taught[1], hard[0])
         return {
             "segmentation": dice_ce_loss(supervised[0], labelled.label),
             "segmentation_partner": dice_ce_loss(supervised[1], labelled.label),
-            "cross": self.settings["cross_weight"] * ramp * cross,
+            "cross": ramped(self, "cross_weight", step) * cross,
         }
+
+    def unrecordable(self) -> str | None:
+        """A step can be recorded."""
+        return None

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from contrastseg.methods._ramp import ramped
 from contrastseg.methods._taps import deepest_map, maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -133,7 +134,7 @@ class CVRL(Method):
         import torch
 
         from contrastseg.losses import signed_distance
-        from contrastseg.losses.consistency import sigmoid_rampup, softmax_mse_loss
+        from contrastseg.losses.consistency import softmax_mse_loss
         from contrastseg.losses.segmentation import dice_ce_loss
 
         settings, modules = self.settings, self.modules
@@ -148,9 +149,9 @@ class CVRL(Method):
             target = average.classify({name: feature[count:] for name, feature in teacher.items()})
         terms = {"segmentation": dice_ce_loss(logits[:count], labelled.label)}
         first = 0 if settings["contrast_on"] == "both" else count
-        terms |= self._contrast(student[self._high][first:], teacher[self._high][first:], "high")
-        terms |= self._contrast(student[self._low][first:], teacher[self._low][first:], "low")
-        weight = settings["consistency_weight"] * sigmoid_rampup(step, self.task.steps, settings["ramp_share"])
+        terms |= self._contrast(student[self._high][first:], teacher[self._high][first:], "high", step)
+        terms |= self._contrast(student[self._low][first:], teacher[self._low][first:], "low", step)
+        weight = ramped(self, "consistency_weight", step)
         terms["consistency"] = weight * softmax_mse_loss(logits[count:], target)
         if settings["distance_weight"]:
             finest = student[self._finest][:count]
@@ -159,7 +160,7 @@ class CVRL(Method):
             terms["distance"] = settings["distance_weight"] * loss
         return terms
 
-    def _contrast(self, student: Tensor, teacher: Tensor, level: str) -> dict[str, Tensor]:
+    def _contrast(self, student: Tensor, teacher: Tensor, level: str, step: int) -> dict[str, Tensor]:
         """The batch term and the feature term of one level, from maps (B, C, *spatial) of both networks."""
         import torch
 
@@ -171,7 +172,7 @@ class CVRL(Method):
             grid = sub_volume_grid(tuple(student.shape[2:]), settings["sub_volumes"])
             ours, theirs = pool(student, grid), pool(teacher, grid)
         else:
-            positions = self._positions(student)[:, None]
+            positions = self._positions(student, step)[:, None]
             ours, theirs = (gather_points(feature, positions).flatten(0, 2) for feature in (student, teacher))
         ours = self.modules[level](ours)
         with torch.no_grad():
@@ -186,16 +187,25 @@ class CVRL(Method):
             terms[f"feature_{level}"] = weight * settings["feature_weight"] * loss
         return terms
 
-    def _positions(self, feature: Tensor) -> Tensor:
+    def unrecordable(self) -> str | None:
+        """Distances are computed on the host from the labels of the batch."""
+        return "signed distances are computed on the host" if self.settings["distance_weight"] else None
+
+    def _positions(self, feature: Tensor, step: int) -> Tensor:
         """(B, points) flat positions, all different within a sample: one in each of as many stretches of the map."""
         import torch
 
-        size = math.prod(feature.shape[2:])
+        count, size = len(feature), math.prod(feature.shape[2:])
         points = min(self.settings["points"], size)
-        bounds = torch.arange(points + 1) * size // points
-        # Drawn on the CPU: the same positions on every device.
-        random = torch.rand(len(feature), points, dtype=torch.float64)
-        return (bounds[:-1] + (random * bounds.diff()).long()).to(feature.device)
+
+        def draw(step: int) -> Tensor:
+            # Drawn on the CPU: the same positions on every device.
+            bounds = torch.arange(points + 1) * size // points
+            random = torch.rand(count, points, dtype=torch.float64)
+            return bounds[:-1] + (random * bounds.diff()).long()
+
+        positions: Tensor = self.host_value(draw, step).to(feature.device)
+        return positions
 
     def after_step(self, step: int) -> None:
         """Move the average and the queue."""

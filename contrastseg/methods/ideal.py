@@ -15,6 +15,7 @@ from contrastseg.methods._pretraining import (
     encoder_width,
     momentum_copy,
 )
+from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Stage, Takeover, View
 
 if TYPE_CHECKING:
@@ -168,7 +169,6 @@ class IDEAL(EncoderPretraining):
         """Both streams by the labels, and on unlabelled images each by the other's pseudo labels."""
         if self.task.stage != "train":
             return super().training_step(batch, step)
-        from contrastseg.losses.consistency import sigmoid_rampup
         from contrastseg.losses.segmentation import cross_entropy_loss, dice_ce_loss
 
         labelled, unlabelled = batch["labelled"], batch["unlabelled"]
@@ -178,11 +178,13 @@ class IDEAL(EncoderPretraining):
         cross = cross_entropy_loss(first, self._pseudo_label(second)) + cross_entropy_loss(
             second, self._pseudo_label(first)
         )
-        weight = self.settings["consistency_weight"] * sigmoid_rampup(
-            step, self.task.steps, self.settings["ramp_share"]
-        )
+        weight = ramped(self, "consistency_weight", step)
         segmentation = [dice_ce_loss(logits, labelled.label) for logits in supervised]
         return {"segmentation": segmentation[0] + segmentation[1], "cross_supervision": weight * cross}
+
+    def unrecordable(self) -> str | None:
+        """Pre-training looks at the positions that both views show, as many as there are."""
+        return None if self.task.stage == "train" else "how many positions both views show differs from step to step"
 
     def _streams(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the network's own decoder and of the second one, from one pass of the encoder."""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -53,20 +54,21 @@ class MeanTeacher(Method):
         """Segmentation loss on the labelled half, consistency on the other; one pass of the student for both."""
         import torch
 
-        from contrastseg.losses.consistency import sigmoid_rampup
         from contrastseg.losses.segmentation import dice_ce_loss
 
         labelled, student = batch["labelled"], batch["student"]
         assert labelled.label is not None
         logits = self.modules["network"](torch.cat([labelled.image, student.image]))
         supervised, unsupervised = logits.split([len(labelled.image), len(student.image)])
-        weight = self.settings["consistency_weight"] * sigmoid_rampup(
-            step, self.task.steps, self.settings["ramp_share"]
-        )
+        weight = ramped(self, "consistency_weight", step)
         return {
             "segmentation": dice_ce_loss(supervised, labelled.label),
             "consistency": weight * self.consistency(unsupervised, batch, step),
         }
+
+    def unrecordable(self) -> str | None:
+        """A step can be recorded."""
+        return None
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
         """How far the student's logits of the unlabelled images are from the teacher's; `ua_mt` masks it."""

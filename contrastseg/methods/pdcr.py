@@ -102,6 +102,10 @@ class PDCR(Method):
         segmentation = dice_ce_loss(network.classify(features), sample.label)
         return {"segmentation": segmentation, **self.regularisation(features, sample.label)}
 
+    def unrecordable(self) -> str | None:
+        """A step can be recorded."""
+        return None
+
     def regularisation(self, features: Mapping[str, Tensor], label: Tensor) -> dict[str, Tensor]:
         """The three patch-dragsaw terms, weighted.
 

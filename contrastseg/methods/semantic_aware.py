@@ -175,6 +175,12 @@ class SemanticAware(Method):
             return {"contrast": self._contrast_loss(sample)}
         return {"segmentation": self._segmentation_loss(sample)}
 
+    def unrecordable(self) -> str | None:
+        """Which samples train a sibling, and which organs give a patch, follows from the batch."""
+        if self.task.stage == "coarse":
+            return "how many samples each of the cross-fitted networks sees differs from step to step"
+        return "how many patches there are differs from step to step"
+
     def _coarse_step(self, sample: Sample) -> dict[str, Tensor]:
         """Every sample trains the network of test time, and all networks but that of its patient's fold."""
         from contrastseg.losses.segmentation import dice_ce_loss

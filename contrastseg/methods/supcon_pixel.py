@@ -103,6 +103,10 @@ class SupConPixel(Method):
             "contrast": (settings["weight"] if begun else 0.0) * contrast,
         }
 
+    def unrecordable(self) -> str | None:
+        """How many pixels are compared follows from the labels."""
+        return "how many pixels of a class are compared differs from step to step"
+
     def embed(self, features: Tensor, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,)."""
         from contrastseg.losses.pixel_sampling import sample_anchors

@@ -32,3 +32,7 @@ class Supervised(Method):
         sample = batch["labelled"]
         assert sample.label is not None
         return {"segmentation": dice_ce_loss(self.modules["network"](sample.image), sample.label)}
+
+    def unrecordable(self) -> str | None:
+        """A step can be recorded."""
+        return None

@@ -50,19 +50,26 @@ class UAMT(MeanTeacher):
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
         """MSE of softmax against the teacher's own noisy pass, over the pixels it is sure of."""
-        import math
-
         import torch
 
-        from contrastseg.losses.consistency import entropy, sigmoid_rampup, softmax_mse_loss
+        from contrastseg.losses.consistency import entropy, softmax_mse_loss
 
-        settings = self.settings
-        ramp = sigmoid_rampup(step, self.task.steps, settings["threshold_ramp_share"])
-        share = settings["threshold_start"] + (1 - settings["threshold_start"]) * ramp
+        threshold = self.host_value(self._threshold, step)
         with torch.no_grad():
             target = self.modules["teacher"](batch["teacher"].image)
-            sure = entropy(self.mean_prediction(batch["clean"].image)) < share * math.log(self.task.num_classes)
+            sure = entropy(self.mean_prediction(batch["clean"].image)) < threshold
         return softmax_mse_loss(logits, target, sure)
+
+    def _threshold(self, step: int) -> float:
+        """Entropy in nats under which a pixel counts."""
+        import math
+
+        from contrastseg.losses.consistency import sigmoid_rampup
+
+        start, share = self.settings["threshold_start"], self.settings["threshold_ramp_share"]
+        ramp = sigmoid_rampup(step, self.task.steps, share)
+        threshold: float = (start + (1 - start) * ramp) * math.log(self.task.num_classes)
+        return threshold
 
     def mean_prediction(self, images: Tensor) -> Tensor:
         """Mean of the teacher's softmax outputs over passes with noise of their own, (B, K, *spatial)."""

@@ -10,6 +10,7 @@ An engine is a module of this package with two functions:
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ class Job:
         claim: The device.
         output: The run's folder.
         on_step: Called with the number of steps done.
+        on_note: Called with what should be known of how the run is computed.
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Job:
     claim: Claim
     output: Path
     on_step: Callable[[int], None]
+    on_note: Callable[[str], None] = warnings.warn
 
     @property
     def header(self) -> dict[str, Any]:
@@ -78,6 +81,7 @@ class Outcome:
         parameters: Trained numbers.
         precision: Of the computation.
         residency: Where the training data lay.
+        unrecorded: Why steps were not recorded; None where they were.
         best: Best validation Dice; None without validation.
         best_step: Where it was reached; None without validation.
         taken_over: File hash of the checkpoint each module was taken over from.
@@ -91,6 +95,7 @@ class Outcome:
     precision: str
     residency: str
     earlier: float = 0.0
+    unrecorded: str | None = "it trains by its own program"
     best: float | None = None
     best_step: int | None = None
     taken_over: Mapping[str, str] = field(default_factory=dict)

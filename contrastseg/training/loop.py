@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor, nn
 
 from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
@@ -18,25 +15,15 @@ from contrastseg.training import checkpoints
 from contrastseg.training.batches import BatchSource
 from contrastseg.training.faults import Watch
 from contrastseg.training.logs import Log
+from contrastseg.training.optimiser import build_optimiser, fuses, load_scaler, load_state, scaler_state
+from contrastseg.training.recorded import RecordedSteps, Recording
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
-from contrastseg.training.torch_optimisers import SGD, AdamW
+from contrastseg.training.steps import MethodStep, StepResult, Steps
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-class _Step(nn.Module):
-    """A method's modules and its step as one module, which is what Fabric wraps."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.all = method.modules
-        self._method = [method]  # in a list, so that it is not taken for a submodule
-
-    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        return self._method[0].training_step(batch, step)
 
 
 @dataclass
@@ -58,19 +45,6 @@ class Progress:
     best_step: int = 0
 
 
-def build_optimiser(parameters: Sequence[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """The optimiser the settings name."""
-    if settings.name == "sgd":
-        return SGD(
-            parameters,
-            settings.learning_rate,
-            settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
-        )
-    return AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
-
-
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
     """The learning rate of step t of T: a linear rise over the warm-up, then (1 − t/T)^0.9, a cosine, or constant."""
     warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
@@ -89,6 +63,7 @@ def fit(
     seed: int,
     identity: dict[str, Any],
     header: dict[str, Any],
+    recording: Recording | None = None,
     validate: Callable[[], float] | None = None,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> tuple[Progress, Log]:
@@ -103,6 +78,7 @@ def fit(
         seed: The run's seed; torch's global generators are seeded from it before every step.
         identity: What makes two runs the same run.
         header: What every checkpoint carries beside the weights.
+        recording: Whether steps are recorded; it is told how that went. None for not.
         validate: Mean validation Dice of the present weights; None where the split has no validation cases.
         on_step: Called with the number of steps done, for a progress bar.
 
@@ -114,16 +90,27 @@ def fit(
     """
     saved = folder / "checkpoints"
     parameters = [p for p in method.modules.parameters() if p.requires_grad]
-    optimiser = build_optimiser(parameters, training.optimiser)
+    recorder = None if recording is None else recording.recorder
+    fused = recorder is not None or fuses(fabric.device, training)
+    optimiser = build_optimiser(parameters, training.optimiser, fused=fused)
     progress, rows = Progress(), []
     resumed = checkpoints.load_resumable(saved, identity)
     if resumed is not None:
         method.modules.load_state_dict(resumed["modules"])
         progress, rows = Progress(**resumed["progress"]), resumed["log"]
         progress.earlier = progress.seconds
-    module, optimiser = fabric.setup(_Step(method), optimiser)
+    module, optimiser = fabric.setup(MethodStep(method), optimiser)
     if resumed is not None:
-        optimiser.load_state_dict(resumed["optimiser"])
+        load_state(optimiser, resumed["optimiser"])
+        load_scaler(fabric, resumed["scaler"])
+
+    def seed_of(step: int) -> int:
+        return stream_seed(seed, "step", step, fabric.global_rank)
+
+    take: Callable[[Batch, int, float], StepResult]
+    take = steps = Steps(module, optimiser, training, fabric, seed_of, rate_on_device=fused)
+    if recording is not None and recorder is not None:
+        take = RecordedSteps(steps, method, recorder, recording)
     # Of several processes that train a run together the first writes and looks at the validation patients.
     first = fabric.is_global_zero
     log = Log(folder, rows, writes=first)
@@ -140,27 +127,18 @@ def fit(
     started = time.perf_counter()
     for step in range(progress.step, training.steps):
         rate = learning_rate(step, training.steps, training.optimiser)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(stream_seed(seed, "step", step, fabric.global_rank))
         batch = batches(step)
-        terms = module(batch, step)
-        loss = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        norm = None
-        if training.optimiser.clip_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(parameters, training.optimiser.clip_norm)
-        optimiser.step()
+        result = take(batch, step, rate)
         method.after_step(step)
         progress.step = done = step + 1
         last = done == training.steps
         at_checkpoint = last or done % training.checkpoint_every == 0
         validates = validating and (last or done % training.validate_every == 0)
         if done % training.log_every == 0 or at_checkpoint or validates:
-            means = {name: fabric.all_reduce(term.detach()) for name, term in {"loss": loss, **terms}.items()}
+            terms = {"loss": result.loss, **result.terms}
+            means = {name: fabric.all_reduce(term) for name, term in terms.items()}
             values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
-            watch.check(done, values, rate, norm, batch, weights=at_checkpoint or validates)
+            watch.check(done, values, rate, result.gradient_norm, batch, weights=at_checkpoint or validates)
             progress.seconds += time.perf_counter() - started
             log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
             started = time.perf_counter()
@@ -176,8 +154,14 @@ def fit(
             started = time.perf_counter()
         if first and at_checkpoint and not last:
             progress.seconds += time.perf_counter() - started
-            resumable = {"identity": digest(identity), "optimiser": optimiser.state_dict(), "log": log.rows}
-            checkpoints.save_resumable(saved, {**content(), **resumable, "progress": vars(progress)})
+            resumable = {
+                "identity": digest(identity),
+                "optimiser": optimiser.state_dict(),
+                "scaler": scaler_state(fabric),
+                "log": log.rows,
+                "progress": vars(progress),
+            }
+            checkpoints.save_resumable(saved, {**content(), **resumable})
             log.write()
             started = time.perf_counter()
         on_step(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from contrastseg.networks.features import FeatureNetwork
 
 MemoryFormat = Literal["contiguous", "channels_last"]
+CompileMode = Literal["off", "default", "reduce-overhead"]
 _CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _COMPILED = ("features", "encode", "classify")
 
@@ -23,7 +25,7 @@ def lay_out(modules: nn.Module, spatial_dims: int, chosen: MemoryFormat) -> None
         modules.to(memory_format=_CHANNELS_LAST[spatial_dims])  # type: ignore[call-overload]
 
 
-def compile_networks(modules: nn.Module, mode: Literal["off", "default", "reduce-overhead"]) -> None:
+def compile_networks(modules: nn.Module, mode: CompileMode) -> None:
     """Compile what the networks compute; names of parameters stay as they are, so checkpoints fit either way.
 
     `reduce-overhead` records CUDA graphs on a GPU. A run has few shapes, each compiled for itself. Attached blocks are
@@ -35,6 +37,29 @@ def compile_networks(modules: nn.Module, mode: Literal["off", "default", "reduce
         if isinstance(network, FeatureNetwork):
             for name in _COMPILED:
                 setattr(network, name, torch.compile(getattr(network, name), mode=mode, dynamic=False))
+
+
+def begin_iteration(mode: CompileMode) -> None:
+    """Say that what compiled networks returned before this call is not needed any more.
+
+    `reduce-overhead` records a CUDA graph of every call of a network. The calls of one iteration have memory of their
+    own, the next iteration takes it over. Without this mark torch guesses where an iteration begins, and a teacher's
+    output could be overwritten by the student's.
+    """
+    if mode == "reduce-overhead":
+        torch.compiler.cudagraph_mark_step_begin()
+
+
+def in_iterations(predict: Callable[[Tensor], Tensor], mode: CompileMode) -> Callable[[Tensor], Tensor]:
+    """The same function; every call is an iteration of its own (see `begin_iteration`) and its logits stay."""
+    if mode != "reduce-overhead":
+        return predict
+
+    def iteration(images: Tensor) -> Tensor:
+        begin_iteration(mode)
+        return predict(images).clone()
+
+    return iteration
 
 
 class _SmallInFloat32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +27,7 @@ from contrastseg.training.loop import fit
 from contrastseg.training.material import Material, open_pool, own_material
 from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
 from contrastseg.training.read_ahead import read_ahead
+from contrastseg.training.recorded import planned
 from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 from contrastseg.training.storage import JoinedStorage, Storage
@@ -41,6 +43,7 @@ def train(
     *,
     on_step: Callable[[int], None] = lambda step: None,
     claim: devices.Claim | None = None,
+    on_note: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Train one run (a method's stage) and write checkpoints, log and record into `output`; resumes by itself.
 
@@ -50,6 +53,7 @@ def train(
             `checkpoints/best_val.ckpt` too where the split has validation patients and `validate_every` is set.
         on_step: Called with the number of steps done.
         claim: A device already taken; one is claimed if unset.
+        on_note: Called with what should be known of how the run is computed.
 
     Returns:
         The content of `run.json`.
@@ -76,7 +80,7 @@ def train(
         pool, material = None, own_material(config, dataset, split)
         if config.pool:
             pool, material = open_pool(config, dataset, split)
-        job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step)
+        job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step, on_note)
         engine = engine_of(config.method)
         if engine is not None and training.devices > 1:
             raise TrainingError(
@@ -111,6 +115,7 @@ def train(
             "parameters": outcome.parameters,
             "precision": outcome.precision,
             "residency": outcome.residency,
+            "unrecorded": outcome.unrecorded,
             "versions": records.versions(outcome.packages),
             "git_commit": records.git_commit(),
             "hardware": records.hardware(job.device),
@@ -144,6 +149,7 @@ def _fit(job: Job, material: Material) -> Outcome:
     compile_networks(method.modules, training.compile)
     views = dict(registry.get(config.method).stage(config.stage).views)
     batches = _batches(views, material, config, training, fabric)
+    recording = planned(method, training, fabric.device, job.on_note)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
     with read_ahead(batches, training.steps) as ready:
         progress, log = fit(
@@ -155,6 +161,7 @@ def _fit(job: Job, material: Material) -> Outcome:
             seed=config.seed,
             identity=config.identity,
             header=job.header,
+            recording=recording,
             validate=validate,
             on_step=job.on_step,
         )
@@ -163,6 +170,7 @@ def _fit(job: Job, material: Material) -> Outcome:
         steps=progress.step,
         seconds=progress.seconds,
         earlier=progress.earlier,
+        unrecorded=recording.outcome,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
         precision=_precision(job.claim, training),
         residency=batches.sources[next(iter(batches.sources))].storage.residency,

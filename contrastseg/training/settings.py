@@ -65,6 +65,9 @@ class TrainingSettings(_Strict):
     compile: Literal["off", "default", "reduce-overhead"] = Field(
         "off", description="torch.compile of the networks; seconds at the start, and a C++ compiler on a CPU"
     )
+    record: Literal["auto", "off"] = Field(
+        "auto", description="on a GPU, one CUDA graph for forward, backward and optimiser where the method allows it"
+    )
     residency: Literal["auto", "device", "host", "mapped"] = "auto"
     cache_gb: float | None = Field(
         None, gt=0, description="host memory that data may take under `auto`, else it is mapped; half of what is free"

@@ -7,14 +7,11 @@ have to be scaled, stay with Fabric.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-
-from contrastseg.methods.contract import Batch, Sample
 
 
 class SingleDevice:
@@ -22,7 +19,7 @@ class SingleDevice:
 
     Args:
         accelerator: `cpu` or `cuda`.
-        precision: `32-true`, or `bf16-mixed`: autocast, over a batch whose numbers are rounded to bfloat16.
+        precision: `32-true`, or `bf16-mixed`: autocast.
 
     Attributes:
         device: Where to compute.
@@ -47,7 +44,7 @@ class SingleDevice:
         return data
 
     def setup(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Move a module that takes a batch and a step to the device, and let it compute in the precision."""
+        """Move a module that returns loss terms to the device, and let it compute in the precision."""
         module.to(self.device)
         return (_Mixed(module, self) if self._mixed else module), optimiser
 
@@ -59,22 +56,32 @@ class SingleDevice:
         """Add a loss's gradients to those of the parameters."""
         loss.backward()
 
+    def clip_gradients(
+        self, module: nn.Module, optimiser: torch.optim.Optimizer, *, max_norm: float, error_if_nonfinite: bool
+    ) -> Tensor:
+        """Scale the gradients of an optimiser's parameters down to a norm.
+
+        Args:
+            module: What `setup` made of the module; it is not looked at.
+            optimiser: Moves the parameters.
+            max_norm: Largest norm that gradients keep.
+            error_if_nonfinite: Whether a norm that is no number raises an error, for which the host has to wait.
+
+        Returns:
+            The norm before, 0-dimensional.
+        """
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        return nn.utils.clip_grad_norm_(parameters, max_norm, error_if_nonfinite=error_if_nonfinite)
+
 
 class _Mixed(nn.Module):
-    """A step under autocast: its batch is rounded to bfloat16, its loss terms are float32."""
+    """A step under autocast; its loss terms are float32."""
 
     def __init__(self, module: nn.Module, device: SingleDevice) -> None:
         super().__init__()
         self._module, self._device = module, device
 
-    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        rounded = {name: _rounded(sample) for name, sample in batch.items()}
+    def forward(self, *inputs: Any) -> dict[str, Tensor]:
         with self._device.autocast():
-            terms = self._module(rounded, step)
+            terms = self._module(*inputs)
         return {name: term.float() for name, term in terms.items()}
-
-
-def _rounded(sample: Sample) -> Sample:
-    values = {field.name: getattr(sample, field.name) for field in dataclasses.fields(sample)}
-    floats = {name: value for name, value in values.items() if value is not None and value.is_floating_point()}
-    return dataclasses.replace(sample, **{name: value.to(torch.bfloat16) for name, value in floats.items()})

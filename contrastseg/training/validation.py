@@ -12,6 +12,7 @@ from contrastseg.data.cases import PreparedDataset
 from contrastseg.evaluation.overlap import confusion, dice
 from contrastseg.methods.contract import Method
 from contrastseg.training.case_batches import infer_cases
+from contrastseg.training.optimisations import in_iterations
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 
@@ -33,7 +34,7 @@ def validation_dice(
 
     def pairs() -> Iterator[LabelPair]:
         for case, labels in infer_cases(
-            method.predict,
+            in_iterations(method.predict, training.compile),
             map(dataset.load, dataset.cases_of(patients, labelled=True)),
             scale=dataset.info.scale,
             spatial_dims=method.task.spatial_dims,

@@ -41,3 +41,19 @@ def test_average_is_the_weighted_mean_and_copies_buffers() -> None:
     assert torch.equal(teacher.running_mean, student.running_mean)  # type: ignore[arg-type]
     update_average(teacher, student, 0.0)
     torch.testing.assert_close(teacher.weight.detach(), student.weight.detach())
+
+
+def test_the_average_is_that_of_one_tensor_after_the_other() -> None:
+    """Bit for bit, whatever the tensors' types, and buffers are those of the student."""
+    torch.manual_seed(0)
+    student, teacher, expected = (nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)) for _ in range(3))
+    expected.load_state_dict(teacher.state_dict())
+    student(torch.randn(4, 2, 5, 5))
+    update_average(teacher, student, 0.99)
+    with torch.no_grad():
+        for old, new in zip(expected.parameters(), student.parameters(), strict=True):
+            old.lerp_(new, 1 - 0.99)
+    for old, new in zip(expected.buffers(), student.buffers(), strict=True):
+        old.copy_(new)
+    assert teacher[1].num_batches_tracked == 1
+    assert all(torch.equal(value, expected.state_dict()[name]) for name, value in teacher.state_dict().items())

@@ -149,13 +149,15 @@ def test_positions_are_distinct_inside_and_different_every_time() -> None:
     method: Any = make("cvrl", levels=4, points=50)
     for shape in ((7, 8), (4, 5, 6), (3, 3)):
         feature = torch.zeros(3, 2, *shape)
-        positions = method._positions(feature)
+        positions = method._positions(feature, 0)
         count = min(50, math.prod(shape))
         assert positions.shape == (3, count)
         assert all(len(row.unique()) == count for row in positions)
         assert int(positions.min()) >= 0
         assert int(positions.max()) < math.prod(shape)
-    assert not torch.equal(method._positions(torch.zeros(1, 1, 32, 32)), method._positions(torch.zeros(1, 1, 32, 32)))
+    assert not torch.equal(
+        method._positions(torch.zeros(1, 1, 32, 32), 0), method._positions(torch.zeros(1, 1, 32, 32), 0)
+    )
 
 
 def test_the_high_level_is_the_deepest_map_with_enough_cells() -> None:

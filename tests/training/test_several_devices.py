@@ -19,7 +19,8 @@ from contrastseg.methods import registry
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method
 from contrastseg.training.batches import Batches, Source
-from contrastseg.training.loop import build_optimiser, learning_rate
+from contrastseg.training.loop import learning_rate
+from contrastseg.training.optimiser import build_optimiser
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
 from contrastseg.training.storage import Storage

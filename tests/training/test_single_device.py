@@ -13,10 +13,12 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from contrastseg.methods.contract import Batch, Sample
+from contrastseg.methods.contract import Batch, Sample, Task
+from contrastseg.methods.supervised import Supervised
 from contrastseg.training import checkpoints, run, torch_optimisers
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.single_device import SingleDevice
+from contrastseg.training.steps import MethodStep, OpaqueBatch
 
 # A job on one device imports none of these up to its end.
 UNNEEDED = (
@@ -55,26 +57,29 @@ def test_a_run_has_the_weights_that_fabric_gives_it(
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_step_sees_and_gives_what_it_does_with_fabric(precision: Any) -> None:
-    image, coordinates = torch.rand(2, 1, 4, 4), 200 * torch.rand(2, 4, 4, 2)
+def test_images_are_rounded_and_nothing_else_with_and_without_fabric(precision: Any) -> None:
+    """bfloat16 has no 201.3 pixels: it would be 201, and 301.3 would be 302."""
+    image, coordinates = torch.rand(2, 1, 4, 4), torch.tensor([201.3, 301.3]).expand(2, 4, 4, 2)
     label, unit = torch.randint(0, 3, (2, 4, 4)), torch.arange(2)
-    batch = {"view": Sample(image, label, coordinates, unit, unit, torch.rand(2))}
+    given = Sample(image, label, coordinates, unit, unit, torch.tensor([0.1234567, 0.9]))
     seen = []
 
-    class Step(torch.nn.Linear):
-        def forward(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:  # type: ignore[override]
+    class Seeing(Supervised):
+        def training_step(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
             seen.append((step, torch.is_autocast_enabled("cpu"), vars(batch["view"])))
-            return {"loss": super().forward(batch["view"].image.flatten(1)).sum()}
+            return {"loss": self.modules["network"](batch["view"].image.flatten(1)).sum()}
 
     for device in (Fabric(accelerator="cpu", devices=1, precision=precision), SingleDevice("cpu", precision)):
-        module = Step(16, 2)
-        wrapped, _ = device.setup(module, torch.optim.SGD(module.parameters(), lr=0.1))
-        assert wrapped(batch, 3)["loss"].dtype == torch.float32
-    (step, mixed, theirs), (our_step, ours_mixed, ours) = seen
-    assert (our_step, ours_mixed) == (step, mixed) == (3, precision == "bf16-mixed")
-    assert theirs.keys() == ours.keys()
-    for name, value in theirs.items():
-        assert ours[name] is value is None or (ours[name].dtype == value.dtype and torch.equal(ours[name], value)), name
+        method = Seeing(Task(2, 1, 2, 1, "train", lambda **_: None), {})
+        method.modules = torch.nn.ModuleDict({"network": torch.nn.Linear(16, 2)})
+        wrapped, _ = device.setup(MethodStep(method), torch.optim.SGD(method.modules.parameters(), lr=0.1))
+        assert wrapped(OpaqueBatch({"view": given}), 3)["loss"].dtype == torch.float32
+    mixed = precision == "bf16-mixed"
+    for step, autocast, sample in seen:
+        assert (step, autocast) == (3, mixed)
+        assert torch.equal(sample["image"], image.to(torch.bfloat16 if mixed else torch.float32))
+        assert all(sample[name] is value for name, value in vars(given).items() if name != "image")
+    assert len(seen) == 2
 
 
 def test_scaled_gradients_stay_with_fabric() -> None:
