@@ -11,7 +11,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from contrastseg.code_graph import code_fingerprint, definition, files_below, modules_reached
+from contrastseg.code_graph import code_fingerprint, definition, files_below, reached_of
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.places import CHECKOUT
 
@@ -64,8 +64,7 @@ def stage_fingerprint(stage: str, *, method: str | None = None, dataset: str | N
         SuiteError: The stage or the method is unknown.
     """
     roots = stage_roots(stage, method=method, dataset=dataset)
-    reached = modules_reached(roots)
-    data = sorted(path for name in _DATA.keys() & reached for path in CHECKOUT.glob(_DATA[name]))
+    data = sorted(path for name in reached_of(roots, list(_DATA)) for path in CHECKOUT.glob(_DATA[name]))
     beside = files_below(_FILES[stage]) if stage in _FILES else []
     return _with_files(code_fingerprint(roots), [*data, *beside])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from tests.phantoms import Phantom, make_phantoms
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What tests find out about code is shared by their processes, and kept out of the user's cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="contrastseg-cache-")
+os.environ.setdefault("CONTRASTSEG_CACHE", _CACHE.name)
 # That a busy machine was slow is no finding of a test.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")

@@ -183,6 +183,66 @@ def test_what_does_something_else_has_another(fingerprint, change):
     assert fingerprint(change) != fingerprint()
 
 
+# Whatever binds a name, in one module.
+CONSTRUCTS = """
+import os.path as path
+from parcel.tools import *
+from parcel import shapes
+
+first, *others = [total := 3, 4]
+for index, (a, b) in enumerate([(1, 2)]):
+    kept = [seen := a + c for c in range(index) if c]
+with open(os.devnull) as file, shapes.corner([1]) as (low, *high):
+    pass
+try:
+    import json
+except ImportError as error:
+    json = None
+else:
+    found: int = 3
+finally:
+    done: bool
+
+
+class Table(dict, metaclass=type):
+    size = 3
+    rows = [size for _ in range(3)]
+
+    @property
+    def half(self, /, other=lambda x=total: x, *rest: int, scale=(wide := 2), **named) -> "Table":
+        global counted
+        counted = self.size
+        nonlocal_ = 0
+
+        async def inner(deep):
+            nonlocal nonlocal_
+            from math import tau
+
+            nonlocal_ = {k: [v for v in row if (last := v)] for k, row in deep.items()}
+            async with deep as handle:
+                yield tau, handle, last, __class__
+            del nonlocal_
+
+        match other:
+            case {"key": value, **more} if value > wide:
+                return more
+            case [1, *tail]:
+                return tail
+            case Table(size=length) as whole:
+                return whole, length
+        assert rest, "words"
+        return f"{pair(named['x'], other=scale)!r:>{wide}}", half(3), path.sep, json.dumps(inner), STEP
+"""
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="another Python has other syntax trees")
+def test_what_earlier_versions_found_is_found_again(fingerprint):
+    """Every finished run was stored with a fingerprint: another way to find it must find the same."""
+    assert fingerprint() == "256436a3291842ee"
+    assert fingerprint({"entry.py": CONSTRUCTS}, "parcel.entry:Table") == "a8a915b680b8422a"
+    assert fingerprint({"entry.py": CONSTRUCTS}, "parcel.*") == "fe4282d8611679ec"
+
+
 def test_functions_that_call_each_other_end(fingerprint):
     even = "def even(n):\n    return n == 0 or odd(n - 1)\n\n\ndef odd(n):\n    return n != 0 and even(n - 1)\n"
     before = fingerprint({"entry.py": even}, "parcel.entry:even")

@@ -13,6 +13,7 @@ from functools import cache, partial
 from contrastseg.code_graph import modules
 from contrastseg.code_graph.modules import PACKAGE, Target, module, modules_below, packages_of, source
 from contrastseg.code_graph.normal_form import NormalForm, Reference, normal_form
+from contrastseg.code_graph.remembered import forget, remembered
 
 # Never part of a fingerprint, though everybody imports them: how errors are worded, how files are written and where
 # they lie change no result, nor does how code is hashed; what our settings modules say arrives, resolved, in the
@@ -52,6 +53,10 @@ def code_fingerprint(roots: Sequence[str]) -> str:
             of a package.
     """
     tops = _tops(roots)
+    return remembered(tops, f"fingerprint {' '.join(roots)}", lambda: _fingerprint(roots, tops))
+
+
+def _fingerprint(roots: Sequence[str], tops: frozenset[str]) -> str:
     wanted = _entries([reference for root in roots for reference in _named(root)], tops)
     reached = {reference for root in wanted for reference in _reached(root, tops)}
     hashed = hashlib.sha256()
@@ -71,7 +76,15 @@ def code_fingerprint(roots: Sequence[str]) -> str:
 def definition(thing: type | Callable[..., object]) -> str:
     """A class or function as a root; its whole module where it is bound to another name, or made by a function."""
     name, place = getattr(thing, "__name__", type(thing).__name__), thing.__module__
-    return f"{place}:{name}" if source(place) is not None and name in module(place).bindings else place
+    root = f"{place}:{name}"
+    bound = remembered(_tops([root]), f"bound {root}", lambda: name in module(place).bindings)
+    return root if bound else place
+
+
+def reached_of(roots: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Those of the modules of these names that are among `modules_reached`."""
+    question = f"reached {' '.join(roots)} of {' '.join(names)}"
+    return remembered(_tops(roots), question, lambda: sorted(modules_reached(roots) & set(names)))
 
 
 def modules_reached(roots: Sequence[str]) -> set[str]:
@@ -219,3 +232,4 @@ def clear() -> None:
     for function in (code_fingerprint, _form, _reached, _shape, _resolve, _effect):
         function.cache_clear()
     modules.clear()
+    forget()

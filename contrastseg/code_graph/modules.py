@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
+
+from contrastseg.code_graph import packages
 
 PACKAGE = "contrastseg"
 
 _SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _COMPOUND = (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.Match)
+_BIND_OTHERWISE = frozenset(
+    {
+        *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+        *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+        *(ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.Import, ast.ImportFrom),
+    }
+)
+_KINDS = [kind for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)]
+FIELDS = {
+    kind: tuple(name for name in kind._fields if name not in ("ctx", "type_comment", "type_ignores")) for kind in _KINDS
+}
+"""The fields of each type of node that say something of the code."""
+# Those in which names can be bound.
+_FIELDS = {kind: tuple(name for name in fields if name not in ("op", "ops")) for kind, fields in FIELDS.items()}
+# Fields in which statements have statements.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What an import binds: a module, or a name in one.
 
     Attributes:
@@ -54,46 +69,22 @@ class Module:
     effects: list[ast.stmt] = field(default_factory=list)
 
 
-@cache
 def source(name: str) -> Path | None:
     """The file of a module; None when there is none (a name in a module, or a namespace)."""
-    if name == "__main__":  # a script's own data set
-        file = getattr(sys.modules[name], "__file__", None)
-        return None if file is None else Path(file)
-    top, _, rest = name.partition(".")
-    spec = _top_level(top)
-    if spec is None:
-        return None
-    if not spec.submodule_search_locations:
-        return Path(spec.origin) if spec.origin and not rest else None
-    for location in spec.submodule_search_locations:
-        path = Path(location, *rest.split(".")) if rest else Path(location)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
+    found = _sources(name).get(name)
+    return None if found is None else found.path
 
 
-@cache
-def _top_level(name: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
+def _sources(name: str) -> dict[str, packages.Source]:
+    """The modules of the package that a module lies in."""
+    return packages.package(name.partition(".")[0]).modules
 
 
 def modules_below(package: str) -> list[str]:
     """A package and all modules in it."""
-    path = source(package)
-    if path is None:
+    if source(package) is None:
         return []
-    names = [package]
-    for file in sorted(path.parent.rglob("*.py")):
-        inside = file.relative_to(path.parent).with_suffix("")
-        parts = inside.parts[:-1] if inside.name == "__init__" else inside.parts
-        if parts:
-            names.append(".".join((package, *parts)))
-    return names
+    return [package, *(name for name in _sources(package) if name.startswith(f"{package}."))]
 
 
 def files_below(package: str) -> list[Path]:
@@ -117,10 +108,11 @@ def module(name: str) -> Module:
     Raises:
         SyntaxError: It is no Python.
     """
-    path = source(name)
+    found = _sources(name).get(name)
     read = Module(name)
-    for statement in ast.parse(path.read_bytes() if path else b"", filename=str(path)).body:
-        _read(statement, read)
+    if found is not None:
+        for statement in ast.parse(found.content, filename=str(found.path)).body:
+            _read(statement, read)
     return read
 
 
@@ -142,8 +134,9 @@ def _read(statement: ast.stmt, into: Module) -> None:
             return
         for name in names:
             into.bindings.setdefault(name, []).append(statement)
-        into.imported |= {name for node in ast.walk(statement) for name in named_modules(node, into.name)}
-        calls = isinstance(statement, _COMPOUND) and any(isinstance(node, ast.Expr) for node in ast.walk(statement))
+        inside = list(statements_in([statement], into_scopes=True))
+        into.imported |= {name for node in inside for name in named_modules(node, into.name)}
+        calls = isinstance(statement, _COMPOUND) and any(isinstance(node, ast.Expr) for node in inside)
         if calls or not names or _registers(statement, into):
             into.effects.append(statement)
 
@@ -176,15 +169,13 @@ def targets(node: ast.AST, inside: str) -> Iterator[tuple[str, Target]]:
 
 
 def named_modules(node: ast.AST, inside: str) -> Iterator[str]:
-    """The modules of which there is a source that an import statement in the module `inside` executes."""
+    """The modules that an import statement in the module `inside` may execute: some are names in modules."""
     if isinstance(node, ast.Import):
-        named = [alias.name for alias in node.names]
+        yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         base = _absolute(node, inside)
-        named = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    else:
-        return
-    yield from (name for name in named if source(name) is not None)
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _absolute(node: ast.ImportFrom, inside: str) -> str:
@@ -211,28 +202,63 @@ def _is_main(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__main__" in {getattr(n, "value", None) for n in ast.walk(node.test)}
 
 
-def bound_names(node: ast.AST) -> Iterator[str]:
-    """The names that a statement binds in the scope it stands in."""
-    if isinstance(node, _SCOPES):
-        yield node.name
-        for outside in (*node.decorator_list, *_defaults(node)):
-            yield from bound_names(outside)
-        return
-    if isinstance(node, ast.Lambda):
-        return
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        yield from (n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-        return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-        yield node.id
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-        yield node.name
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        yield node.rest
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from bound_names(child)
+def statements_in(body: Iterable[ast.AST], *, into_scopes: bool = False) -> Iterator[ast.AST]:
+    """Statements and those in them, without those in the bodies of functions and classes unless `into_scopes`.
+
+    An expression, as what a `lambda` returns, has none in it.
+    """
+    for node in body:
+        yield node
+        if not isinstance(node, ast.expr) and (into_scopes or not isinstance(node, _SCOPES)):
+            for block in _BLOCKS:
+                yield from statements_in(getattr(node, block, ()), into_scopes=into_scopes)
+
+
+def bound_names(node: ast.AST) -> list[str]:
+    """The names that a statement binds in the scope it stands in, in the order of the text."""
+    names: list[str] = []
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store | ast.Del):
+                names.append(node.id)
+        elif type(node) not in _BIND_OTHERWISE:
+            pending += reversed(_children(node))
+        elif isinstance(node, _SCOPES):
+            names.append(node.name)
+            pending += reversed([*node.decorator_list, *_defaults(node)])
+        elif isinstance(node, _COMPREHENSIONS):
+            names += _named_in(node)
+        elif not isinstance(node, ast.Lambda):
+            if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+                names.append(node.name)
+            elif isinstance(node, ast.MatchMapping) and node.rest:
+                names.append(node.rest)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names += [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+            pending += reversed(_children(node))
+    return names
+
+
+def _named_in(comprehension: ast.AST) -> list[str]:
+    """The names that a comprehension binds outside itself, by `:=`."""
+    nodes = [comprehension]
+    for node in nodes:
+        nodes += _children(node)
+    return [node.target.id for node in nodes if isinstance(node, ast.NamedExpr)]
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The nodes in a node that names may stand in, in the order of the text."""
+    found: list[ast.AST] = []
+    for name in _FIELDS[type(node)]:
+        value = getattr(node, name)
+        if isinstance(value, list):
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
 
 
 def _defaults(node: _SCOPES) -> list[ast.expr]:
@@ -244,5 +270,5 @@ def _defaults(node: _SCOPES) -> list[ast.expr]:
 
 def clear() -> None:
     """Forget what was read."""
-    for function in (source, _top_level, module):
-        function.cache_clear()
+    packages.package.cache_clear()
+    module.cache_clear()

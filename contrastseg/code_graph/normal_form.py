@@ -11,16 +11,20 @@ import ast
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import singledispatchmethod
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from contrastseg.code_graph.modules import Target, bound_names, is_for_type_checkers, is_text, targets
+from contrastseg.code_graph.modules import (
+    FIELDS,
+    Target,
+    bound_names,
+    is_for_type_checkers,
+    is_text,
+    statements_in,
+    targets,
+)
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
-
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A name of one of the modules hashed.
 
     Attributes:
@@ -53,6 +57,9 @@ Resolve = Callable[[Target], "Reference | str"]
 """What an imported or a global name is: a reference, or a text for what is not among the modules hashed."""
 
 
+Method = TypeVar("Method", bound=Callable[[Any, Any], None])
+
+
 @dataclass
 class _Scope:
     """A function's names: numbers by name, and what its import statements bind."""
@@ -78,6 +85,20 @@ def normal_form(
     for statement in statements:
         writer.write(statement)
     return writer.form()
+
+
+_WRITERS: dict[type[ast.AST], Callable[[Any, Any], None]] = {}
+"""How nodes are written that are not written as they are."""
+
+
+def _writes(*kinds: type[ast.AST]) -> Callable[[Method], Method]:
+    """Registers a method of the writer for nodes of these types."""
+
+    def register(method: Method) -> Method:
+        _WRITERS.update(dict.fromkeys(kinds, method))
+        return method
+
+    return register
 
 
 class _Writer:
@@ -131,40 +152,52 @@ class _Writer:
 
     # Nodes
 
-    @singledispatchmethod
     def write(self, node: Any) -> None:
         """Write a node, a list of nodes, or a value of a field."""
-        if isinstance(node, ast.AST):
-            if is_text(node):
-                return
-            if is_for_type_checkers(node):
-                self.write(node.orelse)
-                return
-            self.text.append(f"({type(node).__name__}")
-            for name, value in ast.iter_fields(node):
-                if name not in ("ctx", "type_comment", "type_ignores"):
-                    self.write(value)
-            self.text.append(")")
-        elif isinstance(node, list):
+        kind = type(node)
+        if kind in _WRITERS:
+            _WRITERS[kind](self, node)
+        elif kind is list:
             self.text.append("[")
             for item in node:
                 self.write(item)
             self.text.append("]")
+        elif isinstance(node, ast.AST):
+            self._as_it_is(node)
         else:
-            self.text.append(f"{type(node).__name__} {node!r}")
+            self.text.append(f"{kind.__name__} {node!r}")
 
-    @write.register
-    def _(self, node: ast.Constant) -> None:
+    def _as_it_is(self, node: ast.AST) -> None:
+        kind = type(node)
+        self.text.append(f"({kind.__name__}")
+        for name in FIELDS[kind]:
+            self.write(getattr(node, name))
+        self.text.append(")")
+
+    @_writes(ast.Expr)
+    def _expression(self, node: ast.Expr) -> None:
+        if not is_text(node):
+            self._as_it_is(node)
+
+    @_writes(ast.If)
+    def _branches(self, node: ast.If) -> None:
+        if is_for_type_checkers(node):
+            self.write(node.orelse)
+        else:
+            self._as_it_is(node)
+
+    @_writes(ast.Constant)
+    def _constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and node.value.isidentifier():
             self.words.add(node.value)
         self.text.append(f"{type(node.value).__name__} {node.value!r}")
 
-    @write.register
-    def _(self, node: ast.Name) -> None:
+    @_writes(ast.Name)
+    def _name(self, node: ast.Name) -> None:
         self.put(self.meaning(node.id))
 
-    @write.register
-    def _(self, node: ast.Attribute) -> None:
+    @_writes(ast.Attribute)
+    def _attribute(self, node: ast.Attribute) -> None:
         meaning = self.chain(node)
         if meaning is None:
             self.write(node.value)
@@ -172,34 +205,34 @@ class _Writer:
         else:
             self.put(meaning)
 
-    @write.register(ast.Import | ast.ImportFrom)
-    def _(self, node: ast.Import | ast.ImportFrom) -> None:
+    @_writes(ast.Import, ast.ImportFrom)
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         if not self.scopes or self.scopes[-1].is_class:  # in a function they are names, written where they are used
             for name, target in targets(node, self.module):
                 self.text.append(f"import {name}")
                 self.put(self.resolve(target))
 
-    @write.register
-    def _(self, node: ast.Global) -> None:
+    @_writes(ast.Global)
+    def _global(self, node: ast.Global) -> None:
         self.text.append("global")
 
-    @write.register
-    def _(self, node: ast.Nonlocal) -> None:
+    @_writes(ast.Nonlocal)
+    def _nonlocal(self, node: ast.Nonlocal) -> None:
         self.text.append("nonlocal")
 
-    @write.register
-    def _(self, node: ast.Raise) -> None:
+    @_writes(ast.Raise)
+    def _raise(self, node: ast.Raise) -> None:
         self.text.append("raise")
         self.write(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
         self.write(node.cause)
 
-    @write.register
-    def _(self, node: ast.Assert) -> None:
+    @_writes(ast.Assert)
+    def _assert(self, node: ast.Assert) -> None:
         self.text.append("assert")
         self.write(node.test)
 
-    @write.register
-    def _(self, node: ast.Call) -> None:
+    @_writes(ast.Call)
+    def _call(self, node: ast.Call) -> None:
         meaning = self.chain(node.func)
         if isinstance(meaning, str) and meaning.startswith("wording "):
             self.text.append(meaning)
@@ -215,20 +248,20 @@ class _Writer:
             self.write(keyword.value)
         self.text.append(")")
 
-    @write.register
-    def _(self, node: ast.ExceptHandler) -> None:
+    @_writes(ast.ExceptHandler)
+    def _handler(self, node: ast.ExceptHandler) -> None:
         self._named(node.name, "except", node.type, node.body)
 
-    @write.register
-    def _(self, node: ast.MatchAs) -> None:
+    @_writes(ast.MatchAs)
+    def _match_as(self, node: ast.MatchAs) -> None:
         self._named(node.name, "as", node.pattern)
 
-    @write.register
-    def _(self, node: ast.MatchStar) -> None:
+    @_writes(ast.MatchStar)
+    def _match_star(self, node: ast.MatchStar) -> None:
         self._named(node.name, "star")
 
-    @write.register
-    def _(self, node: ast.MatchMapping) -> None:
+    @_writes(ast.MatchMapping)
+    def _match_mapping(self, node: ast.MatchMapping) -> None:
         self._named(node.rest, "mapping", node.keys, node.patterns)
 
     def _named(self, name: str | None, kind: str, *parts: Any) -> None:
@@ -238,8 +271,8 @@ class _Writer:
             self.write(part)
         self.text.append(")")
 
-    @write.register
-    def _(self, node: ast.AnnAssign) -> None:
+    @_writes(ast.AnnAssign)
+    def _annotated(self, node: ast.AnnAssign) -> None:
         if self.scopes and not self.scopes[-1].is_class and node.value is None:
             return  # inside a function an annotation is never looked at
         local = bool(self.scopes) and not self.scopes[-1].is_class
@@ -249,8 +282,8 @@ class _Writer:
         self.write(node.value)
         self.text.append(")")
 
-    @write.register(ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp)
-    def _(self, node: Any) -> None:
+    @_writes(ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+    def _comprehension(self, node: Any) -> None:
         targeted = {name for generator in node.generators for name in bound_names(generator.target)}
         self.text.append(f"({type(node).__name__}")
         self.write(node.generators[0].iter)  # belongs to the scope around it
@@ -262,8 +295,8 @@ class _Writer:
         self.scopes.pop()
         self.text.append(")")
 
-    @write.register(ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    def _(self, node: Any) -> None:
+    @_writes(ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    def _function(self, node: Any) -> None:
         self.text.append(f"({type(node).__name__}")
         if not isinstance(node, ast.Lambda):
             self.put(self.meaning(node.name))
@@ -283,8 +316,8 @@ class _Writer:
         self.scopes.pop()
         self.text.append(")")
 
-    @write.register
-    def _(self, node: ast.ClassDef) -> None:
+    @_writes(ast.ClassDef)
+    def _class(self, node: ast.ClassDef) -> None:
         self.text.append("(class")
         self.put(self.meaning(node.name))
         self.write(node.decorator_list)
@@ -302,18 +335,10 @@ def _function_scope(node: Any, parameters: list[str], module: str) -> _Scope:
     body = node.body if isinstance(node.body, list) else [node.body]
     elsewhere: set[str] = set()
     imports: dict[str, Target] = {}
-    for inner in _own_nodes(body):
+    for inner in statements_in(body):
         if isinstance(inner, ast.Global | ast.Nonlocal):
             elsewhere |= set(inner.names)
         imports |= dict(targets(inner, module))
     names = {name for statement in body for name in bound_names(statement)} - elsewhere
     numbers = {name: number for number, name in enumerate(parameters)}
     return _Scope(numbers, imports, frozenset(names | set(parameters)))
-
-
-def _own_nodes(body: list[ast.AST]) -> Iterable[ast.AST]:
-    """The nodes of a function that are not those of a function or class inside it."""
-    for node in body:
-        yield node
-        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            yield from _own_nodes(list(ast.iter_child_nodes(node)))
