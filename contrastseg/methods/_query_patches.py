@@ -102,6 +102,27 @@ def patch_positions(boxes: Tensor, patch: Sequence[int], rotation: Tensor | None
     return offsets + boxes.mean(1).reshape(broadcast)
 
 
+def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[int] = ()) -> Tensor:
+    """(N, d, d) turns in the plane of the last two axes by up to ±degrees; half of them mirror each axis of `mirrored`.
+
+    Args:
+        count: N.
+        dims: 2 or 3.
+        degrees: The largest turn.
+        mirrored: In-plane axes, 0 = rows and 1 = columns.
+    """
+    import torch
+
+    angle = torch.deg2rad((torch.rand(count) * 2 - 1) * degrees)
+    cosine, sine = angle.cos(), angle.sin()
+    turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(count, 2, 2)
+    may_mirror = torch.tensor([axis in mirrored for axis in (0, 1)])
+    signs = torch.where((torch.rand(count, 1, 2) < 0.5) & may_mirror, -1.0, 1.0)
+    matrix = torch.eye(dims).repeat(count, 1, 1)
+    matrix[:, -2:, -2:] = turn * signs
+    return matrix
+
+
 def image_positions(boxes: Tensor, shape: Sequence[int], patch: Sequence[int]) -> Tensor:
     """(N, *shape, d): where the centre of every image pixel lies in each patch, in the patch's edge coordinates."""
     import torch

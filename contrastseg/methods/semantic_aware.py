@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
@@ -270,7 +270,7 @@ class SemanticAware(Method):
         scale = (low + torch.rand(count, 1) * (high - low)) ** (1 / dims)
         shift = (torch.rand(count, dims) - 0.5) * (1 - scale)
         axes = self.task.flip_axes if self.settings["mirror"] else ()
-        turn = random_rotations(count, dims, self.settings["rotation_degrees"], axes)
+        turn = geometry.random_rotations(count, dims, self.settings["rotation_degrees"], axes)
         drawn = to_device(torch.cat([shift, scale, turn.flatten(1)], dim=1), boxes.device)
         shift, scale, turn = drawn.split([dims, 1, dims**2], dim=1)
         where, where_mask = (
@@ -372,27 +372,6 @@ def balanced_choice(present: Tensor, count: int) -> tuple[Tensor, Tensor]:
         weights = present.sum(0).double().reciprocal()[pairs[:, 1]]
         pairs = pairs[torch.multinomial(weights, count).sort().values]
     return pairs[:, 0], pairs[:, 1]
-
-
-def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[int] = ()) -> Tensor:
-    """(N, d, d) turns in the plane of the last two axes by up to ±degrees; half of them mirror each axis of `mirrored`.
-
-    Args:
-        count: N.
-        dims: 2 or 3.
-        degrees: The largest turn.
-        mirrored: In-plane axes, 0 = rows and 1 = columns.
-    """
-    import torch
-
-    angle = torch.deg2rad((torch.rand(count) * 2 - 1) * degrees)
-    cosine, sine = angle.cos(), angle.sin()
-    turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(count, 2, 2)
-    may_mirror = torch.tensor([axis in mirrored for axis in (0, 1)])
-    signs = torch.where((torch.rand(count, 1, 2) < 0.5) & may_mirror, -1.0, 1.0)
-    matrix = torch.eye(dims).repeat(count, 1, 1)
-    matrix[:, -2:, -2:] = turn * signs
-    return matrix
 
 
 def nothing_to_learn(module: nn.Module) -> Tensor:
