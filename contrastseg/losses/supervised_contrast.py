@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -84,7 +85,10 @@ def supcon_loss(
         if len(blocks) == 1:
             losses = row_losses(index, *arguments)
         else:
-            losses = torch.cat([checkpoint(row_losses, block, *arguments, use_reentrant=False) for block in blocks])
+            computed = partial(
+                checkpoint, row_losses, use_reentrant=False, preserve_rng_state=False
+            )  # nothing is drawn
+            losses = torch.cat([computed(block, *arguments) for block in blocks])
         return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 

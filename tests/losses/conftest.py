@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from contrastseg.losses import info_nce, pixel_sampling, region_contrast, supervised_contrast
+from tests.rehearsal import VALUE_READERS
 
 
 @pytest.fixture(params=[True, False], ids=["values read", "values masked"])
 def values_read(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """True as on a CPU, where rows that take no part are left out; False as on a GPU, where they have weight 0."""
-    for module in (info_nce, pixel_sampling, region_contrast, supervised_contrast):
+    for module in VALUE_READERS:
         monkeypatch.setattr(module, "values_at_hand", lambda _tensor: request.param)
     read: bool = request.param
     return read
