@@ -67,6 +67,17 @@ class Mismatch(RuntimeError):
     """A tensor of the CPU beside one of the device."""
 
 
+def asking_function() -> str:
+    """The innermost function of the project that is running, as `file.py:function`; `outside` if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith(_PACKAGE):
+            return f"{Path(code.co_filename).name}:{code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "outside"
+
+
 @dataclass
 class Counts:
     """What a pretended device was asked to do.
@@ -95,14 +106,7 @@ class Counts:
 
     def wait(self, operation: str) -> None:
         """One wait, asked for by the innermost function of the project."""
-        frame = sys._getframe(1)
-        while frame is not None:
-            code = frame.f_code
-            if code.co_filename.startswith(_PACKAGE):
-                self.waits[operation, f"{Path(code.co_filename).name}:{code.co_name}"] += 1
-                return
-            frame = frame.f_back  # type: ignore[assignment]
-        self.waits[operation, "outside"] += 1
+        self.waits[operation, asking_function()] += 1
 
 
 _counts = Counts()
