@@ -1,4 +1,4 @@
-"""Finding a network's feature maps by stride or by extent, for methods that look inside."""
+"""Finding a network's feature maps by stride, by name or by extent, for methods that look inside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
 
 
 def maps_of_strides(
@@ -32,6 +32,29 @@ def maps_of_strides(
                 remedy=f"change {setting} of {method}, or the network",
             )
     return [by_stride[stride] for stride in strides]
+
+
+def maps_of_names(method: str, network: Any, names: Sequence[str], setting: str) -> list[str]:
+    """These names, each once and in the order in which the network computes the maps.
+
+    Args:
+        method: Who asks, for the message.
+        network: A `FeatureNetwork`.
+        names: Names of its maps.
+        setting: The setting that lists them, for the message.
+
+    Raises:
+        SuiteError: It is no list of names, or the network has no map of that name; the message lists those it has.
+    """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise SuiteError(f"{method}: {setting} is {names!r}, and must be a list of names of feature maps")
+    for name in names:
+        if name not in network.channels:
+            raise SuiteError(
+                f"{method}: {unknown_name('feature map', name, list(network.channels))}",
+                remedy=f"change {setting} of {method}, or the network",
+            )
+    return [name for name in network.channels if name in names]
 
 
 def deepest_map(method: str, network: Any, patch_size: Sequence[int], cells: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from contrastseg.methods.contract import Card, Circumstances, Method, Stage, View
 from contrastseg.methods.pdcr import PDCR
-from contrastseg.methods.uafr import SITE_OPTIONS, SITES
+from contrastseg.methods.uafr import SITE_CHOICES, SITE_OPTIONS, SITES
 
 SCHEDULE = (1000, 250)
 """Epochs and iterations per epoch of the paper and of the released code."""
@@ -65,7 +65,7 @@ class NNUNet(Method):
         "iterations_per_epoch": SCHEDULE[1],
         "augmentation_workers": None,
     }
-    choices = {**PDCR.choices, "configuration": ("2d", "3d_fullres", "3d_lowres")}
+    choices = {**PDCR.choices, **SITE_CHOICES, "configuration": ("2d", "3d_fullres", "3d_lowres")}
     variants = {
         "default": {},
         "pdcr": {"pdcr": True},

@@ -6,7 +6,7 @@ from typing import Any
 
 from contrastseg.methods.contract import Card
 from contrastseg.methods.pdcr import DOI, PAPER, PDCR
-from contrastseg.methods.uafr import SITE_OPTIONS, SITES, attach_reweighting
+from contrastseg.methods.uafr import SITE_CHOICES, SITE_OPTIONS, SITES, attach_reweighting
 
 
 class PDCRUAFR(PDCR):
@@ -20,10 +20,14 @@ class PDCRUAFR(PDCR):
         doi=DOI,
         provenance="official",
         summary="PDCR's terms, computed on maps that UAFR's blocks have re-weighted.",
-        differs=PDCR.card.differs,
+        differs=(
+            *PDCR.card.differs,
+            "The cross-layer term reads maps after their blocks; the released code reads them before.",
+        ),
         options={**PDCR.card.options, **SITE_OPTIONS},
     )
     defaults = {**PDCR.defaults, **SITES}
+    choices = {**PDCR.choices, **SITE_CHOICES}
 
     def build_network(self) -> Any:
         """The network with its blocks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from contrastseg.methods._taps import maps_of_names
 from contrastseg.methods.contract import Card
 from contrastseg.methods.pdcr import DOI, PAPER
 from contrastseg.methods.supervised import Supervised
@@ -12,19 +13,58 @@ from contrastseg.methods.supervised import Supervised
 if TYPE_CHECKING:
     from torch import nn
 
-SITES = {"encoder_sites": None, "decoder_sites": None, "outputs": 2, "hidden": None}
+SITES = {
+    "sites": None,
+    "encoder_sites": None,
+    "decoder_sites": None,
+    "outputs": 2,
+    "hidden": None,
+    "kernel": 3,
+    "dropout": 0.0,
+    "norm": "batch",
+}
+SITE_CHOICES: dict[str, tuple[str, ...]] = {"norm": ("batch", "instance")}
 SITE_OPTIONS = {
-    "encoder_sites": "deepest maps of the encoder with a block; unset: 5 in 2D, 0 in 3D, as the paper's settings",
-    "decoder_sites": "finest maps of the decoder with a block; unset: 2 in 2D, all in 3D, as the paper's settings",
+    "sites": "names of maps with a block; unset: by the two numbers below. On DeepLabV3+ with the Xception the released"
+    " ones are encoder_conv1 to encoder_conv5, low_level and decoder2",
+    "encoder_sites": "deepest maps of the encoder with a block; unset: 5 in 2D and 0 in 3D, the paper's numbers. In 2D"
+    " the paper's five are not the deepest, see `sites`",
+    "decoder_sites": "finest maps of the decoder with a block; unset: 2 in 2D and all in 3D, the paper's numbers. In 2D"
+    " the paper's two come before the decoder's convolutions, see `sites`",
     "outputs": "M = 2, the paper's best, whatever the number of classes",
     "hidden": "unset: 16 in 2D, a quarter of the channels in 3D, the released values",
+    "kernel": "3, the released value and the paper's best of 1, 3, 5 and 7",
+    "dropout": "0, before the last convolution of the blocks outside the encoder; the released 2D code has 0.1 there"
+    " and none in the encoder",
+    "norm": "batch, as released in 2D and 3D",
 }
 
 
 def attach_reweighting(network: Any, spatial_dims: int, settings: Mapping[str, Any]) -> Any:
-    """Attach the blocks the settings ask for to the network's maps and return it."""
+    """Attach the blocks the settings ask for to the network's maps and return it.
+
+    Raises:
+        SuiteError: A site that the network does not have, or a block that cannot be built.
+    """
     from contrastseg.networks.uafr import UncertaintyReweighting
 
+    for site in _sites(network, spatial_dims, settings):
+        block = UncertaintyReweighting(
+            network.channels[site],
+            spatial_dims,
+            settings["hidden"],
+            settings["outputs"],
+            settings["kernel"],
+            0.0 if site.startswith("encoder") else settings["dropout"],
+            settings["norm"],
+        )
+        network.attach(site, block)
+    return network
+
+
+def _sites(network: Any, spatial_dims: int, settings: Mapping[str, Any]) -> list[str]:
+    if settings["sites"] is not None:
+        return maps_of_names("uafr", network, settings["sites"], "sites")
     encoder = [name for name in network.channels if name.startswith("encoder")]
     decoder = [name for name in network.channels if name.startswith("decoder")]
     in_encoder, in_decoder = settings["encoder_sites"], settings["decoder_sites"]
@@ -32,11 +72,7 @@ def attach_reweighting(network: Any, spatial_dims: int, settings: Mapping[str, A
         in_encoder = 5 if spatial_dims == 2 else 0
     if in_decoder is None:
         in_decoder = 2 if spatial_dims == 2 else len(decoder)
-    sites = encoder[max(0, len(encoder) - in_encoder) :] + decoder[max(0, len(decoder) - in_decoder) :]
-    for site in sites:
-        block = UncertaintyReweighting(network.channels[site], spatial_dims, settings["hidden"], settings["outputs"])
-        network.attach(site, block)
-    return network
+    return encoder[max(0, len(encoder) - in_encoder) :] + decoder[max(0, len(decoder) - in_decoder) :]
 
 
 class UAFR(Supervised):
@@ -51,10 +87,14 @@ class UAFR(Supervised):
         provenance="official",
         summary="Blocks that add x · (1 − U) to a map x, U the normalised entropy of a two-way softmax of a small head;"
         " no loss of their own.",
-        differs=("Attached to this benchmark's network, where the paper used DeepLabV3+ (2D) and nnU-Net (3D).",),
+        differs=(
+            "Attached to this benchmark's network, where the paper used DeepLabV3+ (2D) and nnU-Net (3D), and there by"
+            " depth: the released 2D sites are named under `sites`.",
+        ),
         options=SITE_OPTIONS,
     )
     defaults = SITES
+    choices = SITE_CHOICES
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network with its blocks."""

@@ -7,37 +7,65 @@ import math
 import torch
 from torch import Tensor, nn
 
+from contrastseg.errors import SuiteError, unknown_name
+
+_NORM: dict[str, dict[int, type[nn.Module]]] = {
+    "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
+    "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
+}
+
 
 class UncertaintyReweighting(nn.Module):
     """y = x + x · (1 − U), U = −Σ P log P / log M ∈ [0, 1], P = softmax of a small head with M outputs.
 
-    The head is conv 3×3 (no bias) → norm → ReLU → conv 1×1. There is no auxiliary loss: P is learned through y alone.
+    The head is conv 3×3 → norm → ReLU → dropout → conv 1×1; the first has a bias in 3D alone, as released. There is no
+    auxiliary loss: P is learned through y alone.
 
     Args:
         channels: Width of the feature map.
         spatial_dims: 2 or 3.
         hidden: Width inside the head; the released code has 16 in 2D and a quarter of `channels` in 3D.
         outputs: M; 2 in the paper, whatever the number of classes.
+        kernel: Side of the first convolution, an odd number; 3 in the released code.
+        dropout: Share of values dropped before the last convolution.
+        norm: `batch`, as released in 2D and 3D, or `instance`.
+
+    Raises:
+        SuiteError: Fewer than two outputs, an even kernel, a share that is none, or a norm that does not exist.
 
     Source:
         Li et al., Contrastive and Selective Hidden Embeddings for Medical Image Segmentation, IEEE TMI 2022,
         doi 10.1109/TMI.2022.3186677, and its released code.
     """
 
-    def __init__(self, channels: int, spatial_dims: int, hidden: int | None = None, outputs: int = 2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        spatial_dims: int,
+        hidden: int | None = None,
+        outputs: int = 2,
+        kernel: int = 3,
+        dropout: float = 0.0,
+        norm: str = "batch",
+    ) -> None:
         super().__init__()
         if outputs < 2:
-            raise ValueError(f"an uncertainty needs at least 2 outputs, got {outputs}")
+            raise SuiteError(f"uafr: an uncertainty needs at least 2 outputs, not {outputs}")
+        if kernel < 1 or kernel % 2 == 0:
+            raise SuiteError(f"uafr: kernel is {kernel}, and must be an odd number such as 1, 3 or 5")
+        if not 0 <= dropout < 1:
+            raise SuiteError(f"uafr: dropout is {dropout}, and must be from 0 to below 1")
+        if norm not in _NORM:
+            raise SuiteError(unknown_name("norm of uafr", norm, list(_NORM)))
         convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
-        # As released: batch norm in the 2D network, instance norm in the 3D one.
-        norm = nn.BatchNorm2d if spatial_dims == 2 else nn.InstanceNorm3d
         if hidden is None:
             hidden = 16 if spatial_dims == 2 else max(1, channels // 4)
         self.outputs = outputs
         self.head = nn.Sequential(
-            convolution(channels, hidden, 3, padding=1, bias=False),
-            norm(hidden, affine=True),
+            convolution(channels, hidden, kernel, padding=kernel // 2, bias=spatial_dims == 3),
+            _NORM[norm][spatial_dims](hidden, affine=True),
             nn.ReLU(inplace=True),
+            *([nn.Dropout(dropout)] if dropout > 0 else []),
             convolution(hidden, outputs, 1),
         )
 

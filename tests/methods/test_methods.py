@@ -80,6 +80,31 @@ def test_uafr_sits_where_the_paper_puts_it(dims: int, expected: list[str]) -> No
     assert list(chosen.modules["network"].attachments) == ["encoder4"]
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", ["uafr", "pdcr_uafr"])
+def test_uafr_sits_at_named_maps_in_the_networks_order(name: str, dims: int) -> None:
+    method = make(name, dims, sites=["decoder2", "encoder1"], dropout=0.2, kernel=1)
+    blocks = method.modules["network"].attachments
+    assert list(blocks) == ["encoder1", "decoder2"]
+    assert {block.head[0].kernel_size for block in blocks.values()} == {(1,) * dims}
+    # As released: dropout outside the encoder alone.
+    shares = [[m.p for m in block.modules() if isinstance(m, torch.nn.Dropout)] for block in blocks.values()]
+    assert shares == [[], [0.2]]
+    terms = method.training_step({"labelled": sample(dims)}, 0)
+    assert all(torch.isfinite(term) for term in terms.values())
+
+
+def test_uafr_names_the_maps_there_are() -> None:
+    with pytest.raises(SuiteError, match=r"unknown feature map 'low_level'; there are: decoder0"):
+        make("uafr", sites=["encoder1", "low_level"])
+    with pytest.raises(SuiteError, match="sites is 'encoder1', and must be a list of names"):
+        make("uafr", sites="encoder1")
+    with pytest.raises(SuiteError, match="norm of uafr 'group'; there are: batch, instance"):
+        make("uafr", norm="group")
+    with pytest.raises(SuiteError, match="norm of pdcr_uafr 'group'"):
+        make("pdcr_uafr", norm="group")
+
+
 def test_teacher_is_the_average_of_the_student_and_gets_no_gradient() -> None:
     method = make("mean_teacher")
     student, teacher = method.modules["network"], method.modules["teacher"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from contrastseg.errors import SuiteError
 from contrastseg.networks import registry
@@ -55,5 +58,34 @@ def test_reweighting_knows_certainty_from_doubt() -> None:
     with torch.no_grad():
         block.head[3].bias.zero_()
     torch.testing.assert_close(block(x), x)
-    with pytest.raises(ValueError, match="at least 2"):
-        UncertaintyReweighting(2, 2, outputs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outputs": 1}, "at least 2"),
+        ({"kernel": 4}, "odd number"),
+        ({"dropout": 1.0}, "from 0 to below 1"),
+        ({"norm": "layer"}, "norm of uafr 'layer'; there are: batch, instance"),
+    ],
+)
+def test_blocks_that_cannot_be_built_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SuiteError, match=message):
+        UncertaintyReweighting(2, 2, **options)
+
+
+@pytest.mark.parametrize(("dims", "norm"), [(2, nn.BatchNorm2d), (3, nn.BatchNorm3d)])
+def test_blocks_have_the_released_layers_and_those_asked_for(dims: int, norm: type[nn.Module]) -> None:
+    head = UncertaintyReweighting(8, dims).head
+    assert [type(layer) for layer in list(head)[1:3]] == [norm, nn.ReLU]
+    assert head[0].kernel_size == (3,) * dims
+    assert (head[0].bias is None) == (dims == 2)
+    assert head[0].out_channels == (16 if dims == 2 else 2)
+    block = UncertaintyReweighting(8, dims, kernel=5, dropout=0.3, norm="instance")
+    assert block.head[0].kernel_size == (5,) * dims
+    assert isinstance(block.head[1], nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d)
+    assert block.head[3].p == 0.3
+    x = torch.randn(2, 8, *[6] * dims)
+    assert block(x).shape == x.shape
+    assert not torch.equal(block(x), block(x))
+    assert torch.equal(block.eval()(x), block(x))
