@@ -108,6 +108,23 @@ def test_metrics_beside_other_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_cases_in_common_batches(tmp_path: Path) -> None:
+    """The script stops where labels differ; batches are as many as windows of a size fill."""
+    size = ("--work", "images_128", "--part", "4", "--rounds", "1")
+    command = [sys.executable, str(SPEED / "cases.py"), *size, "--output", str(tmp_path)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (file,) = tmp_path.glob("cases-cpu-*.csv")
+    with open(file, newline="") as opened:
+        rows = {row["contender"]: row for row in csv.DictReader(opened)}
+    batches = {"contrastseg": 2, "full batches": 2, "case by case": 48}
+    assert {contender: int(row["batches"]) for contender, row in rows.items()} == batches
+    for row in rows.values():
+        assert (row["windows"], row["window"]) == ("48", "32x32")
+        assert float(row["case_ms"]) > 0
+        assert row["case_ms"] in shown
+
+
+@pytest.mark.long
 def test_inference_beside_other_programs(tmp_path: Path) -> None:
     """The script stops where logits do not agree, or are compared for windows placed otherwise."""
     command = [sys.executable, str(SPEED / "inference.py"), "--part", "2", "--rounds", "1", "--output", str(tmp_path)]

@@ -44,7 +44,6 @@ TARGETS = (
         column="minutes_per_30000_steps",
         rows={"method": "supervised"},
         at_most=5,
-        each=("pack",),
         device="cuda-nvidia-h200",
     ),
     Target(
@@ -162,6 +161,24 @@ TARGETS = (
             beside=contender["contender"],
         )
         for whose, contender in (("MONAI's", MONAI), ("nnU-Net's", NNUNET))
+    ),
+    Target(
+        name="time of a case as a multiple of that in full batches",
+        file="cases",
+        column="ours_per_case",
+        rows={"contender": "full batches"},
+        at_most=1.05,
+        each=("work",),
+        device="cpu",
+    ),
+    Target(
+        name="time of a case as a multiple of that case by case",
+        file="cases",
+        column="ours_per_case",
+        rows={"contender": "case by case"},
+        at_most=1.15,
+        each=("work",),
+        device="cpu",
     ),
     Target(
         name="start of a job to its first step, CPU seconds",

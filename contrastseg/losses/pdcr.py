@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.labels import IGNORE
-from contrastseg.tensors import to_device
 
 
 def grid_positions(shape: Sequence[int], points: int) -> Tensor:
@@ -45,7 +44,7 @@ def _patch_pixels(sizes: tuple[tuple[int, ...], ...], device: torch.device) -> t
     before = torch.tensor([[n // 2 for n in size] for size in sizes])[:, None]
     after = torch.tensor([[n - n // 2 for n in size] for size in sizes])[:, None]
     members = ((offsets >= -before) & (offsets < after)).all(-1).float()
-    return to_device(offsets, device), to_device(members, device)
+    return offsets.to(device), members.to(device)
 
 
 def class_shares(
@@ -129,4 +128,4 @@ def grid_on_device(
 ) -> tuple[Tensor, Tensor]:
     """`grid_positions` of a map and their `patch_centres`, where the map is; sent there once."""
     positions = grid_positions(shape, points)
-    return to_device(positions, device), to_device(patch_centres(positions, stride), device)
+    return positions.to(device), patch_centres(positions, stride).to(device)

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from contrastseg.data.cases import Case
 from contrastseg.training.faults import device_faults
-from contrastseg.training.inference import Predictor, batched_logits, labels_of, logits_of, stack_of
+from contrastseg.training.inference import (
+    Predictor,
+    batched_logits,
+    labels_of,
+    logits_of,
+    stack_of,
+    windows_of_batch,
+)
 from contrastseg.training.sending import fetch
 from contrastseg.training.settings import TrainingSettings
 
@@ -43,7 +50,8 @@ def infer_cases(
         cases: Prepared images, loaded one by one.
         scale: Of their stored values.
         spatial_dims: Of the network; a 2D network takes a volume slice by slice.
-        training: Gives the window (`patch_size`), the overlap of windows and the windows of a batch.
+        training: Gives the window (`patch_size`), the overlap of windows and the windows of a batch, of which a
+            CPU takes fewer where they are large.
         device: Where the network is.
         labels_only: Whether a case's labels are enough: they are found on the device and its logits stay there.
         in_training: Whether this happens within a training run, for what an error advises.
@@ -63,7 +71,8 @@ def infer_cases(
             begun.append(case)
             yield stack_of(case.image, scale, spatial_dims, device)
 
-    batches = batched_logits(predictor, stacks(), training.patch_size, training.overlap, training.batch_size)
+    together = windows_of_batch(training.batch_size, training.patch_size, device)
+    batches = batched_logits(predictor, stacks(), training.patch_size, training.overlap, together)
 
     def compute() -> list[_Result] | None:
         """Ask the device for the next batch; None where there is none."""

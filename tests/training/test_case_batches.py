@@ -14,7 +14,7 @@ from contrastseg.data.cases import Case
 from contrastseg.data.geometry import Geometry, slices_first
 from contrastseg.errors import DataError, DeviceMemoryError
 from contrastseg.networks.registry import build
-from contrastseg.training import prediction
+from contrastseg.training import inference, prediction
 from contrastseg.training.case_batches import infer_cases
 from contrastseg.training.inference import case_logits, gaussian_weights, labels_of, window_starts
 from contrastseg.training.settings import TrainingSettings
@@ -118,6 +118,29 @@ def test_a_pointwise_network_gives_the_same_bits_as_each_case_alone() -> None:
     cases = [case_of(number, shape) for number, shape in enumerate(PHOTOGRAPHS)]
     for case, logits in infer(pointwise, cases, (16, 16), 2, 5):
         assert np.array_equal(logits, case_logits(pointwise, case.image, 0.5, 2, (16, 16), CPU, batch_size=5))
+
+
+def test_a_cpu_takes_fewer_windows_at_once_where_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other batches, the same bits of what does not depend on them; a device takes as many as it is told."""
+
+    def pointwise(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return torch.cat([images, 2 * images + 1], dim=1)
+
+    cases = [case_of(number, (16, 16)) for number in range(9)]
+    found, batches = {}, {}
+    for voxels in (2**16, 4 * 16 * 16):
+        monkeypatch.setattr(inference, "_CPU_VOXELS", voxels)
+        seen: list[int] = []
+        found[voxels] = [logits for _, logits in infer(pointwise, cases, (16, 16), 2, batch_size=8)]
+        batches[voxels] = seen
+    few, many = (found.pop(voxels) for voxels in (4 * 16 * 16, 2**16))
+    assert list(batches.values()) == [[8, 1], [4, 4, 1]]
+    assert [one.tobytes() for one in few] == [other.tobytes() for other in many]
+    assert inference.windows_of_batch(8, (16, 16), CPU) == 4
+    assert inference.windows_of_batch(8, (16, 64), CPU) == 2, "never one alone"
+    assert inference.windows_of_batch(1, (16, 64), CPU) == 1
+    assert inference.windows_of_batch(8, (16, 64), DEVICE) == 8
 
 
 def test_cases_are_loaded_when_a_batch_wants_them() -> None:
