@@ -87,6 +87,10 @@ class SuiteError(ContrastsegError):
     """A suite that asks for something that does not exist or contradicts itself."""
 
 
+class RecipeError(ContrastsegError):
+    """A recipe file that is wrong, or a suite that claims a recipe and does not follow it."""
+
+
 class UnavailableDataError(DataError):
     """A data set that is neither on this machine nor openly downloadable."""
 

@@ -1,8 +1,8 @@
 """What MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
 
-The methods' pages and the page of costs are made at every build, so that they say what the code says. A link to a file
-of the repository is right where the repository is read; on the site it becomes the file's name. A picture out there
-comes along, at the same place below the site's root.
+The methods' pages and the pages of costs and fidelity are made at every build, so that they say what the code says. A
+link to a file of the repository is right where the repository is read; on the site it becomes the file's name. A
+picture out there comes along, at the same place below the site's root.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import _cards
 import _costs
+import _fidelity
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -38,7 +39,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and the pictures that pages show from outside docs/."""
-    for place, text in {**_cards.pages(), "costs.md": _costs.page()}.items():
+    for place, text in {**_cards.pages(), "costs.md": _costs.page(), "fidelity.md": _fidelity.page()}.items():
         files.append(File.generated(config, place, content=text))
     shown = {match["target"] for page in files.documentation_pages() for match in PICTURE.finditer(page.content_string)}
     for place in sorted(shown):

@@ -26,8 +26,8 @@ _GIVEN = ("spatial_dims", "in_channels", "num_classes")
 
 
 @cache
-def _sources() -> dict[str, list[str] | EntryPoint]:
-    """Every network by name: the options of one of this package, or the entry point of another's.
+def _sources() -> dict[str, dict[str, Any] | EntryPoint]:
+    """Every network by name: options and defaults of one of this package, or the entry point of another's.
 
     Raises:
         SuiteError: Two networks of one name.
@@ -35,7 +35,9 @@ def _sources() -> dict[str, list[str] | EntryPoint]:
     here = Path(__file__)
     modules = sorted(path for path in here.parent.glob("*.py") if path != here and not path.name.startswith("_"))
     read = {path.stem: _options(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}
-    found: dict[str, list[str] | EntryPoint] = {name: options for name, options in read.items() if options is not None}
+    found: dict[str, dict[str, Any] | EntryPoint] = {
+        name: options for name, options in read.items() if options is not None
+    }
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name in found:
             raise SuiteError(
@@ -46,12 +48,27 @@ def _sources() -> dict[str, list[str] | EntryPoint]:
     return found
 
 
-def _options(module: ast.Module) -> list[str] | None:
-    """The options that a module's function `build` takes; None where it has no such function."""
+def _options(module: ast.Module) -> dict[str, Any] | None:
+    """The options that a module's function `build` takes, with their defaults; None where it has no such function."""
     for node in module.body:
         if isinstance(node, ast.FunctionDef) and node.name == "build":
-            return [argument.arg for argument in node.args.args + node.args.kwonlyargs if argument.arg not in _GIVEN]
+            given = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {
+                argument.arg: None if default is None else ast.literal_eval(default)
+                for argument, default in given
+                if argument.arg not in _GIVEN
+            }
     return None
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The options of a network of this package and their defaults; nothing of another package's, which is not loaded.
+
+    Raises:
+        SuiteError: Unknown network; the message lists the known ones.
+    """
+    options = _sources()[check({"name": name})]
+    return {} if isinstance(options, EntryPoint) else dict(options)
 
 
 def names() -> list[str]:

@@ -30,6 +30,7 @@ from contrastseg.suite.consistency import check_consistency
 from contrastseg.suite.names import distinct, known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.reading import explain, read_yaml
+from contrastseg.suite.recipes import recipe_names
 from contrastseg.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ class Suite(_Strict):
     name: Name
     title: str = ""
     description: str = ""
+    recipe: Name | None = Field(None, description="the source whose recipe it follows: a file in benchmarks/recipes")
     datasets: list[DatasetEntry] = Field(min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
     labels: list[Label] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
@@ -245,6 +247,11 @@ class Suite(_Strict):
     tables: list[TableSettings] = Field(default_factory=usual_tables)
     figures: list[FigureSettings] = Field(default_factory=usual_figures)
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
+
+    @field_validator("recipe")
+    @classmethod
+    def _known_recipe(cls, name: str | None) -> str | None:
+        return name if name is None else known("recipe", name, recipe_names())
 
     @field_validator("labels")
     @classmethod

@@ -60,7 +60,7 @@ def made() -> dict[str, str]:
     """The pages that the site makes when it is built, by their place in it."""
     sys.path.insert(0, str(DOCS))
     try:
-        cards, costs = importlib.import_module("_cards"), importlib.import_module("_costs")
+        cards, costs, fidelity = map(importlib.import_module, ("_cards", "_costs", "_fidelity"))
     finally:
         sys.path.remove(str(DOCS))
-    return {**cards.pages(), "costs.md": costs.page()}
+    return {**cards.pages(), "costs.md": costs.page(), "fidelity.md": fidelity.page()}

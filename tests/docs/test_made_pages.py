@@ -154,3 +154,28 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
     assert "second time" in later
     assert "2026-01-02" in later
     assert "| `test_few.py::test_three` | 3 | 3 | 0 | 0 | 1.0 |" in later
+
+
+def test_the_page_of_fidelity_has_every_recipe_and_every_suite_that_claims_one(
+    pages: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = pages["fidelity.md"]
+    names = sorted(path.stem for path in (DOCS.parent / "benchmarks" / "recipes").glob("*.yaml"))
+    assert [name for name in names if f"\n### {name}\n" not in page] == []
+    assert "| `training.batch_size` | `64` | README:62,109; run_training.py:9 |" in page
+    monkeypatch.syspath_prepend(str(DOCS))
+    suite = {
+        "name": "claimer",
+        "recipe": "uamt_la",
+        "datasets": [{"name": "crops", "dataset": "la", "split": {"name": "la_80_20"}}],
+        "methods": ["supervised", "ua_mt"],
+        "labels": ["n16"],
+        "training": {"steps": 6000, "optimiser": {"name": "sgd"}},
+    }
+    (tmp_path / "claimer.yaml").write_text(json.dumps(suite))
+    made = importlib.import_module("_fidelity").page(tmp_path)
+    assert "\n### claimer\n" in made
+    assert "| crops | `training.steps` | `6000` | `6000` | same |" in made
+    assert "| crops, ua_mt | `settings.decay` | `0.99` | `0.99` | same |" in made
+    assert "| crops | `training.optimiser.momentum` | `0.9` | `0.9` | same |" in made
+    assert "| crops | `preparation.image_order` | unknown | – | unknown |" in made
