@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
 }
 # What a suite asks for and what follows from it: made of every room's settings, never of what trains.
 SUITE = {"suite", "planning", "fingerprints"}
-ARROWS["suite"] = LEAVES | {"data", "methods", "evaluation", "report", "training"}
+ARROWS["suite"] = LEAVES | {"data", "networks", "methods", "evaluation", "report", "training"}
 ARROWS["planning"] = ARROWS["suite"] | {"suite", "fingerprints"}
 ARROWS["fingerprints"] = {"code_graph", "errors", "places", "data", "methods"}
 
