@@ -56,6 +56,28 @@ def test_a_step(name: str, stage: str, dims: int, phantoms: dict[int, Any]) -> N
         assert {place for _, place in counts.waits} <= ALLOWED.keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "stage", "most"),
+    [
+        ("pdcr", "train", 0),
+        ("supcon_pixel", "train", 0),
+        ("ideal", "pretrain", 0),
+        ("moco", "pretrain", 1),  # whose images the keys are
+        ("lrc", "pretrain", 1),
+        ("semantic_aware", "contrast", 6),  # who masks whom, the patches chosen, places of background, two views
+    ],
+)
+def test_constants_of_a_step_are_sent_once(name: str, stage: str, most: int, phantoms: dict[int, Any]) -> None:
+    config = configured(name, stage, 2, phantoms)
+    with pretended() as counts:
+        method, batches = built(config), batches_of(config, "device", DEVICE)
+        first, second = batches(0), batches(1)
+        method.training_step(first, 0)
+        counts.clear()
+        method.training_step(second, 1)
+        assert counts.sent <= most
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_launches_do_not_grow_with_the_batch(dims: int, phantoms: dict[int, Any]) -> None:
     launches = []
