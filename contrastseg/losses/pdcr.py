@@ -47,6 +47,19 @@ def _patch_pixels(sizes: tuple[tuple[int, ...], ...], device: torch.device) -> t
     return offsets.to(device), members.to(device)
 
 
+def _patches(
+    label: Tensor, centres: Tensor, sizes: Sequence[Sequence[int]], ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels (B, N, O) in the largest patch around each centre, which of them count, and what each size has of them."""
+    offsets, members = _patch_pixels(tuple(tuple(size) for size in sizes), label.device)
+    where = centres.to(label.device)[:, None, :] + offsets[None]
+    axes = [axis.clamp(0, extent - 1) for axis, extent in zip(where.unbind(-1), label.shape[1:], strict=True)]
+    inside = (torch.stack(axes, dim=-1) == where).all(-1)
+    pixels: Any = (slice(None), *axes)
+    values = label[pixels]
+    return values, inside[None] & (values != ignore_index), members
+
+
 def class_shares(
     label: Tensor, centres: Tensor, sizes: Sequence[Sequence[int]], num_classes: int, ignore_index: int = IGNORE
 ) -> Tensor:
@@ -65,13 +78,7 @@ def class_shares(
         (len(sizes), B, N, K−1): pixels of the class over the pixels present (inside the image, not ignored);
         0 where none is.
     """
-    offsets, members = _patch_pixels(tuple(tuple(size) for size in sizes), label.device)
-    where = centres.to(label.device)[:, None, :] + offsets[None]
-    axes = [axis.clamp(0, extent - 1) for axis, extent in zip(where.unbind(-1), label.shape[1:], strict=True)]
-    inside = (torch.stack(axes, dim=-1) == where).all(-1)
-    pixels: Any = (slice(None), *axes)
-    values = label[pixels]
-    present = inside[None] & (values != ignore_index)
+    values, present, members = _patches(label, centres, sizes, ignore_index)
     # (sizes, offsets) @ (B, N, offsets) for each class, so that nothing of size K × offsets × sizes is ever made.
     counts = torch.einsum("so,bno->sbn", members, present.float())
     shares = [
@@ -81,12 +88,55 @@ def class_shares(
     return torch.stack(shares, dim=-1)
 
 
+def patch_dice(
+    label: Tensor, centres: Tensor, sizes: Sequence[Sequence[int]], num_classes: int, ignore_index: int = IGNORE
+) -> Tensor:
+    """Dice of every two label patches laid over each other: 2 Σ_c |A_c ∩ B_c| / Σ_c (|A_c| + |B_c|).
+
+    An affinity in place of 1 − `divergence`, our reading of the paper's ablation "Dice similarity metric".
+
+    Args:
+        label: (B, *spatial), integer.
+        centres: (N, dims), in pixels of `label`.
+        sizes: Patch sizes, one number per axis each.
+        num_classes: K, background included; foreground classes are summed over.
+        ignore_index: Label whose pixels are in no class.
+
+    Returns:
+        (len(sizes), B, N, N), in [0, 1]; 1 where neither patch has foreground.
+    """
+    values, present, members = _patches(label, centres, sizes, ignore_index)
+    shared = torch.zeros((), device=label.device)
+    sums = torch.zeros((), device=label.device)
+    for c in range(1, num_classes):
+        masks = ((values == c) & present).float()
+        shared = shared + torch.einsum("so,bno,bmo->sbnm", members, masks, masks)
+        sums = sums + torch.einsum("so,bno->sbn", members, masks)
+    both = sums.unsqueeze(-1) + sums.unsqueeze(-2)
+    return torch.where(both > 0, 2 * shared / both.clamp(min=1), 1.0)
+
+
 def divergence(rows: Tensor, columns: Tensor) -> Tensor:
     """d_ij = Σ_c |φ_i^c − φ_j^c| for shares (..., N, C) and (..., M, C): (..., N, M)."""
     return torch.cdist(rows.float(), columns.float(), p=1)
 
 
-def dragsaw_loss(rows: Tensor, columns: Tensor, divergences: Tensor, temperature: float = 0.5) -> Tensor:
+def _similarity(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
+    """cos/τ of all pairs, (B, N, M), in float32."""
+    cosine = F.normalize(rows.float(), dim=-1) @ F.normalize(columns.float(), dim=-1).transpose(-1, -2)
+    return cosine / temperature
+
+
+def _reduced(pairs: Tensor, reduction: str) -> Tensor:
+    """Mean over (S, B, N, M) or (B, N, M), or the sum over all but S."""
+    if reduction == "mean":
+        return pairs.mean()
+    return pairs.sum() / (len(pairs) if pairs.dim() == 4 else 1)
+
+
+def dragsaw_loss(
+    rows: Tensor, columns: Tensor, divergences: Tensor, temperature: float = 0.5, reduction: str = "mean"
+) -> Tensor:
     """mean_{b,i,j} [ −a_ij s_ij + log Σ_k exp(d_ik s_ik) ], a = 1 − d, s = cos/τ minus its maximum over the tensor.
 
     The maximum is not a matter of taste here: d weights s, so the constant does not cancel. With s ≤ 0 and d ≥ 0 the
@@ -97,16 +147,44 @@ def dragsaw_loss(rows: Tensor, columns: Tensor, divergences: Tensor, temperature
         columns: (B, M, C) features; the same as `rows` within a layer, another layer's for the cross-layer term.
         divergences: (S, B, N, M) or (B, N, M); the loss is averaged over S patch sizes, not the divergences.
         temperature: τ.
+        reduction: `mean`, or `sum` over b, i and j as in the released 2D code.
 
     Returns:
         A scalar.
     """
-    similarity = F.normalize(rows.float(), dim=-1) @ F.normalize(columns.float(), dim=-1).transpose(-1, -2)
-    similarity = similarity / temperature
+    similarity = _similarity(rows, columns, temperature)
     similarity = similarity - similarity.max()
     attraction = (1 - divergences) * similarity
     repulsion = torch.logsumexp(divergences * similarity, dim=-1, keepdim=True)
-    return (repulsion - attraction).mean()
+    return _reduced(repulsion - attraction, reduction)
+
+
+def affinity_regression(
+    rows: Tensor,
+    columns: Tensor,
+    divergences: Tensor,
+    temperature: float = 0.5,
+    power: int = 1,
+    reduction: str = "mean",
+) -> Tensor:
+    """mean_{b,i,j} |σ(cos/τ) − a_ij|^power, a = 1 − d and σ the sigmoid.
+
+    The paper's ablations "L1-norm" and "L2-norm". The first is what the compiled criterion that the release still holds
+    does (`2D/criterions/__pycache__/bcl.cpython-36.pyc`, `bclzq`); of the second, no code is left.
+
+    Args:
+        rows: (B, N, C) features.
+        columns: (B, M, C) features.
+        divergences: (S, B, N, M) or (B, N, M).
+        temperature: τ.
+        power: 1 or 2.
+        reduction: `mean`, or `sum` over b, i and j.
+
+    Returns:
+        A scalar.
+    """
+    difference = torch.sigmoid(_similarity(rows, columns, temperature)) - (1 - divergences)
+    return _reduced(difference.abs() if power == 1 else difference.square(), reduction)
 
 
 def gather_features(features: Tensor, positions: Tensor) -> Tensor:

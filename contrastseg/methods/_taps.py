@@ -35,7 +35,7 @@ def maps_of_strides(
 
 
 def maps_of_names(method: str, network: Any, names: Sequence[str], setting: str) -> list[str]:
-    """These names, each once and in the order in which the network computes the maps.
+    """These names, when the network has maps of all of them.
 
     Args:
         method: Who asks, for the message.
@@ -54,7 +54,7 @@ def maps_of_names(method: str, network: Any, names: Sequence[str], setting: str)
                 f"{method}: {unknown_name('feature map', name, list(network.channels))}",
                 remedy=f"change {setting} of {method}, or the network",
             )
-    return [name for name in network.channels if name in names]
+    return list(names)
 
 
 def deepest_map(method: str, network: Any, patch_size: Sequence[int], cells: int) -> str:

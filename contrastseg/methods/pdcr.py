@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from contrastseg.methods._taps import maps_of_strides
+from contrastseg.errors import SuiteError
+from contrastseg.methods._taps import maps_of_names, maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
@@ -30,18 +31,33 @@ class PDCR(Method):
         " by d, d the difference of the class shares in the label patches around them.",
         differs=(
             "Follows the released 3D form without its faults (classes by rank, lost border row, divisor).",
-            "Mean over pairs, so the released 2D weights, which belong to a sum, do not carry over.",
+            "Mean over pairs and layers; the released 2D weights (0.1, 0.01, 0.01) belong to `reduction: sum`.",
             "'Patch position encoding' is in the paper's ablation and nowhere in the released code: left out.",
             "The sign exchange of the released 2D code is the variant `swapped_sign`, an ablation.",
-            "Attached to this benchmark's network by stride, where the paper used DeepLabV3+ and nnU-Net.",
+            "Attached to this benchmark's network, by stride or by the maps' names, where the paper used DeepLabV3+ and"
+            " nnU-Net.",
+            "Of the paper's ablations `objective: l2` and `affinity: dice` are our reading: no code of them is left.",
         ),
         options={
             "encoder_weight": "0.01, the best of 0.01, 0.03, 0.1 for all three on ACDC's validation patients, one seed",
-            "decoder_weight": "as encoder_weight; also the released 3D value",
-            "cross_weight": "0.01, the released factor; the release halves it once more, since it divides its one pair"
-            " of layers by two",
-            "encoder_strides": "4 and 8, the strides of the released 3D code's taps; points 64 and 32 as released",
-            "decoder_strides": "4 and 8 with the released 32 and 8 points; which decoder maps is not said",
+            "decoder_weight": "as encoder_weight; the released 2D code has 0.01 on a sum, the 3D code no such term",
+            "cross_weight": "0.01, the released factor; the release halves it once more in 3D, since it divides its one"
+            " pair of layers by two",
+            "encoder_maps": "unset: by strides; the released 2D maps are encoder_conv2 and encoder_block1 of the"
+            " Xception in deeplabv3plus",
+            "encoder_strides": "4 and 8, as in the released 3D code; the 2D code has 2 and 4",
+            "encoder_points": "64 and 32, as in the released 2D code at its strides 2 and 4; the 3D code takes every"
+            " 8th and 4th unit, 64 and 64 points of a patch of side 128",
+            "decoder_maps": "unset: by strides; the released 2D maps are low_level and decoder1 of deeplabv3plus with"
+            " the paper's decoder, with 32 and 8 points",
+            "decoder_strides": "4 and 8, our choice: both released 2D maps have stride 4",
+            "decoder_points": "32 and 8, the released 2D values",
+            "cross_stride": "unset: that of the second encoder map, reached by 3×3 convolutions in 2D and, as in the"
+            " released 3D code, by 1×1×1 ones in 3D; the 2D code has 16, by convolutions as large as their stride",
+            "cross_width": "unset: that of the narrower map, as in the released 3D code; the 2D code has 32",
+            "reduction": "mean, as in the released 3D code; sum is over images and pairs of points and over layers, as"
+            " in the 2D code",
+            "average": "loss, the paper's better one; shares averages the class shares of all patch sizes first",
             "temperature": "1 in 2D and 0.5 in 3D, the released values; unset means that",
             "patches": "hierarchical, the paper's best; receptive_field has side 6·stride − 1: 23 and 47 as released",
         },
@@ -54,38 +70,76 @@ class PDCR(Method):
         "temperature": None,
         "patches": "hierarchical",
         "patch_sizes": (5, 7, 9),
+        "encoder_maps": None,
         "encoder_strides": (4, 8),
         "encoder_points": (64, 32),
+        "decoder_maps": None,
         "decoder_strides": (4, 8),
         "decoder_points": (32, 8),
         "cross_points": 32,
+        "cross_stride": None,
+        "cross_width": None,
+        "average": "loss",
+        "reduction": "mean",
+        "objective": "dragsaw",
+        "affinity": "shares",
         "swapped_sign": False,
     }
-    choices = {"patches": ("hierarchical", "receptive_field")}
+    choices = {
+        "patches": ("hierarchical", "receptive_field"),
+        "average": ("loss", "shares"),
+        "reduction": ("mean", "sum"),
+        "objective": ("dragsaw", "l1", "l2"),
+        "affinity": ("shares", "dice"),
+    }
     variants = {"default": {}, "rf": {"patches": "receptive_field"}, "swapped_sign": {"swapped_sign": True}}
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network, and the two adapters that bring two encoder layers to one width and grid."""
-        from torch import nn
-
         network = self.build_network()
-        self._taps(network, "decoder")  # says now what is missing, not at the first step
+        for part in PARTS:  # says now what is missing, not at the first step
+            taps, points = self._taps(network, part), self.settings[f"{part}_points"]
+            if len(taps) != len(points):
+                raise SuiteError(f"pdcr: {len(taps)} {part} maps have {len(points)} numbers of points: {list(points)}")
+        if len(self._taps(network, "encoder")) != 2:
+            raise SuiteError("pdcr: the cross-layer term is between two encoder maps", remedy="name two")
+        if self.settings["affinity"] == "dice" and self.settings["average"] == "shares":
+            raise SuiteError("pdcr: a Dice affinity has no shares to average", remedy="set `average: loss`")
         fine, coarse = self._taps(network, "encoder")
-        width = min(network.channels[fine], network.channels[coarse])
-        step = tuple(b // a for a, b in zip(network.strides[fine], network.strides[coarse], strict=True))
-        convolution: Any = nn.Conv2d if self.task.spatial_dims == 2 else nn.Conv3d
-        norm = nn.BatchNorm2d if self.task.spatial_dims == 2 else nn.InstanceNorm3d
-
-        def adapter(channels: int, stride: tuple[int, ...] | int) -> nn.Sequential:
-            return nn.Sequential(
-                convolution(channels, width, 3, stride, 1, bias=False), norm(width, affine=True), nn.ReLU()
-            )
-
+        width = self.settings["cross_width"] or min(network.channels[fine], network.channels[coarse])
         return {
             "network": network,
-            "fine_adapter": adapter(network.channels[fine], step),
-            "coarse_adapter": adapter(network.channels[coarse], 1),
+            "fine_adapter": self._adapter(network, fine, coarse, width),
+            "coarse_adapter": self._adapter(network, coarse, coarse, width),
         }
+
+    def _adapter(self, network: Any, name: str, coarse: str, width: int) -> nn.Sequential:
+        """Convolution, norm and ReLU from a map to the grid and the width of the cross-layer term."""
+        from torch import nn
+
+        plane = self.task.spatial_dims == 2
+        strides, wanted = network.strides[name], self._cross_stride(network, coarse)
+        if any(there % here for here, there in zip(strides, wanted, strict=True)):
+            raise SuiteError(
+                f"pdcr: {name} has stride {list(strides)}, which does not divide the cross-layer term's {list(wanted)}",
+                remedy="change cross_stride of pdcr, or the maps",
+            )
+        step = tuple(there // here for here, there in zip(strides, wanted, strict=True))
+        kernel: Any = (3 if plane else 1) if self.settings["cross_stride"] is None else step
+        padding = 1 if kernel == 3 else 0
+        convolution: Any = nn.Conv2d if plane else nn.Conv3d
+        norm = nn.BatchNorm2d if plane else nn.BatchNorm3d
+        return nn.Sequential(
+            convolution(network.channels[name], width, kernel, step, padding, bias=not plane),
+            norm(width, affine=True),
+            nn.ReLU(),
+        )
+
+    def _cross_stride(self, network: Any, coarse: str) -> tuple[int, ...]:
+        """Stride of the cross-layer term's grid along each axis."""
+        asked: int | None = self.settings["cross_stride"]
+        stride: tuple[int, ...] = network.strides[coarse] if asked is None else (asked,) * self.task.spatial_dims
+        return stride
 
     def build_network(self) -> Any:
         """The network the terms look into; `pdcr_uafr` attaches its blocks here."""
@@ -125,12 +179,13 @@ class PDCR(Method):
                     self._term(features[tap], features[tap], network.strides[tap], points, label)
                     for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
                 ]
-                terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / len(losses)
+                layers = len(losses) if settings["reduction"] == "mean" else 1
+                terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / layers
             fine, coarse = self._taps(network, "encoder")
             terms["pdcr_cross"] = settings["cross_weight"] * self._term(
                 self.modules["fine_adapter"](features[fine].float()),
                 self.modules["coarse_adapter"](features[coarse].float()),
-                network.strides[coarse],
+                self._cross_stride(network, coarse),
                 settings["cross_points"],
                 label,
             )
@@ -140,18 +195,30 @@ class PDCR(Method):
         """The loss between two maps (B, C, *spatial) of one grid, at regularly spaced points."""
         from contrastseg.losses import pdcr
 
+        settings, classes = self.settings, self.task.num_classes
         positions, centres = pdcr.grid_on_device(tuple(rows.shape[2:]), points, tuple(stride), label.device)
-        shares = pdcr.class_shares(label, centres, self._sizes(stride), self.task.num_classes)
-        divergences = pdcr.divergence(shares, shares)
-        if self.settings["swapped_sign"]:
+        if settings["affinity"] == "dice":
+            divergences = 1 - pdcr.patch_dice(label, centres, self._sizes(stride), classes)
+        else:
+            shares = pdcr.class_shares(label, centres, self._sizes(stride), classes)
+            if settings["average"] == "shares":
+                shares = shares.mean(0, keepdim=True)
+            divergences = pdcr.divergence(shares, shares)
+        if settings["swapped_sign"]:
             divergences = 1 - divergences
-        temperature = self.settings["temperature"] or (1.0 if self.task.spatial_dims == 2 else 0.5)
+        temperature = settings["temperature"] or (1.0 if self.task.spatial_dims == 2 else 0.5)
         picked = pdcr.gather_features(rows, positions)
         others = picked if columns is rows else pdcr.gather_features(columns, positions)
-        return pdcr.dragsaw_loss(picked, others, divergences, temperature)
+        if settings["objective"] == "dragsaw":
+            return pdcr.dragsaw_loss(picked, others, divergences, temperature, settings["reduction"])
+        power = 1 if settings["objective"] == "l1" else 2
+        return pdcr.affinity_regression(picked, others, divergences, temperature, power, settings["reduction"])
 
     def _taps(self, network: Any, part: Literal["encoder", "decoder"]) -> list[str]:
         """Names of the maps the settings ask for."""
+        names = self.settings[f"{part}_maps"]
+        if names is not None:
+            return maps_of_names("pdcr", network, names, f"{part}_maps")
         setting = f"{part}_strides"
         return maps_of_strides("pdcr", network, part, self.settings[setting], setting)
 

@@ -64,7 +64,8 @@ def attach_reweighting(network: Any, spatial_dims: int, settings: Mapping[str, A
 
 def _sites(network: Any, spatial_dims: int, settings: Mapping[str, Any]) -> list[str]:
     if settings["sites"] is not None:
-        return maps_of_names("uafr", network, settings["sites"], "sites")
+        chosen = maps_of_names("uafr", network, settings["sites"], "sites")
+        return [name for name in network.channels if name in chosen]
     encoder = [name for name in network.channels if name.startswith("encoder")]
     decoder = [name for name in network.channels if name.startswith("decoder")]
     in_encoder, in_decoder = settings["encoder_sites"], settings["decoder_sites"]

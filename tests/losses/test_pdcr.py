@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 
 from contrastseg.losses.pdcr import (
+    affinity_regression,
     class_shares,
     divergence,
     dragsaw_loss,
     gather_features,
     grid_positions,
     patch_centres,
+    patch_dice,
 )
 from tests.learning import falls
 
@@ -82,6 +84,51 @@ def test_loss_equals_a_loop_over_pairs(temperature: float) -> None:
     assert d.shape == (3, 2, 6, 7)
     ours = float(dragsaw_loss(rows, columns, d, temperature))
     assert ours == pytest.approx(slow_loss(rows, columns, d, temperature), rel=1e-5)
+
+
+def test_the_sum_is_over_images_and_pairs_and_the_mean_over_patch_sizes() -> None:
+    generator = torch.Generator().manual_seed(1)
+    rows, columns = torch.randn(2, 6, 5, generator=generator), torch.randn(2, 7, 5, generator=generator)
+    d = torch.rand(3, 2, 6, 7, generator=generator)
+    for loss in (dragsaw_loss, affinity_regression):
+        for divergences in (d, d[0]):
+            whole = loss(rows, columns, divergences, reduction="sum")
+            torch.testing.assert_close(whole, 2 * 6 * 7 * loss(rows, columns, divergences))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_regression_equals_a_loop_over_pairs(power: int) -> None:
+    generator = torch.Generator().manual_seed(4)
+    rows, columns = torch.randn(2, 3, 5, generator=generator), torch.randn(2, 4, 5, generator=generator)
+    d = torch.rand(2, 2, 3, 4, generator=generator)
+    expected = 0.0
+    for s, b, i, j in np.ndindex(*d.shape):
+        cosine = float(F.cosine_similarity(rows[b, i], columns[b, j], dim=0))
+        expected += abs(1 / (1 + math.exp(-cosine / 0.5)) - (1 - float(d[s, b, i, j]))) ** power / d.numel()
+    assert float(affinity_regression(rows, columns, d, 0.5, power)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((9, 8), [(3, 3), (5, 5)]), ((5, 6, 7), [(3, 3, 3)])])
+def test_dice_of_patches_equals_a_loop(shape: tuple[int, ...], sizes: list[tuple[int, ...]]) -> None:
+    generator = torch.Generator().manual_seed(5)
+    label = torch.randint(0, 3, (2, *shape), generator=generator)
+    label[0, 0] = 255
+    label[1] = 0
+    label[1, 3:] = 1
+    centres = torch.cartesian_prod(*[torch.tensor([0, n - 2]) for n in shape])
+    dice = patch_dice(label, centres, sizes, num_classes=3)
+    assert dice.shape == (len(sizes), 2, len(centres), len(centres))
+    for s, b, i, j in np.ndindex(*dice.shape):
+        shared, total = 0, 0
+        for offset in np.ndindex(sizes[s]):
+            pair = []
+            for centre in (centres[i], centres[j]):
+                where = tuple(int(c) + o - n // 2 for c, o, n in zip(centre, offset, sizes[s], strict=True))
+                inside = all(0 <= w < extent for w, extent in zip(where, shape, strict=True))
+                pair.append(int(label[b][where]) if inside and int(label[b][where]) != 255 else 0)
+            shared += pair[0] == pair[1] > 0
+            total += (pair[0] > 0) + (pair[1] > 0)
+        assert float(dice[s, b, i, j]) == pytest.approx(2 * shared / total if total else 1.0, abs=1e-6)
 
 
 def test_separated_classes_cost_less_than_collapsed_and_those_less_than_mixed() -> None:

@@ -60,6 +60,75 @@ def test_pdcr_names_the_strides_there_are() -> None:
         make("pdcr", patches="round").training_step({"labelled": sample()}, 0)
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"average": "shares"},
+        {"objective": "l1"},
+        {"objective": "l2", "reduction": "sum"},
+        {"affinity": "dice"},
+        {"cross_stride": 8, "cross_width": 3},
+    ],
+)
+def test_pdcrs_settings_change_its_terms(dims: int, settings: dict[str, Any]) -> None:
+    batch = {"labelled": sample(dims)}
+    plain = make("pdcr", dims).training_step(batch, 0)
+    terms = make("pdcr", dims, **settings).training_step(batch, 0)
+    changed = {name for name in terms if float((terms[name] - plain[name]).detach().abs()) > 1e-6}
+    expected = {"pdcr_cross"} if "cross_stride" in settings else {"pdcr_encoder", "pdcr_decoder", "pdcr_cross"}
+    assert changed == expected
+    sum(terms.values()).backward()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_pdcrs_sum_is_over_images_pairs_and_layers(dims: int) -> None:
+    batch = {"labelled": sample(dims)}
+    asked = {"encoder_points": (8, 8), "decoder_points": (8, 8), "cross_points": 8}
+    mean, whole = (make("pdcr", dims, **asked, reduction=name).training_step(batch, 0) for name in ("mean", "sum"))
+    pairs = 2 * 8 * 8
+    for name, terms in (("pdcr_encoder", 2), ("pdcr_decoder", 2), ("pdcr_cross", 1)):
+        assert float(whole[name].detach()) == pytest.approx(terms * pairs * float(mean[name].detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_pdcr_reads_named_maps_and_crosses_as_released(dims: int) -> None:
+    named = make("pdcr", dims, encoder_maps=["encoder2", "encoder3"], decoder_maps=["decoder2", "decoder3"])
+    by_stride = make("pdcr", dims)
+    for name, term in by_stride.training_step({"labelled": sample(dims)}, 0).items():
+        assert torch.equal(term, named.training_step({"labelled": sample(dims)}, 0)[name])
+    convolution, norm, _ = by_stride.modules["fine_adapter"]
+    assert convolution.kernel_size == ((3, 3) if dims == 2 else (1, 1, 1))
+    assert (convolution.bias is None) == (dims == 2)
+    assert isinstance(norm, torch.nn.BatchNorm2d if dims == 2 else torch.nn.BatchNorm3d)
+    released = make("pdcr", dims, encoder_maps=["encoder1", "encoder2"], cross_stride=16, cross_width=32)
+    for name, side in (("fine_adapter", 8), ("coarse_adapter", 4)):
+        convolution = released.modules[name][0]
+        assert convolution.kernel_size == convolution.stride == (side,) * dims
+        assert convolution.padding == (0,) * dims
+        assert convolution.out_channels == 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoder_maps": ["encoder2", "encoder9"]}, "pdcr: unknown feature map 'encoder9'; there are: decoder0"),
+        ({"encoder_maps": "encoder2"}, "encoder_maps is 'encoder2', and must be a list of names"),
+        ({"decoder_maps": ["decoder0"]}, "1 decoder maps have 2 numbers of points"),
+        ({"encoder_maps": ["encoder2"], "encoder_points": (4,)}, "between two encoder maps"),
+        ({"cross_stride": 4}, "does not divide the cross-layer term's"),
+        ({"affinity": "dice", "average": "shares"}, "no shares to average"),
+        ({"affinity": "iou"}, "affinity of pdcr 'iou'; there are: dice, shares"),
+        ({"objective": "l3"}, "objective of pdcr 'l3'; there are: dragsaw, l1, l2"),
+        ({"reduction": "max"}, "reduction of pdcr 'max'; there are: mean, sum"),
+        ({"average": "features"}, "average of pdcr 'features'; there are: loss, shares"),
+    ],
+)
+def test_pdcr_refuses_what_it_cannot_do(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(SuiteError, match=message):
+        make("pdcr", **settings)
+
+
 def test_receptive_fields_have_the_released_sizes() -> None:
     method = make("pdcr", 3, "rf")
     assert method._sizes((4, 4, 4)) == [(23, 23, 23)]  # type: ignore[attr-defined]
