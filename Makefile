@@ -7,12 +7,14 @@ BIN := .venv/bin
 # Jobs of the workflow call `contrastseg` and `python` by name: let them find those of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo speed docs test test-long lint format lock clean
+.PHONY: help demo speed gpu gpu-pack docs test test-long lint format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       run benchmarks/demo.yaml on generated phantoms (CPU, minutes) and say where the report is"
 	@echo "make speed      measure everything that has a target (CPU, a quarter of an hour) and say which are reached"
+	@echo "make gpu        measure on a GPU what fits into MINUTES=8, and go on from there at the next call"
+	@echo "make gpu-pack   write what 'make gpu' needs on a machine without a network into results/gpu-pack"
 	@echo "make test       linters, types and every test of less than half a minute"
 	@echo "make test-long  the long tests"
 	@echo "make lint       linters and types alone"
@@ -44,6 +46,16 @@ demo: .venv/linked
 # CSV files in results/speed; those under benchmarks/speed/results are longer runs, made script by script.
 speed: .venv/linked
 	$(BIN)/python benchmarks/speed/run.py
+
+# The next items of a fixed list that fit into the minutes; results/gpu holds what is done, and another call goes on.
+MINUTES ?= 8
+gpu: .venv/linked
+	$(BIN)/python benchmarks/gpu/measure.py --minutes $(MINUTES)
+
+# The same list for a machine that has Python and torch and no network: results/gpu-pack, at most 40 MiB.
+gpu-pack: .venv/linked
+	$(BIN)/python benchmarks/gpu/pack.py $(if $(PACK_PYTHON),--python $(PACK_PYTHON)) \
+	  $(if $(PACK_THERE),--there $(PACK_THERE)) $(if $(PACK_UNLABELLED),--unlabelled $(PACK_UNLABELLED))
 
 lint: .venv/linked
 	$(BIN)/ruff check .

@@ -2,8 +2,9 @@
 
 What a real GPU would refuse is an error here: a tensor of the CPU, other than a scalar, beside one of the device. What
 it would do is counted: operations are launches; copies from the host are sent; whatever the host must wait for (a
-value read, a shape that depends on values) is a wait, with the place of the project that asked for it. A copy to the
-host that is not waited for holds nothing until an event recorded after it is. Forward passes only.
+value read, a shape that depends on values, a copy in either direction that does not say `non_blocking`) is a wait, with
+the place of the project that asked for it. A copy to the host that is not waited for holds nothing until an event
+recorded after it is. Gradients flow as on the CPU, since only what Python is told of the device is pretended.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ _NO_LAUNCH = {
 _WAITS = {
     *(
         "_local_scalar_dense",
+        "argwhere",
         "bincount",
         "equal",
+        "isin",
         "is_nonzero",
         "item",
         "masked_select",
@@ -52,10 +55,27 @@ _WAITS = {
 }
 _READS = {"__bool__", "__float__", "__index__", "__int__", "__contains__", "item", "tolist"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
+# Even a scalar of the CPU may not be joined to tensors of the device.
+_JOINING = {"cat", "stack"}
+# Gradients that nothing came back for.
+_MADE_BY_AUTOGRAD = {"zeros", "ones", "full", "scalar_tensor"}
+# What Python is told of a tensor on the device.
+_TOLD = {Tensor.device.__get__: DEVICE, Tensor.is_cuda.__get__: True, Tensor.is_cpu.__get__: False}  # type: ignore[attr-defined]
 
 
 class Mismatch(RuntimeError):
     """A tensor of the CPU beside one of the device."""
+
+
+def asking_function() -> str:
+    """The innermost function of the project that is running, as `file.py:function`; `outside` if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith(_PACKAGE):
+            return f"{Path(code.co_filename).name}:{code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "outside"
 
 
 @dataclass
@@ -78,16 +98,15 @@ class Counts:
         self.waits.clear()
         self.sent = 0
 
+    def send(self, waits: bool) -> None:
+        """A copy from the host, which waits until it is there unless it is told not to."""
+        self.sent += 1
+        if waits:
+            self.wait("copy from the host")
+
     def wait(self, operation: str) -> None:
         """One wait, asked for by the innermost function of the project."""
-        frame = sys._getframe(1)
-        while frame is not None:
-            code = frame.f_code
-            if code.co_filename.startswith(_PACKAGE):
-                self.waits[operation, f"{Path(code.co_filename).name}:{code.co_name}"] += 1
-                return
-            frame = frame.f_back  # type: ignore[assignment]
-        self.waits[operation, "outside"] += 1
+        self.waits[operation, asking_function()] += 1
 
 
 _counts = Counts()
@@ -97,6 +116,7 @@ class OnDevice(Tensor):
     """A tensor of the CPU that says it lies on the device."""
 
     held: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
     def __new__(cls, held: Tensor) -> OnDevice:
@@ -107,7 +127,8 @@ class OnDevice(Tensor):
             storage_offset=held.storage_offset(),
             dtype=held.dtype,
             layout=held.layout,
-            device=DEVICE,
+            device=_CPU,  # for autograd, which has no threads for a device without a driver
+            requires_grad=held.requires_grad,
         )
         made.held = held
         return made
@@ -134,30 +155,14 @@ def _tensors(*values: Any) -> list[Tensor]:
 
 def _refuse_neighbours(name: str, tensors: list[Tensor]) -> None:
     for tensor in tensors:
-        if not isinstance(tensor, OnDevice) and tensor.dim() > 0:
+        if not isinstance(tensor, OnDevice) and (tensor.dim() > 0 or name in _JOINING):
             raise Mismatch(f"{name}: a tensor of the CPU, {tuple(tensor.shape)}, beside one of the device")
-
-
-def _copy(operator: Any, args: Any, kwargs: dict[str, Any], there: bool) -> Any:
-    """`_to_copy`: from one device to the other, or from one type to another."""
-    asked = kwargs.get("device")
-    goes = torch.device(asked).type == "cuda" if asked is not None else there
-    made = operator(*tree_map(_host, args), **{**kwargs, **({} if asked is None else {"device": _CPU})})
-    if there and goes:
-        _counts.launches["_to_copy"] += 1
-    elif goes:
-        _counts.sent += 1
-    elif there:
-        _counts.wait("cpu")
-    return OnDevice(made) if goes else made
 
 
 def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = operator.overloadpacket.__name__
     tensors = _tensors(args, kwargs)
     there = any(isinstance(tensor, OnDevice) for tensor in tensors)
-    if name == "_to_copy":
-        return _copy(operator, args, kwargs, there)
     if name == "copy_":
         operator(*tree_map(_host, args), **kwargs)
         if there:
@@ -165,7 +170,7 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             if target and source:
                 _counts.launches[name] += 1
             elif target:
-                _counts.sent += 1
+                _counts.send(waits=not (args[2] if len(args) > 2 else kwargs.get("non_blocking")))
             else:
                 _counts.wait("cpu")
         return args[0]
@@ -181,7 +186,7 @@ def _run(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     made = operator(
         *tree_map(_host, args), **{**tree_map(_host, kwargs), **({} if asked is None else {"device": _CPU})}
     )
-    if not (there or wanted):
+    if not (there or wanted or (_autograd_at_work[-1] and name in _MADE_BY_AUTOGRAD)):
         return made
     if name not in _NO_LAUNCH:
         _counts.launches[name] += 1
@@ -195,7 +200,20 @@ def _count_indices(indices: list[Tensor]) -> None:
         if index.dtype in (torch.bool, torch.uint8):
             _counts.wait("boolean index")
         if not isinstance(index, OnDevice) and index.dim() > 0:
-            _counts.sent += 1
+            _counts.send(waits=True)
+
+
+# Whether autograd is at work: True, and False while it is in a function that Python called.
+_autograd_at_work: list[bool] = [False]
+
+
+@contextmanager
+def _at_work(autograd: bool) -> Iterator[None]:
+    _autograd_at_work.append(autograd)
+    try:
+        yield
+    finally:
+        _autograd_at_work.pop()
 
 
 class _Operators(TorchDispatchMode):
@@ -210,6 +228,8 @@ class _Functions(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         name = getattr(function, "__name__", "")
         first = args[0] if args else None
+        if isinstance(first, OnDevice) and function in _TOLD:
+            return _TOLD[function]
         if isinstance(first, Tensor):
             if name == "pin_memory":
                 return first
@@ -217,53 +237,29 @@ class _Functions(TorchFunctionMode):
                 return self._to(function, name, first, args[1:], kwargs)
             if isinstance(first, OnDevice):
                 if name == "cpu":
-                    return torch.ops.aten._to_copy.default(first, device=_CPU)
+                    return self._to(function, "to", first, (_CPU,), kwargs)
                 if name in _READS:
                     _counts.wait(name)
                     return function(first.held, *args[1:], **kwargs)
                 if name in ("numpy", "__array__"):
                     raise TypeError("a tensor of the device has no NumPy array: copy it to the host first")
-                if name in ("__getitem__", "__setitem__"):
-                    return self._index(name, first, args)
         asked = kwargs.get("device")
         if asked is not None and torch.device(asked).type == "cuda":
             made = function(*args, **{**kwargs, "device": _CPU})
             if name in ("tensor", "as_tensor"):
-                _counts.sent += 1
+                _counts.send(waits=True)
             elif name not in _NO_LAUNCH:
                 _counts.launches[name] += 1
             return _on_device(made)
-        try:
+        with _at_work(False):
             return function(*args, **kwargs)
-        except RuntimeError as error:
-            if "not linked with support for cuda" not in str(error):
-                raise
-            return self._without_driver(function, name, args, kwargs)
-
-    def _without_driver(self, function: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
-        """What torch sets the current device for, before it hands the call on: done on the held tensors."""
-        tensors = _tensors(args, kwargs)
-        if name == "copy_":
-            if isinstance(args[0], OnDevice) and not isinstance(args[1], OnDevice):
-                _counts.sent += 1
-            else:
-                _counts.launches[name] += 1
-        else:
-            _refuse_neighbours(name, tensors)
-            _counts.launches[name] += 1
-        if name in _WAITS | {"argwhere", "unique"}:
-            _counts.wait(name)
-        made = function(*tree_map(_host, args), **tree_map(_host, kwargs))
-        if name.endswith("_") and not name.endswith("__"):
-            return args[0]
-        return tree_map(_on_device, made)
 
     def _to(self, function: Any, name: str, tensor: Tensor, rest: Any, kwargs: dict[str, Any]) -> Tensor:
         device = DEVICE if name == "cuda" else kwargs.pop("device", None)
         dtype = kwargs.pop("dtype", None)
         for value in rest:
             if isinstance(value, Tensor):
-                device, dtype = value.device, value.dtype
+                device, dtype = (DEVICE if isinstance(value, OnDevice) else _CPU), value.dtype
             elif isinstance(value, torch.dtype):
                 dtype = value
             elif isinstance(value, torch.device | str):
@@ -275,24 +271,17 @@ class _Functions(TorchFunctionMode):
             copy = torch.full(tensor.shape, 77, dtype=dtype)
             _on_their_way.append((copy, tensor.held))
             return copy
-        if goes == there and dtype == tensor.dtype and not kwargs.get("copy"):
-            return tensor
         layout = {k: v for k, v in kwargs.items() if k == "memory_format"}
-        made: Tensor = torch.ops.aten._to_copy.default(tensor, dtype=dtype, device=DEVICE if goes else _CPU, **layout)
-        return made
-
-    def _index(self, name: str, tensor: OnDevice, args: Any) -> Any:
-        indices = _tensors(args[1])
-        _count_indices(indices)
-        if indices or name == "__setitem__":
-            _counts.launches[name] += 1
-        where = tree_map(_host, args[1])
-        if name == "__getitem__":
-            return OnDevice(tensor.held[where])
-        if isinstance(args[2], Tensor):
-            _refuse_neighbours(name, [args[2]])
-        tensor.held[where] = _host(args[2])
-        return None
+        if goes == there:
+            if dtype == tensor.dtype and not kwargs.get("copy"):
+                return tensor
+            made: Tensor = torch.ops.aten._to_copy.default(tensor, dtype=dtype, **layout)
+            return made
+        if goes:
+            _counts.send(waits=not kwargs.get("non_blocking"))
+            return OnDevice(tensor.detach().to(dtype, copy=True, **layout))
+        _counts.wait("cpu")
+        return tensor.detach().held.to(dtype, copy=True, **layout)
 
 
 # Copies to the host that no event has been recorded after: target and source.
@@ -312,6 +301,15 @@ class _Event:
             target.copy_(source)
 
 
+_plain_backward = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+
+def _run_backward(*args: Any, **kwargs: Any) -> Any:
+    """Autograd's engine, in which hooks and checkpoints call functions again."""
+    with _Functions(), _at_work(True):
+        return _plain_backward(*args, **kwargs)
+
+
 _PlainGenerator = torch.Generator
 
 
@@ -324,8 +322,12 @@ class _Generator(_PlainGenerator):
 def pretended() -> Iterator[Counts]:
     """Within it, `cuda` is a pretended device; its counts begin at nothing."""
     _counts.clear()
-    events = mock.patch.object(torch.cuda, "Event", _Event)
-    with mock.patch.object(torch, "Generator", _Generator), events, torch.no_grad(), _Functions(), _Operators():
+    patches = (
+        mock.patch.object(torch.cuda, "Event", _Event),
+        mock.patch.object(torch, "Generator", _Generator),
+        mock.patch.object(torch.autograd, "_engine_run_backward", _run_backward),
+    )
+    with patches[0], patches[1], patches[2], _Functions(), _Operators():
         yield _counts
 
 
@@ -334,7 +336,7 @@ def move(module: nn.Module) -> None:
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None:
-                part._parameters[name] = nn.Parameter(OnDevice(parameter.detach()), requires_grad=False)
+                part._parameters[name] = nn.Parameter(OnDevice(parameter.detach()), parameter.requires_grad)
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = OnDevice(buffer)

@@ -44,6 +44,7 @@ TARGETS = (
         column="minutes_per_30000_steps",
         rows={"method": "supervised"},
         at_most=5,
+        each=("pack",),
         device="cuda-nvidia-h200",
     ),
     Target(

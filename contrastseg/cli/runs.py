@@ -132,10 +132,13 @@ def train(
 
     with explained(TrainingSettings, "stage_training"):
         steps = stage_training(run).steps
+    notes: list[str] = []
     alone = sole(output) if is_first() else contextlib.nullcontext()
     with alone, progress(f"{method} on {dataset}, {labels}, seed {seed}", steps) as update:
-        record = train_run(run, output, on_step=update)
+        record = train_run(run, output, on_step=update, on_note=notes.append)
     if is_first():
+        for note in notes:
+            typer.secho(note, fg=typer.colors.YELLOW, err=True)
         typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.losses.info_nce import similarities
+from contrastseg.tensors import constant
 
 
 def map_coordinates(coordinates: Tensor, stride: Sequence[int]) -> Tensor:
@@ -38,7 +39,7 @@ def geometric_matches(queries: Tensor, keys: Tensor, stride: Sequence[int], tole
     Returns:
         (B, N), int64.
     """
-    step = torch.tensor(stride, dtype=queries.dtype, device=queries.device)
+    step = constant(tuple(stride), queries.device, queries.dtype)
     queries, keys = queries / step, keys / step
     # No matrix product: its rounding in large coordinates is as large as the distances that matter.
     distances = torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist")

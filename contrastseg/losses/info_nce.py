@@ -19,8 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from contrastseg.tensors import values_at_hand
+
 # Finite, so that a row without any negative gives a loss of 0 with a gradient of 0 instead of NaN.
 _EXCLUDED = -1e30
+# What `cross_entropy` leaves out.
+_NO_TARGET = -100
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
@@ -137,13 +141,19 @@ def dense_info_nce_loss(
         raise ValueError(f"negatives are some of same_image, batch, queue; got {list(negatives)}")
     if ("queue" in negatives) != (queue is not None):
         raise ValueError("a queue is given if, and only if, negatives names it")
-    image, position = torch.nonzero(matches >= 0, as_tuple=True)
-    rows, per_image = queries[image, position], keys.shape[1]
-    own = image * per_image + matches[image, position]
+    if values_at_hand(matches):
+        image, position = torch.nonzero(matches >= 0, as_tuple=True)
+        rows, match = queries[image, position], matches[image, position]
+    else:
+        image = torch.arange(len(matches), device=matches.device).repeat_interleave(matches.shape[1])
+        rows, match = queries.flatten(0, 1), matches.flatten()
+    matched, per_image = match >= 0, keys.shape[1]
+    own, number = image * per_image + match.clamp(min=0), matched.sum().clamp(min=1)
     every_key = {"same_image", "batch"} <= set(negatives)
     if every_key and queue is None:
         similarity = similarities(rows, keys.flatten(0, 1), temperature)
-        return F.cross_entropy(similarity, own, reduction="sum") / max(1, len(rows))
+        target = own.masked_fill(~matched, _NO_TARGET)
+        return F.cross_entropy(similarity, target, ignore_index=_NO_TARGET, reduction="sum") / number
     positive = (unit_vectors(rows) * unit_vectors(keys.flatten(0, 1)[own])).sum(-1) / temperature
     groups = []
     if {"same_image", "batch"} & set(negatives):
@@ -157,4 +167,4 @@ def dense_info_nce_loss(
         counting = None if queue_valid is None else queue_valid[image]
         groups.append(log_negatives(similarities(rows, queue, temperature), counting))
     others = torch.stack(groups).logsumexp(0)
-    return F.softplus(others - positive).sum() / max(1, len(rows))
+    return (F.softplus(others - positive) * matched).sum() / number

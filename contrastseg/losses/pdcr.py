@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.labels import IGNORE
+from contrastseg.tensors import to_device
 
 
 def grid_positions(shape: Sequence[int], points: int) -> Tensor:
@@ -44,7 +45,7 @@ def _patch_pixels(sizes: tuple[tuple[int, ...], ...], device: torch.device) -> t
     before = torch.tensor([[n // 2 for n in size] for size in sizes])[:, None]
     after = torch.tensor([[n - n // 2 for n in size] for size in sizes])[:, None]
     members = ((offsets >= -before) & (offsets < after)).all(-1).float()
-    return offsets.to(device), members.to(device)
+    return to_device(offsets, device), to_device(members, device)
 
 
 def _patches(
@@ -206,4 +207,4 @@ def grid_on_device(
 ) -> tuple[Tensor, Tensor]:
     """`grid_positions` of a map and their `patch_centres`, where the map is; sent there once."""
     positions = grid_positions(shape, points)
-    return positions.to(device), patch_centres(positions, stride).to(device)
+    return to_device(positions, device), to_device(patch_centres(positions, stride), device)

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from contrastseg.labels import IGNORE
+from contrastseg.tensors import values_at_hand
 
 
 def sample_anchors(
     label: Tensor,
     predicted: Tensor,
+    num_classes: int,
     per_class: int,
     at_most: int,
     hard_share: float = 0.5,
-    ignore_index: int = IGNORE,
 ) -> tuple[Tensor, Tensor]:
     """Random pixels of every class that is present, misclassified ("hard") ones first up to their share.
 
@@ -23,22 +24,25 @@ def sample_anchors(
     global generator of the label's device.
 
     Args:
-        label: (B, *spatial), integer.
+        label: (B, *spatial), integer, 0 to K−1 or 255; pixels of 255 are never taken.
         predicted: (B, *spatial), the network's present classes.
+        num_classes: K.
         per_class: Most pixels of one class.
         at_most: Most pixels in all.
         hard_share: Share of hard pixels wanted, 0 to 1.
-        ignore_index: Label of pixels never taken.
 
     Returns:
-        Flat indices into (B · pixels), (A,), and the pixels' classes, (A,).
+        Flat indices into (B · pixels), (A,), and the pixels' classes, (A,). On a CPU A is what there is; elsewhere it
+        is what there could be, and the class of a place without a pixel is 255.
 
     Source:
         Wang et al., Exploring Cross-Image Pixel Contrast for Semantic Segmentation, ICCV 2021, arXiv 2101.11939
         (segmentation-aware hard anchors), there per image, here per batch.
     """
     flat, wrong = label.flatten(), (label != predicted).flatten()
-    classes = [c for c in torch.unique(flat).tolist() if c != ignore_index]
+    if not values_at_hand(flat):
+        return _places_of_anchors(flat, wrong, num_classes, per_class, at_most, hard_share)
+    classes = [c for c in torch.unique(flat).tolist() if c != IGNORE]
     if not classes:
         return flat.new_zeros(0), flat.new_zeros(0)
     wanted = max(1, min(per_class, at_most // len(classes)))
@@ -50,6 +54,31 @@ def sample_anchors(
         taken += [_some(hard, number), _some(easy, wanted - number)]
     index = torch.cat(taken)
     return index, flat[index]
+
+
+def _places_of_anchors(
+    flat: Tensor, wrong: Tensor, num_classes: int, per_class: int, at_most: int, hard_share: float
+) -> tuple[Tensor, Tensor]:
+    """As many places as any batch can fill, and who fills them, with no shape that hangs on values."""
+    # Kinds of pixels: hard 0, easy 0, hard 1, easy 1, …, and last those that are never taken.
+    kind = torch.where(flat == IGNORE, 2 * num_classes, 2 * flat + (~wrong).long())
+    order = (kind + torch.rand(flat.shape, dtype=torch.float64, device=flat.device)).argsort()
+    counts = torch.zeros(2 * num_classes + 1, dtype=torch.int64, device=flat.device)
+    counts.scatter_add_(0, kind, torch.ones_like(kind))
+    starts = (counts.cumsum(0) - counts)[:-1]
+    hard, easy = counts[:-1].unflatten(0, (num_classes, 2)).unbind(1)
+    present = (hard + easy > 0).sum().clamp(min=1)
+    wanted = (at_most // present).clamp(min=1, max=max(1, per_class))
+    from_hard = torch.minimum(hard, torch.maximum((hard_share * wanted.double()).round().long(), wanted - easy))
+    taken = torch.stack([from_hard, torch.minimum(easy, wanted - from_hard)], dim=1).flatten()
+    place = torch.arange(max(1, per_class), device=flat.device)
+    filled = place < taken[:, None]
+    index = order[(starts[:, None] + place).clamp(max=len(flat) - 1).flatten()]
+    # Filled places first, in their order; there are never more of them than this.
+    most = min(filled.numel(), max(at_most, num_classes))
+    first = (~filled).flatten().long().argsort(stable=True)[:most]
+    index = index[first]
+    return index, torch.where(filled.flatten()[first], flat[index], IGNORE)
 
 
 def _some(index: Tensor, number: int) -> Tensor:
@@ -76,15 +105,22 @@ class ClassQueue(nn.Module):
     @torch.no_grad()
     def push(self, vectors: Tensor, classes: Tensor, at_most: int) -> None:
         """Put in the first `at_most` vectors (of (A, D)) of every class (of (A,)); the oldest ones leave."""
-        size = self.vectors.shape[1]
-        for each in range(len(self.pushed)):
-            new = vectors[classes == each][: min(at_most, size)]
-            places = (self.pushed[each] + torch.arange(len(new), device=new.device)) % size
-            self.vectors[each, places] = new.to(self.vectors)
-            self.pushed[each] += len(new)
+        if len(vectors) == 0:
+            return
+        num_classes, size = self.vectors.shape[:2]
+        each, turn = (torch.arange(n, device=classes.device) for n in (num_classes, min(at_most, size)))
+        each = each[:, None]
+        counts = (classes == each).sum(1).clamp(max=len(turn))
+        # Sorted by class, a class begins after all lower ones; its newest places follow what it has been given so far.
+        begins = (classes < each).sum(1, keepdim=True)
+        source = classes.argsort(stable=True)[(begins + turn).clamp(max=len(classes) - 1)]
+        place = (self.pushed[:, None] + turn) % size
+        new = vectors[source].to(self.vectors)
+        self.vectors[each, place] = torch.where((turn < counts[:, None])[..., None], new, self.vectors[each, place])
+        self.pushed += counts
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """The vectors there are, (M, D), and their classes, (M,)."""
+        """Vectors (K · size, D) and their classes (K · size,), 255 where a place has not been filled yet."""
         places = torch.arange(self.vectors.shape[1], device=self.pushed.device)
-        filled = places < self.pushed[:, None]
-        return self.vectors[filled], filled.nonzero()[:, 0]
+        each = torch.arange(len(self.pushed), device=self.pushed.device)[:, None]
+        return self.vectors.flatten(0, 1), torch.where(places < self.pushed[:, None], each, IGNORE).flatten()

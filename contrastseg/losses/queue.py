@@ -11,7 +11,7 @@ _RANDOM, _NOBODY = -1, -2
 
 
 class KeyQueue(nn.Module):
-    """The newest keys, first in, first out.
+    """The newest keys, first in, first out. What enters lies where the queue does.
 
     Args:
         size: Keys it holds at most.
@@ -38,15 +38,16 @@ class KeyQueue(nn.Module):
         Empty places never do; where only an image's newest key is kept, it is none of that image's own queries.
         """
         filled = (self.owners != _NOBODY).expand(len(owners), -1)
-        return filled & (self.owners != owners[:, None].to(self.owners.device)) if self.newest_only else filled
+        return filled & (self.owners != owners[:, None]) if self.newest_only else filled
 
     @torch.no_grad()
     def push(self, keys: Tensor, owners: Tensor) -> None:
         """Enter keys (N, D) of the images `owners` (N,); of more than `size` keys, the last ones."""
         size = len(self.keys)
-        keys, owners = keys[-size:], owners[-size:].to(self.owners.device)
+        keys, owners = keys[-size:], owners[-size:]
         if self.newest_only:
-            self.owners.masked_fill_(torch.isin(self.owners, owners), _NOBODY)
+            # Not `isin`, which waits for a GPU once there are many owners.
+            self.owners.masked_fill_((self.owners[:, None] == owners).any(1), _NOBODY)
         where = (self.next + torch.arange(len(keys), device=self.keys.device)) % size
         self.keys[where] = unit_vectors(keys).to(self.keys.dtype)
         self.owners[where] = owners

@@ -8,6 +8,7 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.losses.info_nce import log_negatives, similarities
+from contrastseg.tensors import values_at_hand
 
 Positives = Literal["one", "all", "average"]
 Negatives = Literal["image", "batch"]
@@ -47,31 +49,65 @@ def sample_region_points(
         first: (B, *spatial), int64, region of every position of one view, 0 = none.
         second: (B, *spatial), of the other view; a region has the same number in both.
         points: K.
-        max_regions: R at most; it is what the image with the most such regions has, where that is less.
-        generator: Of random numbers, on the CPU; torch's global one if unset.
+        max_regions: R at most. On a CPU it is what the image with the most such regions has, where that is less.
+        generator: Of random numbers, on the maps' device; torch's global one if unset.
     """
-    batch = len(first)
     maps = [view.flatten(1) for view in (first, second)]
-    numbers = 1 + max(int(view.max()) for view in maps)
+    sample = _sample_by_table if values_at_hand(first) else _sample_by_search
+    orders, starts, valid = sample(maps, points, max_regions, generator)
+    picked = []
+    for order, start in zip(orders, starts, strict=True):
+        where = start[..., None] + torch.arange(points, device=order.device)
+        picked.append(order.gather(1, where.flatten(1).clamp(max=order.shape[1] - 1)).reshape(where.shape))
+    first, second = picked
+    return RegionPoints(first, second, valid)
+
+
+# Both ways of sampling give, per view, (B, P) positions sorted by region, in random order within one, and (B, R) where
+# the regions begin in them; and (B, R), whether there is an R-th region.
+_Sampled = tuple[list[Tensor], list[Tensor], Tensor]
+
+
+def _sample_by_table(
+    maps: Sequence[Tensor], points: int, max_regions: int, generator: torch.Generator | None
+) -> _Sampled:
+    """Regions are counted in a table as long as their numbers go: fast where values can be read."""
+    batch, numbers = len(maps[0]), 1 + max(int(view.max()) for view in maps)
     counts = [
         torch.zeros(batch, numbers, dtype=torch.int64, device=view.device).scatter_add_(1, view, torch.ones_like(view))
         for view in maps
     ]
     eligible = torch.minimum(*counts) >= points
     eligible[:, 0] = False
-    score = torch.rand(batch, numbers, generator=generator).to(eligible.device)
+    score = torch.rand(batch, numbers, generator=generator, device=eligible.device)
     score = torch.where(eligible, score, -1.0)
     most = max(1, min(max_regions, int(eligible.sum(1).max())))
     chosen_score, chosen = score.topk(most, dim=1)
-    picked = []
-    for view, count in zip(maps, counts, strict=True):
-        shuffled = torch.rand(view.shape, generator=generator, dtype=torch.float64).to(view.device)
-        order = (view + shuffled).argsort(dim=1)
-        start = (count.cumsum(1) - count).gather(1, chosen)
-        where = start[..., None] + torch.arange(points, device=view.device)
-        picked.append(order.gather(1, where.flatten(1).clamp(max=view.shape[1] - 1)).reshape(where.shape))
-    first, second = picked
-    return RegionPoints(first, second, chosen_score >= 0)
+    orders = [_sorted_by_region(view, generator) for view in maps]
+    starts = [(count.cumsum(1) - count).gather(1, chosen) for count in counts]
+    return orders, starts, chosen_score >= 0
+
+
+def _sample_by_search(
+    maps: Sequence[Tensor], points: int, max_regions: int, generator: torch.Generator | None
+) -> _Sampled:
+    """Regions are runs in the sorted positions, whatever their numbers: no shape hangs on values."""
+    orders = [_sorted_by_region(view, generator) for view in maps]
+    runs = [view.gather(1, order) for view, order in zip(maps, orders, strict=True)]
+    first = runs[0]
+    # Of every place in the first view's runs: where its region begins and ends in either view.
+    begins = [torch.searchsorted(run, first) for run in runs]
+    sizes = [torch.searchsorted(run, first, right=True) - begin for run, begin in zip(runs, begins, strict=True)]
+    opens = begins[0] == torch.arange(first.shape[1], device=first.device)
+    eligible = opens & (first > 0) & (torch.minimum(*sizes) >= points)
+    score = torch.rand(first.shape, generator=generator, device=first.device)
+    chosen_score, chosen = torch.where(eligible, score, -1.0).topk(min(max_regions, first.shape[1]), dim=1)
+    return orders, [begin.gather(1, chosen) for begin in begins], chosen_score >= 0
+
+
+def _sorted_by_region(view: Tensor, generator: torch.Generator | None) -> Tensor:
+    shuffled = torch.rand(view.shape, generator=generator, dtype=torch.float64, device=view.device)
+    return (view + shuffled).argsort(dim=1)
 
 
 def gather_points(features: Tensor, points: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from contrastseg.labels import IGNORE
+from contrastseg.tensors import to_device
 
 
 def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE) -> Tensor:
@@ -35,7 +36,7 @@ def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE
                 outwards, inwards = distance_transform_edt(~inside), distance_transform_edt(inside)
                 maps[sample, index] = outwards / outwards.max() - inwards / inwards.max()
         maps[sample, :, values == ignore_index] = np.nan
-    return torch.from_numpy(maps).to(label.device)
+    return to_device(torch.from_numpy(maps), label.device)
 
 
 def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:

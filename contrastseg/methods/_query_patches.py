@@ -65,10 +65,12 @@ def emptiest_boxes(foreground: Tensor, boxes: Tensor, centres: Tensor, points: i
     """
     import torch
 
+    from contrastseg.tensors import constant
+
     count, tries, dims = centres.shape
     sides = boxes[:, 1] - boxes[:, 0]
     half = (sides / 2)[:, None]
-    extent = torch.tensor(foreground.shape[2:], device=boxes.device, dtype=boxes.dtype)
+    extent = constant(tuple(foreground.shape[2:]), boxes.device, boxes.dtype)
     middle = extent / 2
     low, high = torch.minimum(half, middle), torch.maximum(extent - half, middle)
     candidates = _about(low + centres * (high - low), sides[:, None].expand(-1, tries, -1))
@@ -100,24 +102,48 @@ def patch_positions(boxes: Tensor, patch: Sequence[int], rotation: Tensor | None
     return offsets + boxes.mean(1).reshape(broadcast)
 
 
+def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[int] = ()) -> Tensor:
+    """(N, d, d) turns in the plane of the last two axes by up to ±degrees; half of them mirror each axis of `mirrored`.
+
+    Args:
+        count: N.
+        dims: 2 or 3.
+        degrees: The largest turn.
+        mirrored: In-plane axes, 0 = rows and 1 = columns.
+    """
+    import torch
+
+    angle = torch.deg2rad((torch.rand(count) * 2 - 1) * degrees)
+    cosine, sine = angle.cos(), angle.sin()
+    turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(count, 2, 2)
+    may_mirror = torch.tensor([axis in mirrored for axis in (0, 1)])
+    signs = torch.where((torch.rand(count, 1, 2) < 0.5) & may_mirror, -1.0, 1.0)
+    matrix = torch.eye(dims).repeat(count, 1, 1)
+    matrix[:, -2:, -2:] = turn * signs
+    return matrix
+
+
 def image_positions(boxes: Tensor, shape: Sequence[int], patch: Sequence[int]) -> Tensor:
     """(N, *shape, d): where the centre of every image pixel lies in each patch, in the patch's edge coordinates."""
     import torch
+
+    from contrastseg.tensors import constant
 
     axes = [torch.arange(n, device=boxes.device, dtype=boxes.dtype) + 0.5 for n in shape]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     broadcast = (len(boxes),) + (1,) * len(shape) + (len(shape),)
     sides = (boxes[:, 1] - boxes[:, 0]).reshape(broadcast)
-    extent = torch.tensor(patch, device=boxes.device, dtype=boxes.dtype)
+    extent = constant(tuple(patch), boxes.device, boxes.dtype)
     return (grid - boxes[:, 0].reshape(broadcast)) / sides * extent
 
 
 def sample_at(images: Tensor, positions: Tensor, nearest: bool = False, outside: str = "border") -> Tensor:
     """Values (N, C, *out) of images (N, C, *spatial) at positions (N, *out, d); `outside`: `border` or `zeros`."""
-    import torch
     import torch.nn.functional as F
 
-    extent = torch.tensor(images.shape[2:], device=images.device, dtype=positions.dtype)
+    from contrastseg.tensors import constant
+
+    extent = constant(tuple(images.shape[2:]), images.device, positions.dtype)
     # grid_sample wants the last axis first, and −1…1 from edge to edge.
     normalised = (positions * (2 / extent) - 1).flip(-1).to(images.dtype)
     mode = "nearest" if nearest else "bilinear"
@@ -128,9 +154,11 @@ def paste(patches: Tensor, boxes: Tensor, shape: Sequence[int]) -> Tensor:
     """Patches (N, C, *patch) back where their boxes lie in an image: (N, C, *shape), 0 outside the box."""
     import torch
 
+    from contrastseg.tensors import constant
+
     patch = patches.shape[2:]
     positions = image_positions(boxes, shape, patch)
-    extent = torch.tensor(patch, device=boxes.device, dtype=boxes.dtype)
+    extent = constant(tuple(patch), boxes.device, boxes.dtype)
     inside = ((positions >= 0) & (positions <= extent)).all(-1).unsqueeze(1)
     return torch.where(inside, sample_at(patches, positions), 0.0)
 

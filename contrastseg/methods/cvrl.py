@@ -195,6 +195,8 @@ class CVRL(Method):
         """(B, points) flat positions, all different within a sample: one in each of as many stretches of the map."""
         import torch
 
+        from contrastseg.tensors import to_device
+
         count, size = len(feature), math.prod(feature.shape[2:])
         points = min(self.settings["points"], size)
 
@@ -204,8 +206,7 @@ class CVRL(Method):
             random = torch.rand(count, points, dtype=torch.float64)
             return bounds[:-1] + (random * bounds.diff()).long()
 
-        positions: Tensor = self.host_value(draw, step).to(feature.device)
-        return positions
+        return to_device(self.host_value(draw, step), feature.device)
 
     def after_step(self, step: int) -> None:
         """Move the average and the queue."""

@@ -129,6 +129,7 @@ class GLCL(EncoderPretraining):
         import torch
 
         from contrastseg.losses.info_nce import nt_xent_loss, paired_info_nce_loss, similarities
+        from contrastseg.tensors import to_device
 
         sample, strategy = batch["first"], self.settings["global_strategy"]
         require_several(sample, self.name)
@@ -137,7 +138,7 @@ class GLCL(EncoderPretraining):
             first, second = projections.chunk(2)
             return nt_xent_loss(first, second, self.settings["temperature"])
         partition = (sample.position * self.settings["partitions"]).long().clamp(max=self.settings["partitions"] - 1)
-        partition = partition.to(projections.device).repeat(2)
+        partition = to_device(partition, projections.device).repeat(2)
         same = partition[:, None] == partition
         itself = torch.eye(len(same), dtype=torch.bool, device=same.device)
         positives = same & ~itself if strategy == "gd" else itself.roll(len(sample.image), 1)

@@ -127,6 +127,7 @@ class IDEAL(EncoderPretraining):
 
         from contrastseg.losses.correspondence import feature_matches, geometric_matches, map_coordinates
         from contrastseg.losses.info_nce import dense_info_nce_loss
+        from contrastseg.tensors import to_device
 
         settings, (first, second) = self.settings, (batch["first"], batch["second"])
         query_map, queries = self._embedded(first.image)
@@ -144,9 +145,9 @@ class IDEAL(EncoderPretraining):
             matches = feature_matches(query_map, key_map)
         stored = None, None
         if "queue" in settings["negatives"]:
-            queue = self.modules["queue"]
-            queue.push(keys.detach().mean(1), second.unit)
-            stored = queue.keys, queue.valid(second.unit)
+            queue, owners = self.modules["queue"], to_device(second.unit, keys.device)
+            queue.push(keys.detach().mean(1), owners)
+            stored = queue.keys, queue.valid(owners)
         loss = dense_info_nce_loss(queries, keys, matches, settings["temperature"], settings["negatives"], *stored)
         return {"dense_info_nce": loss}
 
@@ -183,8 +184,8 @@ class IDEAL(EncoderPretraining):
         return {"segmentation": segmentation[0] + segmentation[1], "cross_supervision": weight * cross}
 
     def unrecordable(self) -> str | None:
-        """Pre-training looks at the positions that both views show, as many as there are."""
-        return None if self.task.stage == "train" else "how many positions both views show differs from step to step"
+        """A step can be recorded."""
+        return None
 
     def _streams(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the network's own decoder and of the second one, from one pass of the encoder."""

@@ -115,12 +115,6 @@ class LRC(MoCo):
         local = self._region_loss(features[last], network.strides[last], batch["first"], batch["second"])
         return {**terms, "region_contrast": self.settings["local_weight"] * local}
 
-    def unrecordable(self) -> str | None:
-        """The region contrast takes as many regions as the images have."""
-        if "local" in self.terms.get(self.task.stage, ()):
-            return "how many regions are contrasted differs from step to step"
-        return None
-
     def _region_loss(self, features: Tensor, stride: tuple[int, ...], first: Sample, second: Sample) -> Tensor:
         """Region contrast of the decoder's last map (2B, C, *spatial / stride), the first views before the second."""
         from contrastseg.losses.region_contrast import gather_points, region_contrast_loss, sample_region_points

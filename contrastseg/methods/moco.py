@@ -83,14 +83,15 @@ class MoCo(EncoderPretraining):
         import torch
 
         from contrastseg.losses.info_nce import info_nce_loss
+        from contrastseg.tensors import to_device
 
         with torch.no_grad():
             keys = self.modules["key_head"](self.vectors(view.image, "key_network"))
-        queue = self.modules["queue"]
-        self._waiting = None if queue.newest_only else (keys, view.unit)
+        queue, owners = self.modules["queue"], to_device(view.unit, keys.device)
+        self._waiting = None if queue.newest_only else (keys, owners)
         if queue.newest_only:
-            queue.push(keys, view.unit)
-        return info_nce_loss(queries, keys, queue.keys, self.settings["temperature"], queue.valid(view.unit))
+            queue.push(keys, owners)
+        return info_nce_loss(queries, keys, queue.keys, self.settings["temperature"], queue.valid(owners))
 
     def after_pretraining_step(self, step: int) -> None:
         """Move the averages; the published queue takes the batch's keys now."""

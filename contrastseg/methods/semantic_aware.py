@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
@@ -184,13 +184,14 @@ class SemanticAware(Method):
     def _coarse_step(self, sample: Sample) -> dict[str, Tensor]:
         """Every sample trains the network of test time, and all networks but that of its patient's fold."""
         from contrastseg.losses.segmentation import dice_ce_loss
+        from contrastseg.tensors import to_device
 
         assert sample.label is not None
         terms = {"segmentation": dice_ce_loss(self.modules["network"](sample.image), sample.label)}
         fold = self._fold(sample)
         siblings = terms["segmentation"].new_zeros(())
         for index, network in enumerate(self.modules["folds"]):
-            others = (fold != index).nonzero()[:, 0].to(sample.image.device)
+            others = to_device((fold != index).nonzero()[:, 0], sample.image.device)
             if len(others):
                 self.modules["folds"].seen[index] += len(others)
                 # Networks with batch norm refuse a single image; shown twice it has the same loss.
@@ -207,11 +208,13 @@ class SemanticAware(Method):
         """Coarse masks (B, *spatial) by the networks that have not seen these patients; their labels where none is."""
         import torch
 
+        from contrastseg.tensors import to_device
+
         assert sample.label is not None
         fold, folds = self._fold(sample), self.modules["folds"]
         masks = torch.where(sample.label == IGNORE, BACKGROUND, sample.label)
         for index, network in enumerate(folds):
-            own = (fold == index).nonzero()[:, 0].to(masks.device)
+            own = to_device((fold == index).nonzero()[:, 0], masks.device)
             if len(own):
                 found = coarse_labels(network, sample.image[own])
                 masks[own] = torch.where(folds.seen[index] > 0, found, masks[own])
@@ -222,6 +225,7 @@ class SemanticAware(Method):
         import torch
 
         from contrastseg.losses.supervised_contrast import supcon_loss
+        from contrastseg.tensors import to_device
 
         settings, projector = self.settings, self.modules["projector"]
         if settings["objective"] == "none":
@@ -233,7 +237,7 @@ class SemanticAware(Method):
         members = (masks[which] == organ.reshape(-1, *[1] * (masks.ndim - 1))).float().unsqueeze(1)
         images, mask_boxes = sample.image[which], boxes
         if self.task.num_classes == 2:
-            centres = torch.rand(len(which), 8, self.task.spatial_dims).to(boxes)
+            centres = to_device(torch.rand(len(which), 8, self.task.spatial_dims), boxes.device)
             boxes = torch.cat([boxes, geometry.emptiest_boxes(members, boxes, centres)])
             mask_boxes, images = mask_boxes.repeat(2, 1, 1), images.repeat(2, *[1] * (images.ndim - 1))
             empty = torch.zeros_like(members) if settings["background_mask"] == "empty" else members
@@ -246,8 +250,12 @@ class SemanticAware(Method):
 
     def _queries(self, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The patches of a batch: index of the image (P,), organ (P,), box with its margin (P, 2, d)."""
+        import torch
+
+        from contrastseg.tensors import to_device
+
         boxes, present = geometry.mask_boxes(masks, self.task.num_classes)
-        which, organ = (index.to(masks.device) for index in balanced_choice(present.cpu(), self._count))
+        which, organ = to_device(torch.stack(balanced_choice(present.cpu(), self._count)), masks.device)
         chosen = geometry.widen(boxes[which, organ], self.settings["margin"], self.settings["minimum_side"])
         return which, organ + 1, chosen
 
@@ -255,14 +263,18 @@ class SemanticAware(Method):
         """One random view (P, C, *patch): part of the box, turned and mirrored; the mask is read in its own box."""
         import torch
 
+        from contrastseg.tensors import to_device
+
         count, dims = len(boxes), self.task.spatial_dims
         low, high = self.settings["crop"]
         scale = (low + torch.rand(count, 1) * (high - low)) ** (1 / dims)
         shift = (torch.rand(count, dims) - 0.5) * (1 - scale)
         axes = self.task.flip_axes if self.settings["mirror"] else ()
-        rotation = random_rotations(count, dims, self.settings["rotation_degrees"], axes).to(boxes)
+        turn = geometry.random_rotations(count, dims, self.settings["rotation_degrees"], axes)
+        drawn = to_device(torch.cat([shift, scale, turn.flatten(1)], dim=1), boxes.device)
+        shift, scale, turn = drawn.split([dims, 1, dims**2], dim=1)
         where, where_mask = (
-            geometry.patch_positions(geometry.move(b, shift.to(b), scale.to(b)), self._patch, rotation)
+            geometry.patch_positions(geometry.move(b, shift, scale), self._patch, turn.unflatten(1, (dims, dims)))
             for b in (boxes, mask_boxes)
         )
         return self._patches(images, members, where, where_mask)
@@ -282,6 +294,7 @@ class SemanticAware(Method):
         import torch
 
         from contrastseg.losses.segmentation import dice_ce_loss
+        from contrastseg.tensors import to_device
 
         network, jitter = self.modules["patch_network"], self.settings["jitter"]
         if self.settings["predict_from"] == "coarse":
@@ -290,8 +303,10 @@ class SemanticAware(Method):
         which, organ, boxes = self._queries(masks)
         if len(which) == 0:
             return nothing_to_learn(network)
-        shift, scale = torch.rand(len(which), self.task.spatial_dims), torch.rand(len(which), 1)
-        boxes = geometry.move(boxes, (2 * shift - 1).to(boxes) * jitter, 1 + (2 * scale - 1).to(boxes) * jitter)
+        dims = self.task.spatial_dims
+        drawn = 2 * torch.cat([torch.rand(len(which), dims), torch.rand(len(which), 1)], dim=1) - 1
+        shift, scale = (to_device(drawn, boxes.device) * jitter).split([dims, 1], dim=1)
+        boxes = geometry.move(boxes, shift, 1 + scale)
         where = geometry.patch_positions(boxes, self._patch)
         organ = organ.reshape(-1, *[1] * (masks.ndim - 1))
         members = (masks[which] == organ).float().unsqueeze(1)
@@ -357,27 +372,6 @@ def balanced_choice(present: Tensor, count: int) -> tuple[Tensor, Tensor]:
         weights = present.sum(0).double().reciprocal()[pairs[:, 1]]
         pairs = pairs[torch.multinomial(weights, count).sort().values]
     return pairs[:, 0], pairs[:, 1]
-
-
-def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[int] = ()) -> Tensor:
-    """(N, d, d) turns in the plane of the last two axes by up to ±degrees; half of them mirror each axis of `mirrored`.
-
-    Args:
-        count: N.
-        dims: 2 or 3.
-        degrees: The largest turn.
-        mirrored: In-plane axes, 0 = rows and 1 = columns.
-    """
-    import torch
-
-    angle = torch.deg2rad((torch.rand(count) * 2 - 1) * degrees)
-    cosine, sine = angle.cos(), angle.sin()
-    turn = torch.stack([cosine, -sine, sine, cosine], dim=-1).reshape(count, 2, 2)
-    may_mirror = torch.tensor([axis in mirrored for axis in (0, 1)])
-    signs = torch.where((torch.rand(count, 1, 2) < 0.5) & may_mirror, -1.0, 1.0)
-    matrix = torch.eye(dims).repeat(count, 1, 1)
-    matrix[:, -2:, -2:] = turn * signs
-    return matrix
 
 
 def nothing_to_learn(module: nn.Module) -> Tensor:

@@ -94,21 +94,30 @@ class SupConPixel(Method):
         embeddings, classes = self.embed(features[self.tap], logits.detach(), label)
         queue = self.modules["queue"].contents() if "queue" in self.modules else None
         contrast = supcon_loss(
-            embeddings, classes, settings["temperature"], queue=queue, denominator=settings["denominator"]
+            embeddings,
+            classes,
+            settings["temperature"],
+            queue=queue,
+            denominator=settings["denominator"],
+            ignore_index=IGNORE,
         )
         self.latest = embeddings.detach(), classes
-        begun = step >= settings["warmup_share"] * self.task.steps
         return {
             "segmentation": dice_ce_loss(logits, label),
-            "contrast": (settings["weight"] if begun else 0.0) * contrast,
+            "contrast": self.host_value(self._weight, step) * contrast,
         }
 
+    def _weight(self, step: int) -> float:
+        """Of the contrast: 0 until it begins."""
+        weight: float = self.settings["weight"]
+        return weight if step >= self.settings["warmup_share"] * self.task.steps else 0.0
+
     def unrecordable(self) -> str | None:
-        """How many pixels are compared follows from the labels."""
-        return "how many pixels of a class are compared differs from step to step"
+        """A step can be recorded."""
+        return None
 
     def embed(self, features: Tensor, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,)."""
+        """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,), 255 where none is."""
         from contrastseg.losses.pixel_sampling import sample_anchors
 
         settings = self.settings
@@ -117,7 +126,12 @@ class SupConPixel(Method):
         if not settings["background"]:
             labels = labels.masked_fill(labels == 0, IGNORE)
         index, classes = sample_anchors(
-            labels, predicted, settings["anchors_per_class"], settings["anchors"], settings["hard_share"]
+            labels,
+            predicted,
+            self.task.num_classes,
+            settings["anchors_per_class"],
+            settings["anchors"],
+            settings["hard_share"],
         )
         units = labels[0].numel()
         picked = features.flatten(2)[index // units, :, index % units]

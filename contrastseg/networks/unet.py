@@ -1,22 +1,30 @@
-"""U-Net in 2D and 3D, with strided convolutions down and transposed ones up.
+"""U-Net in 2D and 3D, by default with strided convolutions down and transposed ones up.
 
-Neither max-pooling nor interpolation is used: their backward passes have no deterministic CUDA kernels in 3D.
+By default it does not interpolate: the backward pass of that has no deterministic CUDA kernel. Windows of max-pooling
+do not overlap, so that every voxel gets at most one gradient and the order of additions does not matter.
 Source: Ronneberger et al., MICCAI 2015, in the shape nnU-Net gave it (instance norm, leaky ReLU, strided convolutions).
+SSL4MIS's U-Net has `norm: batch`, `pooling: max`, `upsampling: linear` (its transposed convolutions are never built),
+`dropout: [0.05, 0.1, 0.2, 0.3, 0.5]` and `head_kernel: 3`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.networks.features import FeatureNetwork
+
+Norm = Literal["instance", "batch"]
+Pooling = Literal["strided", "max"]
+Upsampling = Literal["transposed", "linear"]
 
 _CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_POOL: dict[int, type[nn.Module]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _NORM: dict[str, dict[int, type[nn.Module]]] = {
     "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
@@ -36,7 +44,11 @@ class UNet(FeatureNetwork):
         channels: Sequence[int],
         strides: Sequence[int | Sequence[int]],
         convolutions: int,
-        norm: Literal["instance", "batch"],
+        norm: Norm,
+        pooling: Pooling,
+        upsampling: Upsampling,
+        dropout: Sequence[float],
+        head_kernel: int,
     ) -> None:
         super().__init__()
         steps = [(s,) * spatial_dims if isinstance(s, int) else tuple(s) for s in strides]
@@ -47,15 +59,26 @@ class UNet(FeatureNetwork):
             )
         conv, norms = _CONV[spatial_dims], _NORM[norm]
 
-        def block(inside: int, outside: int, stride: tuple[int, ...]) -> nn.Sequential:
+        def block(inside: int, outside: int, stride: tuple[int, ...], dropped: float = 0.0) -> nn.Sequential:
             layers: list[nn.Module] = []
+            if pooling == "max" and max(stride) > 1:
+                layers.append(_POOL[spatial_dims](stride, stride))
+                stride = (1,) * spatial_dims
             for index in range(convolutions):
                 layers += [
                     conv(inside if index == 0 else outside, outside, 3, stride if index == 0 else 1, 1, bias=False),
                     norms[spatial_dims](outside, affine=True),
                     nn.LeakyReLU(0.01, inplace=True),
                 ]
+                if index == 0 and dropped > 0:
+                    layers.append(nn.Dropout(dropped))
             return nn.Sequential(*layers)
+
+        def up(inside: int, outside: int, stride: tuple[int, ...]) -> nn.Module:
+            if upsampling == "transposed":
+                return _TRANSPOSED[spatial_dims](inside, outside, stride, stride)
+            mode = "bilinear" if spatial_dims == 2 else "trilinear"
+            return nn.Sequential(conv(inside, outside, 1), nn.Upsample(None, stride, mode, align_corners=True))
 
         levels = len(channels)
         total = [(1,) * spatial_dims]
@@ -66,17 +89,15 @@ class UNet(FeatureNetwork):
                 in_channels if level == 0 else channels[level - 1],
                 channels[level],
                 (1,) * spatial_dims if level == 0 else steps[level - 1],
+                dropout[level],
             )
             for level in range(levels)
         )
-        self.up = nn.ModuleList(
-            _TRANSPOSED[spatial_dims](channels[level + 1], channels[level], steps[level], steps[level])
-            for level in range(levels - 1)
-        )
+        self.up = nn.ModuleList(up(channels[level + 1], channels[level], steps[level]) for level in range(levels - 1))
         self.decoder = nn.ModuleList(
             block(2 * channels[level], channels[level], (1,) * spatial_dims) for level in range(levels - 1)
         )
-        self.head = conv(channels[0], num_classes, 1)
+        self.head = conv(channels[0], num_classes, head_kernel, padding=head_kernel // 2)
         self.strides = {f"encoder{level}": total[level] for level in range(levels)}
         self.strides |= {f"decoder{level}": total[level] for level in reversed(range(levels - 1))}
         self.channels = {name: channels[int(name[7:])] for name in self.strides}
@@ -112,7 +133,11 @@ def build(
     channels: Sequence[int] = (16, 32, 64, 128, 256),
     strides: Sequence[int | Sequence[int]] | None = None,
     convolutions: int = 2,
-    norm: Literal["instance", "batch"] = "instance",
+    norm: Norm = "instance",
+    pooling: Pooling = "strided",
+    upsampling: Upsampling = "transposed",
+    dropout: float | Sequence[float] = 0.0,
+    head_kernel: int = 1,
 ) -> UNet:
     """A U-Net.
 
@@ -124,7 +149,41 @@ def build(
         strides: Stride from each level to the next, one number or one per axis; 2 everywhere if unset.
         convolutions: Convolutions per block.
         norm: Normalisation; `instance` does not depend on the rest of the batch.
+        pooling: How the encoder goes down: `strided` (a level's first convolution) or `max` (max-pooling before it).
+        upsampling: How the decoder goes up: `transposed` convolutions, or a 1×1 convolution and `linear` interpolation.
+        dropout: Share of values dropped after the first convolution of the encoder's blocks, for all levels or for
+            each; the decoder has none, as in SSL4MIS.
+        head_kernel: Side of the classifier's kernel, an odd number.
+
+    Raises:
+        SuiteError: A value that does not exist or does not fit the number of levels.
     """
+    for kind, value, known in (
+        ("norm", norm, Norm),
+        ("pooling", pooling, Pooling),
+        ("upsampling", upsampling, Upsampling),
+    ):
+        if value not in get_args(known):
+            raise SuiteError(unknown_name(f"{kind} of network unet", value, get_args(known)))
     if strides is None:
         strides = [2] * (len(channels) - 1)
-    return UNet(spatial_dims, in_channels, num_classes, channels, strides, convolutions, norm)
+    shares = [dropout] * len(channels) if isinstance(dropout, int | float) else list(dropout)
+    if len(shares) != len(channels) or not all(0 <= share < 1 for share in shares):
+        raise SuiteError(
+            f"unet: dropout is {dropout}, and {len(channels)} levels need one number, or one each, from 0 to below 1"
+        )
+    if head_kernel < 1 or head_kernel % 2 == 0:
+        raise SuiteError(f"unet: head_kernel is {head_kernel}, and must be an odd number such as 1 or 3")
+    return UNet(
+        spatial_dims,
+        in_channels,
+        num_classes,
+        channels,
+        strides,
+        convolutions,
+        norm,
+        pooling,
+        upsampling,
+        shares,
+        head_kernel,
+    )

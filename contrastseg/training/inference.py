@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from contrastseg.tensors import to_device
 from contrastseg.training.sending import upload
 
 Predictor = Callable[[Tensor], Tensor]
@@ -44,7 +45,7 @@ def gaussian_weights(window: tuple[int, ...], device: torch.device) -> Tensor:
     for n in window:
         x = (torch.arange(n) - (n - 1) / 2) / (n / 8)
         weights = weights[..., None] * torch.exp(-0.5 * x**2)
-    return weights.clamp(min=float(weights.max()) * 1e-3).to(device)
+    return to_device(weights.clamp(min=float(weights.max()) * 1e-3), device)
 
 
 class _Grid:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrastseg.tensors import to_device
+
 # Host memory that a device copies to by itself is page-locked, rounded up to a power of two, and kept for later. Above
 # this size it would cost more than the wait that it saves.
 _PAGE_LOCKED = 2**28
@@ -23,15 +25,14 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     if device.type == "cpu":
         return list(tensors)
     packed = torch.cat([tensor.reshape(-1).view(torch.uint8) for tensor in tensors])
-    sent = packed.pin_memory().to(device, non_blocking=True)
+    sent = to_device(packed, device)
     sizes = [tensor.numel() * tensor.element_size() for tensor in tensors]
     return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(sent.split(sizes), tensors, strict=True)]
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
     """A copy of an array on the device. The host does not wait for it, nor for what the device does before it."""
-    tensor = torch.from_numpy(np.array(array))
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+    return to_device(torch.from_numpy(np.array(array)), device)
 
 
 def fetch(tensor: Tensor) -> Callable[[], np.ndarray]:

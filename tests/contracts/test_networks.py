@@ -17,7 +17,6 @@ from contrastseg.methods.uafr import attach_reweighting
 from contrastseg.networks import registry
 from contrastseg.networks.features import FeatureNetwork
 
-NETWORKS = registry.names()
 # Only to be quick: the same code at smaller widths.
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"channels": [4, 8, 8, 16, 16]},
@@ -25,11 +24,25 @@ SMALL: dict[str, dict[str, Any]] = {
     "deeplabv3plus": {"encoder": "resnet18", "width": 16},
     "resnet_unet": {"encoder": "resnet18"},
 }
+# Settings that make another network of one, beside every network as it is.
+FORMS: dict[str, dict[str, Any]] = {name: {"name": name, **SMALL.get(name, {})} for name in registry.names()} | {
+    "unet as SSL4MIS": {
+        "name": "unet",
+        "channels": [4, 8, 8, 16],
+        "norm": "batch",
+        "pooling": "max",
+        "upsampling": "linear",
+        "dropout": 0.1,
+        "head_kernel": 3,
+    },
+    "deeplabv3plus as the paper": {"name": "deeplabv3plus", **SMALL["deeplabv3plus"], "decoder": "paper"},
+}
+NETWORKS = list(FORMS)
 
 
 def forms(name: str, in_channels: int = 2) -> Iterator[tuple[int, FeatureNetwork]]:
     """The network in every dimension it is defined in."""
-    settings = {"name": name, **SMALL.get(name, {})}
+    settings = FORMS[name]
     refused = []
     for dims in (2, 3):
         torch.manual_seed(0)
@@ -40,7 +53,9 @@ def forms(name: str, in_channels: int = 2) -> Iterator[tuple[int, FeatureNetwork
         else:
             yield dims, network
     assert len(refused) < 2, "a network is defined in 2D, in 3D, or in both"
-    assert all(name in error.reason and error.remedy for error in refused), "who has no such form, and what to do"
+    assert all(settings["name"] in error.reason and error.remedy for error in refused), (
+        "who has no such form, and what to do"
+    )
 
 
 def images(network: FeatureNetwork, batch: int = 2, channels: int = 2) -> torch.Tensor:
@@ -196,4 +211,4 @@ def test_maps_are_found_by_stride_or_those_there_are_are_named(name: str, part: 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_unknown_options_list_the_known_ones(name: str) -> None:
     with pytest.raises(SuiteError, match=r"no_such_option.*there are: [a-z]"):
-        registry.build({"name": name, "no_such_option": 1}, spatial_dims=2, in_channels=1, num_classes=2)
+        registry.build({**FORMS[name], "no_such_option": 1}, spatial_dims=2, in_channels=1, num_classes=2)

@@ -24,12 +24,12 @@ from contrastseg.training.static_inputs import HostValues, StaticBatch
 from contrastseg.training.steps import MethodStep, StepResult, Steps
 from tests.device_steps import STAGES, batches_of, configured
 from tests.pretended import DEVICE, OnDevice, move, pretended
-from tests.rehearsal import Rehearsal
+from tests.rehearsal import VALUE_READERS, Rehearsal
 
 CPU = torch.device("cpu")
 STEPS = 4
 # What they ask of the host beside the batch: nothing, ramps, positions drawn at random.
-STATIC = ("pdcr", "ua_mt", "cvrl")
+STATIC = ("ideal", "ua_mt", "cvrl")
 
 
 def case_of(case: Any) -> Any:
@@ -73,14 +73,12 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(("name", "stage", "dims"), [case_of(case) for case in STAGES])
-def test_a_replay_is_the_step(
-    name: str, stage: str, dims: int, phantoms: dict[int, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = configured(name, stage, dims, phantoms)
-    reason = built(config).unrecordable()
+def compare(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay is the step, or there is a reason for not recording it; rows that take no part stay, as on a GPU."""
+    for module in VALUE_READERS:
+        monkeypatch.setattr(module, "values_at_hand", lambda tensor: False)
     monkeypatch.setattr(recorded, "WARM_UP", 1)
-    rehearsal = Rehearsal()
+    reason, rehearsal = built(config).unrecordable(), Rehearsal()
     recording = Recording(rehearsal, on_note=lambda note: None)
     results, weights = walk(config, recording)
     if reason is not None:
@@ -94,6 +92,27 @@ def test_a_replay_is_the_step(
         assert same(result.terms, wanted.terms)
         assert torch.equal(result.gradient_norm, wanted.gradient_norm)  # type: ignore[arg-type]
     assert same(weights, expected_weights)
+
+
+@pytest.mark.parametrize(("name", "stage", "dims"), [case_of(case) for case in STAGES])
+def test_a_replay_is_the_step(
+    name: str, stage: str, dims: int, phantoms: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(configured(name, stage, dims, phantoms), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "settings"),
+    [
+        ("supcon_pixel", "train", {"queue_size": 20, "warmup_share": 0.4}),  # begins at the third of six steps
+        ("moco", "pretrain", {"queue_newest_only": False}),
+        ("ideal", "pretrain", {"key": "momentum", "correspondence": "feature", "negatives": ["same_image", "queue"]}),
+    ],
+)
+def test_a_replay_is_the_step_with_other_settings(
+    name: str, stage: str, settings: dict[str, Any], phantoms: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(phantoms[2].config(name, stage=stage, settings=settings), monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "stage", "dims"), [case for case in STAGES if case.values[0] in STATIC])

@@ -84,6 +84,7 @@ def test_paired_form_equals_a_loop_over_positives(temperature: float) -> None:
     assert float(loss) == pytest.approx(sum(losses) / 8, rel=1e-5)
 
 
+@pytest.mark.usefixtures("values_read")
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize(
     "negatives", [("same_image",), ("batch",), ("same_image", "batch"), ("queue",), ("same_image", "queue")]
@@ -110,6 +111,7 @@ def test_dense_form_equals_a_loop_over_positions(temperature: float, negatives: 
     assert ours == pytest.approx(sum(losses) / len(losses), rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.usefixtures("values_read")
 def test_dense_form_leaves_out_what_of_the_queue_does_not_count_for_an_image() -> None:
     queries, keys, queue = random(2, 5, 4), random(2, 5, 4, seed=1), random(6, 4, seed=2)
     matches = torch.arange(5).expand(2, -1)
@@ -122,6 +124,7 @@ def test_dense_form_leaves_out_what_of_the_queue_does_not_count_for_an_image() -
     torch.testing.assert_close(both, torch.stack(each).mean())
 
 
+@pytest.mark.usefixtures("values_read")
 def test_dense_form_refuses_what_it_does_not_know_and_is_zero_without_correspondences() -> None:
     queries = random(2, 3, 4).requires_grad_()
     with pytest.raises(ValueError, match="same_image, batch, queue"):

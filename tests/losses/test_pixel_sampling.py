@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from contrastseg.losses.pixel_sampling import ClassQueue, sample_anchors
+
+pytestmark = pytest.mark.usefixtures("values_read")
+
+
+def anchors(
+    label: torch.Tensor, predicted: torch.Tensor, per_class: int, at_most: int, hard_share: float = 0.5
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pixels that were drawn, of the places that there are."""
+    index, classes = sample_anchors(label, predicted, 3, per_class, at_most, hard_share)
+    assert len(index) == len(classes) <= max(at_most, 3)
+    return index[classes != 255], classes[classes != 255]
 
 
 def picture() -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,7 +32,7 @@ def picture() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_half_of_a_class_is_hard_and_indices_lead_to_its_pixels() -> None:
     label, predicted = picture()
-    index, classes = sample_anchors(label, predicted, per_class=12, at_most=1000)
+    index, classes = anchors(label, predicted, per_class=12, at_most=1000)
     assert torch.equal(label.flatten()[index], classes)
     assert len(set(index.tolist())) == len(index)
     wrong = (label != predicted).flatten()[index]
@@ -34,9 +46,9 @@ def test_small_classes_give_all_and_the_total_is_shared() -> None:
     label[1, 8:] = 0
     label[0, 0, :3] = 2
     predicted[0, 0, 0] = 2
-    index, classes = sample_anchors(label, predicted, per_class=50, at_most=90)
+    index, classes = anchors(label, predicted, per_class=50, at_most=90)
     assert torch.bincount(classes).tolist() == [30, 30, 3]
-    index, classes = sample_anchors(label, predicted, per_class=50, at_most=90, hard_share=1.0)
+    index, classes = anchors(label, predicted, per_class=50, at_most=90, hard_share=1.0)
     wrong = (label != predicted).flatten()[index]
     assert int(wrong[classes == 1].sum()) == 30
 
@@ -44,12 +56,14 @@ def test_small_classes_give_all_and_the_total_is_shared() -> None:
 def test_ignored_pixels_are_never_taken_and_none_may_be_left() -> None:
     label, predicted = picture()
     label[:, :5] = 255
-    index, classes = sample_anchors(label, predicted, 100, 1000)
+    index, classes = anchors(label, predicted, 100, 1000)
     assert 255 not in classes
     assert (label.flatten()[index] != 255).all()
-    index, classes = sample_anchors(torch.full_like(label, 255), predicted, 100, 1000)
+    index, classes = anchors(torch.full_like(label, 255), predicted, 100, 1000)
     assert index.shape == classes.shape == (0,)
-    index, classes = sample_anchors(torch.zeros_like(label), predicted, 100, 1000)
+    index, classes = anchors(label, predicted, 100, 1)
+    assert len(index) == 3, "one of each class there is"
+    index, classes = anchors(torch.zeros_like(label), predicted, 100, 1000)
     assert (classes == 0).all()
     assert len(index) == 100
 
@@ -59,7 +73,7 @@ def test_every_draw_is_another_and_seeds_repeat_it() -> None:
     draws = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        draws.append(sample_anchors(label, predicted, 12, 1000)[0])
+        draws.append(anchors(label, predicted, 12, 1000)[0])
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
 
@@ -67,7 +81,7 @@ def test_every_draw_is_another_and_seeds_repeat_it() -> None:
 def test_volumes_are_sampled_as_pictures_are() -> None:
     label = torch.zeros(2, 4, 4, 4, dtype=torch.int64)
     label[:, 1:3] = 1
-    index, classes = sample_anchors(label, torch.zeros_like(label), 8, 100)
+    index, classes = anchors(label, torch.zeros_like(label), 8, 100)
     assert torch.equal(label.flatten()[index], classes)
     assert len(index) == 16
 
@@ -75,13 +89,13 @@ def test_volumes_are_sampled_as_pictures_are() -> None:
 def test_the_queue_keeps_the_newest_of_each_class() -> None:
     queue = ClassQueue(3, size=4, width=2)
     vectors, classes = queue.contents()
-    assert vectors.shape == (0, 2)
-    assert classes.shape == (0,)
+    assert vectors.shape == (12, 2)
+    assert (classes == 255).all()
     for step in range(3):
-        new = torch.tensor([[step, 0.0], [step, 1.0], [step, 2.0], [step, 9.0]])
-        queue.push(new, torch.tensor([1, 1, 1, 2]), at_most=2)
+        new = torch.tensor([[step, 7.0], [step, 0.0], [step, 9.0], [step, 1.0], [step, 2.0]])
+        queue.push(new, torch.tensor([255, 1, 2, 1, 1]), at_most=2)
     vectors, classes = queue.contents()
-    assert classes.tolist() == [1, 1, 1, 1, 2, 2, 2]
+    assert classes.tolist() == [255] * 4 + [1] * 4 + [2] * 3 + [255]
     assert {tuple(v) for v in vectors[classes == 1].tolist()} == {(1, 0), (1, 1), (2, 0), (2, 1)}
     assert {tuple(v) for v in vectors[classes == 2].tolist()} == {(0, 9), (1, 9), (2, 9)}
 

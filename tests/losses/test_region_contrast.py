@@ -13,6 +13,8 @@ from torch import Tensor
 from contrastseg.losses.region_contrast import gather_points, region_contrast_loss, sample_region_points
 from tests.losses.memory import LargestTensor
 
+pytestmark = pytest.mark.usefixtures("values_read")
+
 POSITIVES: list[Any] = ["one", "all", "average"]
 
 

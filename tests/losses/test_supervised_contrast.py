@@ -13,6 +13,8 @@ from contrastseg.losses import supervised_contrast
 from contrastseg.losses.supervised_contrast import supcon_loss
 from tests.learning import falls
 
+pytestmark = pytest.mark.usefixtures("values_read")
+
 FORMS: list[Literal["all", "negatives"]] = ["all", "negatives"]
 
 
@@ -67,6 +69,30 @@ def test_it_is_the_definition(form: Literal["all", "negatives"], queued: bool, t
     assert ours.item() == pytest.approx(expected, abs=1e-5)
     exact = supcon_loss(embeddings.double(), labels, temperature, queue=queue, denominator=form)
     assert exact.item() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_vectors_of_the_label_to_ignore_are_as_if_they_were_not_there(form: Literal["all", "negatives"]) -> None:
+    embeddings, labels = data(20)
+    labels[::3] = 255
+    queue = (torch.randn(6, 5), torch.tensor([0, 255, 2, 2, 255, 1]))
+    leaf = embeddings.clone().requires_grad_()
+    ours = supcon_loss(leaf, labels, 0.2, queue=queue, denominator=form, ignore_index=255)
+    ours.backward()
+    there = labels != 255
+    left = embeddings[there].requires_grad_()
+    known = queue[1] != 255
+    without = supcon_loss(left, labels[there], 0.2, queue=(queue[0][known], queue[1][known]), denominator=form)
+    without.backward()
+    torch.testing.assert_close(ours, without)
+    assert leaf.grad is not None
+    torch.testing.assert_close(leaf.grad[there], left.grad)
+    assert (leaf.grad[~there] == 0).all()
+    nothing = supcon_loss(embeddings.requires_grad_(), torch.full_like(labels, 255), 0.2, ignore_index=255)
+    nothing.backward()
+    assert float(nothing.detach()) == 0
+    assert embeddings.grad is not None
+    assert (embeddings.grad == 0).all()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import SuiteError
+from contrastseg.methods import _query_patches as geometry
 from contrastseg.methods.contract import Sample, Task
-from contrastseg.methods.semantic_aware import SemanticAware, balanced_choice, random_rotations
+from contrastseg.methods.semantic_aware import SemanticAware, balanced_choice
 from contrastseg.networks.registry import build
 
 
@@ -358,13 +359,13 @@ def test_organs_are_drawn_alike_however_often_they_are_there() -> None:
 @pytest.mark.parametrize("dims", [2, 3])
 def test_rotations_keep_lengths_and_the_slice_axis(dims: int) -> None:
     torch.manual_seed(0)
-    turns = random_rotations(50, dims, 30.0, (0, 1))
+    turns = geometry.random_rotations(50, dims, 30.0, (0, 1))
     torch.testing.assert_close(turns @ turns.transpose(1, 2), torch.eye(dims).expand(50, -1, -1))
     assert {round(float(d)) for d in torch.linalg.det(turns)} == {-1, 1}
-    plain = random_rotations(50, dims, 30.0)
+    plain = geometry.random_rotations(50, dims, 30.0)
     assert float(plain[:, -1, -1].min()) >= 0.866 - 1e-3
     for axis, other in ((-2, -1), (-1, -2)):
-        one = random_rotations(50, dims, 30.0, [axis + 2])
+        one = geometry.random_rotations(50, dims, 30.0, [axis + 2])
         assert {round(float(value)) for value in one[:, axis, axis].sign()} == {-1, 1}
         assert (one[:, other, other] > 0).all()
     if dims == 3:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
+from contrastseg.cli import app
 from contrastseg.errors import TrainingError
 from contrastseg.methods.contract import Batch, Method, Sample, Task
 from contrastseg.methods.mean_teacher import MeanTeacher
@@ -278,3 +280,18 @@ def test_a_recorded_loss_that_is_no_number_stops_the_run(
     assert dumps[0] == dumps[1]
     assert dumps[0]["last_finite_step"] == 3
     assert dumps[0]["gradient_norm"] > 0
+
+
+def test_the_command_says_why_steps_are_not_recorded(
+    phantoms: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "WARM_UP", 1)
+    monkeypatch.setattr(run, "planned", lambda *rest: Recording(Failing(), on_note=rest[-1]))
+    phantom = phantoms[2]
+    config = json.dumps({"training": phantom.config("supervised", training={"steps": 3}).training.model_dump()})
+    arguments = ["train", "--dataset", "phantom", "--method", "supervised", "--labels", "n2", "--config", config]
+    arguments += ["--prepared", f"phantom={phantom.data}", "--split", str(phantom.split), "--output", str(tmp_path)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.stderr.count("steps are not recorded: recording failed: RuntimeError") == 1
+    assert "3 steps" in done.stdout

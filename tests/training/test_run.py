@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -235,16 +234,3 @@ def test_learning_rates(schedule: Any) -> None:
     else:
         assert 0 < rates[-1] < 0.01
         assert rates[3:] == sorted(rates[3:], reverse=True)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: bf16 and device residency run on one only")
-def test_on_a_gpu(phantoms: dict[int, Any], tmp_path: Path) -> None:
-    environment = os.environ.get("CUDA_VISIBLE_DEVICES")
-    try:
-        record = train(phantoms[2].config("pdcr_uafr", training={"accelerator": "cuda"}), tmp_path)
-    finally:
-        if environment is None:
-            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    assert record["precision"] == "bf16-mixed"
-    assert record["residency"] == "device"
-    assert record["device_uuid"].startswith("GPU-")

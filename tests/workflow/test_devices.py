@@ -1,8 +1,11 @@
-"""Runs at the same time hold different devices."""
+"""Runs at the same time hold different devices, and give them back."""
 
 from __future__ import annotations
 
 import json
+import os
+
+from contrastseg.training import devices
 
 
 def test_four_runs_at_once_hold_four_devices(workspace):
@@ -19,8 +22,14 @@ def test_four_runs_at_once_hold_four_devices(workspace):
         *("--configfile", "devices.yaml", "--resources", "gpu=4", "--", *runs),
         cores="4",
         CONTRASTSEG_PRETEND_DEVICES="4",
+        TMPDIR=str(workspace.work),  # where claims are held
     )
     assert done.returncode == 0, done.stdout
     cards = [json.loads((workspace.work / run).read_text()) for run in runs]
     assert max(card["started"] for card in cards) < min(card["finished"] for card in cards), "they did not overlap"
     assert len({card["device_uuid"] for card in cards}) == 4
+    folder = workspace.work / f"contrastseg-{os.getuid()}" / "devices"
+    assert len(list(folder.glob("PRETENDED-*.lock"))) == 4
+    free = devices.claim(count=4, folder=folder, timeout_s=0, environment={devices.PRETENDED: "4"})
+    assert {device.uuid for device in free.devices} == {card["device_uuid"] for card in cards}
+    free.release()

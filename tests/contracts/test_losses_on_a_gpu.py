@@ -1,0 +1,265 @@
+"""Every function of `contrastseg.losses` on a GPU that pretends, forward and backward: nothing waits, same numbers."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from contrastseg import losses
+from contrastseg.losses import (
+    alignment,
+    consistency,
+    correspondence,
+    info_nce,
+    pdcr,
+    pixel_sampling,
+    queue,
+    region_contrast,
+    segmentation,
+    signed_distance,
+    supervised_contrast,
+    voxel_contrast,
+)
+from tests.pretended import DEVICE, Mismatch, OnDevice, move, pretended
+
+CPU = torch.device("cpu")
+# Where a loss may wait, and why.
+ALLOWED = {"signed_distance.py:signed_distances": "scipy computes distances on the host"}
+
+
+class Inputs:
+    """Tensors of one device, the same numbers on each; those asked for with `leaf` get gradients."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.leaves: list[Tensor] = []
+
+    def put(self, tensor: Tensor) -> Tensor:
+        return tensor if self.device == CPU else OnDevice(tensor)
+
+    def random(self, *shape: int) -> Tensor:
+        return self.put(torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))))
+
+    def leaf(self, *shape: int) -> Tensor:
+        self.leaves.append(self.random(*shape).requires_grad_())
+        return self.leaves[-1]
+
+    def labels(self, *shape: int, classes: int = 3) -> Tensor:
+        generator = torch.Generator().manual_seed(sum(shape))
+        values = torch.randint(0, classes, shape, generator=generator)
+        values.flatten()[::11] = 255
+        return self.put(values)
+
+    def module(self, made: nn.Module) -> nn.Module:
+        if self.device != CPU:
+            move(made)
+        return made
+
+
+def of_seed(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make()
+
+
+def averaged(given: Inputs) -> Any:
+    teacher, student = (given.module(of_seed(lambda: nn.BatchNorm1d(4))) for _ in range(2))
+    consistency.update_average(teacher, student, 0.9)
+    return [part.detach() for part in teacher.parameters()]
+
+
+def class_queue(given: Inputs) -> Any:
+    made: Any = given.module(pixel_sampling.ClassQueue(3, 4, 5))
+    for _ in range(2):
+        made.push(given.random(9, 5), given.labels(9), 2)
+    return made.contents()
+
+
+def key_queue(newest_only: bool) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        made: Any = given.module(of_seed(lambda: queue.KeyQueue(7, 4, newest_only)))
+        for _ in range(2):
+            made.push(given.random(5, 4), given.put(torch.tensor([0, 1, 2, 3, 0])))
+        return made.keys, made.valid(given.put(torch.tensor([0, 9])))
+
+    return case
+
+
+def dense(negatives: tuple[str, ...]) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        matches = given.put(torch.arange(12).reshape(2, 6) % 7 - 1)
+        stored = (given.random(4, 5), given.random(2, 4) > 0) if "queue" in negatives else ()
+        return info_nce.dense_info_nce_loss(given.leaf(2, 6, 5), given.leaf(2, 6, 5), matches, 0.1, negatives, *stored)
+
+    return case
+
+
+def supcon(denominator: Any) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        stored = given.random(6, 5), given.labels(6)
+        return supervised_contrast.supcon_loss(
+            given.leaf(20, 5), given.labels(20), 0.2, queue=stored, denominator=denominator, ignore_index=255
+        )
+
+    return case
+
+
+def regions(positives: Any, negatives: Any) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        valid = given.put(torch.tensor([[True, True, False], [True, True, True]]))
+        return region_contrast.region_contrast_loss(
+            given.leaf(2, 3, 4, 5), given.leaf(2, 3, 4, 5), valid, 0.1, positives, negatives
+        )
+
+    return case
+
+
+def dragsaw(given: Inputs) -> Any:
+    positions, centres = pdcr.grid_on_device((8, 8), 8, (2, 2), given.device)
+    shares = pdcr.class_shares(given.labels(2, 16, 16), centres, [(5, 5), (7, 7)], 3)
+    divergences = pdcr.divergence(shares, shares)
+    rows = pdcr.gather_features(given.leaf(2, 4, 8, 8), positions)
+    return pdcr.dragsaw_loss(rows, rows, divergences)
+
+
+def mask(given: Inputs, *shape: int) -> Tensor:
+    return given.random(*shape) > 0
+
+
+# Per function: what is asked of it. Helpers of another function are asked within it.
+CASES: dict[str, list[Callable[[Inputs], Any]]] = {
+    "alignment.negative_cosine_loss": [lambda g: alignment.negative_cosine_loss(g.leaf(6, 5), g.random(6, 5))],
+    "consistency.softmax_mse_loss": [
+        lambda g: consistency.softmax_mse_loss(g.leaf(2, 3, 8, 8), g.random(2, 3, 8, 8)),
+        lambda g: consistency.softmax_mse_loss(g.leaf(2, 3, 8, 8), g.random(2, 3, 8, 8), mask(g, 2, 8, 8)),
+    ],
+    "consistency.entropy": [lambda g: consistency.entropy(g.leaf(2, 3, 8, 8).softmax(1)).mean()],
+    "consistency.update_average": [averaged],
+    "correspondence.map_coordinates": [lambda g: correspondence.map_coordinates(g.random(2, 8, 8, 2), (2, 4))],
+    "correspondence.geometric_matches": [
+        lambda g: correspondence.geometric_matches(g.random(2, 9, 2), g.random(2, 8, 2), (1, 2))
+    ],
+    "correspondence.feature_matches": [lambda g: correspondence.feature_matches(g.random(2, 9, 4), g.random(2, 8, 4))],
+    "info_nce.unit_vectors": [lambda g: info_nce.unit_vectors(g.leaf(6, 5)).sum()],
+    "info_nce.similarities": [lambda g: info_nce.similarities(g.leaf(6, 5), g.leaf(7, 5), 0.1).square().sum()],
+    "info_nce.log_negatives": [lambda g: info_nce.log_negatives(g.leaf(6, 7), mask(g, 6, 7)).sum()],
+    "info_nce.nt_xent_loss": [lambda g: info_nce.nt_xent_loss(g.leaf(2, 6, 5), g.leaf(2, 6, 5))],
+    "info_nce.info_nce_loss": [
+        lambda g: info_nce.info_nce_loss(g.leaf(6, 5), g.leaf(6, 5), g.random(9, 5), valid=mask(g, 6, 9))
+    ],
+    "info_nce.paired_info_nce_loss": [
+        lambda g: info_nce.paired_info_nce_loss(g.leaf(6, 7), mask(g, 6, 7), ~mask(g, 6, 7))
+    ],
+    "info_nce.dense_info_nce_loss": [
+        dense(each) for each in [("same_image", "batch"), ("same_image", "queue"), ("batch",), ("queue",)]
+    ],
+    "pdcr.grid_positions": [lambda g: pdcr.grid_positions((8, 8), 16)],
+    "pdcr.patch_centres": [lambda g: pdcr.patch_centres(torch.tensor([[1, 2]]), (2, 4))],
+    **{
+        f"pdcr.{name}": [dragsaw]
+        for name in ("grid_on_device", "class_shares", "divergence", "dragsaw_loss", "gather_features")
+    },
+    "pixel_sampling.sample_anchors": [
+        lambda g: pixel_sampling.sample_anchors(g.labels(2, 16, 16), g.labels(2, 16, 16) % 3, 3, 20, 50)
+    ],
+    "pixel_sampling.ClassQueue": [class_queue],
+    "queue.KeyQueue": [key_queue(False), key_queue(True)],
+    "region_contrast.RegionPoints": [],
+    "region_contrast.sample_region_points": [
+        lambda g: region_contrast.sample_region_points(
+            g.put(torch.arange(200).reshape(2, 10, 10) // 9 % 9),
+            g.put(torch.arange(200).reshape(2, 10, 10) // 8 % 9),
+            4,
+            5,
+        )
+    ],
+    "region_contrast.gather_points": [
+        lambda g: region_contrast.gather_points(g.leaf(2, 3, 4, 4), g.put(torch.arange(24).reshape(2, 3, 4) % 16)).sum()
+    ],
+    "region_contrast.region_contrast_loss": [
+        regions(positives, negatives) for positives in ("one", "all", "average") for negatives in ("image", "batch")
+    ],
+    "segmentation.soft_dice_loss": [lambda g: segmentation.soft_dice_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8))],
+    "segmentation.cross_entropy_loss": [
+        lambda g: segmentation.cross_entropy_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8))
+    ],
+    "segmentation.dice_ce_loss": [lambda g: segmentation.dice_ce_loss(g.leaf(2, 3, 4, 8, 8), g.labels(2, 4, 8, 8))],
+    "signed_distance.signed_distances": [lambda g: signed_distance.signed_distances(g.labels(2, 8, 8), 3).nan_to_num()],
+    "signed_distance.distance_regression_loss": [
+        lambda g: signed_distance.distance_regression_loss(
+            g.leaf(2, 2, 8, 8), g.random(2, 2, 8, 8).masked_fill(mask(g, 2, 2, 8, 8), torch.nan)
+        )
+    ],
+    "supervised_contrast.supcon_loss": [supcon("all"), supcon("negatives")],
+    "voxel_contrast.batch_contrast_loss": [
+        lambda g: voxel_contrast.batch_contrast_loss(g.leaf(6, 5), g.random(6, 5), negatives=g.random(4, 5))
+    ],
+    "voxel_contrast.feature_contrast_loss": [
+        lambda g: voxel_contrast.feature_contrast_loss(g.leaf(40, 5), g.random(40, 5))
+    ],
+}
+NUMBERS = {"consistency.sigmoid_rampup"}  # of Python, not tensors
+RANDOM = {"pixel_sampling.sample_anchors", "region_contrast.sample_region_points"}  # other draws on each device
+ON_THE_HOST = {"pdcr.grid_positions", "pdcr.patch_centres"}  # constants, sent by `grid_on_device`
+
+
+def public() -> Iterable[str]:
+    for found in pkgutil.iter_modules(losses.__path__):
+        module = import_module(f"{losses.__name__}.{found.name}")
+        for name, value in vars(module).items():
+            defined = getattr(value, "__module__", "") == module.__name__
+            if defined and callable(value) and not name.startswith("_"):
+                yield f"{found.name}.{name}"
+
+
+def test_every_loss_is_asked() -> None:
+    assert set(public()) == CASES.keys() | NUMBERS
+
+
+def outcome(case: Callable[[Inputs], Any], device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
+    """Results, and gradients of a scalar result."""
+    given = Inputs(device)
+    results = [leaf for leaf in tree_leaves(case(given)) if isinstance(leaf, Tensor)]
+    if given.leaves:
+        results[0].backward()
+    gradients = [leaf.grad for leaf in given.leaves if leaf.grad is not None]
+    assert len(gradients) == len(given.leaves)
+    return results, gradients
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [pytest.param(name, case, id=name) for name, cases in CASES.items() for case in cases]
+)
+def test_a_loss(name: str, case: Callable[[Inputs], Any]) -> None:
+    with pretended() as counts:
+        results, gradients = outcome(case, DEVICE)
+        assert {place for _, place in counts.waits} <= ALLOWED.keys()
+        if name not in ON_THE_HOST:
+            assert all(isinstance(tensor, OnDevice) for tensor in (*results, *gradients))
+    if name in RANDOM | ON_THE_HOST:
+        return
+    expected, expected_gradients = outcome(case, CPU)
+    for there, here in zip((*results, *gradients), (*expected, *expected_gradients), strict=True):
+        torch.testing.assert_close(there.held, here, rtol=1e-5, atol=1e-6)  # type: ignore[attr-defined]
+
+
+def planted(fault: Callable[[Tensor], Tensor]) -> Callable[[Inputs], Any]:
+    return lambda given: fault(segmentation.dice_ce_loss(given.leaf(2, 3, 8, 8), given.labels(2, 8, 8))[None]).sum()
+
+
+def test_a_planted_fault_is_caught() -> None:
+    def read(loss: Tensor) -> Tensor:
+        return loss / loss.sum().item()
+
+    with pretended() as counts:
+        outcome(planted(read), DEVICE)
+        assert counts.waits == {("item", "outside"): 1}
+    with pretended(), pytest.raises(Mismatch):
+        outcome(planted(lambda loss: loss * torch.ones(1)), DEVICE)
