@@ -24,6 +24,7 @@ from contrastseg.losses.info_nce import (
 )
 from contrastseg.losses.pdcr import class_shares, divergence, dragsaw_loss
 from contrastseg.losses.supervised_contrast import supcon_loss
+from contrastseg.networks.uafr import UncertaintyReweighting
 
 PARTITIONS = 4
 
@@ -140,6 +141,23 @@ def test_pdcr_in_2d_has_affinity_and_divergence_exchanged_and_sums() -> None:
     shares = SHARES[0].permute(2, 0, 1).unsqueeze(-1)
     swapped = 1 - divergence(shares, shares)
     close(2 * 8 * 8 * dragsaw_loss(ROWS, ROWS, swapped, 1.0), 193.50429787642838, 1e-6)
+
+
+def test_pdcr_in_2d_averages_shares_first_where_asked() -> None:
+    """The same with similarityfirst False and equal weights of the three patch sizes."""
+    shares = SHARES[0].permute(2, 0, 1).unsqueeze(-1).mean(0, keepdim=True)
+    close(dragsaw_loss(ROWS, ROWS, 1 - divergence(shares, shares), 1.0, "sum"), 175.1764892299612, 1e-6)
+
+
+# The same, 2D/models/backbones/get_uncertainty_att.py, and unct of 3D/nnunet/network_architecture/generic_UNet.py.
+@pytest.mark.parametrize(("shape", "released"), [((2, 4, 5, 6), 2.3877051738), ((2, 8, 3, 4, 5), 3.3133014240)])
+def test_uafr(shape: tuple[int, ...], released: float) -> None:
+    block = UncertaintyReweighting(shape[1], len(shape) - 2)
+    with torch.no_grad():
+        for index, parameter in enumerate(block.parameters()):
+            parameter.copy_(waves(*parameter.shape, frequency=0.7 + 0.1 * index))
+        result = block(waves(*shape, frequency=1.3).float())
+    close((result * waves(*shape, frequency=0.37)).sum(), released, 1e-5)
 
 
 def test_pdcr_shares() -> None:

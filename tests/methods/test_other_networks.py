@@ -21,9 +21,10 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def on(network: str, name: str, **settings: Any) -> Method:
+def on(network: str, name: str, decoder: str | None = None, **settings: Any) -> Method:
     def fresh() -> nn.Module:
-        return build({"name": network, **SMALL[network]}, spatial_dims=2, in_channels=1, num_classes=3)
+        asked = {"name": network, **SMALL[network], **({"decoder": decoder} if decoder else {})}
+        return build(asked, spatial_dims=2, in_channels=1, num_classes=3)
 
     method_class = registry.get(name)
     method = method_class(Task(2, 1, 3, 100, "train", fresh), method_class.resolve("default", settings))
@@ -51,3 +52,15 @@ def test_deeplab_has_a_decoder_of_one_stride_and_says_so(name: str) -> None:
     assert all(torch.isfinite(term) for term in terms.values())
     sites = {"pdcr": [], "pdcr_uafr": [f"encoder{level}" for level in range(1, 6)] + ["decoder1", "decoder0"]}
     assert list(method.modules["network"].attachments) == sites[name]
+
+
+def test_the_released_maps_and_sites_of_the_decoder_have_names() -> None:
+    released = {"decoder_maps": ["low_level", "decoder1"], "cross_stride": 16, "cross_width": 32, "reduction": "sum"}
+    sites = ["encoder1", "low_level", "decoder2"]
+    method = on("deeplabv3plus", "pdcr_uafr", decoder="paper", encoder_strides=(2, 4), sites=sites, **released)
+    network = method.modules["network"]
+    assert list(network.attachments) == sites
+    assert method._taps(network, "decoder") == ["low_level", "decoder1"]  # type: ignore[attr-defined]
+    terms = method.training_step({"labelled": sample()}, 0)
+    gradient = torch.autograd.grad(terms["pdcr_decoder"], network.decoder.block1[0].weight)[0]
+    assert float(gradient.abs().sum()) > 0
