@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from contrastseg.evaluation.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.places import MANIFEST
+from contrastseg.planning.asked import asked, described
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
 from contrastseg.planning.limits import limit_minutes, measured_seconds
@@ -23,6 +25,7 @@ from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
     Run,
     fold_of,
+    initial_checkpoints,
     pool_file,
     pool_settings,
     replicate_rank,
@@ -67,21 +70,31 @@ class Jobs:
     def run(self, wildcards: Wildcards) -> Run:
         """The run a job belongs to. Pre-training that uses no labels serves every budget, and says r1."""
         labels = getattr(wildcards, "labels", "") or getattr(wildcards, "budget", "").rstrip("/") or "r1"
-        place = wildcards.suite, wildcards.dataset, wildcards.method, wildcards.variant, labels
-        return Run(*place, int(wildcards.draw), int(wildcards.fold), int(wildcards.seed))
+        place = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, labels
+        return _run(*place, wildcards.draw, wildcards.fold, wildcards.seed)
 
+    @asked
     def labels(self, wildcards: Wildcards) -> str:
         """The label budget of a job."""
         return self.run(wildcards).labels
 
+    @asked
     def config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a run, as the argument of `--config`."""
-        settings = self._settings(wildcards.dataset, wildcards.method, wildcards.variant)
-        own = self.suite.method(wildcards.method).stages.get(getattr(wildcards, "stage", "train"), {})
-        folder = self.suite.entry(wildcards.dataset).spec.folder if methods.get(wildcards.method).engine else None
-        raw = {"raw": str(folder)} if folder is not None else {}
-        return to_argument(settings | raw | ({"stage_training": own} if own else {}))
+        stage = getattr(wildcards, "stage", "train")
+        return self._configs(wildcards.dataset, wildcards.method, wildcards.variant, stage)
 
+    @cached_property
+    def _configs(self) -> Callable[[str, str, str, str], str]:
+        return cache(self._config)
+
+    def _config(self, dataset: str, method: str, variant: str, stage: str) -> str:
+        own = self.suite.method(method).stages.get(stage, {})
+        folder = self.suite.entry(dataset).spec.folder if methods.get(method).engine else None
+        raw = {"raw": str(folder)} if folder is not None else {}
+        return to_argument(self._settings(dataset, method, variant) | raw | ({"stage_training": own} if own else {}))
+
+    @asked
     def content(self, wildcards: Wildcards) -> str:
         """What training depends on of its data: the content, not the time it was written."""
         name = wildcards.dataset
@@ -94,35 +107,53 @@ class Jobs:
             inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
         return content_text(inputs)
 
+    @asked
     def manifest(self, wildcards: Wildcards) -> Path:
         """The prepared data of an entry, by its last file."""
         folder: Path = self.prepared_of(wildcards.dataset)
         return folder / MANIFEST
 
+    @asked
     def split_path(self, wildcards: Wildcards) -> Path:
         """The split of an entry."""
         file: Path = self.split_of(wildcards.dataset)
         return file
 
+    @asked
     def tested_manifest(self, wildcards: Wildcards) -> Path:
         """The prepared data that a run is evaluated on."""
         folder: Path = self.prepared_of(wildcards.evaluated_on)
         return folder / MANIFEST
 
+    @asked
     def tested_split_path(self, wildcards: Wildcards) -> Path:
         """Its split."""
         file: Path = self.split_of(wildcards.evaluated_on)
         return file
 
+    @asked
+    def learnt_from(self, wildcards: Wildcards) -> list[Path]:
+        """What a stage reads: the prepared data, its split, and the pool it draws from."""
+        return [self.manifest(wildcards), self.split_path(wildcards), *self.pool(wildcards)]
+
+    @asked
+    def looked_at(self, wildcards: Wildcards) -> list[Path]:
+        """The prepared data that a run is evaluated on, its split, and the split that the run was trained by."""
+        splits = dict.fromkeys([self.tested_split_path(wildcards), self.split_path(wildcards)])
+        return [self.tested_manifest(wildcards), *splits]
+
+    @asked
     def index(self, wildcards: Wildcards) -> Path:
         """Who is in the prepared data of an entry."""
         return self.manifest(wildcards).with_name("cases.csv")
 
-    def places(self, wildcards: Wildcards) -> str:
-        """Where a run finds its data, as options of `contrastseg train`."""
+    @asked
+    def places(self, wildcards: Wildcards, input: object = None) -> str:
+        """Where a run finds its data, as options of `contrastseg train`: for Snakemake, something of the input."""
         names = [wildcards.dataset, *(self.suite.entry(wildcards.dataset).pool if self.pool(wildcards) else ())]
         return f"{self._prepared_options(names)} --split {self.split_of(wildcards.dataset)}"
 
+    @asked
     def pool_places(self, wildcards: Wildcards) -> str:
         """Where a pool finds what it is made of, as options of `contrastseg pool`."""
         settings = self._pool_settings(wildcards)
@@ -152,6 +183,7 @@ class Jobs:
     def _available(self) -> list[str]:
         return [entry.name for entry in self.suite.datasets if entry.name not in self.unavailable]
 
+    @asked
     def pool(self, wildcards: Wildcards) -> list[Path]:
         """The pool that a stage draws from: none where it uses labels, or the entry declares none."""
         stage = getattr(wildcards, "stage", "train")
@@ -159,20 +191,24 @@ class Jobs:
             return []
         return [pool_file(self.suite.name, wildcards.dataset, int(wildcards.fold))]
 
+    @asked
     def pool_option(self, wildcards: Wildcards) -> str:
         """The same, as an option of `contrastseg train`."""
         return " ".join(f"--pool {file}" for file in self.pool(wildcards))
 
+    @asked
     def pool_settings(self, wildcards: Wildcards) -> str:
         """What a pool is a function of."""
         return to_argument(self._pool_settings(wildcards))
 
+    @asked
     def pool_data(self, wildcards: Wildcards) -> list[Path]:
         """The prepared data that a pool is made of and kept apart from."""
         settings = self._pool_settings(wildcards)
         names = dict.fromkeys([*settings["sources"], *settings["tests"]])
         return [self.prepared_of(name) / MANIFEST for name in names]
 
+    @asked
     def pool_splits(self, wildcards: Wildcards) -> list[Path]:
         """The splits that say who is tested on."""
         return [self.split_of(name) for name in self._pool_settings(wildcards)["tests"]]
@@ -180,28 +216,34 @@ class Jobs:
     def _pool_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         return pool_settings(self.suite, wildcards.dataset, int(wildcards.fold), self.unavailable)
 
+    @asked
     def test_content(self, wildcards: Wildcards) -> str:
         """What prediction depends on of the data it looks at."""
         split = split_digest(self.split_of(wildcards.evaluated_on), self.test_fold(wildcards))
         return f"{data_digest(self.prepared_of(wildcards.evaluated_on))} {split}"
 
+    @asked
     def test_fold(self, wildcards: Wildcards) -> int:
         """The fold whose test patients are predicted."""
         return fold_of(wildcards.dataset, wildcards.evaluated_on, int(wildcards.fold))
 
+    @asked
     def references(self, wildcards: Wildcards) -> str:
         """What scoring depends on beside the predictions."""
         prepared = self.prepared_of(wildcards.evaluated_on)
         return f"{data_digest(prepared)} {names_digest(prepared)}"
 
+    @asked
     def missing(self, wildcards: Wildcards) -> list[str]:
         """Cases whose prediction was deleted: scored again, they become holes."""
         return missing_predictions(self.run(wildcards).predictions(wildcards.evaluated_on, wildcards.checkpoint))
 
+    @asked
     def earlier_checkpoints(self, wildcards: Wildcards) -> list[Path]:
         """The checkpoints of earlier stages that a stage starts from."""
         return list(self._earlier(wildcards).values())
 
+    @asked
     def earlier_options(self, wildcards: Wildcards) -> str:
         """The same, as options of `contrastseg train`."""
         return " ".join(f"--initial {stage}={path}" for stage, path in self._earlier(wildcards).items())
@@ -209,33 +251,40 @@ class Jobs:
     def _earlier(self, wildcards: Wildcards) -> dict[str, Path]:
         return initial_checkpoints(self.run(wildcards), getattr(wildcards, "stage", "train"))
 
+    @asked
     def prepare_fingerprint(self, wildcards: Wildcards) -> str:
         """The code that prepares an entry."""
         return stage_fingerprint("prepare", dataset=self.dataset(wildcards))
 
+    @asked
     def train_fingerprint(self, wildcards: Wildcards) -> str:
         """The code that trains a method."""
         return stage_fingerprint("train", method=wildcards.method)
 
+    @asked
     def predict_fingerprint(self, wildcards: Wildcards) -> str:
         """The code that predicts with a method."""
         return stage_fingerprint("predict", method=wildcards.method)
 
+    @asked
     def dataset(self, wildcards: Wildcards) -> str:
         """The data set behind an entry."""
         return self.suite.entry(wildcards.dataset).dataset
 
+    @asked
     def raw(self, wildcards: Wildcards) -> list[str]:
         """What `prepare` waits for: nothing where the data is generated or already here."""
         spec = self.suite.entry(wildcards.dataset).spec
         return [f"resources/raw/{spec.name}/checksums.json"] if needs_download(spec, self.data_root) else []
 
+    @asked
     def preparation(self, wildcards: Wildcards) -> str:
         """What `prepare` is a function of: the whole rule, as a change of a default is one of the data too."""
         entry = self.suite.entry(wildcards.dataset)
         rule = recipe.resolve(entry.spec, entry.preparation).model_dump(mode="json")
         return to_argument({"options": spelled(entry.spec, entry.options), "preparation": rule})
 
+    @asked
     def split(self, wildcards: Wildcards) -> str:
         """What `split` is a function of."""
         entry = self.suite.entry(wildcards.dataset)
@@ -243,48 +292,70 @@ class Jobs:
         options = spelled(entry.spec, entry.options)
         return to_argument({"options": options, "split": split, "subset": bool(entry.subset)})
 
+    @asked
     def table(self, wildcards: Wildcards) -> str:
         """The settings of one table."""
         return _drawing(self.suite.tables, wildcards.table)
 
+    @asked
     def figure(self, wildcards: Wildcards) -> str:
         """The settings of one figure."""
         return _drawing(self.suite.figures, wildcards.figure)
 
+    @asked
     def memory_mb(self, wildcards: Wildcards, attempt: int) -> int:
         """Memory, as the method says; more of it when a job is tried again."""
         return methods.get(wildcards.method).memory_mb * attempt
 
+    @asked
     def runtime(self, wildcards: Wildcards, attempt: int) -> int:
         """Minutes that a stage may train, by the measured seconds of its steps; more when it is tried again.
 
         Steps measured on a GPU say nothing of a CPU. Those of a CPU serve where none was measured on a GPU.
         """
-        on_cpu = self._training(wildcards)["accelerator"] == "cpu"
-        run, stage = self.run(wildcards), getattr(wildcards, "stage", "train")
-        for times in (self._steps(on_cpu), self._steps(True)):
-            seconds = measured_seconds(self.suite, run, stage, times)
-            if seconds is not None:
-                break
-        return limit_minutes(seconds, attempt)
+        # All runs of a variant take as long, whatever they learn from.
+        axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, "r1"
+        return limit_minutes(self._seconds(_run(*axes), getattr(wildcards, "stage", "train")), attempt)
+
+    @cached_property
+    def _seconds(self) -> Callable[[Run, str], float | None]:
+        return cache(self._expected_seconds)
+
+    def _expected_seconds(self, run: Run, stage: str) -> float | None:
+        on_cpu = self._settings(run.dataset, run.method, run.variant)["training"]["accelerator"] == "cpu"
+        found = (measured_seconds(self.suite, run, stage, self._steps(where)) for where in (on_cpu, True))
+        return next((seconds for seconds in found if seconds is not None), None)
 
     @cached_property
     def _steps(self) -> Callable[[bool], dict[str, StepTimes]]:
         return cache(lambda on_cpu: step_times(self.measured, on_cpu=on_cpu))
 
-    def threads(self, wildcards: Wildcards) -> int:
-        """CPU threads. Two runs with one thread each beat one run with two."""
-        return int(self._training(wildcards)["threads"])
+    @cached_property
+    def threads(self) -> int | Callable[[Wildcards], int]:
+        """CPU threads of a run. Two runs with one thread each beat one run with two."""
+        return self._by_training(lambda training: int(training["threads"]))
 
-    def gpus(self, wildcards: Wildcards) -> int:
+    @cached_property
+    def gpus(self) -> int | Callable[[Wildcards], int]:
         """Slots of the resource `gpu`, one for each device of a run; none where the suite asks for the CPU."""
-        training = self._training(wildcards)
-        return 0 if training["accelerator"] == "cpu" else int(training["devices"])
+        return self._by_training(lambda training: 0 if training["accelerator"] == "cpu" else int(training["devices"]))
 
-    def one_gpu(self, wildcards: Wildcards) -> int:
-        """What a prediction takes, however many devices trained."""
-        return min(1, self.gpus(wildcards))
+    @cached_property
+    def one_gpu(self) -> int | Callable[[Wildcards], int]:
+        """Slots that a prediction takes, however many devices trained."""
+        return self._by_training(lambda training: int(training["accelerator"] != "cpu"))
 
+    def _by_training(self, count: Callable[[dict[str, Any]], int]) -> int | Callable[[Wildcards], int]:
+        """A number by the training settings of a run: as a function, or itself where it is the same for all runs."""
+        settings = (
+            self._settings(entry, method.name, variant)
+            for entry, method in itertools.product(self._available, self.suite.methods)
+            for variant in method.variants
+        )
+        counts = {count(each["training"]) for each in settings}
+        return counts.pop() if len(counts) == 1 else described(lambda wildcards: count(self._training(wildcards)))
+
+    @asked
     def priority(self, wildcards: Wildcards) -> int:
         """One seed of everything, then the next."""
         return -replicate_rank(self.suite, int(wildcards.draw), int(wildcards.fold), int(wildcards.seed))
@@ -305,10 +376,11 @@ def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[st
     }
 
 
-def initial_checkpoints(run: Run, stage: str) -> dict[str, Path]:
-    """The checkpoint of every earlier stage that a stage takes weights over from, by that stage's name."""
-    taken = methods.get(run.method).stage(stage).takes
-    return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in taken}
+@cache
+def _run(
+    suite: str, dataset: str, method: str, variant: str, labels: str, draw: str = "0", fold: str = "0", seed: str = "0"
+) -> Run:
+    return Run(suite, dataset, method, variant, labels, int(draw), int(fold), int(seed))
 
 
 def job_environment(base: Path, root: Path | None, environment: Mapping[str, str]) -> dict[str, str]:

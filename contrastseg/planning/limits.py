@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from contrastseg.planning.asked import described
 from contrastseg.planning.measured import StepTimes
 from contrastseg.planning.runs import Run, spatial_dims
 from contrastseg.suite import Suite
@@ -47,4 +48,4 @@ def by_attempt(amount: int) -> Callable[[object, int], int]:
     def resource(wildcards: object, attempt: int) -> int:
         return amount * attempt
 
-    return resource
+    return described(resource)

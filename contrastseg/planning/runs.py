@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Run:
     fold: int
     seed: int
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where it lives, relative to the working directory."""
         return self._variant_folder / self.labels / self._replicate
@@ -271,3 +272,10 @@ def fold_of(trained_on: str, evaluated_on: str, fold: int) -> int:
 def spatial_dims(entry: DatasetEntry) -> int:
     """What networks see of an entry: 2 or 3."""
     return entry.spatial_dims or entry.spec.spatial_dims
+
+
+@cache
+def initial_checkpoints(run: Run, stage: str) -> dict[str, Path]:
+    """The checkpoint of every earlier stage that a stage takes weights over from, by that stage's name."""
+    taken = methods.get(run.method).stage(stage).takes
+    return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in taken}

@@ -1,11 +1,15 @@
 # Helper functions only: what the suite expects of the rules. What can be asked without Snakemake is answered by
 # contrastseg.planning and contrastseg.fingerprints.
+import gc
 import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# A plan is millions of objects that all stay: Python need not look through them again and again for what can go.
+gc.set_threshold(1_000_000, 50, 100)
 
 BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE))
@@ -59,7 +63,7 @@ PLAN = make_plan()
 MEASURED = BASE / "benchmarks" / "speed" / "results"
 JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED, SOURCES)
 RESULTS = planning.RESULTS / SUITE.name
-VARIANT = "results/{suite}/runs/{dataset}/{method}/{variant}"
+VARIANT = f"{RESULTS}/runs/{{dataset}}/{{method}}/{{variant}}"
 RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"
 PRETRAINED = (
     f"{VARIANT}/pretrain-{{stage}}/{{budget}}draw{{draw}}-fold{{fold}}-seed{{seed}}"
@@ -71,7 +75,6 @@ os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
 
 # Shell commands are made of wildcards: a file that is asked for may not put into them what a suite may not.
 wildcard_constraints:
-    suite=SUITE.name.replace(".", r"\."),
     dataset=NAME,
     evaluated_on=NAME,
     method=NAME,

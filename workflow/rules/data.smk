@@ -85,9 +85,9 @@ checkpoint pool:
         data=JOBS.pool_data,
         splits=JOBS.pool_splits,
     output:
-        pool="results/{suite}/pools/{dataset}/fold{fold}.json",
+        pool=f"{RESULTS}/pools/{{dataset}}/fold{{fold}}.json",
     log:
-        "results/{suite}/logs/pool-{dataset}-fold{fold}.log",
+        f"{RESULTS}/logs/pool-{{dataset}}-fold{{fold}}.log",
     localrule: True
     conda:
         ENVIRONMENT

@@ -5,9 +5,7 @@
 rule predict:
     input:
         checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
-        data=ancient(JOBS.tested_manifest),
-        split=ancient(JOBS.tested_split_path),
-        trained=ancient(JOBS.split_path),
+        data=ancient(JOBS.looked_at),
     output:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
     log:
@@ -26,17 +24,15 @@ rule predict:
         fold=JOBS.test_fold,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg predict"
-        " --checkpoint {input.checkpoint} --prepared $(dirname {input.data}) --split {input.split} --fold {params.fold}"
+        " --checkpoint {input.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
 
 # What is scored is what lies on disk: a prediction that was deleted becomes a hole with a name.
 rule score:
     input:
-        index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
-        data=ancient(JOBS.tested_manifest),
-        split=ancient(JOBS.tested_split_path),
-        trained=ancient(JOBS.split_path),
+        index=rules.predict.output.index,
+        data=ancient(JOBS.looked_at),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
     log:
@@ -56,16 +52,14 @@ rule score:
         missing=JOBS.missing,
     shell:
         "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
-        " --reference $(dirname {input.data}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
+        " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
 
 
 # The same predictions as published codes would have scored them, beside the suite's own scores and never among them.
 rule score_by_conventions:
     input:
-        index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
-        data=ancient(JOBS.tested_manifest),
-        split=ancient(JOBS.tested_split_path),
-        trained=ancient(JOBS.split_path),
+        index=rules.predict.output.index,
+        data=ancient(JOBS.looked_at),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
     log:
@@ -85,4 +79,4 @@ rule score_by_conventions:
         missing=JOBS.missing,
     shell:
         "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
-        " --reference $(dirname {input.data}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
+        " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"

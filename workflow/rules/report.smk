@@ -60,10 +60,9 @@ rule collect:
 rule collect_conventions:
     input:
         plan=RESULTS / "plan.json",
-        runs=[run.folder / "run.json" for run in PLAN.runs],
-        scores=[
-            run.convention_scores(other, checkpoint)
-            for run, other, checkpoint in PLAN.evaluations()
+        runs=lambda wildcards: [run.folder / "run.json" for run in PLAN.runs],
+        scores=lambda wildcards: [
+            run.convention_scores(*where) for run, *where in PLAN.evaluations()
         ],
         splits=[ancient(file) for file in [*JOBS.splits(), *PLAN.pools()]],
     output:

@@ -4,9 +4,7 @@
 
 rule pretrain:
     input:
-        data=ancient(JOBS.manifest),
-        split=ancient(JOBS.split_path),
-        pool=ancient(JOBS.pool),
+        data=ancient(JOBS.learnt_from),
         initial=JOBS.earlier_checkpoints,
     output:
         run=f"{PRETRAINED}/run.json",
@@ -26,7 +24,7 @@ rule pretrain:
         fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
-        places=lambda wildcards, input: JOBS.places(wildcards),
+        places=JOBS.places,
         labels=JOBS.labels,
         pool=JOBS.pool_option,
         initial=JOBS.earlier_options,
@@ -42,8 +40,7 @@ rule pretrain:
 # What a killed run resumes from is no output: Snakemake removes the outputs of a run before it starts it again.
 rule train:
     input:
-        data=ancient(JOBS.manifest),
-        split=ancient(JOBS.split_path),
+        data=ancient(JOBS.learnt_from),
         initial=JOBS.earlier_checkpoints,
     output:
         run=f"{RUN}/run.json",
@@ -69,7 +66,7 @@ rule train:
         fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
-        places=lambda wildcards, input: JOBS.places(wildcards),
+        places=JOBS.places,
         initial=JOBS.earlier_options,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
