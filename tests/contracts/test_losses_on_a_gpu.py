@@ -129,6 +129,13 @@ def dragsaw(given: Inputs) -> Any:
     return pdcr.dragsaw_loss(rows, rows, divergences)
 
 
+def affinity(given: Inputs) -> Any:
+    positions, centres = pdcr.grid_on_device((8, 8), 8, (2, 2), given.device)
+    dice = pdcr.patch_dice(given.labels(2, 16, 16), centres, [(5, 5), (7, 7)], 3)
+    rows = pdcr.gather_features(given.leaf(2, 4, 8, 8), positions)
+    return pdcr.affinity_regression(rows, rows, 1 - dice)
+
+
 def mask(given: Inputs, *shape: int) -> Tensor:
     return given.random(*shape) > 0
 
@@ -166,6 +173,7 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         f"pdcr.{name}": [dragsaw]
         for name in ("grid_on_device", "class_shares", "divergence", "dragsaw_loss", "gather_features")
     },
+    **{f"pdcr.{name}": [affinity] for name in ("affinity_regression", "patch_dice")},
     "pixel_sampling.sample_anchors": [
         lambda g: pixel_sampling.sample_anchors(g.labels(2, 16, 16), g.labels(2, 16, 16) % 3, 3, 20, 50)
     ],
