@@ -147,9 +147,28 @@ def test_chaitanya_s_sets_are_prefixes_of_the_draws() -> None:
     assert [set(order[:8]) - five for order in orders[:3]] == [{3, 23, 43}, {63, 94, 43}, {3, 94, 23}]
 
 
+def test_chaitanya_s_sets_of_mmwhs_are_prefixes_of_the_draws() -> None:
+    name = "mmwhs_chaitanya_8_2_10"
+    split = make_split("mmwhs", roster(everybody(name)), SplitSettings(name=name))
+    fold = split["folds"][0]
+    assert [len(fold[part]) for part in ("train", "val", "test")] == [8, 2, 10]
+    assert fold["test"] == [f"mr_train_{number}" for number in range(1011, 1021)]
+    orders = [[int(patient[-4:]) for patient in order] for order in split["orders"]["0"].values()]
+    assert [order[0] for order in orders] == [1003, 1006, 1008, 1001, 1009]
+    assert [set(orders[draw][:2]) for draw in (0, 3, 2, 4)] == [{1001, 1003}] * 2 + [{1008, 1009}] * 2
+
+
+def test_unimatch_tests_on_the_community_s_validation_and_test_patients() -> None:
+    (ours,), (theirs,) = (read_published(name)["folds"] for name in ("acdc_70_10_20", "acdc_70_30"))
+    assert theirs["train"] == ours["train"]
+    assert set(theirs["test"]) == {*ours["val"], *ours["test"]}
+
+
 @pytest.mark.parametrize(
     ("name", "sizes", "first"),
     [
+        ("acdc_70_30", [70, 0, 30], ["patient099", "patient038", "patient050"]),
+        ("mmwhs_ct_arco_15_5", [15, 0, 5], ["ct_train_1018", "ct_train_1004", "ct_train_1005"]),
         ("btcv_18_12", [18, 0, 12], ["0031", "0007", "0009"]),
         ("btcv_24_6", [24, 0, 6], ["0001", "0002", "0003"]),
         ("la_80_20", [80, 0, 20], ["06SR5RBREL16DQ6M8LWS", "0RZDK210BSMWAA6467LU", "1D7CUD1955YZPGK8XHJX"]),

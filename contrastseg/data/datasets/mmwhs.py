@@ -64,6 +64,7 @@ SPEC = DatasetSpec(
     load=load,
     options=MmwhsOptions,
     preparation=PreparationSettings(intensity="percentile", percentiles=(1, 99)),
+    splits=("mmwhs_chaitanya_8_2_10", "mmwhs_ct_arco_15_5"),
     folder_names=("MMWHS", "MM-WHS", "mmwhs"),
     registration=(
         "register for the Multi-Modality Whole Heart Segmentation challenge (MM-WHS 2017) on its site",
@@ -73,6 +74,6 @@ SPEC = DatasetSpec(
     traps=(
         "A published MR label holds 421 where it means 420, the left atrium: it is read as such, with a note.",
         "The labels of the test images are not public as label maps: papers divide the twenty training cases of a "
-        "modality, each in its own way.",
+        "modality, each in its own way. Two published divisions are here: of MR and of CT.",
     ),
 )
