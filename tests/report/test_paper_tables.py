@@ -263,7 +263,7 @@ def test_what_a_row_s_column_lacks_is_a_hole_not_a_shift(world):
     ("change", "said"),
     [
         ({"source": "nowhere"}, "unknown published source, 'nowhere'; there are: acdc, ideal, la"),
-        ({"where": "table 99"}, "unknown published table (where) of la, 'table 99'; there are: README, README or table"),
+        ({"where": "table 99"}, "unknown published table (where) of la, 'table 99'; there are: README, "),
         ({"papers": ["Nobody"]}, "unknown published paper of la, 'Nobody'; there are: ARCO"),
         ({"datasets": {"ACDC": "organs"}}, "unknown published data set of la, 'ACDC'; there are: LA"),
         ({"methods": {"V-Nett": "supervised"}}, "unknown published method of la, 'V-Nett'; there are: ACTION"),
