@@ -16,38 +16,43 @@ from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.places import CHECKOUT
 
 # Data that definitions of a module read beside their arguments: a corrected printed number redraws the tables.
-_DATA = {"contrastseg.evaluation.published": "benchmarks/published/*.csv"}
+_DATA = {"contrastseg.evaluation.published.published": "benchmarks/published/*.csv"}
 
 # Packages whose templates, style sheets and scripts a stage reads.
 _FILES = {"report": "contrastseg.report"}
 
 # What a stage starts with, as `code_fingerprint` takes it: `.*` is what is chosen by name at run time.
 _ROOTS: dict[str, tuple[str, ...]] = {
-    "prepare": ("contrastseg.data.preparation:prepare_dataset", "contrastseg.data.described:keep", "{dataset}"),
-    "split": ("contrastseg.data.splits:split_dataset",),
-    "pool": ("contrastseg.data.pools:write_pool",),
+    "prepare": (
+        "contrastseg.data.prepare.preparation:prepare_dataset",
+        "contrastseg.data.registry.described:keep",
+        "{dataset}",
+    ),
+    "split": ("contrastseg.data.splits.splits:split_dataset",),
+    "pool": ("contrastseg.data.splits.pools:write_pool",),
     "train": ("contrastseg.training.run:train", "contrastseg.networks.*", "{method}"),
     "predict": ("contrastseg.training.prediction:predict_prepared", "contrastseg.networks.*", "{method}"),
     "score": tuple(
-        f"contrastseg.evaluation.scoring:{name}" for name in ("score_by_conventions", "score_folder", "write_scores")
+        f"contrastseg.evaluation.scoring.scoring:{name}"
+        for name in ("score_by_conventions", "score_folder", "write_scores")
     ),
     "collect": (
-        "contrastseg.evaluation.collect:collect",
-        "contrastseg.evaluation.collect:write_table",
-        "contrastseg.evaluation.convention_ranks:convention_ranks",
+        "contrastseg.evaluation.scoring.collect:collect",
+        "contrastseg.evaluation.scoring.collect:write_table",
+        "contrastseg.evaluation.statistics.convention_ranks:convention_ranks",
     ),
     "compare": tuple(
         f"contrastseg.evaluation.statistics:{name}"
         for name in ("compare", "critical_table", "pairwise", "ranking_table", "summarise")
     ),
-    "tabulate": ("contrastseg.report.stored:Stored", "contrastseg.report.tables:make_tables"),
+    "tabulate": ("contrastseg.report.content.results_folder:Stored", "contrastseg.report.tables.build:make_tables"),
     "plot": (
-        "contrastseg.report.stored:Stored",
-        "contrastseg.report.figures:make_figures",
-        "contrastseg.report.overlays:load_overlays",
+        "contrastseg.report.content.results_folder:Stored",
+        "contrastseg.report.figures.build:make_figures",
+        "contrastseg.report.figures.overlay_cases:load_overlays",
     ),
-    "slices": ("contrastseg.report.slices:make_slices",),
-    "report": ("contrastseg.report.stored:Stored", "contrastseg.report.page:make_report"),
+    "slices": ("contrastseg.report.page.slices:make_slices",),
+    "report": ("contrastseg.report.content.results_folder:Stored", "contrastseg.report.page.build:make_report"),
 }
 
 
@@ -86,7 +91,7 @@ def stage_roots(stage: str, *, method: str | None = None, dataset: str | None = 
             roots.append(definition(kind))
             roots += [f"{kind.engine}:{name}" for name in ("fit", "labeller")] if kind.engine else []
         elif root == "{dataset}":
-            from contrastseg.data import registry as datasets
+            from contrastseg.data.registry import registry as datasets
 
             roots.append(datasets.module_of(str(dataset)))
         else:

@@ -14,10 +14,10 @@ SCORES: Final = "scores.parquet"
 
 
 def prepared_folder(name: str, resources: Path = RESOURCES) -> Path:
-    """Where prepared data lies; `contrastseg.data.stores` says under which name."""
+    """Where prepared data lies; `contrastseg.data.prepare.stores` says under which name."""
     return resources / "prepared" / name
 
 
 def split_file(name: str, resources: Path = RESOURCES) -> Path:
-    """Where a split lies; `contrastseg.data.stores` says under which name."""
+    """Where a split lies; `contrastseg.data.prepare.stores` says under which name."""
     return resources / "splits" / f"{name}.json"

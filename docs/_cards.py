@@ -9,7 +9,7 @@ from typing import Any
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
-from contrastseg.report.markdown import line
+from contrastseg.report.site.markdown import line
 
 FOLDER = "cards"
 MEASURED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed" / "results"

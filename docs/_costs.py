@@ -19,7 +19,7 @@ from contrastseg.planning.estimates import Job, jobs_of
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims
-from contrastseg.report.markdown import line
+from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.reading import read_yaml
 

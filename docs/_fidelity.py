@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _cards import shown
 
-from contrastseg.report.markdown import table
+from contrastseg.report.site.markdown import table
 from contrastseg.suite import load_suite
 from contrastseg.suite.fidelity import Row, rows
 from contrastseg.suite.recipes import RECIPES_FOLDER, Recipe, load_recipe, recipe_names

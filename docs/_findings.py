@@ -18,12 +18,12 @@ from _printed import printed
 from _stored import Place, Reference, references
 from _wording import MARKS, WORDS, beside, difference_of, mean_of, name_of, names_of, table_of, verdict_of
 
-from contrastseg.evaluation.comparison import compare
-from contrastseg.evaluation.verdicts import VERDICTS
+from contrastseg.evaluation.statistics.comparison import compare
+from contrastseg.evaluation.statistics.verdicts import VERDICTS
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
-from contrastseg.report.figure_cost import costs_of
-from contrastseg.report.naming import budget_title, number, plural
+from contrastseg.report.content.labels import budget_title, number, plural
+from contrastseg.report.figures.cost import costs_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("acdc_reduced", "la_reduced")

@@ -9,11 +9,11 @@ import pandas as pd
 from _stored import Place, Reference
 from _wording import beside, table_of
 
-from contrastseg.evaluation.comparison import compare
-from contrastseg.evaluation.paired import holm, smallest_p
-from contrastseg.evaluation.verdicts import mean_against, verdict_of
+from contrastseg.evaluation.statistics.comparison import compare
+from contrastseg.evaluation.statistics.paired import holm, smallest_p
+from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 from contrastseg.methods import registry
-from contrastseg.report.naming import number
+from contrastseg.report.content.labels import number
 
 _AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
 the methods with two or three stages, corrected over all of them at that budget. As many steps are not as much time: see

@@ -10,8 +10,8 @@ from _stored import Reference
 from _wording import difference_of, name_of, signed, verdict_of
 from scipy.stats import kendalltau
 
-from contrastseg.evaluation.comparison import compare
-from contrastseg.report.naming import budget_title, metric_title, number
+from contrastseg.evaluation.statistics.comparison import compare
+from contrastseg.report.content.labels import budget_title, metric_title, number
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
 _OTHERS = "; what other patients' labels would change is not known here"

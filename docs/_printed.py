@@ -10,7 +10,7 @@ import pandas as pd
 from _stored import Reference
 from _wording import table_of
 
-from contrastseg.report.naming import budget_title, metric_title, number
+from contrastseg.report.content.labels import budget_title, metric_title, number
 
 THEIRS = "ssl4mis"
 _PRINTED = """`{suite}`: means as printed in {source}; ours; and the same predictions of ours scored as `{convention}`

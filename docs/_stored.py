@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.report.naming import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
-from contrastseg.report.stored import Stored
+from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
+from contrastseg.report.content.results_folder import Stored
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from _stored import Reference
 
-from contrastseg.report.markdown import table
-from contrastseg.report.naming import effect, effect_interval, interval, number, p_value
+from contrastseg.report.content.labels import effect, effect_interval, interval, number, p_value
+from contrastseg.report.site.markdown import table
 
 WORDS = {
     "better": "**better**",

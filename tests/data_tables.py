@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from contrastseg.data.table import PublishedFile
+from contrastseg.data.download.table import PublishedFile
 
 
 def table_of(folder: Path, *rows: dict[str, str]) -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances
 from contrastseg.training.assembly import stage_training

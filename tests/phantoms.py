@@ -57,8 +57,8 @@ def found_phantoms(folder: Path) -> dict[int, Phantom]:
 
 def make_phantoms(folder: Path) -> dict[int, Phantom]:
     """Prepare and split both in a folder; by dimension: 2 (lesions) and 3 (organs)."""
-    from contrastseg.data.preparation import prepare_dataset
-    from contrastseg.data.splits import split_dataset
+    from contrastseg.data.prepare.preparation import prepare_dataset
+    from contrastseg.data.splits.splits import split_dataset
 
     made = found_phantoms(folder)
     for dims, dataset, options in (

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from contrastseg.data import registry
-from contrastseg.data.cases import PreparedDataset
 from contrastseg.data.faults import Faults
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.specs import DatasetSpec, RawCase
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.readers.specs import DatasetSpec, RawCase
+from contrastseg.data.registry import registry
 
 SIZE = [32, 40]
 

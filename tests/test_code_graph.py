@@ -287,9 +287,9 @@ MOVES = {
     "losses/pdcr.py": "losses/regional/pairs.py",
     "training/loop.py": "training/engine/steps.py",
     "networks/unet.py": "networks/unet/__init__.py",
-    "data/resampling.py": "data/files/grids.py",
-    "evaluation/surfaces.py": "evaluation/metrics_of/surface.py",
-    "report/figure_layout.py": "report/figures_of/layout.py",
+    "data/files/resampling.py": "data/files/grids.py",
+    "evaluation/metrics/surfaces.py": "evaluation/metrics_of/surface.py",
+    "report/figures/_layout.py": "report/figures_of/layout.py",
 }
 RENAMES = {"build_optimiser": "make_optimiser", "Progress": "HowFar", "case_logits": "logits_of_a_case"}
 STAGES = """

@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from contrastseg import cli
-from contrastseg.data.formats import write_label
-from contrastseg.data.geometry import Geometry
+from contrastseg.data.files.formats import write_label
+from contrastseg.data.files.geometry import Geometry
 from contrastseg.errors import DataError, FileError
-from contrastseg.evaluation.collect import write_table
-from contrastseg.evaluation.scoring import SCORE_COLUMNS, write_scores
+from contrastseg.evaluation.scoring.collect import write_table
+from contrastseg.evaluation.scoring.scoring import SCORE_COLUMNS, write_scores
 from contrastseg.files import refused, write_json, write_text, writing
 
 LABEL = np.random.default_rng(0).integers(0, 3, (9, 40, 40)).astype(np.uint8)

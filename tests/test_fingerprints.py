@@ -115,18 +115,20 @@ def test_training_is_its_method_the_loop_networks_and_losses_but_no_other_method
     seen = modules_of("train", method="pdcr")
     expected = {"training.run", "training.loop", "training.batches", "networks.unet", "losses.pdcr", "methods.pdcr"}
     expected |= {"training.stages"}  # how settings are merged is no setting
-    assert {f"contrastseg.{name}" for name in expected | {"methods.contract", "evaluation.overlap"}} <= seen
+    assert {f"contrastseg.{name}" for name in expected | {"methods.contract", "evaluation.metrics.overlap"}} <= seen
     assert not {
         name for name in seen if name.startswith(("contrastseg.report", "contrastseg.cli", "contrastseg.suite"))
     }
     assert not seen & {
         f"contrastseg.{name}" for name in ("methods.supervised", "methods.mean_teacher", "files", "errors")
     }
-    assert {name for name in seen if name.startswith("contrastseg.evaluation.")} == {"contrastseg.evaluation.overlap"}
+    assert {name for name in seen if name.startswith("contrastseg.evaluation.")} == {
+        "contrastseg.evaluation.metrics.overlap"
+    }
 
 
 def test_an_engine_counts_for_its_method_alone():
-    engine = {f"contrastseg.training.nnunet{part}" for part in ("", "_data", "_network", "_trainer")}
+    engine = {f"contrastseg.training.nnunet{part}" for part in ("", ".data", ".network", ".trainer")}
     for stage in ("train", "predict"):
         assert engine <= modules_of(stage, method="nnunet")
         assert not engine & modules_of(stage, method="supervised")
@@ -134,7 +136,7 @@ def test_an_engine_counts_for_its_method_alone():
 
 def test_scoring_is_evaluation_and_the_data_it_reads():
     seen = modules_of("score")
-    assert {"contrastseg.evaluation.metrics", "contrastseg.evaluation.conventions"} <= seen
+    assert {"contrastseg.evaluation.metrics.case_scores", "contrastseg.evaluation.metrics.conventions"} <= seen
     assert not {name for name in seen if name.split(".")[1] in ("training", "methods", "networks", "report")}
 
 

@@ -13,8 +13,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ import pytest
 
 from contrastseg import fingerprints
 from contrastseg.code_graph import code_fingerprint, graph, remembered
-from contrastseg.data import registry as datasets
+from contrastseg.data.registry import registry as datasets
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 

@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 
 from contrastseg import planning
 from contrastseg.cli import app
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import SuiteError
-from contrastseg.report.facts import gather_facts
-from contrastseg.report.notes import _splits
-from contrastseg.report.table_model import Material
+from contrastseg.report.content.suite_info import gather_facts
+from contrastseg.report.tables.footnotes import _splits
+from contrastseg.report.tables.model import Material
 from contrastseg.suite import Suite, parse_suite
 from contrastseg.training.material import own_material
-from contrastseg.training.nnunet_data import _labelled_cases
+from contrastseg.training.nnunet.data import _labelled_cases
 from contrastseg.training.settings import RunConfig
 from tests.miniatures._nnunet import describe, make_photos
 

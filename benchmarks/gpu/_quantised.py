@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import PARTS, Split, split_hash
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import PARTS, Split, split_hash
 from contrastseg.files import read_json, write_json
 
 MARK = "8-bit subset"

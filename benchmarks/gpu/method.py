@@ -22,8 +22,8 @@ sys.path.insert(0, str(SPEED))
 
 from _results import described
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import ContrastsegError
 from contrastseg.files import read_json, sha256, write_json
 
@@ -86,7 +86,7 @@ def run_config(material: Material, method: str, device: str) -> Any:
 
 def finish(material: Material, config: Any, folder: Path) -> dict[str, Any]:
     """Predict and score a trained run: its row, its scores and its card."""
-    from contrastseg.evaluation.scoring import score_folder
+    from contrastseg.evaluation.scoring.scoring import score_folder
     from contrastseg.training.prediction import predict_prepared
 
     card, patients = read_json(folder / "run.json"), Split.from_file(material.split).test()

@@ -30,8 +30,8 @@ from _material import DATA, LABELS, PACK, PHANTOMS, RUNS, SUITE, of_checkout
 from _packages import bounds, gather, needed
 from _quantised import MARK, chosen, store_dataset
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import ContrastsegError
 from contrastseg.files import sha256, write_json
 from contrastseg.training.records import git_commit

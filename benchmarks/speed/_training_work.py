@@ -88,7 +88,7 @@ def generate(workload: Workload, folder: Path, ending: str = ".nii.gz") -> None:
 
 def read(workload: Workload, folder: Path) -> Cases:
     """The generated cases as arrays."""
-    from contrastseg.data.formats import read_label, read_nifti
+    from contrastseg.data.files.formats import read_label, read_nifti
 
     found = {}
     for number in range(workload.cases):
@@ -102,8 +102,8 @@ def read(workload: Workload, folder: Path) -> Cases:
 
 def prepare(cases: int, raw: Path, folder: Path) -> None:
     """Prepare generated cases and split them: one tests, the others train."""
-    from contrastseg.data.preparation import prepare_dataset
-    from contrastseg.data.splits import split_dataset
+    from contrastseg.data.prepare.preparation import prepare_dataset
+    from contrastseg.data.splits.splits import split_dataset
 
     prepare_dataset("speed", "nnunet", {"path": str(raw)}, {"intensity": "zscore"}, raw, folder / "prepared")
     fractions = {"train": (cases - 1) / cases, "val": 0.0, "test": 1 / cases}

@@ -23,8 +23,8 @@ import torch
 from _results import RESULTS, clock, described, results_path, show_and_write
 from torch import Tensor, nn
 
-from contrastseg.data.cases import Case
-from contrastseg.data.geometry import Geometry
+from contrastseg.data.files.geometry import Geometry
+from contrastseg.data.prepare.cases import Case
 from contrastseg.networks.registry import build
 from contrastseg.training import case_batches
 from contrastseg.training.case_batches import infer_cases

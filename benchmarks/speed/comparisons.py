@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from _results import RESULTS, described, results_path, write
 
-from contrastseg.evaluation.collect import COLUMNS
+from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, critical_table, pairwise, ranking_table, summarise
 
 METRICS = ("dice", "hd95")

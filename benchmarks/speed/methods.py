@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from _results import RESULTS, clock, described, results_path, write
 
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.splits import split_dataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.splits.splits import split_dataset
 from contrastseg.methods import registry
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig

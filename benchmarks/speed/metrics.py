@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 import contrastseg
-from contrastseg.evaluation.catalogue import METRICS
-from contrastseg.evaluation.metrics import score_case
+from contrastseg.evaluation.metrics.case_scores import score_case
+from contrastseg.evaluation.metrics.catalogue import METRICS
 
 CT, CT_SPACING, LARGE = (120, 512, 512), (2.5, 0.8, 0.8), (200, 512, 512)
 CLASSES = 13

@@ -98,7 +98,7 @@ def run_nnunet(root: Path, rule: str, output: Path) -> Callable[[], None]:
 
 def run_ours(root: Path, rule: str, output: Path) -> Callable[[], None]:
     """Our preparation, ready to start."""
-    from contrastseg.data.preparation import prepare_dataset
+    from contrastseg.data.prepare.preparation import prepare_dataset
 
     importlib.import_module("nibabel")  # what it imports at the first case is not to be timed
     raw = root / "raw" / FOLDER

@@ -30,8 +30,8 @@ import yaml
 from _results import RESULTS, described, results_path, write
 
 import contrastseg
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.splits import split_dataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.splits.splits import split_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = (

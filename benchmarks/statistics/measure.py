@@ -1,7 +1,7 @@
 """What the statistics are worth, by simulation: coverage of intervals, false alarms of families of tests, power.
 
-Writes contrastseg/evaluation/measured.py, from which every table prints the coverage of its intervals, and the tables
-of docs/statistics.md. The same options give the same numbers.
+Writes contrastseg/evaluation/statistics/measured.py, from which every table prints the coverage of its intervals, and
+the tables of docs/statistics.md. The same options give the same numbers.
 
 Example: `python benchmarks/statistics/measure.py` (about four minutes on one core)
 """
@@ -27,8 +27,8 @@ from simulated_tests import (
     smallest_shift,
 )
 
-from contrastseg.evaluation.critical import critical_difference, diagram_power
-from contrastseg.evaluation.paired import smallest_p
+from contrastseg.evaluation.statistics.critical import critical_difference, diagram_power
+from contrastseg.evaluation.statistics.paired import smallest_p
 from contrastseg.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]

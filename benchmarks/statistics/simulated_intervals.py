@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from contrastseg.evaluation.intervals import mean_interval
-from contrastseg.evaluation.paired import hodges_lehmann
+from contrastseg.evaluation.statistics.intervals import mean_interval
+from contrastseg.evaluation.statistics.paired import hodges_lehmann
 
 _MISSED = 0.08
 _DIAGONAL_MM = 300.0

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from simulated_intervals import Share
 
 from contrastseg.errors import ScoringError, unknown_name
-from contrastseg.evaluation.critical import critical_difference
-from contrastseg.evaluation.intervals import difference_interval
-from contrastseg.evaluation.paired import holm, sign_flip, signed_rank_rows
+from contrastseg.evaluation.statistics.critical import critical_difference
+from contrastseg.evaluation.statistics.intervals import difference_interval
+from contrastseg.evaluation.statistics.paired import holm, sign_flip, signed_rank_rows
 
 Truth = Literal["none differs", "rounded to 0.01", "half differ", "same method, other seeds"]
 TRUTHS: tuple[str, ...] = get_args(Truth)

@@ -24,9 +24,9 @@ def download(
 
     Example: `contrastseg download isic2016 msd_hippocampus`
     """
-    from contrastseg.data import registry
-    from contrastseg.data.download import download_dataset
+    from contrastseg.data.download.download import download_dataset
     from contrastseg.data.faults import Faults
+    from contrastseg.data.registry import registry
 
     rows: list[dict[str, str | None]] = []
     faults = Faults()
@@ -60,13 +60,13 @@ def prepare(
 
     Example: `contrastseg prepare phantom_lesions --entry lesions --config '{"options": {"cases": 20}}'`
     """
-    from contrastseg.data import registry
-    from contrastseg.data.cases import PreparedDataset
-    from contrastseg.data.described import keep
-    from contrastseg.data.download import locate
-    from contrastseg.data.mask_values import CODING, Coding
-    from contrastseg.data.preparation import prepare_dataset
-    from contrastseg.data.stores import prepared_name
+    from contrastseg.data.download.download import locate
+    from contrastseg.data.prepare.cases import PreparedDataset
+    from contrastseg.data.prepare.preparation import prepare_dataset
+    from contrastseg.data.prepare.stores import prepared_name
+    from contrastseg.data.readers.mask_values import CODING, Coding
+    from contrastseg.data.registry import registry
+    from contrastseg.data.registry.described import keep
 
     given = read_config(config, {"options": dict, "preparation": dict})
     options, rule = given.get("options"), given.get("preparation")
@@ -106,10 +106,10 @@ def split(
     Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
     """
     from contrastseg.cli.shared import validated
-    from contrastseg.data import registry
+    from contrastseg.data.prepare.stores import find_prepared, split_name
+    from contrastseg.data.registry import registry
     from contrastseg.data.settings import SplitSettings
-    from contrastseg.data.splits import split_dataset
-    from contrastseg.data.stores import find_prepared, split_name
+    from contrastseg.data.splits.splits import split_dataset
 
     given = read_config(config, {"options": dict, "split": dict, "subset": None})
     name = entry or dataset
@@ -135,8 +135,8 @@ def pool(
     Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
     """
     from contrastseg.cli.shared import validated
-    from contrastseg.data.pools import PoolSettings, write_pool
-    from contrastseg.data.stores import find_prepared, find_split
+    from contrastseg.data.prepare.stores import find_prepared, find_split
+    from contrastseg.data.splits.pools import PoolSettings, write_pool
     from contrastseg.files import existing
 
     settings = validated(PoolSettings, read_config(config))

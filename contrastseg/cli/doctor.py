@@ -101,7 +101,7 @@ def _disk(resources: Path) -> Check:
 
 def _plugins() -> list[Check]:
     """What other installed packages add, and what of it cannot be used."""
-    from contrastseg.data import registry as datasets
+    from contrastseg.data.registry import registry as datasets
     from contrastseg.methods import registry as methods
     from contrastseg.networks import registry as networks
 
@@ -126,7 +126,7 @@ def _data(data_root: Path | None) -> list[Check]:
         return [Check("CONTRASTSEG_DATA", "note", "not set: only generated and downloaded data sets are found")]
     if not data_root.is_dir():
         return [Check("CONTRASTSEG_DATA", "note", f"{data_root} is no folder")]
-    from contrastseg.data import registry
+    from contrastseg.data.registry import registry
 
     known = {folder: spec.title for spec in registry.specs().values() for folder in spec.folder_names}
     checks = [Check("CONTRASTSEG_DATA", "ok", str(data_root))]

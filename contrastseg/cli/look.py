@@ -27,11 +27,11 @@ def datasets(
 
     Example: `contrastseg datasets --json`
     """
-    from contrastseg.data import registry
-    from contrastseg.data.card import card
+    from contrastseg.data.inspect.card import card
+    from contrastseg.data.registry import registry
 
     if markdown:
-        from contrastseg.report.data_page import page
+        from contrastseg.report.site.data_page import page
 
         return typer.echo(page(), nl=False)
     rows = [card(registry.get(name), data_root, resources) for name in registry.names()]
@@ -109,9 +109,9 @@ def check(
 
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
-    from contrastseg.data.examination import examine_dataset
     from contrastseg.data.faults import grouped
-    from contrastseg.report.naming import label_counts, plural
+    from contrastseg.data.inspect.examination import examine_dataset
+    from contrastseg.report.content.labels import label_counts, plural
 
     given = read_config(config, {"options": dict, "preparation": dict})
     with progress(f"reading {path}") as update:
@@ -186,7 +186,7 @@ def plan(
     from contrastseg.files import write_json
     from contrastseg.planning.estimates import estimate
     from contrastseg.planning.rules import check_rules
-    from contrastseg.report.naming import label_counts
+    from contrastseg.report.content.labels import label_counts
     from contrastseg.suite import parse_suite
 
     is_file = not suite.lstrip().startswith("{")

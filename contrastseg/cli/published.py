@@ -24,10 +24,10 @@ def published(
 
     Example: `contrastseg published --dataset ACDC --labelled "7 patients" --metric dice`
     """
-    from contrastseg.evaluation.audit import audit, with_marks
-    from contrastseg.evaluation.audit_rows import rows_of
-    from contrastseg.evaluation.published import find_published, load_published
-    from contrastseg.report.audit_page import page
+    from contrastseg.evaluation.published.audit import audit, with_marks
+    from contrastseg.evaluation.published.audit_rows import rows_of
+    from contrastseg.evaluation.published.published import find_published, load_published
+    from contrastseg.report.site.audit_page import page
 
     numbers = load_published()
     findings = audit(numbers)

@@ -11,7 +11,7 @@ import typer
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.files import existing
 from contrastseg.places import SCORES
-from contrastseg.report.stored import Stored, of_run
+from contrastseg.report.content.results_folder import Stored, of_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,8 @@ def collect(
     """
     import shutil
 
-    from contrastseg.evaluation.collect import AXES, write_table
-    from contrastseg.evaluation.collect import collect as collect_scores
+    from contrastseg.evaluation.scoring.collect import AXES, write_table
+    from contrastseg.evaluation.scoring.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
 
     plan = Stored(results, resources).plan
@@ -91,9 +91,9 @@ def _up_to_date(scores: Path) -> bool:
 
 
 def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], base: str) -> None:
-    from contrastseg.evaluation.collect import CONVENTION_COLUMNS, write_table
-    from contrastseg.evaluation.collect import collect as collect_scores
-    from contrastseg.evaluation.convention_ranks import convention_ranks
+    from contrastseg.evaluation.scoring.collect import CONVENTION_COLUMNS, write_table
+    from contrastseg.evaluation.scoring.collect import collect as collect_scores
+    from contrastseg.evaluation.statistics.convention_ranks import convention_ranks
     from contrastseg.files import write_text
 
     scores = collect_scores(rows, CONVENTION_COLUMNS)
@@ -125,10 +125,10 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     """Write the statistics; nothing is tested where the reference is among the planned methods and waits still."""
     import pandas as pd
 
-    from contrastseg.evaluation.collect import read_table
-    from contrastseg.evaluation.comparison import COMPARISON_COLUMNS
+    from contrastseg.evaluation.scoring.collect import read_table
     from contrastseg.evaluation.statistics import compare as compare_scores
     from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
+    from contrastseg.evaluation.statistics.comparison import COMPARISON_COLUMNS
     from contrastseg.files import write_text
 
     scores = read_table(results / SCORES)
@@ -169,7 +169,7 @@ def tabulate(
 
 
 def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
-    from contrastseg.report.tables import make_tables
+    from contrastseg.report.tables.build import make_tables
 
     frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
     material = stored.cards, stored.infos, stored.skipped or []
@@ -195,8 +195,8 @@ def plot(
 
 
 def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
-    from contrastseg.report.figures import make_figures, tables_read
-    from contrastseg.report.overlays import load_overlays
+    from contrastseg.report.figures.build import make_figures, tables_read
+    from contrastseg.report.figures.overlay_cases import load_overlays
 
     logs = stored.logs() if any(figure.kind == "learning_curves" for figure in settings) else {}
     overlays = load_overlays(stored.scores, stored.prepared, stored.folders, settings)
@@ -231,7 +231,7 @@ def slices(
 
 
 def _slices(stored: Stored, settings: Sequence[FigureSettings]) -> None:
-    from contrastseg.report.slices import make_slices
+    from contrastseg.report.page.slices import make_slices
 
     data = stored.scores, stored.prepared, stored.folders
     for path in make_slices(*data, settings, stored.results / "figures", keep=not stored.whole):
@@ -300,7 +300,7 @@ def _suite_file(stored: Stored) -> Path | None:
 
 
 def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:
-    from contrastseg.report.page import make_report
+    from contrastseg.report.page.build import make_report
 
     frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
     material = *frames, stored.cards, stored.infos, stored.skipped

@@ -66,8 +66,8 @@ def train(
     Example: `contrastseg train --dataset lesions --method supervised --labels r0.25 --output /tmp/run`
     """
     from contrastseg import planning
-    from contrastseg.data.cases import PreparedDataset
-    from contrastseg.data.stores import find_prepared, find_split
+    from contrastseg.data.prepare.cases import PreparedDataset
+    from contrastseg.data.prepare.stores import find_prepared, find_split
     from contrastseg.errors import TrainingError
     from contrastseg.files import existing, read_json, sha256
     from contrastseg.fingerprints import stage_fingerprint
@@ -104,7 +104,7 @@ def train(
     info = PreparedDataset(data).info
     raw = given.get("raw")
     if kind.engine is not None and raw is None:
-        from contrastseg.data.download import locate
+        from contrastseg.data.download.download import locate
 
         raw = locate(info.dataset, data_root, resources)
     asked = {
@@ -157,7 +157,7 @@ def predict(
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
-    from contrastseg.data.download import locate
+    from contrastseg.data.download.download import locate
     from contrastseg.errors import SplitError, SuiteError, unknown_name
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
@@ -169,7 +169,7 @@ def predict(
     notes: list[str] = []
     with progress("predicting") as update:
         if prepared is not None and split is not None:
-            from contrastseg.data.split_files import Split
+            from contrastseg.data.splits.split_files import Split
 
             patients = getattr(Split.from_file(split), subset)(fold)
             if not patients:
@@ -214,8 +214,8 @@ def score(
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
-    from contrastseg.evaluation.class_names import read_class_names
-    from contrastseg.evaluation.scoring import score_by_conventions, score_file, score_folder, write_scores
+    from contrastseg.evaluation.scoring.class_names import read_class_names
+    from contrastseg.evaluation.scoring.scoring import score_by_conventions, score_file, score_folder, write_scores
     from contrastseg.evaluation.settings import EvaluationSettings
 
     given: dict[str, Any] = read_config(config)

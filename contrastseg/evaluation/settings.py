@@ -8,9 +8,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.catalogue import DEFAULT_METRICS, resolve_metrics
-from contrastseg.evaluation.conventions import get_convention
-from contrastseg.evaluation.empty_references import EmptyReference
+from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, resolve_metrics
+from contrastseg.evaluation.metrics.conventions import get_convention
+from contrastseg.evaluation.metrics.empty_references import EmptyReference
 
 FamilyName = Literal["methods_and_ratios", "methods"]
 

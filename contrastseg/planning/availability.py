@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastseg.data.download import download_folder, locate, published_files
-from contrastseg.data.specs import DatasetSpec
-from contrastseg.data.splits import Population, population_of
+from contrastseg.data.download.download import download_folder, locate, published_files
+from contrastseg.data.readers.specs import DatasetSpec
+from contrastseg.data.splits.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.places import MANIFEST, RESOURCES
 from contrastseg.planning.sources import Sources
 from contrastseg.planning.stores import prepared_of
-from contrastseg.report.naming import plural
+from contrastseg.report.content.labels import plural
 from contrastseg.suite import DatasetEntry, Options, Suite
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from contrastseg.data.download import locate
-from contrastseg.data.specs import DatasetSpec
-from contrastseg.data.table import published_files
+from contrastseg.data.download.download import locate
+from contrastseg.data.download.table import published_files
+from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.files import read_json
 from contrastseg.fingerprints import stage_fingerprint

@@ -11,9 +11,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from contrastseg.data import recipe
-from contrastseg.data.stores import spelled
-from contrastseg.evaluation.predictions import missing_predictions
+from contrastseg.data.prepare import recipe
+from contrastseg.data.prepare.stores import spelled
+from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.places import MANIFEST

@@ -9,8 +9,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from contrastseg.data.split_files import labelled_count
-from contrastseg.data.splits import Population
+from contrastseg.data.splits.split_files import labelled_count
+from contrastseg.data.splits.splits import Population
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances

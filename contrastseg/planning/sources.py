@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.download import locate
+from contrastseg.data.download.download import locate
 from contrastseg.data.faults import Faults
-from contrastseg.data.inputs import Inputs, Published
-from contrastseg.data.roster import Roster
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.inputs import Inputs, Published
+from contrastseg.data.splits.roster import Roster
 from contrastseg.errors import DataError
 from contrastseg.places import MANIFEST, RESOURCES
 from contrastseg.planning.stores import prepared_of

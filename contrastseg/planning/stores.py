@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contrastseg.data.prepare.stores import prepared_name, split_name
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.stores import prepared_name, split_name
 from contrastseg.places import RESOURCES, prepared_folder, split_file
 from contrastseg.suite import DatasetEntry, Suite
 

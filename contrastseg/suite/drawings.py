@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from contrastseg.evaluation.catalogue import DERIVED, METRICS, resolve_metrics
+from contrastseg.evaluation.metrics.catalogue import DERIVED, METRICS, resolve_metrics
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
-from contrastseg.report.paper_settings import PaperSettings
 from contrastseg.report.settings import FigureSettings, TableSettings
-from contrastseg.report.shown import metrics_of
+from contrastseg.report.settings.metrics import metrics_of
+from contrastseg.report.settings.published import PaperSettings
 from contrastseg.suite.names import known
 
 

@@ -157,7 +157,7 @@ def entry_settings(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         suite: The suite.
         entry: One of its entries.
     """
-    from contrastseg.data import recipe as preparation
+    from contrastseg.data.prepare import recipe as preparation
 
     training = overridden(suite.training, {f"datasets, {entry.name}, training": entry.training})
     rule = preparation.resolve(entry.spec, entry.preparation)

@@ -34,7 +34,7 @@ from contrastseg.suite.recipes import recipe_names
 from contrastseg.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from contrastseg.data.specs import DatasetSpec
+    from contrastseg.data.readers.specs import DatasetSpec
 
 # Names become folders, wildcards and columns: no separators, no leading dot or dash.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -104,7 +104,7 @@ class DatasetEntry(_Strict):
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, name: str) -> str:
-        from contrastseg.data import registry
+        from contrastseg.data.registry import registry
 
         try:
             return registry.check(name)
@@ -146,14 +146,14 @@ class DatasetEntry(_Strict):
             UnavailableDataError: Its options name a folder that is not on this machine.
             DataError: What that folder says of itself is wrong.
         """
-        from contrastseg.data import registry
+        from contrastseg.data.registry import registry
 
         return registry.get(self.dataset, self.options)
 
     @field_validator("preparation")
     @classmethod
     def _valid_preparation(cls, value: dict[str, Any]) -> dict[str, Any]:
-        from contrastseg.data import recipe
+        from contrastseg.data.prepare import recipe
 
         try:
             recipe.check(value)
@@ -355,7 +355,7 @@ def json_schema() -> str:
 
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:
     """The split of the data set that an entry's fields so far name; the usual one where they name none."""
-    from contrastseg.data import registry
+    from contrastseg.data.registry import registry
 
     if "dataset" not in known or "options" not in known:
         return SplitSettings()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contrastseg.data.cases import Case
+from contrastseg.data.prepare.cases import Case
 from contrastseg.training.faults import device_faults
 from contrastseg.training.inference import (
     Predictor,

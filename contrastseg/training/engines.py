@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from contrastseg.data.cases import Case, PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import Case, PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
 from contrastseg.training.devices import Claim
 from contrastseg.training.settings import RunConfig, TrainingSettings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.pool_files import Pool, check_fits, pool_cases
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.pool_files import Pool, check_fits, pool_cases
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import PoolError, TrainingError
 from contrastseg.methods import registry
 from contrastseg.training.settings import RunConfig

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrastseg.data.cases import Case, DatasetJson, PreparedDataset, write_label
-from contrastseg.data.geometry import Geometry, slices_first
-from contrastseg.data.native import NativeCases
-from contrastseg.data.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
+from contrastseg.data.files.geometry import Geometry, slices_first
+from contrastseg.data.prepare.cases import Case, DatasetJson, PreparedDataset, write_label
+from contrastseg.data.prepare.native import NativeCases
+from contrastseg.data.prepare.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.errors import DataError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method

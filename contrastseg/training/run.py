@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry

@@ -18,7 +18,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.errors import TrainingError
 from contrastseg.training.blocks import Blocks, CopiedBlocks, FlatBlocks, JoinedBlocks, Layer
 from contrastseg.training.flat_pool import FlatLayer

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.evaluation.overlap import confusion, dice
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.evaluation.metrics.overlap import confusion, dice
 from contrastseg.methods.contract import Method
 from contrastseg.training.case_batches import infer_cases
 from contrastseg.training.optimisations import in_iterations

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from contrastseg import planning
 from contrastseg.cli import app
-from contrastseg.data.formats import read_label, write_label
-from contrastseg.data.geometry import Geometry
+from contrastseg.data.files.formats import read_label, write_label
+from contrastseg.data.files.geometry import Geometry
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
@@ -138,7 +138,8 @@ def test_help_scores_and_plans_never_load_torch():
         "import sys\nfrom typer.testing import CliRunner\nfrom contrastseg.cli import app\n"
         "for arguments in (['--help'], ['methods', '--json'], ['datasets'], ['plan', 'benchmarks/demo.yaml']):\n"
         "    assert CliRunner().invoke(app, arguments).exit_code == 0, arguments\n"
-        "import contrastseg.evaluation.scoring, contrastseg.evaluation.statistics, contrastseg.report.page\n"
+        "import contrastseg.evaluation.scoring.scoring, contrastseg.evaluation.statistics\n"
+        "import contrastseg.report.page.build\n"
         "print(sorted({'torch', 'monai', 'lightning_fabric'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -157,8 +158,11 @@ def test_help_loads_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "also"),
     [
-        (["--help"], {"numpy", "contrastseg.data.registry", "contrastseg.methods.registry"}),
-        (["methods"], {"numpy", "contrastseg.data.registry", "contrastseg.suite", "contrastseg.planning.jobs"}),
+        (["--help"], {"numpy", "contrastseg.data.registry.registry", "contrastseg.methods.registry"}),
+        (
+            ["methods"],
+            {"numpy", "contrastseg.data.registry.registry", "contrastseg.suite", "contrastseg.planning.jobs"},
+        ),
         (["datasets", "--resources", "nowhere"], {"contrastseg.methods.registry", "contrastseg.suite"}),
     ],
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.evaluation.collect import COLUMNS, write_table
+from contrastseg.evaluation.scoring.collect import COLUMNS, write_table
 from contrastseg.evaluation.statistics import (
     COMPARISON_COLUMNS,
     CRITICAL_COLUMNS,

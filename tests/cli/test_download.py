@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from contrastseg.cli import app
-from contrastseg.data import download, registry
+from contrastseg.data.download import download
 from contrastseg.data.faults import FaultyCasesError
+from contrastseg.data.registry import registry
 from contrastseg.errors import DataError, UnavailableDataError
 from tests.data_tables import table_of
 from tests.serving import Site, serving

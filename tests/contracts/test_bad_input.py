@@ -12,11 +12,11 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from contrastseg.data import registry
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.formats import read_label
-from contrastseg.data.itk import keeping_locale
-from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.files.itk import keeping_locale
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.registry import registry
 from contrastseg.errors import DataError
 from tests import miniatures
 from tests.miniatures import Miniature

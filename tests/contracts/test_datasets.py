@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastseg.data import registry
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.download import DATA_TABLE, locate, published_files
+from contrastseg.data.download.download import DATA_TABLE, locate, published_files
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import read_label
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.roster import Roster
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.registry import registry
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.splits import SPLITS_FOLDER, make_split, read_published, train_patients
+from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.splits import SPLITS_FOLDER, make_split, read_published, train_patients
 from contrastseg.errors import DataError
 from tests import miniatures
 
@@ -152,7 +152,10 @@ def test_a_real_sample_prepares(name: str, test_data: Path, tmp_path: Path) -> N
 
 def test_the_data_room_never_imports_torch() -> None:
     code = (
-        "import sys; from contrastseg.data import cases, download, preparation, registry, splits; registry.specs();"
+        "import sys; from contrastseg.data.prepare import cases, preparation\n"
+        "from contrastseg.data.splits import splits\n"
+        "from contrastseg.data.download import download; from contrastseg.data.registry import registry;"
+        "registry.specs();"
         "sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib', 'skimage', 'nibabel', 'h5py')))"
     )
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset, read_label
-from contrastseg.data.splits import Split
+from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.splits.splits import Split
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
 from contrastseg.training import checkpoints

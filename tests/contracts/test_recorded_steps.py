@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.methods import registry
 from contrastseg.methods._pretraining import EncoderPretraining
 from contrastseg.methods.contract import Method

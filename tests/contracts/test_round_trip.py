@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contrastseg.data import registry
-from contrastseg.data.cases import PreparedDataset, read_label, write_label
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.evaluation.metrics import score_case
-from contrastseg.evaluation.scoring import score_folder
+from contrastseg.data.prepare.cases import PreparedDataset, read_label, write_label
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.registry import registry
+from contrastseg.evaluation.metrics.case_scores import score_case
+from contrastseg.evaluation.scoring.scoring import score_folder
 from contrastseg.labels import IGNORE
 from tests import miniatures
 

@@ -14,12 +14,12 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.examination import examine_dataset
 from contrastseg.data.faults import Faults, FaultyCasesError, grouped
-from contrastseg.data.itk import keeping_locale
-from contrastseg.data.layouts import find
-from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.files.itk import keeping_locale
+from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.readers.layouts import find
 from contrastseg.errors import DataError
 from tests.miniatures._files import save_nifti, save_photo
 from tests.miniatures._nnunet import describe, make_photos, make_volumes

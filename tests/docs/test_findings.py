@@ -10,8 +10,8 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from contrastseg.evaluation.comparison import compare
-from contrastseg.report.naming import number
+from contrastseg.evaluation.statistics.comparison import compare
+from contrastseg.report.content.labels import number
 from tests.docs.pages import DOCS
 
 STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cores"

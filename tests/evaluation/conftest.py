@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastseg.evaluation.collect import COLUMNS
+from contrastseg.evaluation.scoring.collect import COLUMNS
 
 AXES: dict[str, Any] = {
     "suite": "tiny",

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastseg.errors import ScoringError
-from contrastseg.evaluation.collect import CONVENTION_COLUMNS, collect, read_table, write_table
-from contrastseg.evaluation.convention_ranks import convention_ranks
 from contrastseg.evaluation.distinct import distinct_rows
-from contrastseg.evaluation.scoring import write_scores
+from contrastseg.evaluation.scoring.collect import CONVENTION_COLUMNS, collect, read_table, write_table
+from contrastseg.evaluation.scoring.scoring import write_scores
 from contrastseg.evaluation.statistics import compare, critical_table, pairwise, per_patient, ranking_table, summarise
+from contrastseg.evaluation.statistics.convention_ranks import convention_ranks
 
 Table = Callable[..., pd.DataFrame]
 

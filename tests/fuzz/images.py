@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data import dicom, formats, itk
+from contrastseg.data.files import dicom, formats, itk
 from tests.fuzz.worker import Target
 from tests.miniatures import _files
 

@@ -15,26 +15,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contrastseg.data import archives
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.download import archives
+from contrastseg.data.download.table import DATA_TABLE, read_table
 from contrastseg.data.faults import Faults
-from contrastseg.data.folds import read_published
-from contrastseg.data.nnunet import NnunetOptions, discover
-from contrastseg.data.nnunet_description import read_description
-from contrastseg.data.pool_files import Pool, PoolCase, pool_hash
-from contrastseg.data.preparation import prepare_dataset
-from contrastseg.data.split_files import PARTS, Split
-from contrastseg.data.splits import split_dataset
-from contrastseg.data.table import DATA_TABLE, read_table
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.registry.nnunet import NnunetOptions, discover
+from contrastseg.data.registry.nnunet_description import read_description
+from contrastseg.data.splits.folds import read_published
+from contrastseg.data.splits.pool_files import Pool, PoolCase, pool_hash
+from contrastseg.data.splits.split_files import PARTS, Split
+from contrastseg.data.splits.splits import split_dataset
 from contrastseg.errors import SplitError
-from contrastseg.evaluation import collect
-from contrastseg.evaluation.predictions import expected_predictions
-from contrastseg.evaluation.published import FOLDER as PUBLISHED
-from contrastseg.evaluation.published import load_published
-from contrastseg.evaluation.scoring import SCORE_COLUMNS
-from contrastseg.evaluation.summary import SUMMARY_COLUMNS
+from contrastseg.evaluation.published.published import FOLDER as PUBLISHED
+from contrastseg.evaluation.published.published import load_published
+from contrastseg.evaluation.scoring import collect
+from contrastseg.evaluation.scoring.predictions import expected_predictions
+from contrastseg.evaluation.scoring.scoring import SCORE_COLUMNS
+from contrastseg.evaluation.statistics.summary import SUMMARY_COLUMNS
 from contrastseg.files import write_json
-from contrastseg.report.stored import Stored
+from contrastseg.report.content.results_folder import Stored
 from contrastseg.suite import load_suite
 from contrastseg.training import checkpoints
 from tests import rar

@@ -20,17 +20,17 @@ import pytest
 import yaml
 from PIL import Image
 
-from contrastseg.data import claims
-from contrastseg.data.archives import ArchiveError, unpack
-from contrastseg.data.dicom import read_series
-from contrastseg.data.dicom_lengths import check_lengths
+from contrastseg.data.download.archives import ArchiveError, unpack
 from contrastseg.data.faults import FaultyCasesError
-from contrastseg.data.formats import read_h5, read_label, read_nifti, read_photo
-from contrastseg.data.geometry import Geometry
-from contrastseg.data.itk import read_itk
-from contrastseg.data.mask_files import read_binary_mask
+from contrastseg.data.files import claims
+from contrastseg.data.files.dicom import read_series
+from contrastseg.data.files.dicom_lengths import check_lengths
+from contrastseg.data.files.formats import read_h5, read_label, read_nifti, read_photo
+from contrastseg.data.files.geometry import Geometry
+from contrastseg.data.files.itk import read_itk
+from contrastseg.data.readers.mask_files import read_binary_mask
 from contrastseg.errors import ContrastsegError, DataError, FileError, ScoringError, SuiteError
-from contrastseg.evaluation.predictions import expected_predictions
+from contrastseg.evaluation.scoring.predictions import expected_predictions
 from contrastseg.files import read_json, write_json
 from contrastseg.suite import load_suite
 from tests.fuzz.worker import limits

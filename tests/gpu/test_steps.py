@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.training.assembly import build_method, stage_training

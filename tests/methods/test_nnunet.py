@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from contrastseg.data import registry as datasets
-from contrastseg.data.cases import PreparedDataset, read_label
-from contrastseg.data.native import NativeCases
-from contrastseg.data.splits import Split
+from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.prepare.native import NativeCases
+from contrastseg.data.registry import registry as datasets
+from contrastseg.data.splits.splits import Split
 from contrastseg.errors import CheckpointError, DataError, TrainingError
-from contrastseg.evaluation.scoring import score_folder
+from contrastseg.evaluation.scoring.scoring import score_folder
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances
 from contrastseg.networks.uafr import UncertaintyReweighting
 from contrastseg.training import checkpoints
 from contrastseg.training.nnunet import labeller
-from contrastseg.training.nnunet_data import workplace
+from contrastseg.training.nnunet.data import workplace
 from contrastseg.training.prediction import predict_files, predict_prepared
 from contrastseg.training.run import train
 
@@ -131,7 +131,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_the_seed_matters(
 
 
 def make_trainer(content: dict[str, Any], folder: Path, **settings: Any) -> Any:
-    from contrastseg.training.nnunet_trainer import Trainer
+    from contrastseg.training.nnunet.trainer import Trainer
 
     settings = {**content["config"]["settings"], **settings}
     described = content["plans"], content["dataset_json"], content["configuration"]

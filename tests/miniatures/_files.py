@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK
 from PIL import Image
 
-from contrastseg.data.itk import keeping_locale
+from contrastseg.data.files.itk import keeping_locale
 
 # Oblique, anisotropic, x and y flipped, as scanners write them.
 AFFINE = nibabel.affines.from_matvec(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from contrastseg import planning
-from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.settings import PreparationSettings, SuperpixelSettings
 from contrastseg.suite import parse_suite
 
@@ -36,7 +36,7 @@ def test_every_field_of_the_rule_is_said_with_its_value() -> None:
 
 
 def test_the_data_set_s_own_rule_is_said_too() -> None:
-    from contrastseg.data import registry
+    from contrastseg.data.registry import registry
 
     assert told({})["preparation"] == registry.get("phantom_lesions").preparation.model_dump(mode="json")
 

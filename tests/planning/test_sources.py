@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastseg.data import inputs
-from contrastseg.data.described import keep
-from contrastseg.data.inputs import Inputs
-from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.prepare import inputs
+from contrastseg.data.prepare.inputs import Inputs
+from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.registry.described import keep
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.planning import Sources, missing_data
 from contrastseg.planning.availability import population

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastseg.evaluation.collect import COLUMNS
+from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
 from contrastseg.files import write_json
-from contrastseg.report.facts import Facts, gather_facts
-from contrastseg.report.figure_style import KNOWN
-from contrastseg.report.figures import make_figures
-from contrastseg.report.overlays import RANKS, Overlay, Volume
-from contrastseg.report.page import make_report
-from contrastseg.report.runs import run_key
+from contrastseg.report.content.run_keys import run_key
+from contrastseg.report.content.suite_info import Facts, gather_facts
+from contrastseg.report.figures._style import KNOWN
+from contrastseg.report.figures.build import make_figures
+from contrastseg.report.figures.overlay_cases import RANKS, Overlay, Volume
+from contrastseg.report.page.build import make_report
+from contrastseg.report.page.slices import LIMIT, SUFFIX, cut, fit
 from contrastseg.report.settings import FigureSettings, default_figures, default_tables
-from contrastseg.report.slices import LIMIT, SUFFIX, cut, fit
-from contrastseg.report.table_model import Material
+from contrastseg.report.tables.model import Material
 
 CLASSES = {"organs": ["liver", "spleen", "kidney"], "lesions": ["lesion"]}
 UNITS = {"organs": "mm", "lesions": "pixel"}

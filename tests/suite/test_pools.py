@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from contrastseg import planning
-from contrastseg.data import registry as datasets
+from contrastseg.data.registry import registry as datasets
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Stage, View

@@ -343,7 +343,7 @@ def split_of(entry: dict | str, **changes):
 def test_the_data_set_s_own_split_is_the_default_and_replaced_key_by_key(monkeypatch):
     import dataclasses
 
-    from contrastseg.data import registry
+    from contrastseg.data.registry import registry
     from contrastseg.data.settings import SplitSettings
 
     own = SplitSettings(folds=5, draws=3)

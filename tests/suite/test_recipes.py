@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from contrastseg.data import registry
+from contrastseg.data.registry import registry
 from contrastseg.errors import RecipeError
 from contrastseg.methods import registry as methods
 from contrastseg.suite import Suite, load_suite, parse_suite

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastseg.data.cases import PreparedDataset
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.training.blocks import Layer
 from contrastseg.training.sending import send
 from contrastseg.training.storage import Residency, Storage

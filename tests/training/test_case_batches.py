@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from contrastseg.data.cases import Case
-from contrastseg.data.geometry import Geometry, slices_first
+from contrastseg.data.files.geometry import Geometry, slices_first
+from contrastseg.data.prepare.cases import Case
 from contrastseg.errors import DataError, DeviceMemoryError
 from contrastseg.networks.registry import build
 from contrastseg.training import inference, prediction

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.splits import Split
-from contrastseg.evaluation import surfaces
-from contrastseg.evaluation.metrics import score_case
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.splits import Split
+from contrastseg.evaluation.metrics import surfaces
+from contrastseg.evaluation.metrics.case_scores import score_case
 from contrastseg.training.batches import Source
 from contrastseg.training.inference import sliding_logits
 from contrastseg.training.settings import AugmentationSettings

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from contrastseg.errors import DataError, FileError
-from contrastseg.evaluation.scoring import score_folder
+from contrastseg.evaluation.scoring.scoring import score_folder
 from contrastseg.training import prediction
 from contrastseg.training.prediction import predict_files
 from contrastseg.training.run import train

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.pool_files import Pool, pool_cases, pool_hash
-from contrastseg.data.pools import PoolSettings, write_pool
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.pool_files import Pool, pool_cases, pool_hash
+from contrastseg.data.splits.pools import PoolSettings, write_pool
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import PoolError, TrainingError
 from contrastseg.files import write_json
 from contrastseg.methods import registry

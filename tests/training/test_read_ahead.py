@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.splits import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.splits import Split
 from contrastseg.methods.contract import View
 from contrastseg.training import checkpoints
 from contrastseg.training.batches import Batches, Source

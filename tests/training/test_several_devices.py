@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.split_files import Split
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import DeviceError, TrainingError
 from contrastseg.methods import registry
 from contrastseg.training import checkpoints, devices

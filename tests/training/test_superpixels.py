@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from contrastseg.data.cases import PreparedDataset
-from contrastseg.data.preparation import prepare_dataset
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.errors import DataError
 from contrastseg.methods.contract import View
 from contrastseg.training.batches import Batches, Source

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from contrastseg.data import registry
-from contrastseg.data.splits import read_published
+from contrastseg.data.registry import registry
+from contrastseg.data.splits.splits import read_published
 from tests import miniatures
 from tests.miniatures._files import boxes, save_nifti
 

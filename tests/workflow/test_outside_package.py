@@ -20,7 +20,7 @@ class Margin(registry.get("mean_teacher")):
 """
 SPOTS = """
 import dataclasses
-from contrastseg.data import registry
+from contrastseg.data.registry import registry
 from contrastseg.data.datasets.phantom_lesions import SPEC as LESIONS
 
 SPEC = dataclasses.replace(LESIONS, name="myspots", title="Spots")

@@ -41,7 +41,10 @@ def test_comments_docstrings_and_captions_of_the_workflow_run_nothing(finished):
 
 
 def test_a_module_that_moved_runs_nothing_and_an_edit_of_it_still_does(finished):
-    files = {"training/loop.py": "training/engine/steps.py", "evaluation/metrics.py": "evaluation/of_cases/values.py"}
+    files = {
+        "training/loop.py": "training/engine/steps.py",
+        "evaluation/metrics/case_scores.py": "evaluation/of_cases/values.py",
+    }
     with moved(finished, files):
         assert finished.planned() == {}
         with finished.edited("contrastseg/training/engine/steps.py", "** 0.9", "** 0.8"):
@@ -81,14 +84,14 @@ def test_other_conventions_are_scored_beside_what_is_there(finished):
 
 
 def test_an_edit_of_a_metric_rescores_and_trains_nothing(finished):
-    with finished.edited("contrastseg/evaluation/metrics.py", "/ 1000", "/ 1001"):
+    with finished.edited("contrastseg/evaluation/metrics/case_scores.py", "/ 1000", "/ 1001"):
         planned = finished.planned()
     assert planned.pop("score") == 4
     assert set(planned) == AFTER_SCORES
 
 
 def test_an_edit_of_a_figure_draws_and_scores_nothing(finished):
-    with finished.edited("contrastseg/report/figure_scores.py", "0.55 if lines", "0.56 if lines"):
+    with finished.edited("contrastseg/report/figures/label_ratio.py", "0.55 if lines", "0.56 if lines"):
         planned = finished.planned()
     assert set(planned) == {"plot", "report"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import find, pairs, read_volume, require_cases, require_folder
+from contrastseg.data.readers.layouts import find, pairs, read_volume, require_cases, require_folder
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 
 class AbdomenCt1kOptions(DatasetOptions):

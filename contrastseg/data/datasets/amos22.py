@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import load_volume, require_cases, require_folder, volume_pairs
+from contrastseg.data.readers.layouts import load_volume, require_cases, require_folder, volume_pairs
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, RawCase
 
 _FIRST_MR = 500  # its readme: id numbers less than 500 belong to CT
 

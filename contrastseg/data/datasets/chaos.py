@@ -9,14 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from contrastseg.data.dicom import read_series
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import read_label
-from contrastseg.data.layouts import require_cases, require_folder
-from contrastseg.data.mask_files import read_binary_mask, read_grey_mask
-from contrastseg.data.mask_values import coding_of
+from contrastseg.data.files.dicom import read_series
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.readers.layouts import require_cases, require_folder
+from contrastseg.data.readers.mask_files import read_binary_mask, read_grey_mask
+from contrastseg.data.readers.mask_values import coding_of
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
 _FOLDERS = {  # (modality's folder, sequence, phase); the two phases of T1 share their masks

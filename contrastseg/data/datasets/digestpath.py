@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import reading
-from contrastseg.data.layouts import (
+from contrastseg.data.files.formats import reading
+from contrastseg.data.files.photographs import open_photo
+from contrastseg.data.readers.layouts import (
     below,
     by_case,
     load_photo,
@@ -25,10 +26,9 @@ from contrastseg.data.layouts import (
     require_cases,
     require_folder,
 )
-from contrastseg.data.mask_values import Coding, coding_of, with_coding
-from contrastseg.data.photographs import open_photo
+from contrastseg.data.readers.mask_values import Coding, coding_of, with_coding
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
 _NAME = re.compile(r"(?P<case>.+?)(?P<mask>_mask)?\.(?i:jpe?g|png)")

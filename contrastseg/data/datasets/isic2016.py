@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import load_photo, photos_in_parts, require_cases, require_folder
+from contrastseg.data.readers.layouts import load_photo, photos_in_parts, require_cases, require_folder
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, Part, RawCase
 from contrastseg.data.settings import PreparationSettings, SplitSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, Part, RawCase
 
 _IMAGE = re.compile(r"(?P<case>ISIC_\d{7})\.(?i:jpe?g|png|bmp)")
 _MASK = re.compile(r"(?P<case>ISIC_\d{7})_(?i:segmentation\.(jpe?g|png|bmp))")

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import as_label, read_h5
-from contrastseg.data.itk import read_itk
-from contrastseg.data.layouts import find, map_values, pairs, require_cases, require_folder, same_grid
-from contrastseg.data.mask_values import coding_of, plain_coding
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.files.formats import as_label, read_h5
+from contrastseg.data.files.itk import read_itk
+from contrastseg.data.readers.layouts import find, map_values, pairs, require_cases, require_folder, same_grid
+from contrastseg.data.readers.mask_values import coding_of, plain_coding
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 
 class LaOptions(DatasetOptions):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import read_volume, require_folder, volume_pairs
+from contrastseg.data.readers.layouts import read_volume, require_folder, volume_pairs
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 # The challenge's value of each class, in the order of the classes below.
 _VALUES = (205, 420, 500, 550, 600, 820, 850)

@@ -8,18 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import (
-    below,
-    photo_masks,
-    photos,
-    read_photo_grey,
-    require_cases,
-    require_folder,
-)
-from contrastseg.data.mask_files import read_binary_mask
-from contrastseg.data.mask_values import coding_of
+from contrastseg.data.readers.layouts import below, photo_masks, photos, read_photo_grey, require_cases, require_folder
+from contrastseg.data.readers.mask_files import read_binary_mask
+from contrastseg.data.readers.mask_values import coding_of
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import Fractions, PreparationSettings, SplitSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
 _NAME = re.compile(r"(?P<case>MCUCXR_\d{4}_[01])\.(?i:png|jpe?g|bmp)")

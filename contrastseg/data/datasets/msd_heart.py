@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contrastseg.data import msd
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import load_volume
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, RawCase
+from contrastseg.data.readers import msd
+from contrastseg.data.readers.layouts import load_volume
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, RawCase
 
 
 def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[RawCase]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data.dicom import read_series
 from contrastseg.data.faults import Faults
-from contrastseg.data.formats import reading
-from contrastseg.data.layouts import find, map_values, pairs, read_label_volume, require_cases, require_folder
-from contrastseg.data.placement import LARGEST_SHIFT, shift
+from contrastseg.data.files.dicom import read_series
+from contrastseg.data.files.formats import reading
+from contrastseg.data.files.placement import LARGEST_SHIFT, shift
+from contrastseg.data.readers.layouts import find, map_values, pairs, read_label_volume, require_cases, require_folder
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
 _PATIENT = re.compile(r"(?:.*/)?(?P<case>PANCREAS_\d{4})/.*\.dcm")

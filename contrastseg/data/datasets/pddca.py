@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.itk import read_itk
-from contrastseg.data.layouts import find, require_cases, require_folder, same_grid
+from contrastseg.data.files.itk import read_itk
+from contrastseg.data.readers.layouts import find, require_cases, require_folder, same_grid
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.errors import DataError
 
 _STRUCTURES = {

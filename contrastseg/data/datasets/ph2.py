@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import by_case, load_photo, pairs, require_cases, require_folder
+from contrastseg.data.readers.layouts import by_case, load_photo, pairs, require_cases, require_folder
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, RawCase
 from contrastseg.data.settings import PreparationSettings, SplitSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, RawCase
 
 _IMAGE = re.compile(r"(?P<case>IMD\d{3})_Dermoscopic_Image/(?P=case)\.(?i:bmp)")
 _MASK = re.compile(r"(?P<case>IMD\d{3})_lesion/(?P=case)_lesion\.(?i:bmp)")

@@ -9,7 +9,7 @@ import scipy  # its parts are imported by their first use
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 _SKINS = np.array([[234, 196, 172], [222, 170, 140], [205, 150, 122], [176, 120, 92], [240, 208, 196]], dtype=float)
 # Looks differ so much that a few labelled images do not show them all: brown, red, pale, blue-grey, black.

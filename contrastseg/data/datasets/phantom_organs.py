@@ -10,7 +10,7 @@ import scipy  # its parts are imported by their first use
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 
 SPACING = (5.0, 1.5, 1.5)
 _SUB = 3  # sub-slices of one thick slice, averaged in the image

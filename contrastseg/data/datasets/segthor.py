@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.layouts import load_volume, require_folder, volume_pairs
+from contrastseg.data.readers.layouts import load_volume, require_folder, volume_pairs
+from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, RawCase
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.specs import DatasetOptions, DatasetSpec, RawCase
 
 
 def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[RawCase]:

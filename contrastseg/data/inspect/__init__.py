@@ -1,0 +1,1 @@
+"""What there is to say of a data set before training on it."""

@@ -1,0 +1,1 @@
+"""What the readers of data sets share: specifications, layouts, values of masks."""

@@ -1,0 +1,1 @@
+"""Splits and pools, by patient."""

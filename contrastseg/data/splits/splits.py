@@ -1,0 +1,207 @@
+"""Splits by patient with nested labelled subsets; a split is a file, and can be cited by its hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.settings import SplitSettings
+from contrastseg.data.splits.folds import (
+    BUILT_IN,
+    SPLITS_FOLDER,
+    official_fold,
+    random_folds,
+    read_published,
+    restrict,
+    shuffled,
+)
+from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.split_files import PARTS, Split, check_folds, labelled_count, split_hash
+from contrastseg.files import write_if_changed
+
+__all__ = [
+    "SPLITS_FOLDER",
+    "Population",
+    "Split",
+    "check_folds",
+    "labelled_count",
+    "make_split",
+    "population_of",
+    "read_published",
+    "split_dataset",
+    "split_hash",
+    "train_patients",
+]
+
+
+def split_dataset(
+    entry: str,
+    prepared_folder: str | Path,
+    settings: SplitSettings | Mapping[str, Any],
+    output_file: str | Path,
+    splits_folder: str | Path | None = None,
+    *,
+    subset: bool = False,
+) -> Path:
+    """Write the split of a prepared data set; an unchanged one keeps its file.
+
+    Args:
+        entry: The suite's name for the data set.
+        prepared_folder: The prepared data set.
+        settings: Which split, and how many draws.
+        output_file: The split's file.
+        splits_folder: Where the published splits lie; None for the project's own.
+        subset: Restrict a published split to the patients present, instead of failing when some are absent.
+
+    Returns:
+        `output_file`.
+
+    Raises:
+        SplitError: Patients of a published split are absent (all are named) and no subset is declared; a patient in
+            two parts or of two strata; a part without patients.
+    """
+    chosen = SplitSettings.model_validate(settings)
+    roster = Roster.of_prepared(PreparedDataset(prepared_folder))
+    folder = SPLITS_FOLDER if splits_folder is None else Path(splits_folder)
+    value = make_split(entry, roster, chosen, folder, subset=subset)
+    write_if_changed(output_file, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    return Path(output_file)
+
+
+def make_split(
+    entry: str,
+    roster: Roster,
+    settings: SplitSettings,
+    splits_folder: Path = SPLITS_FOLDER,
+    *,
+    subset: bool = False,
+) -> dict[str, Any]:
+    """The contents of a split file; see `split_dataset`."""
+    complete, source, known = _complete_folds(roster, settings, splits_folder)
+    published = settings.name not in BUILT_IN
+    folds = [restrict(fold, roster.patients, settings.name, subset) for fold in complete] if published else complete
+    orders: dict[str, dict[str, list[str]]] = {str(fold): {} for fold in range(len(folds))}
+    for fold, parts in enumerate(folds):
+        if parts["train"]:
+            orders[str(fold)] = {
+                str(draw): _order(parts["train"], known, settings, fold, draw) for draw in range(settings.draws)
+            }
+    named = {patient for parts in complete for part in PARTS for patient in parts[part]}
+    return {
+        "entry": entry,
+        "name": settings.name,
+        "source": source,
+        "unit": "patient",
+        "folds": folds,
+        "orders": orders,
+        "hash": split_hash(folds, orders),
+        "complete_counts": {part: len(complete[0][part]) for part in PARTS},
+        "subset": any(
+            len(fold[part]) < len(whole[part]) for fold, whole in zip(folds, complete, strict=True) for part in PARTS
+        ),
+        "unused": [patient for patient in roster.patients if patient not in named],
+        # Not in files of data sets that are labelled throughout: those stay as they are.
+        **({"unlabelled": roster.unlabelled} if roster.unlabelled else {}),
+    }
+
+
+def _complete_folds(
+    roster: Roster, settings: SplitSettings, splits_folder: Path
+) -> tuple[list[dict[str, list[str]]], str, Mapping[str, Any]]:
+    """Folds, present or not, where they come from, and the published orders."""
+    if roster.bare and not roster.cases:
+        return [{part: [] for part in PARTS} for _ in range(settings.folds)], "no case has a label", {}
+    if settings.name == "random":
+        strata = roster.strata()
+        keeping = ", every stratum in proportion" if len(set(strata.values())) > 1 else ""
+        return random_folds(strata, settings), f"random by patient, seed {settings.seed}{keeping}", {}
+    if settings.name == "official":
+        fold = official_fold(roster.parts(), roster.strata() if settings.val else {}, settings)
+        taken = f"; validation is {settings.val:g} of its training patients, seed {settings.seed}"
+        return [fold], f"the publisher's parts{taken if settings.val else ''}", {}
+    published = read_published(settings.name, splits_folder)
+    return published["folds"], published["source"], published.get("orders", {})
+
+
+def _order(
+    train: Sequence[str],
+    known: Mapping[str, Mapping[str, Sequence[str]]],
+    settings: SplitSettings,
+    fold: int,
+    draw: int,
+) -> list[str]:
+    """Published order where there is one (draw 0: else the list itself, if published), the rest by hash."""
+    first = known.get(str(fold), {}).get(str(draw), ())
+    if draw == 0 and settings.name not in BUILT_IN and not first:
+        return list(train)
+    head = [patient for patient in first if patient in set(train)]
+    return head + shuffled(set(train) - set(head), "draw", settings.seed, fold, draw)
+
+
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """What there is to train on, as far as it is known before anything is prepared.
+
+    Attributes:
+        train: Training patients of the first fold, all of whom have labels; None where it is not known.
+        labelled: Cases with a label.
+        unlabelled: Cases without one.
+        usable: Of these, the cases that the first fold may train on: not those of patients who validate or test.
+    """
+
+    train: int | None = None
+    labelled: int = 0
+    unlabelled: int = 0
+    usable: int = 0
+
+    @classmethod
+    def of(cls, roster: Roster, train: Iterable[str]) -> Population:
+        """Of a data set whose first fold trains on these patients."""
+        patients = list(train)
+        return cls(len(patients), len(roster.cases), len(roster.bare), len(roster.unlabelled_cases(patients)))
+
+
+def train_patients(
+    settings: SplitSettings,
+    roster: Roster | None,
+    splits_folder: Path = SPLITS_FOLDER,
+    *,
+    subset: bool = False,
+) -> int | None:
+    """How many training patients the first fold will have, without any prepared file.
+
+    Args:
+        settings: The split.
+        roster: Who is there, None where nobody knows yet.
+        splits_folder: Where the published splits lie.
+        subset: Whether a published split may be restricted to the patients present.
+
+    Returns:
+        The count, None where it depends on patients nobody knows yet.
+    """
+    if roster is not None:
+        return len(make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])
+    if settings.name in BUILT_IN or subset:
+        return None
+    return len(read_published(settings.name, splits_folder)["folds"][0]["train"])
+
+
+def population_of(
+    settings: SplitSettings,
+    roster: Roster | None,
+    splits_folder: Path = SPLITS_FOLDER,
+    *,
+    subset: bool = False,
+) -> Population:
+    """What a data set has to train on, without any prepared file; the arguments are those of `train_patients`.
+
+    Returns:
+        Where it is not known who is there, the training patients alone, if the split says how many they are.
+    """
+    if roster is None:
+        return Population(train_patients(settings, None, splits_folder, subset=subset))
+    return Population.of(roster, make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])

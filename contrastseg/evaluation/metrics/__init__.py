@@ -1,0 +1,1 @@
+"""Metrics of one case, and the conventions that say what an empty structure counts."""

@@ -1,0 +1,1 @@
+"""Scores of predictions on disk, and their collection into one table."""

@@ -1,0 +1,295 @@
+"""Predictions and references on disk: which belong together, and whether they lie on one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastseg.data.files.formats import as_label, read_header
+from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
+from contrastseg.data.files.placement import LARGEST_SHIFT, Affine, apart, places, scaled, unit_of_partner
+from contrastseg.data.files.tiff import is_tiff, read_tiff_label, spacing_beside
+from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, undeclared_ignore
+from contrastseg.errors import ScoringError
+from contrastseg.evaluation.scoring.meaning import Meaning
+from contrastseg.evaluation.scoring.predictions import SUFFIXES, case_of, expected_predictions, label_files
+from contrastseg.labels import IGNORE
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference and where its scores belong."""
+
+    case: str
+    patient: str
+    path: Path
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A reference and its prediction, None where there is no file."""
+
+    reference: Reference
+    prediction: Path | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A reference and its prediction on one grid.
+
+    Attributes:
+        prediction: uint8 (*spatial) in array order, 0..K-1; None where there is no file.
+        reference: uint8, same shape, 0..K-1, and 255 where it is to be left out.
+        spacing: Of the reference in mm; None where it is unknown.
+    """
+
+    prediction: NDArray | None
+    reference: NDArray
+    spacing: tuple[float, ...] | None
+
+
+def pairs_of_folder(
+    predictions: str | Path, references: PreparedDataset | str | Path, cases: Iterable[str] | None = None
+) -> tuple[list[Pair], tuple[str, ...] | None]:
+    """Every expected case of a folder of predictions, by name, and the names of the labels where they are known.
+
+    Expected are `cases`, else what the folder's `predictions.json` lists, else every reference.
+
+    Raises:
+        ScoringError: A folder is missing or empty, or a prediction has no reference.
+    """
+    folder = Path(predictions)
+    if not folder.is_dir():
+        raise ScoringError("no such folder of predictions", file=folder, remedy="run `contrastseg predict` first")
+    if not isinstance(references, PreparedDataset) and (Path(references) / "cases.csv").is_file():
+        references = PreparedDataset(references)
+    prepared = isinstance(references, PreparedDataset)
+    known = _prepared(references) if isinstance(references, PreparedDataset) else _plain(Path(references))
+    listed = expected_predictions(folder)
+    found = label_files(folder) if listed is None else {c: f for c, f in listed.items() if f.is_file()}
+    expected = sorted(cases) if cases is not None else sorted(known if listed is None else listed)
+    orphans = sorted((found.keys() | set(expected)) - known.keys())
+    if orphans:
+        raise ScoringError(
+            f"{len(orphans)} prediction(s) without a reference: {', '.join(orphans[:5])}",
+            case=orphans[0],
+            file=found.get(orphans[0], folder),
+            remedy="give the references of these cases, or remove the predictions; a case is named by its file",
+        )
+    names = tuple(references.info.classes) if prepared else None  # type: ignore[union-attr]
+    return [Pair(known[case], found.get(case)) for case in expected], names
+
+
+def pair_of_files(prediction: str | Path, reference: str | Path) -> Pair:
+    """Two files, whatever they are called; the case is named after the prediction.
+
+    Raises:
+        ScoringError: One of them is no file, or is not named as a label map.
+    """
+    for file, what in ((Path(prediction), "prediction"), (Path(reference), "reference")):
+        if file.is_dir():
+            raise ScoringError(f"the {what} is a folder, the other a file", file=file, remedy="give two of a kind")
+        if not file.is_file():
+            raise ScoringError(f"no such {what}", file=file, remedy="check the path")
+        if case_of(file) is None:
+            raise ScoringError(
+                f"the {what} is of a format that label maps are not read from",
+                file=file,
+                remedy=f"convert it to one of {', '.join(SUFFIXES)}",
+            )
+    case = str(case_of(prediction))
+    return Pair(Reference(case, case, Path(reference)), Path(prediction))
+
+
+def values_of(pairs: Iterable[Pair], references: bool) -> list[FileValues]:
+    """The values of every reference, or of every prediction that is there: file by file, none is kept in memory."""
+    found = []
+    for pair in pairs:
+        file = pair.reference.path if references else pair.prediction
+        if file is not None:
+            found.append(FileValues(pair.reference.case, file, count_values(_read(file, pair.reference.case)[0])))
+    return found
+
+
+def read_pair(pair: Pair, meaning: Meaning) -> Labels:
+    """Read both files as labels 0..K-1, and 255 where the reference is to be left out.
+
+    Raises:
+        ScoringError: They differ in shape, spacing or place, hold a label that is no class, or the reference's spacing
+            is not positive.
+        DataError: A file is unreadable or holds no label map.
+    """
+    reference = pair.reference
+    truth, spacing, affine = _read(reference.path, reference.case)
+    if reference.unit not in (None, "mm"):
+        spacing = None
+    if spacing is not None and not all(
+        0 < step < np.inf for step, n in zip(spacing, truth.shape, strict=True) if n > 1
+    ):
+        raise ScoringError(
+            f"reference of spacing {_printed(spacing)} mm, which is not positive",
+            case=reference.case,
+            file=reference.path,
+            remedy="correct the spacing (pixdim) in the reference's header",
+        )
+    if pair.prediction is None:
+        return Labels(None, truth, spacing)
+    labels, steps, place = _read(pair.prediction, reference.case)
+    labels, steps = _with_axes_of(truth, labels, steps)
+    (steps, place), (spacing, affine) = _in_one_unit(
+        (pair.prediction, steps, place), (reference.path, spacing, affine), truth.shape
+    )
+    if reason := _difference(labels, steps, place, truth, spacing, affine):
+        remedy = _to_one_grid(pair.prediction, labels.shape, reference.path, truth.shape)
+        raise ScoringError(reason, case=reference.case, file=pair.prediction, remedy=remedy)
+    return Labels(
+        _meant("prediction", labels, meaning.prediction, reference.case, pair.prediction, meaning),
+        _meant("reference", truth, meaning.reference, reference.case, reference.path, meaning),
+        spacing,
+    )
+
+
+def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, meaning: Meaning) -> NDArray:
+    """The labels of stored values.
+
+    Raises:
+        ScoringError: A value is no class.
+    """
+    present = list(count_values(values))
+    if outside := coding.unknown(present):
+        more = ""
+        if IGNORE in outside and what == "reference":
+            more = f"; give --ignore {IGNORE} if it marks voxels without truth"
+        elif IGNORE not in outside and len(meaning.names) == 2:
+            named = ",".join(meaning.names)
+            more = f"; if they number the objects of one structure, give --classes {named} --threshold 0"
+        raise ScoringError(
+            f"{what} with labels {outside} outside the classes 0..{len(meaning.names) - 1}{undeclared_ignore(outside)}",
+            case=case,
+            file=path,
+            remedy=f"map the labels to the classes, or name all classes{more}",
+        )
+    return coding.mapped(values, present)
+
+
+Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]
+"""A label map, its spacing in mm, and every place its header may be taken to give it."""
+
+
+def _read(path: Path, case: str) -> Grid:
+    if is_tiff(path):
+        return as_label(read_tiff_label(path, case), case, path), spacing_beside(path, case_of(path)), None
+    if not path.name.lower().endswith(ITK_SUFFIXES):
+        label, steps, affine = read_label(path, case)
+        return label, steps, None if affine is None else places(affine, read_header(path, case))
+    array, spacing, affine = read_itk(path, case)
+    return as_label(array, case, path), spacing, [affine]
+
+
+Lengths = tuple[tuple[float, ...] | None, list[Affine] | None]
+"""A spacing and the places of a file, in mm."""
+
+
+def _in_one_unit(
+    prediction: tuple[Path, *Lengths], reference: tuple[Path, *Lengths], shape: tuple[int, ...]
+) -> tuple[Lengths, Lengths]:
+    """The lengths of both files, where one names no unit in the unit that puts it on the other's grid."""
+    (path, steps, places_), (other, spacing, expected) = prediction, reference
+    if places_ is None or expected is None:
+        return (steps, places_), (spacing, expected)
+    ours, theirs = read_header(path), read_header(other)
+    here = unit_of_partner(ours, places_, theirs, expected, shape)
+    there = unit_of_partner(theirs, expected, ours, places_, shape)
+    return _multiplied(steps, places_, here), _multiplied(spacing, expected, there)
+
+
+def _multiplied(spacing: tuple[float, ...] | None, found: list[Affine], factor: float) -> Lengths:
+    steps = None if spacing is None else tuple(step * factor for step in spacing)
+    return steps, [scaled(place, factor) for place in found]
+
+
+def _difference(
+    labels: NDArray,
+    steps: tuple[float, ...] | None,
+    found: list[Affine] | None,
+    truth: NDArray,
+    spacing: tuple[float, ...] | None,
+    expected: list[Affine] | None,
+) -> str | None:
+    """Why two label maps cannot be compared; None where they can. What a format does not say is not compared."""
+    if labels.shape != truth.shape:
+        return f"prediction of shape {labels.shape}, reference of shape {truth.shape}"
+    if steps is not None and spacing is not None:
+        extent = np.array(truth.shape) - 1  # along an axis of one voxel a step leads nowhere
+        there, here = np.array(steps)[extent > 0], np.array(spacing)[extent > 0]
+        away = np.max(np.abs(there - here) * extent[extent > 0] / np.maximum(here, np.finfo(float).tiny), initial=0)
+        if not away <= LARGEST_SHIFT:
+            return (
+                f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm: over the "
+                f"image they part by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed"
+            )
+    if found is not None and expected is not None:
+        away = apart(expected, found, truth.shape)
+        if not away <= LARGEST_SHIFT:
+            return (
+                f"prediction and reference lie in different places: their affines differ by {away:.3g} voxels, "
+                f"{LARGEST_SHIFT:g} are allowed"
+            )
+    return None
+
+
+def _to_one_grid(prediction: Path, shape: tuple[int, ...], reference: Path, expected: tuple[int, ...]) -> str:
+    """What brings a prediction onto its reference's grid."""
+    if shape != expected:
+        if sorted(shape) == sorted(expected):
+            return "bring the axes of the prediction into the reference's order: the sizes are the same"
+        return "bring the prediction back to the reference's grid: resample labels by nearest neighbour"
+    ours, theirs = read_header(prediction), read_header(reference)
+    if ours is not None and theirs is not None and ours.names_unit and theirs.names_unit and ours.unit != theirs.unit:
+        return (
+            f"correct the unit in the header (xyzt_units) that is wrong: it is {ours.unit_name} in the prediction, "
+            f"{theirs.unit_name} in the reference"
+        )
+    return "bring the prediction back to the reference's grid, and write it with the affine of its image"
+
+
+def _with_axes_of(
+    truth: NDArray, labels: NDArray, steps: tuple[float, ...] | None
+) -> tuple[NDArray, tuple[float, ...] | None]:
+    """The prediction with as many axes as the reference: formats drop or add the slices of a single one."""
+    more = truth.ndim - labels.ndim
+    if more > 0 and truth.shape[:more] == (1,) * more:
+        return labels.reshape((1,) * more + labels.shape), None if steps is None else (1.0,) * more + steps
+    if more < 0 and labels.shape[:-more] == (1,) * -more:
+        return labels.reshape(labels.shape[-more:]), None if steps is None else steps[-more:]
+    return labels, steps
+
+
+def _printed(spacing: tuple[float, ...]) -> str:
+    return " x ".join(f"{step:.7g}" for step in spacing)
+
+
+def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:
+    known = {}
+    for row in dataset.index.itertuples():
+        if row.labelled:
+            case = str(row.case)
+            known[case] = Reference(case, str(row.patient), dataset.reference_path(case), dataset.info.unit)
+    return known
+
+
+def _plain(folder: Path) -> dict[str, Reference]:
+    if not folder.is_dir():
+        raise ScoringError("no such folder of references", file=folder, remedy="check the path")
+    known = {case: Reference(case, case, file) for case, file in label_files(folder).items()}
+    if not known:
+        raise ScoringError(
+            "a folder without label maps", file=folder, remedy=f"give files named by case: {', '.join(SUFFIXES)}"
+        )
+    return known

@@ -1,0 +1,241 @@
+"""What stands in a folder of results, and what can be said without the parts that were left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contrastseg.files import existing, read_json, understanding
+from contrastseg.places import SCORES, prepared_folder, split_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from contrastseg.report.content.suite_info import Facts
+
+# What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
+_TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
+_TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
+_TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
+_TEXT |= {"nonempty_verdict", "false_positives_verdict"}
+_COLLECT = "run `contrastseg collect` again"
+_PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
+_SUITE = {"name": str, "datasets": list, "methods": list}
+_Place = Callable[[str], Path]
+_OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The results of one suite.
+
+    Attributes:
+        results: The suite's folder.
+        resources: The project's resources; what was prepared and split is read there, or in the copy of `collect`.
+        suite: The suite as a plain dict where it is read anew; else the plan's.
+        whole: Whether a part that is missing is an error. Not so where only stored scores are shown again.
+    """
+
+    results: Path
+    resources: Path
+    suite: dict[str, Any] | None = None
+    whole: bool = True
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan; without its file and if that is allowed, what the run cards and the scores say of it."""
+        path = self.results / "plan.json"
+        if self.whole or path.is_file():
+            remedy = f"run `contrastseg plan SUITE --output {path}` first"
+            plan = _shaped(existing(path, "plan", remedy), _PLAN)
+            with understanding(path, remedy=remedy):
+                _check(plan["suite"], _SUITE)
+                for entry in (*plan["suite"]["datasets"], *plan["suite"]["methods"]):
+                    _check(entry, {"name": str})
+        else:
+            plan = self._plan_of_the_scores()
+        return plan | {"suite": self.suite} if self.suite else plan
+
+    def _plan_of_the_scores(self) -> dict[str, Any]:
+        scores = self.scores
+        suite = {
+            "name": str(scores["suite"].iloc[0]) if len(scores) else self.results.name,
+            "datasets": [{"name": name} for name in dict.fromkeys(scores["dataset"])],
+            "methods": [{"name": name} for name in dict.fromkeys(card["method"] for card in self.cards)],
+        }
+        return {"suite": suite, "runs": [], "evaluations": [], "skipped": None, "unavailable": {}}
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """`scores.parquet`."""
+        from contrastseg.evaluation.scoring.collect import read_table
+
+        return read_table(self.results / SCORES)
+
+    @cached_property
+    def cards(self) -> list[dict[str, Any]]:
+        """The `run.json` of the runs."""
+        path = self.results / "cards.json"
+        if not self.whole and not path.is_file():
+            return []
+        cards = read_json(existing(path, "run cards", "run `contrastseg collect` first"))
+        with understanding(path, remedy=_COLLECT):
+            for card in cards:
+                _check(card, {"method": str})
+        return list(cards)
+
+    @property
+    def skipped(self) -> list[dict[str, Any]] | None:
+        """The pairs that do not apply, and those that were planned and have no scores; None where nobody knows."""
+        from contrastseg.report.content.pending import unfinished
+
+        skipped: list[dict[str, Any]] | None = self.plan["skipped"]
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The data sets that were there."""
+        return [entry["name"] for entry in self.plan["suite"]["datasets"] if entry["name"] not in self.unavailable]
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The data sets that were not, with the reason."""
+        unavailable: dict[str, str] = self.plan["unavailable"]
+        return unavailable
+
+    @property
+    def several_conventions(self) -> bool:
+        """Whether the suite scores by other conventions too."""
+        return bool(self.plan["suite"].get("evaluation", {}).get("also_conventions"))
+
+    def frame(self, name: str, command: str = "compare") -> pd.DataFrame:
+        """A CSV of `compare`, or of another command, text as text."""
+        import pandas as pd
+
+        path = existing(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
+        with understanding(path, remedy=f"run `contrastseg {command}` again"):
+            columns = pd.read_csv(path, nrows=0).columns
+            text = {name: str for name in columns if name in _TEXT}
+            if older := [name for name in _columns_of(name) if name not in columns]:
+                raise ValueError(f"an earlier version made it, without {', '.join(older[:3])}")
+            numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
+            return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
+
+    @property
+    def infos(self) -> list[dict[str, Any]]:
+        """The `dataset.json` of the entries."""
+        return self._of_entries("infos", self._description, "prepared data set", "contrastseg prepare")
+
+    @property
+    def facts(self) -> Facts:
+        """What tables and figures say of splits and suite."""
+        from contrastseg.report.content.suite_info import gather_facts
+
+        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
+        return gather_facts(self.plan["suite"], splits)
+
+    def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
+        """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
+        path = self.results / "data.json"
+        with understanding(path, remedy=_COLLECT):
+            copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
+        found = []
+        for entry in self.entries:
+            file = place(entry)
+            if file.is_file():
+                found.append(_shaped(file, {"entry": str}))
+            elif entry in copies:
+                found.append(copies[entry])
+            elif self.whole:
+                existing(file, what, f"run `{command}` first")
+        return found
+
+    def data_copy(self) -> dict[str, Any]:
+        """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
+        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
+        parts = ("train", "val", "test")
+        trimmed = [
+            {name: split.get(name) for name in _OF_A_SPLIT}
+            | {"folds": [{part: fold.get(part, []) for part in parts} for fold in split.get("folds", [])[:1]]}
+            for split in splits
+        ]
+        return {"infos": self.infos, "splits": trimmed}
+
+    @property
+    def prepared(self) -> dict[str, Path]:
+        """Folder of the prepared data by entry."""
+        return {entry: self._prepared(entry) for entry in self.entries}
+
+    def _prepared(self, entry: str) -> Path:
+        return prepared_folder(self._store(entry, "prepared"), self.resources)
+
+    def _description(self, entry: str) -> Path:
+        return self._prepared(entry) / "dataset.json"
+
+    def _split(self, entry: str) -> Path:
+        return split_file(self._store(entry, "split"), self.resources)
+
+    def _store(self, entry: str, kind: str) -> str:
+        """The name that the plan says; plans of older versions, and none at all, know the entry's alone."""
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return str(self.plan.get("stores", {}).get(entry, {}).get(kind, entry))
+
+    @cached_property
+    def folders(self) -> dict[str, Path]:
+        """Folder of each run by `run_keys.run_key`."""
+        from contrastseg.report.content.run_keys import run_key
+
+        with understanding(self.results / "plan.json", remedy="plan again"):
+            return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
+
+    def logs(self) -> dict[str, pd.DataFrame]:
+        """`log.csv` of each run."""
+        import pandas as pd
+
+        found = {}
+        for key, folder in self.folders.items():
+            path = folder / "log.csv"
+            if self.whole or path.is_file():
+                with understanding(path, remedy="train the run again"):
+                    found[key] = pd.read_csv(of_run(path))
+        return found
+
+
+def _columns_of(name: str) -> Sequence[str]:
+    """The columns that tables and figures rely on in a CSV of `compare`."""
+    if name not in ("summary.csv", "comparisons.csv"):
+        return ()
+    from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, SUMMARY_COLUMNS
+
+    return SUMMARY_COLUMNS if name == "summary.csv" else COMPARISON_COLUMNS
+
+
+def of_run(path: Path) -> Path:
+    """The file of a run of the plan.
+
+    Raises:
+        ContrastsegError: It is not there.
+    """
+    return existing(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")
+
+
+def _shaped(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping in a JSON file, when it has these parts of these types.
+
+    Raises:
+        FileError: It has not.
+    """
+    value: dict[str, Any] = read_json(path)
+    with understanding(path):
+        _check(value, parts)
+    return value
+
+
+def _check(value: Any, parts: Mapping[str, Any]) -> None:
+    for name, kind in parts.items():
+        if not isinstance(value[name], kind):
+            raise TypeError(f"{name} is {value[name]!r:.100}")

@@ -1,0 +1,101 @@
+"""What every table and figure has to say about where its numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contrastseg.evaluation.metrics.empty_references import EmptyReference
+
+
+@dataclass(frozen=True)
+class EntryFacts:
+    """One data set of the suite: its split, how much of the published list is present, its pre-training pool."""
+
+    entry: str
+    split_name: str = ""
+    split_hash: str = ""
+    split_source: str = ""
+    present: Mapping[str, int] = field(default_factory=dict)
+    complete: Mapping[str, int] = field(default_factory=dict)
+    subset: str | None = None
+    pool: tuple[str, ...] = ()
+
+    def subset_note(self) -> str | None:
+        """Such as "14 of 70 training and 10 of 20 test patients", or None when the data set is complete."""
+        parts = [
+            f"{self.present.get(part, 0)} of {self.complete[part]} {words}"
+            for part, words in (("train", "training"), ("val", "validation"), ("test", "test"))
+            if self.complete.get(part) and self.present.get(part, 0) != self.complete[part]
+        ]
+        text = f"{', '.join(parts)} patients" if parts else None
+        if self.subset and text:
+            return f"{text} ({self.subset})"
+        return self.subset or text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The suite as the report speaks of it."""
+
+    suite: str
+    title: str = ""
+    description: str = ""
+    convention: str = "default"
+    reference: str | None = None
+    alpha: float = 0.05
+    empty_reference: EmptyReference = "best_or_worst"
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    entries: Mapping[str, EntryFacts] = field(default_factory=dict)
+
+    @property
+    def level(self) -> str:
+        """The nominal coverage of every interval, such as "95 %"."""
+        return f"{100 * (1 - self.alpha):g} %"
+
+    def entry(self, name: str) -> EntryFacts:
+        """The facts of one entry (empty ones when its split is not known)."""
+        return self.entries.get(name, EntryFacts(name))
+
+
+def _name(item: Any) -> str:
+    return str(item["name"]) if isinstance(item, Mapping) else str(item)
+
+
+def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) -> Facts:
+    """Collect the facts from a suite (as a plain dict) and the split files (as read from JSON).
+
+    Args:
+        suite: `name`, `title`, `description`, `datasets`, `methods`, `evaluation`, `comparison` of the suite file.
+        splits: The contents of `resources/splits/<entry>.json`, one per entry.
+    """
+    items = {_name(item): item for item in suite.get("datasets", ()) if isinstance(item, Mapping)}
+    entries = {}
+    for split in splits:
+        entry = str(split["entry"])
+        first = split["folds"][0] if split.get("folds") else {}
+        entries[entry] = EntryFacts(
+            entry=entry,
+            split_name=str(split.get("name", "")),
+            split_hash=str(split.get("hash", "")),
+            split_source=str(split.get("source") or ""),
+            present={part: len(first.get(part, ())) for part in ("train", "val", "test")},
+            complete=dict(split.get("complete_counts") or {}),
+            subset=items.get(entry, {}).get("subset") or None,
+            pool=tuple(items.get(entry, {}).get("pool") or ()),
+        )
+    comparison = suite.get("comparison") or {}
+    return Facts(
+        suite=str(suite.get("name", "suite")),
+        title=str(suite.get("title") or ""),
+        description=str(suite.get("description") or ""),
+        convention=str((suite.get("evaluation") or {}).get("convention") or "default"),
+        reference=comparison.get("reference"),
+        alpha=float(comparison.get("alpha", 0.05)),
+        empty_reference=comparison.get("empty_reference", "best_or_worst"),
+        methods=tuple(_name(item) for item in suite.get("methods", ())),
+        datasets=tuple(_name(item) for item in suite.get("datasets", ())),
+        entries=entries,
+    )

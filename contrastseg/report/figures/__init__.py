@@ -1,0 +1,1 @@
+"""Figures: one module for each kind, and what they share in modules with a leading underscore."""

@@ -1,0 +1,183 @@
+"""Scores against the number of labels; and the styles and the legend that every figure shares."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_reference
+from contrastseg.report.figures._layout import CROWD, Pair, by_method, note, print_scales, word_ticks
+from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure, method_styles
+from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
+from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.settings import FigureSettings
+from contrastseg.report.tables.model import Material
+
+_PANEL_TITLE = 8.5  # points
+_TICK = 0.14  # inches a number on an axis wants
+
+
+def styles_of(frame: pd.DataFrame, material: Material) -> dict[Pair, MethodStyle]:
+    """The style of each method and variant of a frame, in drawing order."""
+    table = frame[["method", "variant"]].drop_duplicates()
+    pairs = [(str(m), str(v)) for m, v in zip(table["method"], table["variant"], strict=True)]
+    order = material.method_order([method for method, _ in pairs])
+    styles = method_styles(pairs, material.facts.methods or order)
+    return {pair: styles[pair] for pair in material.pair_order(pairs)}
+
+
+def legend(
+    figure: Figure, styles: dict[Pair, MethodStyle], material: Material, lines: bool = True, crossed: bool = False
+) -> None:
+    """One legend below all panels: line, marker, name and provenance mark of each method, and what a cross means."""
+    width, key = figure.get_figwidth(), 0.55 if lines else 0.4
+    names = distinct([material.label(*pair).plain for pair in styles], width / 2 - key, 7.5)
+    handles = [
+        Line2D([], [], linestyle=style.line if lines else "none", label=name, **style.point)
+        for name, style in zip(names, styles.values(), strict=True)
+    ]
+    if crossed:
+        handles.append(Line2D([], [], label=CROSSED, **CROSS))
+        names.append(CROSSED)
+    widest = max((width_of(name, 7.5) for name in names), default=1.0) + key
+    columns = max(1, min(len(handles), int(width / widest)))
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.8 if lines else 1.2)
+
+
+def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
+    """The mean over classes against the label budget: one panel per data set, or one cell per method where many.
+
+    Args:
+        source: The summary, and titles, order, provenance.
+        settings: The metric and the width.
+    """
+    material, summary = source.material, source.material.summary
+    if len(summary):
+        summary = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
+    if not len(summary):
+        return empty_figure(settings.width, f"No {settings.metric} was scored.")
+    styles = styles_of(summary, material)
+    if len(styles) > CROWD:
+        return _many(summary, styles, material, settings)
+    places = material.places(summary)
+    columns = min(2, len(places))
+    lines = -(-len(places) // columns)
+    figure = Figure(figsize=(settings.width, 2.6 * lines + 0.55), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
+    for ax, (key, part) in zip(axes.flat, places, strict=False):
+        budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
+        for place, (pair, style) in enumerate(styles.items()):
+            shift = (place - (len(styles) - 1) / 2) * min(0.06, 0.5 / len(styles))  # or the intervals hide each other
+            x, values = _line(part, pair, budgets)
+            ax.plot(x + shift, values["mean"], color=style.colour, linestyle=style.line, alpha=0.8, zorder=2)
+            ax.errorbar(x + shift, values["mean"], _reach(values), fmt="none", ecolor=style.colour, **_BARS)
+            ax.plot(x + shift, values["mean"], linestyle="none", zorder=3, **style.point)
+            _cross_out(ax, x + shift, values)
+        titles = [budget_title(budget, material.labelled(key[0], budget)) for budget in budgets]
+        ax.set_xticks(range(len(budgets)), [title.replace(" (", "\n(") for title in titles])
+        ax.set_xlim(-0.45, len(budgets) - 0.55)
+        ax.set_title(panel_title(material.block_title(*key), settings.width / columns - 0.65))
+        ax.set_ylabel(metric_title(settings.metric, str(part["unit"].iloc[0])))
+        ax.grid(axis="y")
+    for ax in axes.flat[len(places) :]:
+        ax.set_visible(False)
+    legend(figure, styles, material, crossed=bool((summary["missing"] > 0).any()))
+    return figure
+
+
+CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 8, "markeredgewidth": 1.2}
+CROSSED = "predictions missing: not comparable"
+_BARS: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "zorder": 3}
+
+
+def panel_title(text: str, width: float) -> str:
+    """The title of a panel, in two lines of this many inches at most."""
+    return fitted(text, width, _PANEL_TITLE, True, 2)
+
+
+def _line(part: pd.DataFrame, pair: Pair, budgets: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Places of the budgets and the rows of a method there; NaN where it was not run, so that its line breaks."""
+    rows = part[(part["method"] == pair[0]) & (part["variant"] == pair[1])]
+    return np.arange(len(budgets), dtype=float), rows.set_index(rows["labels"].astype(str)).reindex(budgets)
+
+
+def _reach(values: pd.DataFrame) -> np.ndarray:
+    """(2, n) how far the interval reaches below and above the mean; 0 where none is claimed."""
+    return np.nan_to_num(np.array([values["mean"] - values["low"], values["high"] - values["mean"]])).clip(min=0)
+
+
+def _many(
+    summary: pd.DataFrame, styles: dict[Pair, MethodStyle], material: Material, settings: FigureSettings
+) -> Figure:
+    """A cell for each method and data set: its line and interval in colour, the reference's line in grey behind."""
+    places = material.places(summary)
+    units = [metric_title(settings.metric, str(part["unit"].iloc[0])) for _, part in places]
+    same = len(set(units)) == 1
+    titles = [
+        material.block_title(*key) + ("" if same else f" · {unit}")
+        for (key, _), unit in zip(places, units, strict=True)
+    ]
+    cells = by_method(styles, material, titles, settings.width)
+    reference = split_reference(material.facts.reference) if material.facts.reference else None
+    for column, (_, part) in enumerate(places):
+        budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
+        base = _line(part, reference, budgets) if reference else None
+        limits = _limits(part)
+        for pair, style in styles.items():
+            ax = cells.axes[pair, column]
+            if base is not None:
+                ax.plot(base[0], base[1]["mean"], color=NEUTRAL, linewidth=0.7, alpha=0.8)
+            _cell(ax, *_line(part, pair, budgets), style)
+            ax.set_xlim(-0.3, len(budgets) - 0.7)
+            ax.set_ylim(*limits)
+            word_ticks(ax, range(len(budgets)), [budget_short(budget) for budget in budgets])
+            ax.set_yticks(_ticks(*limits, most=int(ax.bbox.height / ax.figure.dpi / _TICK)))
+    print_scales(cells)
+    unit = f"{units[0]} " if same else ""
+    behind = f"; grey: {material.label(*reference).plain}" if reference else ""
+    crossed = f"; crossed out: {CROSSED}" if (summary["missing"] > 0).any() else ""
+    note(cells.sheet, f"{unit}against the labels (ratio or patients); band: interval of the table{behind}{crossed}.")
+    return cells.sheet.figure
+
+
+def _cell(ax: Axes, x: np.ndarray, values: pd.DataFrame, style: MethodStyle) -> None:
+    low, high = (values[name].fillna(values["mean"]) for name in ("low", "high"))
+    there = values["mean"].notna().to_numpy()
+    if not there.any():
+        ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL, color=INK)
+    beside = np.concatenate([[False], there, [False]])
+    alone = there & ~beside[:-2] & ~beside[2:]  # a band of one point is nothing to see
+    if alone.any():
+        ax.errorbar(x[alone], values["mean"][alone], _reach(values[alone]), fmt="none", ecolor=style.colour, **_BARS)
+    ax.fill_between(x, low, high, color=style.colour, alpha=0.22, linewidth=0)
+    ax.plot(x, values["mean"], linewidth=1.1, markersize=3, **style.point)
+    _cross_out(ax, x, values)
+
+
+def _cross_out(ax: Axes, x: np.ndarray, values: pd.DataFrame) -> None:
+    """A cross on the means that rest on fewer predictions than those of the other methods."""
+    lacking = (values["missing"] > 0).to_numpy()
+    if lacking.any():
+        ax.plot(x[lacking], values["mean"][lacking], zorder=4, **CROSS)
+
+
+def _limits(part: pd.DataFrame) -> tuple[float, float]:
+    """The range of all means and intervals of a data set, with a margin."""
+    low, high = np.nanmin(part[["mean", "low"]]), np.nanmax(part[["mean", "high"]])
+    margin = max(0.04 * (high - low), 1e-3)
+    return float(low - margin), float(high + margin)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers inside the range, at most so many, yet two where there is room."""
+    span = high - low
+    steps = [base * 10.0**power for power in range(-4, 5) for base in (1, 2, 5)]
+    step = next((one for one, after in pairwise(steps) if span / one < max(most, 3.2)), steps[-1])
+    first = np.ceil(low / step) * step
+    return [float(round(value, 6)) for value in np.arange(first, high, step)]

@@ -1,0 +1,114 @@
+"""How many structures were missed and how many invented: what a mean of scores hides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from contrastseg.report.content.labels import budget_order, budget_short
+from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet
+from contrastseg.report.figures._style import FAINT, INK, empty_figure
+from contrastseg.report.figures._text import SMALL, distinct, fitted
+from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.label_ratio import styles_of
+from contrastseg.report.figures.overlays import ERRORS
+from contrastseg.report.settings import FigureSettings
+
+_ACROSS, _TOP, _FOOT = 5, 0.52, 0.36
+MISSED, INVENTED = ERRORS["missed"][0], ERRORS["invented"][0]
+
+
+def outcomes(source: FigureSource, settings: FigureSettings) -> Figure:
+    """Missed structures to the left, invented ones to the right; a row per method, a bar per budget, a panel per place.
+
+    Args:
+        source: The summary, and titles, order, provenance.
+        settings: The metric whose rows are counted, and the width.
+    """
+    material, summary = source.material, source.material.summary
+    if len(summary):
+        summary = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
+    if not len(summary):
+        return empty_figure(settings.width, f"No {settings.metric} was scored.")
+    places = material.places(summary)
+    styles = styles_of(summary, material)
+    bands = -(-len(places) // _ACROSS)
+    across = -(-len(places) // bands)
+    pitch = (settings.width - NAMES - 0.05) / across
+    most = max(part["labels"].nunique() for _, part in places)
+    row = max(0.16, (0.1 if len(styles) <= CROWD else 0.06) * most + 0.06)
+    tall = _TOP + row * len(styles) + _FOOT
+    sheet = Sheet(settings.width, bands * tall + 0.3)
+    names = distinct([material.label(*pair).plain for pair in styles], NAMES - 0.3, SMALL)
+    for column, (key, part) in enumerate(places):
+        band, place = divmod(column, across)
+        left, top = NAMES + place * pitch, band * tall + _TOP
+        if not place:
+            for line, (name, style) in enumerate(zip(names, styles.values(), strict=True)):
+                sheet.key(0.1, top + (line + 0.5) * row, style, 4.5)
+                sheet.text(0.2, top + (line + 0.5) * row, name, va="center")
+        heading = fitted(material.block_title(*key), pitch - 0.1, SMALL, True, 2)
+        sheet.text(left, top - 0.16, heading, va="bottom", fontweight="bold")
+        sheet.text(left, top - 0.04, fitted(_sizes(part), pitch - 0.1, SMALL), va="bottom")
+        ax = sheet.axes(left, top, pitch - 0.16, row * len(styles))
+        _panel(ax, part, list(styles))
+    handles = [
+        Patch(facecolor=MISSED, edgecolor=INK, linewidth=0.5, label="missed (left)"),
+        Patch(facecolor=INVENTED, edgecolor=INK, linewidth=0.5, label="invented (right)"),
+    ]
+    budgets = [budget_short(one) for one in sorted(set(summary["labels"].astype(str)), key=budget_order)]
+    title = f"Structures of all runs; the bars of a method, from the top, by labels: {', '.join(budgets)}; –: not run"
+    sheet.figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7.5)
+    sheet.text(settings.width - 0.06, sheet.height - 0.1, fitted(title, 4.6, SMALL), ha="right", va="bottom")
+    return sheet.figure
+
+
+def _sizes(part: pd.DataFrame) -> str:
+    """How many structures a bar is out of."""
+    total = part[["scored", "missed", "invented"]].sum(axis=1)
+    low, high = int(total.min()), int(total.max())
+    return f"of {low}" if low == high else f"of {low}–{high}"
+
+
+def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
+    budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
+    step = 0.84 / len(budgets)
+    place = {
+        (*pair, labels): row - 0.42 + (at + 0.5) * step
+        for row, pair in enumerate(pairs)
+        for at, labels in enumerate(budgets)
+    }
+    keys = list(zip(part["method"].astype(str), part["variant"].astype(str), part["labels"].astype(str), strict=True))
+    y = np.array([place[key] for key in keys])
+    missed, invented = (part[name].to_numpy(dtype=float) for name in ("missed", "invented"))
+    reach: dict[str, Any] = {"height": step * 0.86, "edgecolor": INK, "linewidth": 0.3}
+    for row in range(0, len(pairs), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color=FAINT, alpha=0.12, linewidth=0)
+    ax.barh(y, -missed, color=MISSED, **reach)
+    ax.barh(y, invented, color=INVENTED, **reach)
+    ax.axvline(0, color=INK, linewidth=0.6)
+    most = max(1.0, missed.max(), invented.max())
+    ran = {key[:2] for key in keys}
+    for row, pair in enumerate(pairs):
+        if pair not in ran:
+            ax.text(0, row, "not run  ", ha="right", va="center_baseline", fontsize=SMALL)
+    for key in place.keys() - keys:
+        if key[:2] in ran:
+            ax.text(0, place[key], " –", va="center_baseline", fontsize=SMALL)
+    if not missed.any() and not invented.any():
+        middle: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, "none missed,\nnone invented", fontsize=SMALL, **middle)
+    left, right = (max(float(values.max()), 0.12 * most) for values in (missed, invented))
+    left = max(left, 1.0 if most <= 1 else 0.0)
+    ax.set_xlim(-1.12 * left, 1.12 * right)
+    ax.set_ylim(len(pairs) - 0.5, -0.5)
+    ax.set_yticks([])
+    ax.locator_params(axis="x", nbins=4, integer=True)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    ax.tick_params(labelsize=SMALL, length=2, pad=1.5)
+    ax.grid(axis="x")

@@ -1,0 +1,152 @@
+"""Figures of rankings: how stable one is over patients, and which methods several data sets tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from contrastseg.evaluation.metrics.catalogue import resolve_metrics
+from contrastseg.evaluation.statistics.contests import Contest
+from contrastseg.evaluation.statistics.critical import FEWEST, Diagram, diagram_power, diagrams, groups
+from contrastseg.evaluation.statistics.ranking import Ranking, rankings
+from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
+from contrastseg.report.figures._layout import Pair
+from contrastseg.report.figures._panels import (
+    ROW,
+    Panels,
+    named_rows,
+    panels,
+    place_order,
+    place_title,
+    share_text,
+    with_room,
+)
+from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
+from contrastseg.report.figures._text import SMALL, fitted
+from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.label_ratio import styles_of
+from contrastseg.report.settings import FigureSettings
+from contrastseg.report.tables.model import Material
+
+_TICKS = 10  # ranks that are numbered below a panel
+_FIRSTS, _RANKS, _BAR = 0.72, 0.42, 0.07  # inches right of a frame: how often first; a mean rank; each bar
+
+
+def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
+    """How often each method has each rank when patients are resampled, one panel per data set and label budget.
+
+    Args:
+        source: The collected scores; titles, order and the level of the tests.
+        settings: The metric and the width.
+    """
+    scores, material = source.scores, source.material
+    scores, said = with_room(scores[scores["metric"].isin(resolve_metrics([settings.metric]))], material, settings)
+    counted = material.facts.empty_reference
+    found = list(rankings(scores, [settings.metric], empty_reference=counted)) if len(scores) else []
+    if not found:
+        return empty_figure(settings.width, f"No two methods have {settings.metric} on two patients in common.")
+    styles = styles_of(scores, material)
+    found.sort(key=lambda item: place_order(item[0].place, material))
+    said = " ".join(filter(None, [said, _unranked([pair for one, _ in found for pair in one.unranked], material)]))
+    drawn = panels(settings.width, [len(contest.ranked) for contest, _ in found], _FIRSTS, 0.5, said)
+    for ax, (contest, ranking) in zip(drawn.axes, found, strict=True):
+        _blobs(ax, contest, ranking, styles, drawn)
+        order = np.argsort(ranking.ranks, kind="stable")
+        firsts = [f"first {share_text(ranking.first[method])}" for method in order]
+        named_rows(ax, [contest.ranked[method] for method in order], material, firsts)
+        known = ranking.tau[~np.isnan(ranking.tau)]
+        agreement = f", Kendall τ {known.mean():.2f}" if known.size else ""
+        drawn.title(ax, place_title(contest.place, material, drawn.title_width))
+        drawn.below(ax, f"rank by mean {metric_title(settings.metric)} (n = {ranking.patients}{agreement})")
+    return drawn.sheet.figure
+
+
+def _unranked(pairs: Sequence[Pair], material: Material) -> str:
+    names = [material.label(*pair).plain for pair in material.pair_order(set(pairs))]
+    return f"Not ranked where predictions are missing: {', '.join(names)}." if names else ""
+
+
+def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, MethodStyle], drawn: Panels) -> None:
+    order = np.argsort(ranking.ranks, kind="stable")
+    low, high = np.quantile(ranking.resampled, [0.025, 0.975], axis=0, method="nearest")
+    columns = np.arange(1, len(order) + 1)
+    wide = ax.get_position().width * drawn.sheet.width
+    pitch = 72 * wide / len(order)  # points
+    for y, method in enumerate(order):
+        style = styles[contest.ranked[method]]
+        ax.plot([low[method], high[method]], [y, y], color=FAINT, linewidth=0.9, zorder=1)
+        sizes = (0.95 * 72 * ROW) ** 2 * ranking.shares[method]
+        ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.7, linewidth=0, zorder=2)
+        ax.plot(ranking.ranks[method], y, marker="x", color=INK, markersize=min(4.5, 0.55 * pitch), zorder=3)
+    radius = 0.95 * ROW / 2 + 0.01  # inches: the largest area stands whole inside the frame at the first and last rank
+    margin = max(0.6, radius * (len(order) - 1) / (wide - 2 * radius))
+    ax.set_xlim(1 - margin, len(order) + margin)
+    ax.set_xticks(_numbered(len(order)))
+
+
+def _numbered(count: int) -> list[int]:
+    """Ranks to number: all, or of many the first, every fifth and the last."""
+    if count <= _TICKS:
+        return list(range(1, count + 1))
+    return [1, *(rank for rank in range(5, count, 5) if count - rank > 2), count]
+
+
+def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
+    """Mean ranks over data sets, joined by bars where they are closer than the critical difference, by label budget.
+
+    Args:
+        source: The collected scores; titles, order and the level of the tests.
+        settings: The metric and the width.
+    """
+    scores, material = source.scores, source.material
+    facts = material.facts
+    found = diagrams(scores, [settings.metric], facts.alpha, facts.empty_reference) if len(scores) else []
+    if not found:
+        text = f"No {FEWEST} methods have {settings.metric} on the same {FEWEST} data sets: no critical difference."
+        return empty_figure(settings.width, text)
+    styles = styles_of(scores, material)
+    found.sort(key=lambda diagram: (diagram.checkpoint, budget_order(diagram.labels)))
+    bars = max(len(groups(diagram.critical)) for diagram in found)
+    rows = [len(diagram.methods) + 2 for diagram in found]  # two for the critical difference
+    left_out = material.pair_order({pair for diagram in found for pair in diagram.left_out})
+    names = ", ".join(material.label(*pair).plain for pair in left_out)
+    said = f"Left out, not run or lacking predictions on a data set: {names}." if names else ""
+    drawn = panels(settings.width, rows, _RANKS + bars * _BAR, 0.5, said)
+    for ax, diagram in zip(drawn.axes, found, strict=True):
+        _ranks(ax, diagram, styles, material, drawn)
+        power = 100 * diagram_power(len(diagram.datasets), len(diagram.methods), material.facts.alpha)
+        hopeless = "nothing can be told apart" if diagram.critical.hopeless else f"power at 1 SD {power:.0f} %"
+        over = f"over {len(diagram.datasets)} data sets ({hopeless})"
+        drawn.below(ax, f"mean rank by {metric_title(settings.metric)} {over}")
+        checkpoint = "" if diagram.checkpoint == "last" else f" · checkpoint {diagram.checkpoint}"
+        title = f"{budget_title(diagram.labels)}{checkpoint} · Friedman p {p_value(diagram.critical.p, facts.alpha)}"
+        drawn.title(ax, fitted(title, drawn.title_width, 8.5, True, 2))
+    return drawn.sheet.figure
+
+
+def _ranks(ax: Axes, diagram: Diagram, styles: dict[Pair, MethodStyle], material: Material, drawn: Panels) -> None:
+    found, count = diagram.critical, len(diagram.methods)
+    order = np.argsort(found.ranks, kind="stable")
+    rows = {int(method): y for y, method in enumerate(order)}
+    for method, y in rows.items():
+        style = styles[diagram.methods[method]]
+        ax.plot(found.ranks[method], y, **style.point, zorder=3)
+    named_rows(ax, [diagram.methods[method] for method in order], material, [f"{found.ranks[m]:.2f}" for m in order])
+    wide = ax.get_position().width * drawn.sheet.width
+    for place, bar in enumerate(groups(found)):
+        x = 1 + (_RANKS + _BAR * place) / wide
+        ends = rows[int(bar[0])] - 0.25, rows[int(bar[-1])] + 0.25
+        ax.plot([x, x], ends, color=INK, linewidth=2.2, clip_on=False, transform=ax.get_yaxis_transform())
+    ax.set_xlim(0.6, count + 0.4)
+    ax.set_xticks(_numbered(count))
+    ax.set_ylim(count - 0.5, -2.5)
+    # A difference that no two ranks can reach runs out of the frame, without an end.
+    reach = min(1 + found.difference, count + 0.4)
+    ax.plot([1, reach], [-0.9, -0.9], color=INK, linewidth=1.2)
+    marks = [1, reach] if reach == 1 + found.difference else [1]
+    ax.plot(marks, [-0.9] * len(marks), color=INK, marker="|", markersize=5, linestyle="none")
+    words = f"critical difference {found.difference:.2f} of at most {count - 1}"
+    ax.text(1, -1.25, fitted(words, wide + drawn.right - 0.1, SMALL), fontsize=SMALL, va="bottom")

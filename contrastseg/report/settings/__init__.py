@@ -1,0 +1,137 @@
+"""What a suite may ask of its tables and figures. Torch-free; unknown keys are errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
+from contrastseg.report.settings.metrics import metrics_of
+from contrastseg.report.settings.published import PaperSettings
+
+Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="File name without suffix")
+
+
+class TableSettings(BaseModel):
+    """One table, written as CSV, Markdown, LaTeX and HTML under its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Name
+    kind: Literal["main", "classes", "comparison", "paper", "conventions"] = "main"
+    caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
+    metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
+    datasets: list[str] | None = Field(None, description="Only these entries of the suite")
+    methods: list[str] | None = Field(None, description="Only these methods, in this order")
+    labels: list[str] | None = Field(None, description="Only these label budgets, in this order")
+    checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
+    decimals: dict[str, int] = Field(default_factory=dict, description="Decimals per metric")
+    intervals: bool = Field(True, description="Print [low, high] behind every mean")
+    published: PaperSettings | None = Field(None, description="The printed table beside which ours stands (paper)")
+
+    @model_validator(mode="after")
+    def _a_paper_s_table_names_it(self) -> Self:
+        if (self.kind == "paper") != (self.published is not None):
+            raise ValueError("a table of kind paper, and no other, has the key `published`")
+        return self
+
+
+class FigureSettings(BaseModel):
+    """One figure, written as SVG, PDF and PNG under its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Name
+    kind: Literal[
+        "label_ratio",
+        "box",
+        "outcomes",
+        "significance",
+        "rank_stability",
+        "critical_difference",
+        "conventions",
+        "cost",
+        "learning_curves",
+        "overlays",
+    ]
+    caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
+    metric: str = Field("dice", description="What is drawn, or what ranks the cases (overlays)")
+    cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="What a score costs (cost)")
+    columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
+    datasets: list[str] | None = Field(None, description="Only these entries of the suite")
+    methods: list[str] | None = Field(None, description="Only these methods")
+    labels: list[str] | None = Field(
+        None, description="Only these label budgets; overlays, and figures with room for few, take the first"
+    )
+    checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
+    width: float = Field(7.2, gt=1, le=30, description="Width in inches")
+    dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
+
+
+def default_tables(conventions: bool = False) -> list[TableSettings]:
+    """The tables of a suite that names none; one more where it scores by several conventions."""
+    more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])]
+    return [
+        TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
+        TableSettings(name="comparison", kind="comparison"),
+        TableSettings(name="classes", kind="classes", metrics=["dice"]),
+        *(more if conventions else ()),
+    ]
+
+
+def default_figures(conventions: bool = False) -> list[FigureSettings]:
+    """The figures of a suite that names none; two more where it scores by several conventions."""
+    more = [
+        FigureSettings(name="conventions_dice", kind="conventions", metric="dice"),
+        FigureSettings(name="conventions_hd95", kind="conventions", metric="hd95"),
+    ]
+    return [
+        FigureSettings(name="label_ratio", kind="label_ratio"),
+        FigureSettings(name="box", kind="box"),
+        FigureSettings(name="outcomes", kind="outcomes"),
+        FigureSettings(name="significance", kind="significance"),
+        FigureSettings(name="rank_stability", kind="rank_stability"),
+        FigureSettings(name="cost", kind="cost"),
+        FigureSettings(name="learning_curves", kind="learning_curves"),
+        FigureSettings(name="overlays", kind="overlays"),
+        *(more if conventions else ()),
+    ]
+
+
+def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
+    """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
+    tables = []
+    for table in default_tables(_several_conventions(suite)):
+        there = _metrics(suite, table.kind)
+        metrics = [metric for metric in table.metrics if metric in there] or there[:1] if table.metrics else None
+        if metrics != []:
+            tables.append(table.model_copy(update={"metrics": metrics}))
+    return tables
+
+
+def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
+    """The figures of a suite that names none, from its fields so far: what they show is what it scores.
+
+    Of several checkpoints they show the first that the suite names: tables compare the others.
+    """
+    figures = []
+    checkpoints = list(suite.get("checkpoints") or ())
+    only = {"checkpoints": checkpoints[:1]} if len(checkpoints) > 1 else {}
+    for figure in (one.model_copy(update=only) for one in default_figures(_several_conventions(suite))):
+        there = _metrics(suite, figure.kind)
+        if figure.metric in there:
+            figures.append(figure)
+        elif there and figure.kind != "conventions":  # these are named after their metric
+            figures.append(figure.model_copy(update={"metric": there[0]}))
+    return figures
+
+
+def _metrics(suite: Mapping[str, Any], kind: str) -> list[str]:
+    evaluation = suite.get("evaluation") or EvaluationSettings()
+    return metrics_of(kind, evaluation, suite.get("comparison") or ComparisonSettings())
+
+
+def _several_conventions(suite: Mapping[str, Any]) -> bool:
+    return bool(getattr(suite.get("evaluation"), "conventions", ()))

@@ -1,0 +1,1 @@
+"""Tables, as blocks of rows of cells, and the formats they are written in."""

@@ -1,0 +1,1 @@
+"""Tables of published numbers with the suite's own beside them."""

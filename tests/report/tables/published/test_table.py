@@ -1,0 +1,296 @@
+"""Tables in a paper's layout: every printed number with its mark, ours beside it, two protocols never called one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contrastseg.evaluation.published.published import load_published
+from contrastseg.report.content.suite_info import EntryFacts
+from contrastseg.report.settings import TableSettings
+from contrastseg.report.settings.published import PaperSettings
+from contrastseg.report.tables.build import build_tables
+from contrastseg.report.tables.formats import to_markdown
+from contrastseg.report.tables.model import Block, Cell, Material, Table
+from contrastseg.report.tables.published.protocol import Protocols
+
+LA: dict[str, Any] = {
+    "source": "la",
+    "where": "table 9 (own re-runs)",
+    "blocks": ["labelled"],
+    "datasets": {"LA": {"entry": "organs", "split": "list"}},
+    "methods": {"VNet-L": "supervised", "MT": "mean_teacher"},
+    "labels": {"1 cases": "r0.1"},
+    "classes": {"left atrium": "mean"},
+}
+PDCR: dict[str, Any] = {
+    "source": "pdcr_uafr",
+    "datasets": {"ISIC2016": "lesions", "MC": "lesions"},
+    "methods": {"PDCR+UAFR": "uafr/rf"},
+    "labels": {"100%": "r0.5"},
+    "classes": {"foreground": "mean"},
+}
+
+
+def settings(published: dict[str, Any], **more: Any) -> TableSettings:
+    return TableSettings(name="paper", kind="paper", intervals=False, published=published, **more)
+
+
+def build(material: Material, published: dict[str, Any], **more: Any) -> Table:
+    return build_tables(material, [settings(published, **more)])[0]
+
+
+def block(table: Table, title: str) -> Block:
+    return next(one for one in table.blocks if one.title.startswith(title))
+
+
+def row(of: Block, name: str) -> dict[str, Cell]:
+    found = next(line for line in of.rows if line.label.name.startswith(name))
+    heads = [f"{column.group.split(' ')[0]} {column.title}" for column in of.columns]
+    return dict(zip(heads, found.cells, strict=True))
+
+
+def complete(world: Any, **changes: Any) -> Material:
+    """The invented comparison with nobody missing from its data."""
+    whole = {name: replace(entry, complete={}, subset=None) for name, entry in world.facts.entries.items()}
+    return replace(world.material, facts=replace(world.facts, entries=whole, **changes))
+
+
+def test_every_printed_number_stands_there_with_its_mark(world):
+    table = build(world.material, PDCR)
+    published = load_published()
+    for title in ("ISIC2016", "MC"):
+        of = next(one for one in table.blocks if one.title == title)
+        rows = published[(published["file"] == "pdcr_uafr") & (published["dataset"] == title)]
+        texts = [cell.text for line in of.rows for cell in line.cells]
+        assert [text for text in texts if text in set(rows["printed"])]
+        for printed in rows["printed"]:
+            assert printed in texts
+        names = [line.label.name.partition(" (here")[0] for line in of.rows]
+        assert names[: rows["method"].nunique()] == list(dict.fromkeys(rows["method"])), "in the paper's order"
+    ours = row(next(one for one in table.blocks if one.title == "ISIC2016"), "PDCR+UAFR")
+    assert (ours["Dice printed"].text, ours["Dice printed"].small) == ("94.51", "[i]")
+    assert row(block(table, "MC"), "PDCR+UAFR")["Accuracy printed"].small == "[s]"
+    assert "PDCR+UAFR: [i] this Dice and Jaccard cannot come from one set" in " ".join(table.blocks[0].notes)
+
+
+def test_ours_stands_in_the_printed_unit_and_the_difference_is_theirs_taken_from_ours(world):
+    of = next(one for one in build(world.material, PDCR).blocks if one.title == "ISIC2016")
+    summary = world.summary
+    mean = summary[
+        (summary["dataset"] == "lesions")
+        & (summary["method"] == "uafr")
+        & (summary["labels"] == "r0.5")
+        & (summary["class"] == "mean")
+        & (summary["metric"] == "dice")
+    ]["mean"].item()
+    cells = row(of, "PDCR+UAFR")
+    assert cells["Dice ours"].text == f"{100 * mean:.2f}"
+    assert cells["Dice difference"].text == f"{100 * mean - 94.51:.2f}".replace("-", "−")
+    assert cells["Accuracy ours"].text == "not scored"
+    assert cells["Accuracy difference"].text == "–"
+
+
+def test_a_hole_says_which_kind_it_is(world):
+    summary = world.summary
+    gone = summary[~((summary["dataset"] == "organs") & (summary["method"] == "mean_teacher"))]
+    table = build(replace(world.material, summary=gone), LA)
+    assert row(block(table, "1 cases"), "MT")["Dice ours"].text == "missing"
+    assert row(block(table, "1 cases"), "MT")["Dice difference"].text == "–"
+    assert row(block(table, "1 cases"), "CCT")["Dice ours"].text == "not run"
+    assert row(block(table, "4 cases"), "VNet-L")["Dice ours"].text == "not run", "no budget of ours is mapped to it"
+    empty = build(replace(world.material, summary=summary.iloc[:0], comparisons=world.comparisons.iloc[:0]), LA)
+    assert row(block(empty, "1 cases"), "VNet-L")["Dice printed"].text == "40.0"
+    assert row(block(empty, "1 cases"), "VNet-L")["Dice ours"].text == "missing"
+
+
+def test_units_are_never_subtracted(world):
+    pancreas = LA | {"source": "pancreas_ct", "where": "table", "datasets": {"Pancreas-CT": "organs"}}
+    pancreas |= {"methods": {"UA-MT": "supervised"}, "labels": {"6 cases": "r0.1"}, "classes": {"pancreas": "mean"}}
+    material = world.material
+    pooled = material.summary.replace({"metric": {"hd95": "hd95_pooled"}})
+    of = block(build(replace(material, summary=pooled), pancreas), "6 cases")
+    cells = row(of, "UA-MT")
+    assert cells["HD95 ours"].small == "mm", "what the heading calls voxels"
+    assert cells["HD95 difference"].text == "–"
+    assert "unit of hd95: voxel there, mm here" in " ".join(of.notes)
+    voxels = pooled.assign(unit=pooled["unit"].replace({"mm": "voxel"}))
+    cells = row(block(build(replace(material, summary=voxels), pancreas), "6 cases"), "UA-MT")
+    assert cells["HD95 ours"].small == ""
+    assert cells["HD95 difference"].text[0] in "+−"
+
+
+def test_our_methods_that_the_paper_lacks_stand_below(world):
+    of = block(build(world.material, LA), "1 cases")
+    names = [line.label.name for line in of.rows]
+    assert names[-2:] == ["pdcr", "uafr (rf)"]
+    assert row(of, "pdcr")["Dice printed"].text == "–"
+    assert row(of, "uafr")["Dice ours"].kind == ""
+    assert {line.label.mark for line in of.rows} == {"P", "O", "R", ""}, (
+        "every row of ours has its mark, no other has one"
+    )
+    assert row(of, "VNet-L (here supervised)")
+
+
+def test_marked_numbers_and_incomplete_cells_are_not_ranked(world):
+    of = next(one for one in build(world.material, PDCR).blocks if one.title == "ISIC2016")
+    assert row(of, "PDCR+UAFR")["Dice printed"].emphasis == "", "the largest, and impossible"
+    assert row(of, "biDFL")["Dice printed"].emphasis == "best"
+    assert row(of, "Bi et al.")["Dice printed"].emphasis == "second"
+    summary = world.summary.copy()
+    summary.loc[summary["method"] == "uafr", "holes"] = 1
+    of = next(one for one in build(replace(world.material, summary=summary), PDCR).blocks if one.title == "ISIC2016")
+    assert row(of, "PDCR+UAFR")["Dice ours"].emphasis == ""
+
+
+def test_label_budgets_in_the_rows_are_not_ranked(world):
+    ideal = {"source": "ideal", "where": "table 1", "rows": ["labelled"], "datasets": {"ACDC": "organs"}}
+    table = build(world.material, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {"10%": "r0.1"}})
+    (of,) = table.blocks
+    assert of.head == "Labelled"
+    assert [line.label.name.partition(" (")[0] for line in of.rows][:2] == ["1.25% labelled", "2.5% labelled"]
+    assert {cell.emphasis for line in of.rows for cell in line.cells} == {""}
+
+
+def test_stars_come_from_corrected_tests_alone(world):
+    for verdict, star in (("better", "*"), ("n too small", "")):
+        comparisons = world.comparisons.assign(verdict=verdict)
+        of = block(build(replace(world.material, comparisons=comparisons), LA), "1 cases")
+        assert row(of, "MT")["Dice ours"].star == star
+        assert row(of, "MT")["Dice printed"].star == ""
+
+
+def verdict(material: Material, published: dict[str, Any], title: str = "1 cases") -> str:
+    notes = block(build(material, published), title).notes
+    return next(note for note in notes if "rotocol" in note and not note.startswith("Protocol there"))
+
+
+def test_two_protocols_are_called_one_only_when_everything_is_known_and_equal(world):
+    material = complete(world)
+    training = [
+        card | {"training": {"steps": 1200, "network": {"name": "vnet"}}, "labelled_count": 1} for card in world.cards
+    ]
+    summary = material.summary[material.summary["metric"] == "dice"]
+    material = replace(material, cards=training, summary=summary)
+    known = {"convention": "default", "checkpoint": "last", "recipe": {"network.name": "vnet", "steps": 1200}}
+    same = LA | {"protocol": known, "metrics": {"dice": "dice"}}
+    assert verdict(material, same).startswith("Protocols match in split, labels, unit")
+    for change, said in (
+        (
+            {"protocol": known | {"convention": "ssl4mis"}},
+            "Protocol differs: scoring convention: ssl4mis there, default",
+        ),
+        ({"protocol": known | {"checkpoint": "best_test"}}, "Protocol differs: checkpoint: best_test there, last here"),
+        ({"protocol": known | {"recipe": {"steps": 6000}}}, "Protocol differs: steps: 6000 there, 1200 here"),
+        ({"protocol": known | {"recipe": {"network.name": "unet"}}}, "network.name: unet there, vnet here"),
+        ({"protocol": known | {"recipe": {"no.such": 1}}}, "no.such: 1 there, None here"),
+        ({"protocol": known | {"differs": ["they cropped"]}}, "Protocol differs: they cropped."),
+        ({"datasets": {"LA": {"entry": "organs", "split": "another"}}}, "Protocol differs: split: another there, list"),
+        ({"datasets": {"LA": "organs"}}, "Whether the protocols match is not known. Not stated by the source: whether"),
+        ({"protocol": {**known, "convention": None}}, "not known. Not stated by the source: scoring convention."),
+        ({"protocol": {**known, "checkpoint": None}}, "not known. Not stated by the source: checkpoint."),
+        ({"protocol": {**known, "recipe": {}}}, "not known. Not stated by the source: training recipe."),
+    ):
+        text = verdict(material, same | change)
+        assert said in text, change
+        assert "Protocols match" not in text
+    other = [card | {"labelled_count": 3} for card in training]
+    assert "labels: 1 cases there, 10 % labelled (3 patients) here" in verdict(replace(material, cards=other), same)
+
+
+def test_a_subset_makes_another_protocol(world):
+    assert "subset: 14 of 70 training" in verdict(world.material, LA)
+
+
+@pytest.mark.parametrize(("percent", "count", "same"), [("10%", 8, True), ("1.25%", 1, True), ("10%", 3, False)])
+def test_a_share_is_held_against_the_patients_it_comes_to(world, percent, count, same):
+    entry = EntryFacts("organs", "chaitanya", "h", complete={"train": 78}, present={"train": 78})
+    material = complete(world)
+    cards = [card | {"labelled_count": count, "labels": f"n{count}"} for card in world.cards]
+    summary = material.summary.replace({"labels": {"r0.1": f"n{count}"}})
+    facts = replace(material.facts, entries={"organs": entry})
+    material = replace(material, cards=cards, facts=facts, summary=summary)
+    ideal = {"source": "ideal", "where": "table 1", "rows": ["labelled"], "datasets": {"ACDC": "organs"}}
+    text = verdict(material, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {percent: f"n{count}"}}, "ACDC")
+    assert ("labels:" not in text) == same
+
+
+def test_the_verdict_never_hides_what_is_open():
+    assert Protocols().verdict.startswith("Protocols match")
+    assert Protocols(("a",), ("b",)).verdict == "Protocol differs: a. Not stated by the source: b."
+    assert "match is not known" in Protocols((), ("b",)).verdict
+    assert Protocols(("a",)).merged([Protocols(("a", "c"), ("d",))]) == Protocols(("a", "c"), ("d",))
+
+
+def test_the_csv_holds_every_printed_number_with_its_source(world):
+    frame = build(world.material, PDCR).tidy
+    published = load_published()
+    wanted = published[(published["file"] == "pdcr_uafr") & published["dataset"].isin(["ISIC2016", "MC"])]
+    assert frame["printed"].tolist() == wanted["printed"].tolist()
+    assert set(frame["mark"]) == {"printed", "suspect", "inconsistent"}
+    ours = frame[frame["difference"].notna()]
+    assert set(ours["method"]) == {"uafr"}
+    assert (ours["ours_in_printed_unit"] - ours["printed"].astype(float) - ours["difference"]).abs().max() < 1e-9
+    assert (100 * ours["mean"] - ours["ours_in_printed_unit"]).abs().max() < 1e-9
+    assert set(ours["provenance"]) == {"published"}
+    assert set(frame.loc[frame["method"] == "", "provenance"]) == {""}
+    assert ours["protocol_not_stated"].str.contains("checkpoint").all()
+
+
+def test_two_sources_of_one_method_are_two_rows(world):
+    of = block(build(world.material, LA | {"where": "README or table", "methods": {}, "labels": {}}), "16 cases")
+    names = [line.label.name for line in of.rows if line.label.name.startswith("SASSNet")]
+    assert names == ["SASSNet, DTC README; UG-MCL", "SASSNet, AUA"]
+
+
+def test_what_a_row_s_column_lacks_is_a_hole_not_a_shift(world):
+    ideal = {"source": "ideal", "where": "table 2", "blocks": [], "columns": ["dataset", "labelled", "metric"]}
+    (of,) = build(world.material, ideal | {"datasets": {"ACDC": "organs", "MMWHS": "lesions"}}).blocks
+    assert of.title == "table 2"
+    line = next(one for one in of.rows if one.label.name == "Global CL [6]")
+    groups = {
+        column.group: cell for column, cell in zip(of.columns, line.cells, strict=True) if column.title == "printed"
+    }
+    assert groups["ACDC · 2.5% labelled · Dice [fraction] ↑"].text == "–"
+    assert groups["ACDC · 10% labelled · Dice [fraction] ↑"].text == "0.847"
+    assert groups["MMWHS · 10% labelled · Dice [fraction] ↑"].text == "0.500"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"source": "nowhere"}, "unknown published source, 'nowhere'; there are: acdc, ideal, la"),
+        ({"where": "table 99"}, "unknown published table (where) of la, 'table 99'; there are: README, "),
+        ({"papers": ["Nobody"]}, "unknown published paper of la, 'Nobody'; there are: ARCO"),
+        ({"datasets": {"ACDC": "organs"}}, "unknown published data set of la, 'ACDC'; there are: LA"),
+        ({"methods": {"V-Nett": "supervised"}}, "unknown published method of la, 'V-Nett'; there are: ACTION"),
+        ({"labels": {"2 cases": "n2"}}, "unknown published labelled of la, '2 cases'; there are: 1 cases, 4 cases"),
+        ({"classes": {"left": "mean"}}, "unknown published class of la, 'left'; there are: left atrium"),
+        ({"metrics": {"nsd": "nsd"}}, "unknown published metric of la, 'nsd'; there are: asd, dice"),
+        (
+            {"blocks": ["dataset"]},
+            "la has several of labelled (80 cases, 1 cases, 4 cases, 8 cases)",
+        ),
+        ({"rows": ["method", "labelled"]}, "labelled stands twice"),
+    ],
+)
+def test_an_unknown_printed_name_lists_the_known_ones(change, said):
+    with pytest.raises(ValidationError) as error:
+        PaperSettings.model_validate(LA | change)
+    assert said in str(error.value)
+
+
+def test_a_table_of_kind_paper_and_no_other_names_its_source():
+    with pytest.raises(ValidationError, match="a table of kind paper, and no other"):
+        TableSettings(name="t", kind="paper")
+    with pytest.raises(ValidationError, match="a table of kind paper, and no other"):
+        TableSettings(name="t", kind="main", published=LA)
+
+
+def test_markdown_says_how_to_read_it(world):
+    text = to_markdown(build(world.material, LA))
+    assert "Dice \\[%\\] ↑: printed | Dice \\[%\\] ↑: ours | Dice \\[%\\] ↑: difference" in text
+    assert "no effect of a method while the protocols differ" in text
