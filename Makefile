@@ -67,7 +67,7 @@ lint: .venv/linked
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# The table of docs/long-tests.md: python docs/_long_tests.py results/test-long.xml --output docs/long-tests.md
+# The table of docs/long-tests.md: python -m contrastseg.report.site.long_tests results/test-long.xml --output docs/long-tests.md
 test-long: .venv/linked
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --junitxml results/test-long.xml
 

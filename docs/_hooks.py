@@ -13,13 +13,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import _cards
-import _costs
-import _fidelity
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from contrastseg.methods import registry
+from contrastseg.report.site import cards, costs, fidelity
 
 LOG = logging.getLogger("mkdocs.hooks")  # its warnings end a strict build
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +28,7 @@ FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Name the methods' pages in the navigation."""
-    pages = [{name: f"{_cards.FOLDER}/{name}.md"} for name in registry.names()]
+    pages = [{name: f"{cards.FOLDER}/{name}.md"} for name in registry.names()]
     for section in config.nav or []:
         if "Methods" in section:
             section["Methods"].append({"Cards": pages})
@@ -39,7 +37,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and the pictures that pages show from outside docs/."""
-    for place, text in {**_cards.pages(), "costs.md": _costs.page(), "fidelity.md": _fidelity.page()}.items():
+    for place, text in {**cards.pages(), "costs.md": costs.page(), "fidelity.md": fidelity.page()}.items():
         files.append(File.generated(config, place, content=text))
     shown = {match["target"] for page in files.documentation_pages() for match in PICTURE.finditer(page.content_string)}
     for place in sorted(shown):

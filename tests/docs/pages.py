@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from contrastseg.report.site import cards, costs, fidelity
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -58,9 +58,4 @@ def commands(page: Path | str) -> list[str]:
 
 def made() -> dict[str, str]:
     """The pages that the site makes when it is built, by their place in it."""
-    sys.path.insert(0, str(DOCS))
-    try:
-        cards, costs, fidelity = map(importlib.import_module, ("_cards", "_costs", "_fidelity"))
-    finally:
-        sys.path.remove(str(DOCS))
     return {**cards.pages(), "costs.md": costs.page(), "fidelity.md": fidelity.page()}

@@ -18,9 +18,8 @@ STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cor
 
 
 @pytest.fixture
-def as_shipped(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS))
-    return importlib.import_module("_findings")
+def as_shipped() -> ModuleType:
+    return importlib.import_module("contrastseg.report.site.findings")
 
 
 @pytest.fixture
@@ -35,8 +34,7 @@ def findings(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleT
 def made() -> str:
     """The page of two suites without ablations, made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(DOCS))
-        module = importlib.import_module("_findings")
+        module = importlib.import_module("contrastseg.report.site.findings")
         patch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
         patch.setattr(module, "ABLATIONS", ())
         return module.page()
@@ -131,7 +129,7 @@ def test_staged_methods_are_compared_with_a_reference_trained_as_long(made: str)
 
 def test_comparisons_with_two_references_are_corrected_together(as_shipped: ModuleType) -> None:
     """Told apart by their references or not, the same tests have the same correction."""
-    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     scores = run.dice(run.places()[0])
     whole = compare(scores, "supervised", family="methods")
     whole = whole[whole["verdict"] != "reference"]
@@ -139,7 +137,7 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
     names = whole["method"].tolist()
     parts = [scores[scores["method"].isin(["supervised", *part])] for part in (names[::2], names[1::2])]
     apart = pd.concat([compare(part, "supervised", family="methods") for part in parts])
-    together = sys.modules["_longer"].one_family(apart[apart["verdict"] != "reference"])
+    together = sys.modules["contrastseg.report.site.longer"].one_family(apart[apart["verdict"] != "reference"])
     told = ["method", "p_holm", "verdict"]
     pd.testing.assert_frame_equal(
         together.sort_values("method", ignore_index=True)[told], whole.sort_values("method", ignore_index=True)[told]
@@ -147,7 +145,7 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
 
 
 def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     (line,) = [line for line in as_shipped.missed(run) if line.startswith("- ACDC, 1 labelled patient,")]
     scores = run.dice(run.places()[0])
     counts = scores[scores["outcome"] == "missed"].groupby("method").size()
@@ -157,7 +155,7 @@ def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> No
 
 
 def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType) -> None:
-    (line,) = as_shipped.certainty(as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1]))
+    (line,) = as_shipped.certainty(as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1]))
     rates = (DOCS / "statistics.md").read_text(encoding="utf-8")
     (row,) = [row.split("|") for row in rates.splitlines() if row.startswith("| same method, other seeds | 20 |")]
     assert [cell.split()[0] for cell in row[3:5]] == re.findall(r"([\d.]+) % of families", line)
@@ -166,8 +164,8 @@ def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: Mod
 
 
 def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
-    (line, *_) = sys.modules["_moves"]._further_seeds(run)
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
+    (line, *_) = sys.modules["contrastseg.report.site.moves"]._further_seeds(run)
     table = pd.read_csv(run.folder.parent / "control" / "further-seeds-n1.csv")
     table = table[table["metric"] == "dice"]
     means = table.groupby(["method", "seed", "patient"])["value"].mean().groupby(["method", "seed"]).mean()
@@ -190,14 +188,14 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
 
 
 def test_a_planned_variant_without_scores_is_named(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.references(as_shipped.ROOT, ("phantoms",))
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, ("phantoms",))
     scores = run.stored.scores
     monkeypatch.setitem(vars(run.stored), "scores", scores[scores["method"] != "lrc_supervised"])
     assert "Planned, and not run yet: `lrc_supervised` [R]." in "\n".join(as_shipped.variants(run))
 
 
 def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
-    printed = sys.modules["_printed"]
+    printed = sys.modules["contrastseg.report.site.printed"]
     place = {"dataset": "a", "evaluated_on": "a", "checkpoint": "last", "labels": "n3", "metric": "dice"}
     who = {"method": "cps", "variant": "default"}
     ranks = pd.DataFrame(
@@ -214,18 +212,18 @@ def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: Modu
 
 def test_the_page_is_what_the_command_makes(as_shipped: ModuleType) -> None:
     made = as_shipped.page()
-    assert (DOCS / "findings.md").read_text(encoding="utf-8") == made, "run: python docs/_findings.py docs/findings.md"
+    assert (DOCS / "findings.md").read_text(encoding="utf-8") == made, "run contrastseg.report.site.findings"
 
 
 def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.ROOT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     rows = [line for line in as_shipped.everything(run) if line.startswith("|")]
     assert len(rows) == 2 + len(run.methods)
     assert "\n".join(rows) in (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_run_whose_reference_has_none_costs_no_ratio(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.references(as_shipped.ROOT, ("acdc_small",))[:1]
+    (run,) = as_shipped.references(as_shipped.CHECKOUT, ("acdc_small",))[:1]
     cards = [card for card in run.stored.cards if card["method"] != "supervised"]
     monkeypatch.setitem(vars(run.stored), "cards", cards)
     (row,) = [line for line in as_shipped.costs([run]) if line.startswith("| `cps`")]

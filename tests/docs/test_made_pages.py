@@ -25,14 +25,13 @@ def pages() -> dict[str, str]:
 
 
 @pytest.fixture
-def costs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS))
-    return importlib.import_module("_costs")
+def costs() -> ModuleType:
+    return importlib.import_module("contrastseg.report.site.costs")
 
 
 @pytest.fixture
 def cards(costs: ModuleType) -> ModuleType:
-    return sys.modules["_cards"]
+    return sys.modules["contrastseg.report.site.cards"]
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -120,8 +119,7 @@ def test_every_suite_has_its_costs_and_the_page_says_it_was_a_cpu(pages: dict[st
     assert hardware == {"cpu"}, "a GPU was measured: say so on the page"
 
 
-def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DOCS))
+def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path) -> None:
     (tmp_path / "test_few.py").write_text(
         "import pytest\n"
         "@pytest.mark.parametrize('n', [1, 2, 3])\n"
@@ -133,7 +131,7 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path, monkeypatc
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--rootdir", "."]
     subprocess.run([*command, "test_few.py"], cwd=tmp_path, capture_output=True)
-    made = importlib.import_module("_long_tests").page
+    made = importlib.import_module("contrastseg.report.site.long_tests").page
     page = made([report])
     assert "2 passed, 2 failed, 1 skipped" in page
     assert f" cores,\n{torch.backends.cpu.get_cpu_capability()}: 2 passed, 2 failed, 1 skipped" in page
@@ -163,7 +161,6 @@ def test_the_page_of_fidelity_has_every_recipe_and_every_suite_that_claims_one(
     names = sorted(path.stem for path in (DOCS.parent / "benchmarks" / "recipes").glob("*.yaml"))
     assert [name for name in names if f"\n### {name}\n" not in page] == []
     assert "| `training.batch_size` | `64` | README:62,109; run_training.py:9 |" in page
-    monkeypatch.syspath_prepend(str(DOCS))
     suite = {
         "name": "claimer",
         "recipe": "uamt_la",
@@ -173,7 +170,7 @@ def test_the_page_of_fidelity_has_every_recipe_and_every_suite_that_claims_one(
         "training": {"steps": 6000, "optimiser": {"name": "sgd"}},
     }
     (tmp_path / "claimer.yaml").write_text(json.dumps(suite))
-    made = importlib.import_module("_fidelity").page(tmp_path)
+    made = importlib.import_module("contrastseg.report.site.fidelity").page(tmp_path)
     assert "\n### claimer\n" in made
     assert "| crops | `training.steps` | `6000` | `6000` | same |" in made
     assert "| crops, ua_mt | `settings.decay` | `0.99` | `0.99` | same |" in made

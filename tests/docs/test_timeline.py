@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.docs.pages import DOCS
-
 
 @pytest.fixture
-def timeline(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS))
-    return importlib.import_module("_timeline")
+def timeline() -> ModuleType:
+    return importlib.import_module("contrastseg.report.site.timeline")
 
 
 def record(folder: Path, name: str, rule: str, log: str, start: float, end: float, **other: Any) -> None:

@@ -2,7 +2,7 @@
 
 Snakemake keeps start and end with every output, in `.snakemake/metadata`. Nothing is run, and nothing there is changed.
 
-Example: `python docs/_timeline.py --folder . --output docs/timeline`
+Example: `python -m contrastseg.report.site.timeline --folder . --output docs/timeline`
 """
 
 from __future__ import annotations

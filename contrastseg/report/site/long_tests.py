@@ -2,7 +2,7 @@
 
 Where some failed, were mended and ran again, a later report takes the place of what it repeats, and the page says so.
 
-Example: `python docs/_long_tests.py results/test-long.xml --output docs/long-tests.md`
+Example: `python -m contrastseg.report.site.long_tests results/test-long.xml --output docs/long-tests.md`
 """
 
 from __future__ import annotations

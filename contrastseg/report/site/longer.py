@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from _stored import Place, Reference
-from _wording import beside, table_of
 
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.evaluation.statistics.paired import holm, smallest_p
 from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 from contrastseg.methods import registry
 from contrastseg.report.content.labels import number
+from contrastseg.report.site.stored import Place, Reference
+from contrastseg.report.site.wording import beside, table_of
+from contrastseg.report.tables.model import records
 
 _AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
 the methods with two or three stages, corrected over all of them at that budget. As many steps are not as much time: see
@@ -50,7 +51,7 @@ def against_controls(run: Reference, place: Place) -> list[Any]:
         if steps > usual and len(part):
             table = compare(pd.concat([part, control]), f"supervised/{steps}_steps", family="methods")
             tables.append(table[table["verdict"] != "reference"])
-    return list(one_family(pd.concat(tables)).itertuples()) if tables else []
+    return list(records(one_family(pd.concat(tables)))) if tables else []
 
 
 def one_family(table: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from statistics import median
 
 import pandas as pd
-from _stored import Reference
-from _wording import difference_of, name_of, signed, verdict_of
 from scipy.stats import kendalltau
 
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.report.content.labels import budget_title, metric_title, number
+from contrastseg.report.site.stored import Reference
+from contrastseg.report.site.wording import difference_of, name_of, signed, verdict_of
+from contrastseg.report.tables.model import records
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
 _OTHERS = "; what other patients' labels would change is not known here"
@@ -76,9 +77,9 @@ def _further_seeds(run: Reference) -> Iterator[str]:
         if scores is None:
             continue
         means = {pair: _mean_dice(part) for pair, part in scores.groupby(["method", "seed"])}
-        seeds = sorted({seed for _, seed in means})
+        seeds = sorted(scores["seed"].unique().tolist())
         told = f"`supervised` has {', '.join(number(means['supervised', seed], 3) for seed in seeds)}"
-        for row in compare(scores, "supervised", family="methods").itertuples():
+        for row in records(compare(scores, "supervised", family="methods")):
             if row.verdict != "reference":
                 apart = ", ".join(signed(means[row.method, seed] - means["supervised", seed]) for seed in seeds)
                 told += f"; {name_of(run, row)} beside it {apart}, together {difference_of(row)}, {verdict_of(row)}"
@@ -120,7 +121,7 @@ def _by_convention(run: Reference) -> Iterator[str]:
                     f" {number(most['rank'], 0)})"
                 )
         if told:
-            name = metric_title(metric, arrow=False)
+            name = metric_title(str(metric), arrow=False)
             yield f"- **Convention**, {name}, the smallest τ with our order: {', '.join(told)}."
     if ranks["shift"].any():
         missed = run.stored.frame("summary.csv")["missed"].any()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from _cards import shown
-
+from contrastseg.places import CHECKOUT
+from contrastseg.report.site.cards import shown
 from contrastseg.report.site.markdown import table
 from contrastseg.suite import load_suite
 from contrastseg.suite.fidelity import Row, rows
 from contrastseg.suite.recipes import RECIPES_FOLDER, Recipe, load_recipe, recipe_names
-
-ROOT = Path(__file__).resolve().parent.parent
 
 _INTRODUCTION = """# How faithful the suites are to their sources
 
@@ -28,7 +26,7 @@ a key that is unset, and a key that differs without a reason.
 _NO_SUITE = "No suite names a recipe yet: the sources' values stand below.\n"
 
 
-def page(benchmarks: Path = ROOT / "benchmarks", recipes: Path = RECIPES_FOLDER) -> str:
+def page(benchmarks: Path = CHECKOUT / "benchmarks", recipes: Path = RECIPES_FOLDER) -> str:
     """The whole page.
 
     Args:

@@ -1,6 +1,6 @@
 """The page of findings, made from the stored scores of the reference runs alone: no number of it is typed in.
 
-Example: `python docs/_findings.py docs/findings.md`
+Example: `python -m contrastseg.report.site.findings docs/findings.md`
 """
 
 from __future__ import annotations
@@ -12,20 +12,30 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _longer import against_controls, as_long
-from _moves import moves
-from _printed import printed
-from _stored import Place, Reference, references
-from _wording import MARKS, WORDS, beside, difference_of, mean_of, name_of, names_of, table_of, verdict_of
-
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.evaluation.statistics.verdicts import VERDICTS
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
+from contrastseg.places import CHECKOUT
 from contrastseg.report.content.labels import budget_title, number, plural
 from contrastseg.report.figures.cost import costs_of
+from contrastseg.report.site.longer import against_controls, as_long
+from contrastseg.report.site.moves import moves
+from contrastseg.report.site.printed import printed
+from contrastseg.report.site.stored import Place, Reference, references
+from contrastseg.report.site.wording import (
+    MARKS,
+    WORDS,
+    beside,
+    difference_of,
+    mean_of,
+    name_of,
+    names_of,
+    table_of,
+    verdict_of,
+)
+from contrastseg.report.tables.model import records
 
-ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("acdc_reduced", "la_reduced")
 ABLATIONS = ("acdc_ablations",)
 SYSTEMS = {
@@ -39,8 +49,9 @@ SYSTEMS = {
 }
 _INTRODUCTION = """# What the benchmark finds
 
-Made by `python docs/_findings.py docs/findings.md` from the scores stored under `results/reference/`: every number, in
-tables and in sentences, is computed from them. *Better* and *worse* stand where a paired test over patients finds it,
+Made by `python -m contrastseg.report.site.findings docs/findings.md` from the scores stored under
+`results/reference/`: every number, in tables and in sentences, is computed from them.
+*Better* and *worse* stand where a paired test over patients finds it,
 corrected for all its comparisons at that budget; everything else is *not told apart*, which does not mean equal. An
 interval of a difference is not corrected, so it can leave out 0 where the test does not tell two apart. One recipe for
 all methods, a small network, reduced images: who stands first here says little about full size. Where a method comes
@@ -65,7 +76,7 @@ within the variants of one method, and within the stagings. `supervised` has {su
 """
 
 
-def page(root: Path = ROOT) -> str:
+def page(root: Path = CHECKOUT) -> str:
     """The whole page, in Markdown.
 
     Args:
@@ -99,7 +110,7 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
         f" {plural(run.draws, 'draw')} of the labelled patients"
         for run in runs
     )
-    rates = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    rates = (CHECKOUT / "docs" / "statistics.md").read_text(encoding="utf-8")
     found = []
     for patients in sorted({int(place.reference.n) for run in runs for place in run.places()}):
         same = rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) "
@@ -284,7 +295,7 @@ def missed(run: Reference) -> Iterator[str]:
     for place in run.places():
         at = (rows["dataset"] == place.entry) & (rows["evaluated_on"] == place.entry) & (rows["labels"] == place.labels)
         here = rows[at].sort_values("share", ascending=False, kind="stable")
-        missing = [row for row in here.itertuples() if row.share]
+        missing = [row for row in records(here) if row.share]
         if not missing:
             yield f"- {place.name}: none by any method."
             continue
@@ -337,7 +348,7 @@ def variants(run: Reference) -> Iterator[str]:
                     difference_of(row),
                     verdict_of(row),
                 ]
-                for row in found[found["verdict"] != "reference"].itertuples()
+                for row in records(found[found["verdict"] != "reference"])
             )
     supervised = ", ".join(number(place.reference.mean, 3) for place in run.places())
     yield _ABLATIONS.format(suite=run.suite, supervised=supervised)

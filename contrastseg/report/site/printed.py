@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from _stored import Reference
-from _wording import table_of
 
 from contrastseg.report.content.labels import budget_title, metric_title, number
+from contrastseg.report.site.stored import Reference
+from contrastseg.report.site.wording import table_of
+from contrastseg.report.tables.model import records
 
 THEIRS = "ssl4mis"
 _PRINTED = """`{suite}`: means as printed in {source}; ours; and the same predictions of ours scored as `{convention}`
@@ -28,7 +29,7 @@ def printed(run: Reference) -> Iterator[str]:
     units = set()
     for path in sorted((run.folder / "tables").glob("published*.csv")):
         pairs = pd.read_csv(path).fillna({"protocol_differs": "nothing known", "protocol_not_stated": "nothing"})
-        for row in pairs[pairs["ours_in_printed_unit"].notna()].itertuples():
+        for row in records(pairs[pairs["ours_in_printed_unit"].notna()]):
             differs |= dict.fromkeys(str(row.protocol_differs).split("; "))
             silent |= dict.fromkeys(str(row.protocol_not_stated).split("; "))
             sources[f"{row.paper}, {row.where}"] = None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from _stored import Reference
-
 from contrastseg.report.content.labels import effect, effect_interval, interval, number, p_value
 from contrastseg.report.site.markdown import table
+from contrastseg.report.site.stored import Reference
 
 WORDS = {
     "better": "**better**",

@@ -10,20 +10,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _cards import MEASURED
-
 from contrastseg.files import read_json
 from contrastseg.methods import registry
+from contrastseg.places import CHECKOUT
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import Job, jobs_of
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims
+from contrastseg.report.site.cards import MEASURED
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.reading import read_yaml
 
-ROOT = Path(__file__).resolve().parent.parent
 DEVICES = (1, 4, 64)
 CHANNELS = (16, 32, 64, 128, 256)
 """Of the default U-Net, two convolutions a level: what the steps were measured with."""
@@ -86,7 +85,7 @@ slower. Seconds a step are the median over runs, memory is the largest size of a
 """
 
 
-def page(measured: Path = MEASURED, root: Path = ROOT) -> str:
+def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
     """The whole page.
 
     Args:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
 from contrastseg.report.content.results_folder import Stored
+from contrastseg.report.tables.model import records
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,17 @@ class Place:
     @property
     def leader(self) -> Any:
         """The row with the highest mean, of the methods without missing predictions."""
-        return max(self.rows[self.rows["missing"] == 0].itertuples(), key=lambda row: row.mean)
+        return max(records(self.rows[self.rows["missing"] == 0]), key=lambda row: row.mean)
 
     def row(self, method: str, variant: str = "default") -> Any | None:
         """A method's row; None where it has no scores."""
         found = self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
-        return next(found.itertuples(), None)
+        return next(records(found), None)
 
     def of(self, *verdicts: str) -> list[Any]:
         """The rows of these verdicts, best first."""
         found = self.rows[self.rows["verdict"].isin(verdicts)]
-        return list(found.sort_values("mean", ascending=False).itertuples())
+        return list(records(found.sort_values("mean", ascending=False)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Reference:
         """A method's rank at a place; None where it has none."""
         at = (self.rankings["dataset"] == place.entry) & (self.rankings["labels"] == place.labels)
         who = (self.rankings["method"] == method) & (self.rankings["variant"] == variant)
-        return next(self.rankings[at & who].itertuples(), None)
+        return next(records(self.rankings[at & who]), None)
 
     @cached_property
     def seeds(self) -> dict[str, str]:
@@ -171,7 +172,7 @@ class Reference:
         found = []
         for entry, rows in table[table["dataset"] == table["evaluated_on"]].groupby("dataset", sort=False):
             for labels in sorted(set(rows["labels"]), key=budget_order):
-                found.append(Place(self.titles[entry], str(entry), labels, rows[rows["labels"] == labels]))
+                found.append(Place(self.titles[str(entry)], str(entry), labels, rows[rows["labels"] == labels]))
         return found
 
 
