@@ -111,7 +111,8 @@ def check(
     """
     from contrastseg.data.faults import grouped
     from contrastseg.data.inspect.examination import examine_dataset
-    from contrastseg.report.content.labels import label_counts, plural
+    from contrastseg.report.content.labels import label_counts
+    from contrastseg.text import plural
 
     given = read_config(config, {"options": dict, "preparation": dict})
     with progress(f"reading {path}") as update:

@@ -12,8 +12,8 @@ from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.places import MANIFEST, RESOURCES
 from contrastseg.planning.sources import Sources
 from contrastseg.planning.stores import prepared_of
-from contrastseg.report.content.labels import plural
 from contrastseg.suite import DatasetEntry, Options, Suite
+from contrastseg.text import plural
 
 
 def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, str]:

@@ -237,11 +237,6 @@ def in_order(present: Iterable[str], preferred: Sequence[str]) -> list[str]:
     return first + sorted(names - set(first))
 
 
-def plural(count: int, word: str) -> str:
-    """Such as "1 patient" and "3 patients"."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def label_counts(labelled: int, unlabelled: int) -> str:
     """Such as "8 labelled, 14 without label"."""
     return f"{labelled} labelled, {unlabelled} without label"

@@ -20,7 +20,6 @@ from contrastseg.report.content.labels import (
     budget_title,
     in_order,
     metric_title,
-    plural,
     split_reference,
 )
 from contrastseg.report.content.suite_info import Facts
@@ -34,6 +33,7 @@ from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.report.tables.build import build_tables
 from contrastseg.report.tables.model import Material
+from contrastseg.text import plural
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -17,10 +17,10 @@ from contrastseg.report.content.labels import (
     interval,
     number,
     p_value,
-    plural,
     split_reference,
 )
 from contrastseg.report.tables.model import Material, absent_share, records
+from contrastseg.text import plural
 
 _SAME = 1e-12
 _TIED = 3  # methods of a tie that are named

@@ -13,11 +13,11 @@ from contrastseg.report.content.labels import (
     higher_is_better,
     metric_title,
     p_value,
-    plural,
     split_reference,
 )
 from contrastseg.report.page.leaderboard import rows_at, standings, tie
 from contrastseg.report.tables.model import Material, records
+from contrastseg.text import plural
 
 SHOWN = 3  # data sets and findings written out; the tables hold the others
 

@@ -17,7 +17,7 @@ from contrastseg.evaluation.statistics.verdicts import VERDICTS
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.places import CHECKOUT
-from contrastseg.report.content.labels import budget_title, number, plural
+from contrastseg.report.content.labels import budget_title, number
 from contrastseg.report.figures.cost import costs_of
 from contrastseg.report.site.longer import against_controls, as_long
 from contrastseg.report.site.moves import moves
@@ -35,6 +35,7 @@ from contrastseg.report.site.wording import (
     verdict_of,
 )
 from contrastseg.report.tables.model import records
+from contrastseg.text import plural
 
 SUITES = ("acdc_reduced", "la_reduced")
 ABLATIONS = ("acdc_ablations",)

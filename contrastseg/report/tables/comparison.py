@@ -17,11 +17,11 @@ from contrastseg.report.content.labels import (
     metric_title,
     number,
     p_value,
-    plural,
 )
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes
 from contrastseg.report.tables.model import Block, Cell, Column, Material, Row, records
+from contrastseg.text import plural
 
 # What was found first: on a phone the rest lies to the right.
 FOUND, COUNTS = (

@@ -7,17 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.report.content.labels import (
-    budget_order,
-    budget_title,
-    decimals,
-    metric_order,
-    metric_title,
-    number,
-    plural,
-)
+from contrastseg.report.content.labels import budget_order, budget_title, decimals, metric_order, metric_title, number
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables.model import Block, Cell, Column, Material, Row, records
+from contrastseg.text import plural
 
 
 def convention_blocks(material: Material, settings: TableSettings) -> list[Block]:

@@ -16,11 +16,11 @@ from contrastseg.report.content.labels import (
     budget_title,
     label_counts,
     p_value,
-    plural,
     split_reference,
 )
 from contrastseg.report.content.pending import NOT_RUN, PARTLY_RUN
 from contrastseg.report.tables.model import Block, Material, Place, absent_share, records
+from contrastseg.text import plural
 
 PAPER_NOTES = (
     "Printed: as the source has it. [p] printed, nothing is known against it; [s] suspect; [i] inconsistent: it cannot "
