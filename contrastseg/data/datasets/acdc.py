@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import as_label, read_h5, reading
+from contrastseg.data.files.formats import as_label, read_h5
 from contrastseg.data.readers.layouts import read_volume, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 _FRAME = re.compile(r"(?P<patient>patient\d{3})_frame(?P<frame>\d{2})(?P<mask>_gt)?\.nii(\.gz)?")

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import Field
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import reading
 from contrastseg.data.files.photographs import open_photo
 from contrastseg.data.readers.layouts import (
     below,
@@ -28,6 +27,7 @@ from contrastseg.data.readers.layouts import (
 )
 from contrastseg.data.readers.mask_values import Coding, coding_of, with_coding
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 

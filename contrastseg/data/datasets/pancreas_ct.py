@@ -10,10 +10,10 @@ import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.dicom import read_series
-from contrastseg.data.files.formats import reading
 from contrastseg.data.files.placement import LARGEST_SHIFT, shift
 from contrastseg.data.readers.layouts import find, map_values, pairs, read_label_volume, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
+from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 

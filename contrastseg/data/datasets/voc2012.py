@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import PHOTO_SUFFIXES, read_label, reading
+from contrastseg.data.files.formats import PHOTO_SUFFIXES, read_label
 from contrastseg.data.readers.layouts import by_case, pairs, read_photo_rgb, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase
+from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import DataError
 

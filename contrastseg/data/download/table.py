@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import reading
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 from contrastseg.places import CHECKOUT
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contrastseg.data.reading import COPY_AGAIN
 from contrastseg.errors import DataError
 
-COPY_AGAIN = "copy it again from where it was made or published, or leave out the case"
 # Deflate, which NIfTI, PNG and h5 files are compressed by, reaches 1032 to 1.
 _LARGEST_RATIO = 1100
 _ALWAYS_READ = 1 << 28

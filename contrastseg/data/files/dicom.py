@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastseg.data.files.dicom_lengths import check_lengths
-from contrastseg.data.files.formats import reading
 from contrastseg.data.files.itk import affine_in_ras, keeping_locale
 from contrastseg.data.files.placement import LARGEST_SHIFT, shift
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 _SERIES = "0020|000e"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastseg.data.files.formats import reading
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 _READERS = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}  # by name: ITK alone does not take `.MHA` for `.mha`

@@ -10,6 +10,7 @@ import numpy as np
 
 from contrastseg.data.files.claims import check_claim
 from contrastseg.data.files.photographs import falls
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 from contrastseg.files import read_json, understanding
 
@@ -50,8 +51,6 @@ def read_tiff_label(path: Path, case: str | None = None) -> np.ndarray:
         DataError: The file is unreadable, has colours, or a palette that shows low indices brighter than high ones.
     """
     import tifffile
-
-    from contrastseg.data.files.formats import reading
 
     label = read_tiff(path, case)
     if len(label) > 1:
@@ -103,8 +102,6 @@ def spacing_beside(path: Path, case: str | None) -> tuple[float, ...] | None:
 def _read(path: Path, case: str | None, *, voxels: bool) -> tuple[tuple[int, ...], np.ndarray | None]:
     """Spatial shape, and the array where it is asked for."""
     import tifffile
-
-    from contrastseg.data.files.formats import reading
 
     with reading(path, case), tifffile.TiffFile(path) as file:
         series: Any = file.series[0]

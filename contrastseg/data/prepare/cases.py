@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from contrastseg.data.files.formats import read_image, read_label, reading, write_label
+from contrastseg.data.files.formats import read_image, read_label, write_label
 from contrastseg.data.files.geometry import Geometry, NativeFormat, Unit
+from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 from contrastseg.files import read_json, understanding

@@ -24,6 +24,7 @@ from contrastseg.data.prepare.inputs import Input, Inputs, Published
 from contrastseg.data.prepare.slicing import SliceAxis, decide_slices
 from contrastseg.data.readers.mask_values import CODING, Coding
 from contrastseg.data.readers.specs import DatasetSpec, RawCase
+from contrastseg.data.reading import reading
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
@@ -242,7 +243,7 @@ def _reference(job: _Job) -> Path:
 
 
 def _input(path: Path, case: str) -> Input:
-    with formats.reading(path, case):
+    with reading(path, case):
         return Input.read(path)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastseg.data.files.formats import reading
 from contrastseg.data.files.photographs import grey_values, open_photo
 from contrastseg.data.readers.mask_values import Coding, grey_notes, plain_coding
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES, reading
+from contrastseg.data.files.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES
 from contrastseg.data.files.itk import ITK_SUFFIXES
 from contrastseg.data.files.tiff import TIFF_SUFFIXES, is_volume
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 from contrastseg.labels import IGNORE, fault_of_names
 

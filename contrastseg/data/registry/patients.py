@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.files.formats import reading
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 COLUMNS = ("case", "patient")

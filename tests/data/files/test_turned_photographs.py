@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.data.files.formats import is_turned, read_image, read_photo, reading
+from contrastseg.data.files.formats import is_turned, read_image, read_photo
 from contrastseg.data.files.photographs import open_photo
 from contrastseg.data.inspect.examination import examine_dataset
 from contrastseg.data.prepare.cases import PreparedDataset, read_label, write_label
@@ -22,6 +22,7 @@ from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.outside import prepare_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.mask_files import read_binary_mask
+from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 from contrastseg.report.figures.overlay_cases import Picked
 from tests.miniatures._nnunet import make_photos
