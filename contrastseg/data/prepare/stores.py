@@ -14,6 +14,7 @@ from typing import Any
 
 from contrastseg.data.prepare import recipe
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec
+from contrastseg.data.registry.described import below, place
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import SuiteError
 from contrastseg.files import digest
@@ -65,7 +66,7 @@ def split_name(entry: str, prepared: str, settings: SplitSettings, subset: bool 
 def spelled(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
     """The options of a data set in one spelling, however they were written: without defaults, a folder from here."""
     said = _said(spec, options)
-    return said if spec.folder is None else {**said, "path": _below(spec.folder, os.getcwd())}
+    return said if spec.folder is None else {**said, "path": below(spec.folder, os.getcwd())}
 
 
 def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
@@ -75,16 +76,6 @@ def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None)
     found = {name: value for name, default in beside.items() if (value := getattr(parsed, name)) != default}
     found.pop("path", None)
     return {**parsed.model_dump(mode="json", exclude_defaults=True), **found}
-
-
-def place(folder: Path, resources: Path) -> str:
-    """A folder of one's own by its path: within the project, so that the whole may be moved; else on this machine."""
-    return _below(folder, os.path.dirname(os.path.realpath(resources)))
-
-
-def _below(folder: Path, base: str) -> str:
-    path = os.path.abspath(folder)
-    return os.path.relpath(path, base) if path.startswith(base.rstrip(os.sep) + os.sep) else path
 
 
 def find_prepared(entry: str, resources: Path = RESOURCES) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from contrastseg.data.prepare.stores import place
 from contrastseg.data.registry.nnunet_description import DESCRIPTION
 from contrastseg.errors import UnavailableDataError
 from contrastseg.files import atomic_path, digest
@@ -49,3 +48,14 @@ def absent(folder: Path) -> UnavailableDataError:
 def _copy(folder: Path, resources: Path) -> Path:
     # Under its own name, which lends the data its title where the description has none.
     return resources / "described" / digest(place(folder, resources)) / os.path.basename(os.path.abspath(folder))
+
+
+def place(folder: Path, resources: Path) -> str:
+    """A folder of one's own by its path: within the project, so that the whole may be moved; else on this machine."""
+    return below(folder, os.path.dirname(os.path.realpath(resources)))
+
+
+def below(folder: Path, base: str) -> str:
+    """A folder by its path from `base` where it lies below it, else by its whole path."""
+    path = os.path.abspath(folder)
+    return os.path.relpath(path, base) if path.startswith(base.rstrip(os.sep) + os.sep) else path
