@@ -18,9 +18,9 @@ from contrastseg.cli import app
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import SuiteError
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import gather_facts
 from contrastseg.report.tables.footnotes import _splits
-from contrastseg.report.tables.model import Material
 from contrastseg.suite import Suite, parse_suite
 from contrastseg.training.material import own_material
 from contrastseg.training.nnunet.data import _labelled_cases

@@ -14,6 +14,7 @@ import pytest
 from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
 from contrastseg.files import write_json
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.run_keys import run_key
 from contrastseg.report.content.suite_info import Facts, gather_facts
 from contrastseg.report.figures._style import KNOWN
@@ -22,7 +23,6 @@ from contrastseg.report.figures.overlay_cases import RANKS, Overlay, Volume
 from contrastseg.report.page.build import make_report
 from contrastseg.report.page.slices import LIMIT, SUFFIX, cut, fit
 from contrastseg.report.settings import FigureSettings, default_figures, default_tables
-from contrastseg.report.tables.model import Material
 
 CLASSES = {"organs": ["liver", "spleen", "kidney"], "lesions": ["lesion"]}
 UNITS = {"organs": "mm", "lesions": "pixel"}

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contrastseg.report.content.labels import budget_order
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 Pair = tuple[str, str]
 CROWD = 8  # with more methods than these no legend is read any more: every method gets a place of its own

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from contrastseg.report.content.labels import budget_order, budget_title, in_order
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
 from contrastseg.report.figures._text import SMALL, clean, distinct, fitted, width_of
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 ROW, HEAD = 0.165, 0.42  # inches: a method's row, the title of a panel
 MOST, MOST_OF_CROWD = 24, 8  # panels: more than these on one page are read by nobody

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from contrastseg.files import atomic_path
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import Facts
 from contrastseg.report.figures._fonts import FAMILY, families, say_what_is_missing
 from contrastseg.report.figures._style import drawing
@@ -26,7 +27,6 @@ from contrastseg.report.figures.overlays import overlay_grid
 from contrastseg.report.figures.ranks import critical_diagram, rank_stability
 from contrastseg.report.figures.significance import significance_map
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 KINDS: dict[str, Kind] = {
     "label_ratio": Kind(

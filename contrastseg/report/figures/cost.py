@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
 from contrastseg.report.content.labels import budget_title, higher_is_better, metric_title
+from contrastseg.report.content.report_data import complete_rows, records
 from contrastseg.report.figures._front import pareto_front, resampled_front, steps_of
 from contrastseg.report.figures._labels import label_points
 from contrastseg.report.figures._layout import Sheet, note, shown_budgets
@@ -19,9 +20,7 @@ from contrastseg.report.figures._style import NEUTRAL, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.figures.label_ratio import panel_title, styles_of
-from contrastseg.report.page.leaderboard import complete_rows
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import records
 
 Cost = Literal["seconds", "parameters", "memory"]
 TITLES: dict[Cost, str] = {

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.report.content.labels import budget_order, budget_short, budget_title, in_order
+from contrastseg.report.content.report_data import Material, keep
 from contrastseg.report.content.run_keys import AXES, parse_run_key
 from contrastseg.report.figures._layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figures._style import INK, MethodStyle, empty_figure
@@ -17,7 +18,6 @@ from contrastseg.report.figures._text import SMALL
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.figures.label_ratio import legend, panel_title, styles_of
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material, keep
 
 TITLES = {"loss": "training loss", "val_dice": "validation Dice ↑"}
 OWN_SCALE = ("loss",)  # sums of other terms for every method: side by side their heights say nothing

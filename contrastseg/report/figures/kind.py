@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from matplotlib.figure import Figure
 
+from contrastseg.report.content.report_data import Material, keep
 from contrastseg.report.figures.overlay_cases import Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material, keep
 
 
 @dataclass(frozen=True)

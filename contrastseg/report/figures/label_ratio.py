@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_reference
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import CROWD, Pair, by_method, note, print_scales, word_ticks
 from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure, method_styles
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 _PANEL_TITLE = 8.5  # points
 _TICK = 0.14  # inches a number on an axis wants

@@ -15,9 +15,9 @@ from contrastseg.data.prepare.cases import PreparedDataset, read_label
 from contrastseg.evaluation.scoring.predictions import expected_predictions, label_files
 from contrastseg.labels import IGNORE
 from contrastseg.report.content.labels import budget_order
+from contrastseg.report.content.report_data import keep
 from contrastseg.report.content.run_keys import AXES, run_key
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import keep
 
 RANKS = ("worst", "median", "best")
 

@@ -13,13 +13,13 @@ from skimage.measure import find_contours
 
 from contrastseg.labels import IGNORE
 from contrastseg.report.content.labels import budget_title, in_order, metric_title
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Sheet
 from contrastseg.report.figures._style import INK, empty_figure
 from contrastseg.report.figures._text import SMALL, fitted, shortened
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.figures.overlay_cases import RANKS, Overlay
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 FEW = 4  # with more methods two of them stand side by side
 EDGE, GAP, BETWEEN, HEADING, NAME, WORDS, LEGEND = 0.05, 0.07, 0.16, 0.30, 0.15, 0.26, 0.34  # inches

@@ -13,6 +13,7 @@ from contrastseg.evaluation.statistics.contests import Contest
 from contrastseg.evaluation.statistics.critical import FEWEST, Diagram, diagram_power, diagrams, groups
 from contrastseg.evaluation.statistics.ranking import Ranking, rankings
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._panels import (
     ROW,
@@ -29,7 +30,6 @@ from contrastseg.report.figures._text import SMALL, fitted
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.figures.label_ratio import styles_of
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import Material
 
 _TICKS = 10  # ranks that are numbered below a panel
 _FIRSTS, _RANKS, _BAR = 0.72, 0.42, 0.07  # inches right of a frame: how often first; a mean rank; each bar

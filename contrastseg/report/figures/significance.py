@@ -13,13 +13,13 @@ from matplotlib.patches import Patch, Rectangle
 from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.evaluation.statistics.aggregation import CONTEST
+from contrastseg.report.content.report_data import records
 from contrastseg.report.figures._layout import NAMES, Pair, Sheet, note
 from contrastseg.report.figures._panels import HEAD, place_order, place_title, with_room
 from contrastseg.report.figures._style import FAINT, INK, PAPER, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.settings import FigureSettings
-from contrastseg.report.tables.model import records
 
 _CELL, _SMALLEST = 0.22, 0.115  # inches: a sign and a number of two digits fit into the smallest
 _TURNED = 0.16  # inches: in narrower cells numbers of two digits would run together

@@ -22,6 +22,7 @@ from contrastseg.report.content.labels import (
     metric_title,
     split_reference,
 )
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import Facts
 from contrastseg.report.figures._style import MethodStyle
 from contrastseg.report.figures.label_ratio import styles_of
@@ -32,7 +33,6 @@ from contrastseg.report.page.policy import policy_paragraphs
 from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.report.tables.build import build_tables
-from contrastseg.report.tables.model import Material
 from contrastseg.text import plural
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contrastseg.report.content.labels import budget_order, budget_short, budget_title, in_order, provenances
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.run_keys import run_key
 from contrastseg.report.content.suite_info import Facts
 from contrastseg.report.tables import footnotes
-from contrastseg.report.tables.model import Material
 
 NOT_APPLICABLE = "not applicable"
 

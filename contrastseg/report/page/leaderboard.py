@@ -19,7 +19,7 @@ from contrastseg.report.content.labels import (
     p_value,
     split_reference,
 )
-from contrastseg.report.tables.model import Material, absent_share, records
+from contrastseg.report.content.report_data import Material, complete_rows, records
 from contrastseg.text import plural
 
 _SAME = 1e-12
@@ -117,19 +117,6 @@ def _budget(labels: str, patients: int | None) -> str:
         return plural(int(value), "patient")
     people = "" if patients is None else f" ({plural(patients, 'patient')})"
     return f"{budget_short(labels)}{people}"
-
-
-def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that may be ranked: no prediction is missing, and all means are over the same structures.
-
-    Scores leave absent structures out. Where one method found something in an empty reference and another did not,
-    their means are over unlike structures and say nothing of the order: no row is left.
-    """
-    rows = rows[rows["mean"].notna() & (rows["holes"] == 0)]
-    rows = rows[rows["missing"] == 0] if "missing" in rows else rows
-    if absent_share(rows).nunique() > 1:
-        return rows.iloc[:0]
-    return rows[rows["n_patients"] == rows["n_patients"].max()]
 
 
 def standings(

@@ -15,8 +15,8 @@ from contrastseg.report.content.labels import (
     p_value,
     split_reference,
 )
+from contrastseg.report.content.report_data import Material, records
 from contrastseg.report.page.leaderboard import rows_at, standings, tie
-from contrastseg.report.tables.model import Material, records
 from contrastseg.text import plural
 
 SHOWN = 3  # data sets and findings written out; the tables hold the others

@@ -18,6 +18,7 @@ from contrastseg.files import atomic_path
 from contrastseg.methods import registry
 from contrastseg.places import CHECKOUT
 from contrastseg.report.content.labels import budget_title, number
+from contrastseg.report.content.report_data import records
 from contrastseg.report.figures.cost import costs_of
 from contrastseg.report.site.longer import against_controls, as_long
 from contrastseg.report.site.moves import moves
@@ -34,7 +35,6 @@ from contrastseg.report.site.wording import (
     table_of,
     verdict_of,
 )
-from contrastseg.report.tables.model import records
 from contrastseg.text import plural
 
 SUITES = ("acdc_reduced", "la_reduced")

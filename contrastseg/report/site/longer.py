@@ -12,9 +12,9 @@ from contrastseg.evaluation.statistics.paired import holm, smallest_p
 from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 from contrastseg.methods import registry
 from contrastseg.report.content.labels import number
+from contrastseg.report.content.report_data import records
 from contrastseg.report.site.stored import Place, Reference
 from contrastseg.report.site.wording import beside, table_of
-from contrastseg.report.tables.model import records
 
 _AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
 the methods with two or three stages, corrected over all of them at that budget. As many steps are not as much time: see

@@ -10,9 +10,9 @@ from scipy.stats import kendalltau
 
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.report.content.labels import budget_title, metric_title, number
+from contrastseg.report.content.report_data import records
 from contrastseg.report.site.stored import Reference
 from contrastseg.report.site.wording import difference_of, name_of, signed, verdict_of
-from contrastseg.report.tables.model import records
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
 _OTHERS = "; what other patients' labels would change is not known here"

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.report.content.labels import budget_title, metric_title, number
+from contrastseg.report.content.report_data import records
 from contrastseg.report.site.stored import Reference
 from contrastseg.report.site.wording import table_of
-from contrastseg.report.tables.model import records
 
 THEIRS = "ssl4mis"
 _PRINTED = """`{suite}`: means as printed in {source}; ours; and the same predictions of ours scored as `{convention}`

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
+from contrastseg.report.content.report_data import records
 from contrastseg.report.content.results_folder import Stored
-from contrastseg.report.tables.model import records
 
 
 @dataclass(frozen=True)

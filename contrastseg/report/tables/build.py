@@ -10,6 +10,7 @@ import pandas as pd
 
 from contrastseg.files import write_text
 from contrastseg.report.content.labels import VERDICTS
+from contrastseg.report.content.report_data import Material, keep
 from contrastseg.report.content.suite_info import Facts
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes
@@ -17,7 +18,7 @@ from contrastseg.report.tables.comparison import comparison_blocks
 from contrastseg.report.tables.conventions import convention_blocks
 from contrastseg.report.tables.formats import to_csv, to_html, to_markdown
 from contrastseg.report.tables.latex import to_latex
-from contrastseg.report.tables.model import Block, Material, Table, keep
+from contrastseg.report.tables.model import Block, Table
 from contrastseg.report.tables.published.table import paper_blocks, paper_rows
 from contrastseg.report.tables.scores import class_blocks, main_blocks, rows_of_class
 

@@ -18,9 +18,10 @@ from contrastseg.report.content.labels import (
     number,
     p_value,
 )
+from contrastseg.report.content.report_data import Material, records
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes
-from contrastseg.report.tables.model import Block, Cell, Column, Material, Row, records
+from contrastseg.report.tables.model import Block, Cell, Column, Row
 from contrastseg.text import plural
 
 # What was found first: on a phone the rest lies to the right.

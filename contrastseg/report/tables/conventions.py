@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.report.content.labels import budget_order, budget_title, decimals, metric_order, metric_title, number
+from contrastseg.report.content.report_data import Material, records
 from contrastseg.report.settings import TableSettings
-from contrastseg.report.tables.model import Block, Cell, Column, Material, Row, records
+from contrastseg.report.tables.model import Block, Cell, Column, Row
 from contrastseg.text import plural
 
 

@@ -19,7 +19,8 @@ from contrastseg.report.content.labels import (
     split_reference,
 )
 from contrastseg.report.content.pending import NOT_RUN, PARTLY_RUN
-from contrastseg.report.tables.model import Block, Material, Place, absent_share, records
+from contrastseg.report.content.report_data import Material, Place, absent_share, records
+from contrastseg.report.tables.model import Block
 from contrastseg.text import plural
 
 PAPER_NOTES = (

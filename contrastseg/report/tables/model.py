@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
-from contrastseg.report.content.labels import (
-    MethodLabel,
-    in_order,
-    labelled_counts,
-    method_label,
-    metric_order,
-    printed_names,
-    provenances,
-)
-from contrastseg.report.content.suite_info import Facts
-from contrastseg.report.settings import TableSettings
+from contrastseg.report.content.labels import MethodLabel
 
-PLACE = ("dataset", "evaluated_on", "checkpoint")
-Place = tuple[str, str, str]
 Emphasis = Literal["", "best", "second"]
 
 
@@ -85,125 +71,3 @@ class Table:
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
     tidy: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-
-@dataclass(frozen=True)
-class Material:
-    """Everything tables and figures are made from, with the look-ups they share."""
-
-    summary: pd.DataFrame
-    comparisons: pd.DataFrame
-    cards: Sequence[Mapping[str, Any]]
-    infos: Sequence[Mapping[str, Any]]
-    skipped: Sequence[Mapping[str, Any]]
-    facts: Facts
-    conventions: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    @cached_property
-    def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
-        # A method that applies nowhere has no run; the plan knows where it comes from.
-        skipped = {str(item["method"]): str(item["provenance"]) for item in self.skipped if item.get("provenance")}
-        return skipped | provenances(self.cards), printed_names(self.cards)
-
-    @cached_property
-    def _labelled(self) -> dict[tuple[str, str], int]:
-        return labelled_counts(self.cards)
-
-    @cached_property
-    def training(self) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-        """(entry, method) -> the training settings of its runs."""
-        found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for card in self.cards:
-            found.setdefault((str(card["dataset"]), str(card["method"])), []).append(card.get("training") or {})
-        return found
-
-    def label(self, method: str, variant: str) -> MethodLabel:
-        """The label of a method with its provenance mark."""
-        return method_label(method, variant, *self._names)
-
-    def dataset_title(self, entry: str, in_full: bool = False) -> str:
-        """The title of an entry's data set; with the entry's name in full, or where two have the same title."""
-        titles = {str(info.get("entry")): str(info.get("title") or info.get("entry")) for info in self.infos}
-        title = titles.get(entry, entry)
-        shared = list(titles.values()).count(title) > 1
-        return f"{title} ({entry})" if (in_full or shared) and title != entry else title
-
-    def labelled(self, entry: str, labels: str) -> int | None:
-        """Number of labelled patients of a budget."""
-        return self._labelled.get((entry, labels))
-
-    def metrics(self, chosen: Sequence[str] | None = None) -> list[str]:
-        """The metrics to print: those chosen that were scored, else all that were."""
-        present = metric_order(self.summary["metric"].astype(str)) if len(self.summary) else []
-        return [metric for metric in chosen or () if metric in present] or present
-
-    def method_order(self, methods: Sequence[str]) -> list[str]:
-        """These methods in the suite's order."""
-        return in_order(methods, self.facts.methods)
-
-    def pair_order(self, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
-        """These (method, variant) in the suite's order, variants behind their method's default."""
-        order = self.method_order([method for method, _ in pairs])
-        return sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
-
-    def class_order(self, part: pd.DataFrame, entry: str) -> list[str]:
-        """The classes of these rows in the data set's order; what it does not know, such as `mean`, comes last."""
-        present = list(dict.fromkeys(part["class"].astype(str)))
-        known = [str(name) for info in self.infos if info.get("entry") == entry for name in info.get("classes", ())]
-        return sorted(present, key=lambda name: known.index(name) if name in known else len(known))
-
-    def chosen(self, settings: TableSettings) -> Material:
-        """The part of the material that a table's settings ask for."""
-        wanted = {
-            "dataset": settings.datasets,
-            "method": settings.methods,
-            "labels": settings.labels,
-            "checkpoint": settings.checkpoints,
-        }
-        return replace(
-            self,
-            summary=keep(self.summary, wanted),
-            comparisons=keep(self.comparisons, wanted),
-            conventions=keep(self.conventions, wanted),
-            skipped=[
-                item
-                for item in self.skipped
-                if all(names is None or key == "checkpoint" or item[key] in names for key, names in wanted.items())
-            ],
-        )
-
-    def places(self, frame: pd.DataFrame) -> list[tuple[Place, pd.DataFrame]]:
-        """The rows by (data set, evaluated on, checkpoint), data sets in the suite's order, last checkpoints first."""
-        if not len(frame):
-            return []
-        parts = [((str(a), str(b), str(c)), part) for (a, b, c), part in frame.groupby(list(PLACE), sort=True)]
-        order = in_order([key[0] for key, _ in parts], self.facts.datasets)
-        return sorted(parts, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
-
-    def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:
-        """Such as "ISIC 2016 · evaluated on PH2 · checkpoint best_val"."""
-        parts = [self.dataset_title(dataset)]
-        if evaluated_on != dataset:
-            parts.append(f"evaluated on {self.dataset_title(evaluated_on)}")
-        if checkpoint != "last":
-            parts.append(f"checkpoint {checkpoint}")
-        return " · ".join(parts)
-
-
-def absent_share(rows: pd.DataFrame) -> pd.Series:
-    """The share of structures that are absent, by row of the summary; means of unlike shares do not compare."""
-    counted = rows["scored"] + rows["missed"] + rows["invented"] + rows["absent"]
-    return (rows["absent"] / counted).round(12)
-
-
-def records(frame: pd.DataFrame) -> Iterator[Any]:
-    """The rows as named tuples (typed as anything: the columns are the contract, not the type checker's to know)."""
-    return iter(frame.itertuples())
-
-
-def keep(frame: pd.DataFrame, wanted: Mapping[str, Sequence[str] | None]) -> pd.DataFrame:
-    """The rows whose columns hold one of the wanted values (None: any)."""
-    for column, values in wanted.items():
-        if values is not None and column in frame:
-            frame = frame[frame[column].isin(list(values))]
-    return frame

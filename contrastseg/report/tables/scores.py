@@ -19,10 +19,10 @@ from contrastseg.report.content.labels import (
     number,
 )
 from contrastseg.report.content.pending import NOT_RUN
-from contrastseg.report.page.leaderboard import complete_rows
+from contrastseg.report.content.report_data import PLACE, Material, Place, complete_rows, keep, records
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes
-from contrastseg.report.tables.model import PLACE, Block, Cell, Column, Emphasis, Material, Place, Row, keep, records
+from contrastseg.report.tables.model import Block, Cell, Column, Emphasis, Row
 
 STARS = {"better": "*", "worse": "†"}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from contrastseg.report.tables.model import Material
+from contrastseg.report.content.report_data import Material
 from tests.report.conftest import World
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from contrastseg.evaluation.published.audit import marked_published
 from contrastseg.evaluation.published.audit_rows import Row, rows_of
 from contrastseg.report.content.labels import split_reference
+from contrastseg.report.content.report_data import Material, Place, keep, records
 from contrastseg.report.settings.published import PaperSettings
-from contrastseg.report.tables.model import Material, Place, keep, records
 from contrastseg.report.tables.published.protocol import Protocols, comparable, compare_protocols
 from contrastseg.report.tables.scores import star_of
 

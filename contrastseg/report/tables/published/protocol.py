@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contrastseg.report.content.labels import budget_title
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.settings.published import PaperSettings
-from contrastseg.report.tables.model import Material
 
 _COUNT = re.compile(r"(\d+) (?:patients?|cases?|volumes?)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?) ?%")

@@ -14,10 +14,11 @@ from dataclasses import replace
 import pandas as pd
 
 from contrastseg.report.content.labels import MethodLabel, interval, number
+from contrastseg.report.content.report_data import Material, keep
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.settings.published import AXES, Axis, PaperSettings
 from contrastseg.report.tables.footnotes import block_notes, skipped_item
-from contrastseg.report.tables.model import Block, Cell, Column, Material, Row, keep
+from contrastseg.report.tables.model import Block, Cell, Column, Row
 from contrastseg.report.tables.published.matching import Pair, Pairing, pairing
 from contrastseg.report.tables.published.protocol import Protocols, comparable
 from contrastseg.report.tables.scores import empty_cell, mark_best, rows_of_class

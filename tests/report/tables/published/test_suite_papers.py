@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from contrastseg.errors import SuiteError
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import gather_facts
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables.build import build_tables
 from contrastseg.report.tables.formats import to_csv, to_html, to_markdown
 from contrastseg.report.tables.latex import to_latex
-from contrastseg.report.tables.model import Material
 from contrastseg.suite import Suite, load_suite, parse_suite
 
 SUITES = Path(__file__).resolve().parents[4] / "benchmarks"

@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from contrastseg.evaluation.published.published import load_published
+from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import EntryFacts
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.settings.published import PaperSettings
 from contrastseg.report.tables.build import build_tables
 from contrastseg.report.tables.formats import to_markdown
-from contrastseg.report.tables.model import Block, Cell, Material, Table
+from contrastseg.report.tables.model import Block, Cell, Table
 from contrastseg.report.tables.published.protocol import Protocols
 
 LA: dict[str, Any] = {
