@@ -91,7 +91,7 @@ def test_an_edit_of_a_metric_rescores_and_trains_nothing(finished):
 
 
 def test_an_edit_of_a_figure_draws_and_scores_nothing(finished):
-    with finished.edited("contrastseg/report/figures/label_ratio.py", "0.55 if lines", "0.56 if lines"):
+    with finished.edited("contrastseg/report/figures/_legend.py", "0.55 if lines", "0.56 if lines"):
         planned = finished.planned()
     assert set(planned) == {"plot", "report"}
 

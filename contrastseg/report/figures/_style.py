@@ -15,6 +15,15 @@ from matplotlib.figure import Figure
 from contrastseg.report.figures._fonts import FAMILY
 from contrastseg.report.figures._text import SMALL
 
+# name -> colour, opacity; of unlike luminance, so that a grey print tells them apart too
+ERRORS = {
+    "right": ("#0072B2", 0.30),
+    "invented": ("#D55E00", 0.62),
+    "missed": ("#F0E442", 0.62),
+    "wrong class": ("#CC79A7", 0.70),
+}
+
+
 # Okabe and Ito's colour-blind-safe colours without black and yellow, in an order of unlike luminance
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5195", "#8C6D31")
 NEUTRAL = "#6B7280"

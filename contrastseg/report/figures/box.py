@@ -15,10 +15,10 @@ from contrastseg.evaluation.statistics import per_patient
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title
 from contrastseg.report.content.report_data import Material, Place
 from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
+from contrastseg.report.figures._legend import legend, panel_title, styles_of
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import legend, panel_title, styles_of
 from contrastseg.report.settings import FigureSettings
 
 MOST_POINTS = 100  # with more patients only those beyond the whiskers are drawn: the others would be a blot

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Pair
+from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import named_rows, panels, with_room
 from contrastseg.report.figures._style import MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import styles_of
 from contrastseg.report.settings import FigureSettings
 
 _RANK, _NAME = 0.25, 1.0  # inches: right of a panel for the ranks, the longest name of a convention

@@ -15,11 +15,11 @@ from contrastseg.report.content.report_data import complete_rows, records
 from contrastseg.report.figures._front import pareto_front, resampled_front, steps_of
 from contrastseg.report.figures._labels import label_points
 from contrastseg.report.figures._layout import Sheet, note, shown_budgets
+from contrastseg.report.figures._legend import panel_title, styles_of
 from contrastseg.report.figures._panels import share_text
 from contrastseg.report.figures._style import NEUTRAL, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import panel_title, styles_of
 from contrastseg.report.settings import FigureSettings
 
 Cost = Literal["seconds", "parameters", "memory"]

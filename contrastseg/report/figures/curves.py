@@ -13,10 +13,10 @@ from contrastseg.report.content.labels import budget_order, budget_short, budget
 from contrastseg.report.content.report_data import Material, keep
 from contrastseg.report.content.run_keys import AXES, parse_run_key
 from contrastseg.report.figures._layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
+from contrastseg.report.figures._legend import legend, panel_title, styles_of
 from contrastseg.report.figures._style import INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import legend, panel_title, styles_of
 from contrastseg.report.settings import FigureSettings
 
 TITLES = {"loss": "training loss", "val_dice": "validation Dice ↑"}

@@ -1,4 +1,4 @@
-"""Scores against the number of labels; and the styles and the legend that every figure shares."""
+"""Scores against the number of labels."""
 
 from __future__ import annotations
 
@@ -9,45 +9,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_reference
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import CROWD, Pair, by_method, note, print_scales, word_ticks
-from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure, method_styles
-from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
+from contrastseg.report.figures._legend import CROSS, CROSSED, legend, panel_title, styles_of
+from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure
+from contrastseg.report.figures._text import SMALL
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.settings import FigureSettings
 
-_PANEL_TITLE = 8.5  # points
 _TICK = 0.14  # inches a number on an axis wants
-
-
-def styles_of(frame: pd.DataFrame, material: Material) -> dict[Pair, MethodStyle]:
-    """The style of each method and variant of a frame, in drawing order."""
-    table = frame[["method", "variant"]].drop_duplicates()
-    pairs = [(str(m), str(v)) for m, v in zip(table["method"], table["variant"], strict=True)]
-    order = material.method_order([method for method, _ in pairs])
-    styles = method_styles(pairs, material.facts.methods or order)
-    return {pair: styles[pair] for pair in material.pair_order(pairs)}
-
-
-def legend(
-    figure: Figure, styles: dict[Pair, MethodStyle], material: Material, lines: bool = True, crossed: bool = False
-) -> None:
-    """One legend below all panels: line, marker, name and provenance mark of each method, and what a cross means."""
-    width, key = figure.get_figwidth(), 0.55 if lines else 0.4
-    names = distinct([material.label(*pair).plain for pair in styles], width / 2 - key, 7.5)
-    handles = [
-        Line2D([], [], linestyle=style.line if lines else "none", label=name, **style.point)
-        for name, style in zip(names, styles.values(), strict=True)
-    ]
-    if crossed:
-        handles.append(Line2D([], [], label=CROSSED, **CROSS))
-        names.append(CROSSED)
-    widest = max((width_of(name, 7.5) for name in names), default=1.0) + key
-    columns = max(1, min(len(handles), int(width / widest)))
-    figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.8 if lines else 1.2)
 
 
 def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
@@ -91,14 +63,7 @@ def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
     return figure
 
 
-CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": INK, "markersize": 8, "markeredgewidth": 1.2}
-CROSSED = "predictions missing: not comparable"
 _BARS: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "zorder": 3}
-
-
-def panel_title(text: str, width: float) -> str:
-    """The title of a panel, in two lines of this many inches at most."""
-    return fitted(text, width, _PANEL_TITLE, True, 2)
 
 
 def _line(part: pd.DataFrame, pair: Pair, budgets: list[str]) -> tuple[np.ndarray, pd.DataFrame]:

@@ -12,11 +12,10 @@ from matplotlib.patches import Patch
 
 from contrastseg.report.content.labels import budget_order, budget_short
 from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet
-from contrastseg.report.figures._style import FAINT, INK, empty_figure
+from contrastseg.report.figures._legend import styles_of
+from contrastseg.report.figures._style import ERRORS, FAINT, INK, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import styles_of
-from contrastseg.report.figures.overlays import ERRORS
 from contrastseg.report.settings import FigureSettings
 
 _ACROSS, _TOP, _FOOT = 5, 0.52, 0.36

@@ -15,7 +15,7 @@ from contrastseg.labels import IGNORE
 from contrastseg.report.content.labels import budget_title, in_order, metric_title
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Sheet
-from contrastseg.report.figures._style import INK, empty_figure
+from contrastseg.report.figures._style import ERRORS, INK, empty_figure
 from contrastseg.report.figures._text import SMALL, fitted, shortened
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.figures.overlay_cases import RANKS, Overlay
@@ -25,13 +25,6 @@ FEW = 4  # with more methods two of them stand side by side
 EDGE, GAP, BETWEEN, HEADING, NAME, WORDS, LEGEND = 0.05, 0.07, 0.16, 0.30, 0.15, 0.26, 0.34  # inches
 MARGIN, SMALLEST = 1.35, 0.2  # of a crop: times what it must hold, and at least this part of the width
 FINEST = 256  # pixels of a picture's longer side: finer than a printer shows, and files stay small
-# name -> colour, opacity; of unlike luminance, so that a grey print tells them apart too
-ERRORS = {
-    "right": ("#0072B2", 0.30),
-    "invented": ("#D55E00", 0.62),
-    "missed": ("#F0E442", 0.62),
-    "wrong class": ("#CC79A7", 0.70),
-}
 Line = Mapping[str, Overlay]
 
 

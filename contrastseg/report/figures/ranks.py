@@ -15,6 +15,7 @@ from contrastseg.evaluation.statistics.ranking import Ranking, rankings
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Pair
+from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import (
     ROW,
     Panels,
@@ -28,7 +29,6 @@ from contrastseg.report.figures._panels import (
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, fitted
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import styles_of
 from contrastseg.report.settings import FigureSettings
 
 _TICKS = 10  # ranks that are numbered below a panel

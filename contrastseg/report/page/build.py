@@ -24,8 +24,8 @@ from contrastseg.report.content.labels import (
 )
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import Facts
+from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._style import MethodStyle
-from contrastseg.report.figures.label_ratio import styles_of
 from contrastseg.report.page import cards as page_cards
 from contrastseg.report.page.figures import LEGEND, page_figures
 from contrastseg.report.page.leaderboard import leaders

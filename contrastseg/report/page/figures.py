@@ -13,9 +13,9 @@ from markupsafe import Markup
 from contrastseg.files import read_json
 from contrastseg.report.content.labels import budget_title, in_order, metric_title
 from contrastseg.report.content.report_data import Material
+from contrastseg.report.figures._style import ERRORS
 from contrastseg.report.figures.build import CAPTIONS
 from contrastseg.report.figures.overlay_cases import RANKS
-from contrastseg.report.figures.overlays import ERRORS
 from contrastseg.report.page.slices import SUFFIX
 from contrastseg.report.page.svg import inline_svg
 from contrastseg.report.settings import FigureSettings

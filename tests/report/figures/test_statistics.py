@@ -12,9 +12,10 @@ from matplotlib.text import Text
 
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.report.content.suite_info import Facts
+from contrastseg.report.figures._legend import CROSSED
 from contrastseg.report.figures.build import CAPTIONS, make_figures
 from contrastseg.report.figures.kind import FigureSource
-from contrastseg.report.figures.label_ratio import CROSSED, label_ratio
+from contrastseg.report.figures.label_ratio import label_ratio
 from contrastseg.report.figures.ranks import critical_diagram, rank_stability
 from contrastseg.report.figures.significance import CELLS, significance_map
 from contrastseg.report.settings import FigureSettings
