@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from contrastseg.data.download.download import download_folder, locate, published_files
+from contrastseg.data.download.download import download_folder, locate
+from contrastseg.data.download.table import published_files
 from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.splits.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError

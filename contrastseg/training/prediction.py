@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from contrastseg.data.files.formats import write_label
 from contrastseg.data.files.geometry import Geometry, slices_first
-from contrastseg.data.prepare.cases import Case, DatasetJson, PreparedDataset, write_label
+from contrastseg.data.prepare.cases import Case, DatasetJson, PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.errors import DataError

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastseg.data.download.download import DATA_TABLE, locate, published_files
+from contrastseg.data.download.download import locate
+from contrastseg.data.download.table import DATA_TABLE, published_files
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import read_label
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import SplitSettings
+from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
 from contrastseg.data.splits.roster import Roster
-from contrastseg.data.splits.splits import SPLITS_FOLDER, make_split, read_published, train_patients
+from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import DataError
 from tests import miniatures
 

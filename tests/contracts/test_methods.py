@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances

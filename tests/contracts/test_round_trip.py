@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label, write_label
+from contrastseg.data.files.formats import read_label, write_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
 from contrastseg.evaluation.metrics.case_scores import score_case

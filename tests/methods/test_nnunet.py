@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.registry import registry as datasets
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import CheckpointError, DataError, TrainingError
 from contrastseg.evaluation.scoring.scoring import score_folder
 from contrastseg.methods import registry

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contrastseg.data.prepare.cases import PreparedDataset
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.methods.contract import View
 from contrastseg.training.batches import Batches, Source

@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.data.prepare.cases import PreparedDataset
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.evaluation.metrics import surfaces
 from contrastseg.evaluation.metrics.case_scores import score_case
 from contrastseg.training.batches import Source

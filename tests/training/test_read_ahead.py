@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from contrastseg.data.prepare.cases import PreparedDataset
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.methods.contract import View
 from contrastseg.training import checkpoints
 from contrastseg.training.batches import Batches, Source

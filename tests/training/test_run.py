@@ -144,7 +144,7 @@ def test_best_val_is_the_best_of_the_validations(phantoms: dict[int, Any], tmp_p
 def test_the_test_split_is_not_opened_by_training(phantoms: dict[int, Any], tmp_path: Path) -> None:
     """Training with validation gives the same weights when every test case's files are gone."""
     from contrastseg.data.prepare.cases import PreparedDataset
-    from contrastseg.data.splits.splits import Split
+    from contrastseg.data.splits.split_files import Split
 
     config = phantoms[3].config("supervised", training={"validate_every": 3})
     train(config, tmp_path / "with")

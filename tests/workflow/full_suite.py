@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from contrastseg.data.registry import registry
-from contrastseg.data.splits.splits import read_published
+from contrastseg.data.splits.folds import read_published
 from tests import miniatures
 from tests.miniatures._files import boxes, save_nifti
 

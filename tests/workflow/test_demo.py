@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.stores import find_prepared, find_split
-from contrastseg.data.splits.splits import Split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.evaluation.metrics.case_scores import score_case
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,16 +21,6 @@ from contrastseg.data.registry.described import absent
 from contrastseg.errors import DataError, UnavailableDataError, redacted
 from contrastseg.files import md5, read_json, sha256, write_json
 
-__all__ = [
-    "DATA_TABLE",
-    "PublishedFile",
-    "download_dataset",
-    "download_folder",
-    "locate",
-    "published_files",
-    "registration_steps",
-]
-
 AT_ONCE = 4
 _TRUSTED = "checksums.json"
 _UNFINISHED = f".{_TRUSTED}"  # complete only when it loses its dot: until then `locate` does not see it

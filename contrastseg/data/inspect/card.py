@@ -11,7 +11,8 @@ from contrastseg.data.download.download import locate, registration_steps
 from contrastseg.data.download.table import published_files
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.readers.specs import DatasetSpec
-from contrastseg.data.splits.splits import PARTS, SPLITS_FOLDER, read_published
+from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
+from contrastseg.data.splits.split_files import PARTS
 from contrastseg.errors import DataError
 from contrastseg.files import read_json
 from contrastseg.places import MANIFEST, prepared_folder

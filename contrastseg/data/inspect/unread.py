@@ -9,7 +9,8 @@ from pathlib import Path
 from contrastseg.data.faults import Faults
 from contrastseg.data.inspect.observations import Observation
 from contrastseg.data.readers.specs import RawCase
-from contrastseg.data.registry.nnunet import DESCRIPTION, PATIENTS
+from contrastseg.data.registry.nnunet import PATIENTS
+from contrastseg.data.registry.nnunet_description import DESCRIPTION
 
 _NO_CASE = "no case is read from it"
 _LINK = "a link that leads nowhere"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from contrastseg.data.files.formats import read_image, read_label, write_label
 from contrastseg.data.files.geometry import Geometry, NativeFormat, Unit
 from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
@@ -22,7 +21,6 @@ from contrastseg.files import read_json, understanding
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Case", "DatasetJson", "Geometry", "PreparedDataset", "read_image", "read_label", "write_label"]
 
 _AGAIN = "prepare the data set again"
 

@@ -20,22 +20,8 @@ from contrastseg.data.splits.folds import (
     shuffled,
 )
 from contrastseg.data.splits.roster import Roster
-from contrastseg.data.splits.split_files import PARTS, Split, check_folds, labelled_count, split_hash
+from contrastseg.data.splits.split_files import PARTS, split_hash
 from contrastseg.files import write_if_changed
-
-__all__ = [
-    "SPLITS_FOLDER",
-    "Population",
-    "Split",
-    "check_folds",
-    "labelled_count",
-    "make_split",
-    "population_of",
-    "read_published",
-    "split_dataset",
-    "split_hash",
-    "train_patients",
-]
 
 
 def split_dataset(

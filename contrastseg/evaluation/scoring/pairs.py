@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastseg.data.files.formats import as_label, read_header
+from contrastseg.data.files.formats import as_label, read_header, read_label
 from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
 from contrastseg.data.files.placement import LARGEST_SHIFT, Affine, apart, places, scaled, unit_of_partner
 from contrastseg.data.files.tiff import is_tiff, read_tiff_label, spacing_beside
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, undeclared_ignore
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.scoring.meaning import Meaning

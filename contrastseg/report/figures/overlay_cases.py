@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.evaluation.scoring.predictions import expected_predictions, label_files
 from contrastseg.labels import IGNORE
 from contrastseg.report.content.labels import budget_order

@@ -7,7 +7,7 @@ from typing import Any
 from contrastseg.data.inspect.card import card
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import PreparationSettings
-from contrastseg.data.splits.splits import PARTS
+from contrastseg.data.splits.split_files import PARTS
 from contrastseg.report.site.markdown import line, table
 
 _INTRODUCTION = """# The data sets

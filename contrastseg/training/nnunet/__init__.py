@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from contrastseg.data.prepare.cases import Case, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import Case
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.errors import CheckpointError
 from contrastseg.files import digest

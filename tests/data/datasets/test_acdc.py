@@ -20,7 +20,8 @@ from contrastseg.data.readers.specs import RawCase
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.splits.roster import Roster
-from contrastseg.data.splits.splits import Split, split_dataset, train_patients
+from contrastseg.data.splits.split_files import Split
+from contrastseg.data.splits.splits import split_dataset, train_patients
 from contrastseg.errors import DataError, SplitError
 
 SPEC = registry.get("acdc")

@@ -12,7 +12,8 @@ from contrastseg.data.faults import Faults, FaultyCasesError
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
-from contrastseg.data.splits.splits import Split, split_dataset
+from contrastseg.data.splits.split_files import Split
+from contrastseg.data.splits.splits import split_dataset
 from contrastseg.errors import DataError
 from tests import miniatures
 

@@ -8,7 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.errors import DataError
 from tests.miniatures import pancreas_ct as small

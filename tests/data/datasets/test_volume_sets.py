@@ -11,7 +11,8 @@ import pytest
 import SimpleITK
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import RawCase
 from contrastseg.data.registry import registry

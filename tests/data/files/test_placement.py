@@ -13,11 +13,11 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastseg.data.files.formats import read_header, read_nifti
+from contrastseg.data.files.formats import read_header, read_image, read_label, read_nifti, write_label
 from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.files.placement import NiftiHeader, apart, places, shift
 from contrastseg.data.inspect.examination import examine_dataset
-from contrastseg.data.prepare.cases import PreparedDataset, read_image, read_label, write_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.outside import prepare_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.layouts import OTHER_FORM

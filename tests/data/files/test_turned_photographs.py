@@ -14,10 +14,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.data.files.formats import is_turned, read_image, read_photo
+from contrastseg.data.files.formats import is_turned, read_image, read_label, read_photo, write_label
 from contrastseg.data.files.photographs import open_photo
 from contrastseg.data.inspect.examination import examine_dataset
-from contrastseg.data.prepare.cases import PreparedDataset, read_label, write_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.outside import prepare_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from contrastseg.data.files.formats import read_image, read_label
 from contrastseg.data.inspect.examination import examine_dataset
-from contrastseg.data.prepare.cases import PreparedDataset, read_image, read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
 from contrastseg.data.prepare.outside import prepare_outside_image, read_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset

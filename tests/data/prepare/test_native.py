@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.files.formats import read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.outside import read_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset

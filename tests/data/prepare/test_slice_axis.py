@@ -14,9 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrastseg.data.files.formats import read_label, write_label
 from contrastseg.data.files.geometry import Geometry, slices_first
 from contrastseg.data.inspect.examination import examine_dataset
-from contrastseg.data.prepare.cases import PreparedDataset, read_label, write_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.outside import prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.data.prepare.preparation import prepare_dataset

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.data.faults import FaultyCasesError
+from contrastseg.data.files.formats import read_label
 from contrastseg.data.inspect.examination import examine_dataset
-from contrastseg.data.prepare.cases import PreparedDataset, read_label
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, structure_coding

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.splits.folds import apportion
 from contrastseg.data.splits.roster import Roster
-from contrastseg.data.splits.splits import PARTS, Split, make_split, train_patients
+from contrastseg.data.splits.split_files import PARTS, Split
+from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import SplitError
 
 OFFICIAL = SplitSettings(name="official")

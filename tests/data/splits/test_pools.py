@@ -13,7 +13,8 @@ import pytest
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.pool_files import Pool, pool_cases, pool_hash
 from contrastseg.data.splits.pools import PoolSettings, make_pool, write_pool
-from contrastseg.data.splits.splits import Split, split_dataset
+from contrastseg.data.splits.split_files import Split
+from contrastseg.data.splits.splits import split_dataset
 from contrastseg.errors import PoolError
 from contrastseg.files import write_json
 from tests.pooling import prepared, renamed

@@ -14,17 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastseg.data.settings import Fractions, SplitSettings
+from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
 from contrastseg.data.splits.roster import Roster
-from contrastseg.data.splits.splits import (
-    SPLITS_FOLDER,
-    Split,
-    check_folds,
-    labelled_count,
-    make_split,
-    read_published,
-    split_hash,
-    train_patients,
-)
+from contrastseg.data.splits.split_files import Split, check_folds, labelled_count, split_hash
+from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import SplitError
 
 PATIENTS = st.lists(st.text("abcdef0123456789", min_size=1, max_size=6), min_size=10, max_size=60, unique=True)

@@ -18,7 +18,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.data.prepare.cases import Geometry, write_label
+from contrastseg.data.files.formats import write_label
+from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.readers.mask_values import FileValues
 from contrastseg.errors import ContrastsegError, ScoringError
 from contrastseg.evaluation.metrics.case_scores import score_case

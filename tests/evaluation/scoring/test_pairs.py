@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from contrastseg.data.files.formats import write_label
+from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.files.itk import ITK_SUFFIXES
-from contrastseg.data.prepare.cases import Geometry, write_label
 from contrastseg.errors import ContrastsegError, ScoringError
 from contrastseg.evaluation.scoring.predictions import SUFFIXES
 from contrastseg.evaluation.scoring.scoring import score_file, score_folder

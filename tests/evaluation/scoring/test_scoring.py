@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastseg.data.prepare.cases import Geometry, PreparedDataset, write_label
+from contrastseg.data.files.formats import write_label
+from contrastseg.data.files.geometry import Geometry
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.metrics.catalogue import OUTCOMES
 from contrastseg.evaluation.scoring.predictions import missing_predictions

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastseg.data.prepare.cases import Geometry, PreparedDataset, write_label
+from contrastseg.data.files.formats import write_label
+from contrastseg.data.files.geometry import Geometry
+from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.files import write_json
 from contrastseg.report.content.run_keys import run_key
