@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from contrastseg.errors import UnavailableDataError
 from contrastseg.methods import registry
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite.drawings import check_drawings, check_metrics
+from contrastseg.suite.entries import DatasetEntry, MethodEntry
+from contrastseg.suite.fields import SuiteFields
 from contrastseg.suite.names import distinct, known
 
-if TYPE_CHECKING:
-    from contrastseg.suite.models import DatasetEntry, MethodEntry, Suite
 
-
-def check_consistency(suite: Suite) -> None:
+def check_consistency(suite: SuiteFields) -> None:
     """Check what no part of the suite can check alone.
 
     Raises:
@@ -42,7 +40,7 @@ def check_consistency(suite: Suite) -> None:
     check_metrics(drawings, suite.evaluation, suite.comparison)
 
 
-def _check_entry(suite: Suite, entry: DatasetEntry, entries: list[str]) -> None:
+def _check_entry(suite: SuiteFields, entry: DatasetEntry, entries: list[str]) -> None:
     for other in entry.evaluate_on:
         known(f"entry to evaluate {entry.name} on,", other, entries)
     distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
@@ -57,7 +55,7 @@ def _check_entry(suite: Suite, entry: DatasetEntry, entries: list[str]) -> None:
         )
 
 
-def _check_tolerances(suite: Suite, tolerances: Mapping[str, float]) -> None:
+def _check_tolerances(suite: SuiteFields, tolerances: Mapping[str, float]) -> None:
     """Where classes have tolerances of their own, every class has one, and each is some class's."""
     classes: dict[str, str] = {}
     for entry in suite.datasets:
@@ -88,7 +86,7 @@ def _fits(entry: DatasetEntry, other: DatasetEntry) -> None:
         raise ValueError(f"pool of {entry.name}: {other.name} has no volumes, and its networks see volumes")
 
 
-def _check_training(suite: Suite, entry: DatasetEntry, method: MethodEntry) -> None:
+def _check_training(suite: SuiteFields, entry: DatasetEntry, method: MethodEntry) -> None:
     for variant in method.variants:
         stages = [stage.name for stage in registry.get(method.name).stages]
         settings = {stage: suite.stage_training(entry, method, variant, stage) for stage in stages}

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from contrastseg.errors import RecipeError
 from contrastseg.networks import registry as networks
-from contrastseg.suite.models import DatasetEntry, MethodEntry, Suite
+from contrastseg.suite.entries import DatasetEntry, MethodEntry
+from contrastseg.suite.models import Suite
 from contrastseg.suite.overrides import overridden
 from contrastseg.suite.recipes import Recipe, Stated
 from contrastseg.training.settings import TrainingSettings

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contrastseg.methods import registry
+from contrastseg.suite.entries import MethodEntry
 from contrastseg.suite.reading import explained
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.stages import merge, staged
-
-if TYPE_CHECKING:
-    from contrastseg.suite.models import MethodEntry
 
 
 def overridden(training: TrainingSettings, overrides: Mapping[str, Mapping[str, Any]]) -> TrainingSettings:

@@ -1,0 +1,109 @@
+"""The fields of a suite, and the training settings they come to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
+from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
+from contrastseg.suite.entries import DatasetEntry, MethodEntry, Name, Strict
+from contrastseg.suite.names import distinct, known
+from contrastseg.suite.overrides import of_stage, overridden
+from contrastseg.suite.recipes import recipe_names
+from contrastseg.training.settings import TrainingSettings
+
+Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+_BUDGET = re.compile(r"r(0\.\d+|1(\.0+)?)|n[1-9]\d*")
+
+
+def _as_label(value: Any) -> Any:
+    """`1` and `0.25` are what people write first; say what is meant instead of guessing."""
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} is ambiguous: write r{value} for a ratio or n{value} for a number of patients")
+    return value
+
+
+Label = Annotated[str, BeforeValidator(_as_label)]
+
+
+class SuiteFields(Strict):
+    """What a suite says, each field checked by itself."""
+
+    name: Name
+    title: str = ""
+    description: str = ""
+    recipe: Name | None = Field(None, description="the source whose recipe it follows: a file in benchmarks/recipes")
+    datasets: list[DatasetEntry] = Field(min_length=1)
+    methods: list[MethodEntry] = Field(min_length=1)
+    labels: list[Label] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
+    draws: Axis = [0]
+    folds: Axis = [0]
+    seeds: Axis = [0]
+    training: TrainingSettings = TrainingSettings()
+    checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
+    evaluation: EvaluationSettings = EvaluationSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+    tables: list[TableSettings] = Field(default_factory=usual_tables)
+    figures: list[FigureSettings] = Field(default_factory=usual_figures)
+    custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
+
+    @field_validator("recipe")
+    @classmethod
+    def _known_recipe(cls, name: str | None) -> str | None:
+        return name if name is None else known("recipe", name, recipe_names())
+
+    @field_validator("labels")
+    @classmethod
+    def _budgets(cls, labels: list[str]) -> list[str]:
+        for label in labels:
+            if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
+                raise ValueError(f"{label!r} is no label budget: write r0.25 for a ratio or n7 for 7 patients")
+        distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
+        return labels
+
+    @field_validator("datasets", "methods", "tables", "figures")
+    @classmethod
+    def _distinct_names(cls, items: list[Any]) -> list[Any]:
+        distinct("name", [item.name for item in items])
+        return items
+
+    @field_validator("draws", "folds", "seeds", "checkpoints")
+    @classmethod
+    def _distinct_values(cls, values: list[Any]) -> list[Any]:
+        distinct("value", values)
+        return values
+
+    def entry(self, name: str) -> DatasetEntry:
+        """The entry of this name."""
+        return next(entry for entry in self.datasets if entry.name == name)
+
+    def method(self, name: str) -> MethodEntry:
+        """The method of this name."""
+        return next(method for method in self.methods if method.name == name)
+
+    def training_of(self, entry: DatasetEntry, method: MethodEntry) -> TrainingSettings:
+        """Training settings of a run: the suite's, then the entry's, then those of the method's entry.
+
+        What a stage puts on top of them, `stage_training` does.
+
+        Raises:
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
+        """
+        return overridden(
+            self.training,
+            {
+                f"datasets, {entry.name}, training": entry.training,
+                f"methods, {method.name}, training": method.training,
+            },
+        )
+
+    def stage_training(self, entry: DatasetEntry, method: MethodEntry, variant: str, stage: str) -> TrainingSettings:
+        """Training settings of one stage of a run, with all that is put on top of the run's.
+
+        Raises:
+            SuiteError: An override does not exist or has no valid value; the message says where it was written.
+        """
+        return of_stage(self.training_of(entry, method), method, variant, stage)
