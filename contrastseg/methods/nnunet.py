@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contrastseg.methods.contract import Card, Circumstances, Method, Stage, View
+from contrastseg.methods.contract import Card, Circumstances, Method, Stage, Task, View
 from contrastseg.methods.pdcr import PDCR
-from contrastseg.methods.uafr import SITE_CHOICES, SITE_OPTIONS, SITES
+from contrastseg.methods.uafr import SITE_CHOICES, SITE_OPTIONS, SITES, attach_reweighting
 
 SCHEDULE = (1000, 250)
 """Epochs and iterations per epoch of the paper and of the released code."""
@@ -84,6 +84,31 @@ class NNUNet(Method):
         """The schedule, when it is not the paper's."""
         schedule = (settings["epochs"], settings["iterations_per_epoch"])
         return "" if schedule == SCHEDULE else f"{schedule[0]} × {schedule[1]} iterations"
+
+    @classmethod
+    def extend(cls, network: Any, settings: Mapping[str, Any], task: Task) -> PDCR | None:
+        """Give nnU-Net's network what a variant adds: UAFR's blocks, PDCR's adapters.
+
+        Args:
+            network: Its maps as methods see them; blocks are attached to it.
+            settings: The method's.
+            task: What the network is for; `build_network` is not asked.
+
+        Returns:
+            The method whose `regularisation` computes PDCR's terms; None without.
+
+        Raises:
+            SuiteError: The network has no map of a stride that PDCR asks for.
+        """
+        if settings["uafr"]:
+            decoder = [name for name in network.channels if name.startswith("decoder")]
+            chosen = len(decoder) if settings["decoder_sites"] is None else settings["decoder_sites"]
+            attach_reweighting(network, task.spatial_dims, {**settings, "decoder_sites": chosen})
+        if not settings["pdcr"]:
+            return None
+        method = PDCR(Task(**{**vars(task), "build_network": lambda: network}), settings)
+        method.modules = dict(method.build())
+        return method
 
     @classmethod
     def applies_to(cls, here: Circumstances) -> str | None:

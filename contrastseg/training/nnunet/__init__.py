@@ -28,7 +28,7 @@ from contrastseg.training import checkpoints
 from contrastseg.training.engines import Job, Labeller, Outcome
 from contrastseg.training.logs import Log
 from contrastseg.training.nnunet.data import prepare, spacing_of, workplace
-from contrastseg.training.nnunet.network import extend_network
+from contrastseg.training.nnunet.network import extend_network, extending
 from contrastseg.training.validation import LabelPair, mean_dice
 
 PACKAGES = ("nnunetv2", "batchgenerators", "batchgeneratorsv2", "dynamic-network-architectures", "simpleitk")
@@ -54,7 +54,8 @@ def fit(job: Job) -> Outcome:
         # Here, because its import takes seconds and prediction does without.
         from contrastseg.training.nnunet.trainer import Trainer
 
-        trainer = Trainer.make(plans, dataset_json, configuration, device, settings, job.config.seed)
+        method = extending(job.config.method)
+        trainer = Trainer.make(plans, dataset_json, configuration, device, method, settings, job.config.seed)
         progress = _Progress(job, trainer, plans, dataset_json, configuration)
         trainer.on_step, trainer.on_epoch = job.on_step, progress.on_epoch
         try:
@@ -180,7 +181,7 @@ def labeller(content: Mapping[str, Any], device: torch.device) -> Labeller:
         deep_supervision=False,
     )
     task = Task(len(configuration.patch_size), channels, heads, content["step"], "train", lambda: None)
-    extend_network(network, settings, task)
+    extend_network(network, extending(content["config"]["method"]), settings, task)
     try:
         network.load_state_dict(content["modules"])
     except RuntimeError as error:

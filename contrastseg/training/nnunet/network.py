@@ -1,16 +1,38 @@
-"""nnU-Net's network seen as the methods see networks, so that PDCR and UAFR work on it as they are."""
+"""nnU-Net's network seen as the methods see networks, so that their blocks and terms work on it as they are."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from contrastseg.methods import registry
 from contrastseg.methods.contract import Task
-from contrastseg.methods.pdcr import PDCR
-from contrastseg.methods.uafr import attach_reweighting
+
+
+class Regulariser(Protocol):
+    """Terms of a loss beside nnU-Net's own, from maps of its network."""
+
+    modules: Any
+
+    def regularisation(self, features: Mapping[str, Tensor], label: Tensor) -> dict[str, Tensor]:
+        """The terms by name, weighted, from maps (B, C, *spatial / stride) and label (B, *spatial)."""
+        ...
+
+
+class Extending(Protocol):
+    """A method of this engine."""
+
+    def extend(self, network: Any, settings: Mapping[str, Any], task: Task) -> Regulariser | None:
+        """Attach what the settings ask for to the network's maps; None where that brings no terms of its own."""
+        ...
+
+
+def extending(method: str) -> Extending:
+    """The method of this name, as this engine asks it."""
+    return cast(Extending, registry.get(method))
 
 
 class Sites:
@@ -52,28 +74,26 @@ def _product(one: Sequence[int], other: Sequence[int]) -> list[int]:
     return [a * b for a, b in zip(one, other, strict=True)]
 
 
-def extend_network(network: Any, settings: Mapping[str, Any], task: Task) -> tuple[PDCR | None, Sites]:
-    """Give nnU-Net's network what its variant adds: UAFR's blocks, PDCR's adapters (as `network.pdcr`).
+def extend_network(
+    network: Any, method: Extending, settings: Mapping[str, Any], task: Task
+) -> tuple[Regulariser | None, Sites]:
+    """Give nnU-Net's network what a method adds to it; modules with weights become `network.pdcr`.
 
     Args:
         network: As nnU-Net builds it; changed in place.
+        method: What adds to it.
         settings: The method's.
         task: What the network is for; `build_network` is not asked.
 
     Returns:
-        The method whose `regularisation` computes PDCR's terms (None without), and the network's maps.
+        What computes the method's terms (None without), and the network's maps.
 
     Raises:
-        SuiteError: The network has no map of a stride that PDCR asks for.
+        SuiteError: The network has no map of a stride that the method asks for.
     """
     sites = Sites(network)
-    if settings["uafr"]:
-        decoder = [name for name in sites.channels if name.startswith("decoder")]
-        chosen = len(decoder) if settings["decoder_sites"] is None else settings["decoder_sites"]
-        attach_reweighting(sites, task.spatial_dims, {**settings, "decoder_sites": chosen})
-    if not settings["pdcr"]:
-        return None, sites
-    method = PDCR(Task(**{**vars(task), "build_network": lambda: sites}), settings)
-    method.modules = dict(method.build())
-    network.pdcr = nn.ModuleDict({name: module for name, module in method.modules.items() if module is not sites})
-    return method, sites
+    regulariser = method.extend(sites, settings, task)
+    if regulariser is not None:  # checkpoints carry this name, which is that of the first such method
+        modules = regulariser.modules.items()
+        network.pdcr = nn.ModuleDict({name: module for name, module in modules if module is not sites})
+    return regulariser, sites

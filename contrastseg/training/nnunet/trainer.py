@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from contrastseg.errors import TrainingError
 from contrastseg.labels import IGNORE
 from contrastseg.methods.contract import Task
-from contrastseg.methods.pdcr import PDCR
-from contrastseg.training.nnunet.network import extend_network
+from contrastseg.training.nnunet.network import Extending, Regulariser, extend_network
 from contrastseg.training.seeds import stream_seed
 
 
@@ -25,13 +24,15 @@ class Trainer(nnUNetTrainer):
     """Trains on all cases (fold `all`) for a schedule, with the variant's blocks and loss terms.
 
     Attributes:
-        settings: The method's settings.
+        method: What adds to the network.
+        settings: Its settings.
         seed: The run's seed.
         on_step: Called with the number of steps done.
         on_epoch: Called after every epoch with the values for the log.
         seconds: Time in epochs so far.
     """
 
+    method: Extending
     settings: Mapping[str, Any]
     seed: int
     on_step: Callable[[int], None]
@@ -45,12 +46,13 @@ class Trainer(nnUNetTrainer):
         dataset_json: dict[str, Any],
         configuration: str,
         device: torch.device,
+        method: Extending,
         settings: Mapping[str, Any],
         seed: int,
     ) -> Trainer:
         """A trainer with its network initialised, which depends on the seed alone."""
         trainer: Trainer = cls({**plans, "continue_training": False}, configuration, "all", dataset_json, device)
-        trainer.settings, trainer.seed, trainer.seconds = settings, seed, 0.0
+        trainer.method, trainer.settings, trainer.seed, trainer.seconds = method, settings, seed, 0.0
         trainer.num_epochs = settings["epochs"]
         trainer.num_iterations_per_epoch = settings["iterations_per_epoch"]
         trainer.num_val_iterations_per_epoch = 0
@@ -61,7 +63,7 @@ class Trainer(nnUNetTrainer):
     def build_network_architecture(self, plans_manager: Any, *arguments: Any, **named: Any) -> nn.Module:
         """The planned network with what the variant adds."""
         network: nn.Module = super().build_network_architecture(plans_manager, *arguments, **named)
-        self.regulariser, sites = extend_network(network, self.settings, self.task)
+        self.regulariser, sites = extend_network(network, self.method, self.settings, self.task)
         self.features = {} if self.regulariser is None else sites.watch()
         return network
 
@@ -160,10 +162,10 @@ class Trainer(nnUNetTrainer):
 
 
 class _Loss(nn.Module):
-    """nnU-Net's loss, and PDCR's terms from the maps of the same forward pass."""
+    """nnU-Net's loss, and the method's terms from the maps of the same forward pass."""
 
     def __init__(
-        self, own: nn.Module, regulariser: PDCR | None, features: dict[str, Tensor], ignore: int | None
+        self, own: nn.Module, regulariser: Regulariser | None, features: dict[str, Tensor], ignore: int | None
     ) -> None:
         super().__init__()
         self.own = own
