@@ -1,4 +1,4 @@
-"""The house itself: one environment in three files, commands that exist, rooms whose arrows point one way."""
+"""The project as a whole: one environment in three files, commands that exist, layers that import one way."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ import contrastseg
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "contrastseg"
 
-# What each room may import of the project, apart from itself. One way, no circle.
-LEAVES = {"code_graph", "errors", "files", "labels", "places", "plugins", "tensors"}
+# What each package may import of the project, apart from itself. One way, no circle.
+LEAVES = {"code_graph", "errors", "files", "labels", "places", "plugins", "tensors", "text"}
 GROUND = {"data", "networks", "losses"}
-ARROWS: dict[str, set[str]] = {
+MAY_IMPORT: dict[str, set[str]] = {
     "code_graph": set(),
     "errors": set(),
     "files": {"errors"},
     "labels": set(),
     "plugins": {"errors"},
     "places": set(),
+    "text": set(),
     "tensors": set(),
     **dict.fromkeys(GROUND, LEAVES),
     "methods": LEAVES | {"networks", "losses"},
@@ -40,14 +41,53 @@ ARROWS: dict[str, set[str]] = {
     "training": LEAVES | GROUND | {"methods", "evaluation"},
     "report": LEAVES | {"evaluation", "data"},
 }
-# What a suite asks for and what follows from it: made of every room's settings, never of what trains.
+# What a suite asks for and what follows from it: made of every package's settings, never of what trains.
 SUITE = {"suite", "planning", "fingerprints"}
-ARROWS["suite"] = LEAVES | {"data", "networks", "methods", "evaluation", "report", "training"}
-ARROWS["planning"] = ARROWS["suite"] | {"suite", "fingerprints"}
-ARROWS["fingerprints"] = {"code_graph", "errors", "places", "data", "methods"}
+MAY_IMPORT["suite"] = LEAVES | {"data", "networks", "methods", "evaluation", "report", "training"}
+MAY_IMPORT["planning"] = MAY_IMPORT["suite"] | {"suite", "fingerprints"}
+MAY_IMPORT["fingerprints"] = {"code_graph", "errors", "places", "data", "methods"}
+
+# Inside a package: what each of its modules and sub-packages may import of the others.
+_GROUND = {"faults", "reading", "settings"}
+_READERS = _GROUND | {"files", "readers"}
+_REGISTRY = _READERS | {"datasets", "registry"}
+_PREPARED = _REGISTRY | {"prepare"}
+LAYERS: dict[str, dict[str, set[str]]] = {
+    "data": {
+        "faults": set(),
+        "reading": set(),
+        "settings": set(),
+        "files": _GROUND,
+        "readers": _GROUND | {"files"},
+        "datasets": _READERS,
+        "registry": _READERS | {"datasets"},
+        "download": _REGISTRY,
+        "prepare": _REGISTRY,
+        "splits": _PREPARED,
+        "inspect": _PREPARED | {"download", "splits"},
+    },
+    "evaluation": {
+        "distinct": set(),
+        "metrics": set(),
+        "settings": {"metrics"},
+        "scoring": {"distinct", "metrics", "settings"},
+        "statistics": {"distinct", "metrics", "settings"},
+        "published": set(),
+    },
+    "report": {
+        "settings": set(),
+        "content": {"settings"},
+        "tables": {"settings", "content"},
+        "figures": {"settings", "content"},
+        "page": {"settings", "content", "tables", "figures"},
+        "site": {"settings", "content", "tables", "figures", "page"},
+    },
+}
+# It makes pages of the documentation from everything there is; only the command line imports it.
+SITE = "report.site"
 
 TORCH = {"torch", "torchvision", "lightning_fabric", "monai", "nnunetv2", "timm"}
-TORCH_FREE_ROOMS = ("data", "evaluation", "report", "methods", *sorted(SUITE))
+TORCH_FREE = ("data", "evaluation", "report", "methods", *sorted(SUITE))
 
 
 def modules() -> list[Path]:
@@ -55,8 +95,8 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
-    """The room a module belongs to: the first part of its path inside the package."""
+def package_of(path: Path) -> str:
+    """The package a module belongs to: the first part of its path inside the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -178,22 +218,47 @@ def test_nothing_large_is_committed():
     assert not {name: size for name, size in large.items() if size > 2**20}
 
 
-def test_no_file_is_two_rooms_in_one():
+def test_no_file_is_too_long():
     files = [*modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
     lengths = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
     assert not {name: length for name, length in lengths.items() if length >= 400}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_point_one_way(path):
-    room = room_of(path)
-    if room in {"cli", "__init__", "__main__"}:
+def test_packages_import_one_way(path):
+    package = package_of(path)
+    if package in {"cli", "__init__", "__main__"} or dotted(path).startswith(SITE):
         return
-    assert room in ARROWS, f"a new room: say in ARROWS what {room} may import"
+    assert package in MAY_IMPORT, f"a new package: say in MAY_IMPORT what {package} may import"
     # `from contrastseg import files` and `from contrastseg.files import digest` both say `contrastseg.files`.
-    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("contrastseg.")}
-    rooms.discard("__version__")
-    assert rooms <= ARROWS[room] | {room}
+    packages = {name.split(".")[1] for name in imports(path) if name.startswith("contrastseg.")}
+    packages.discard("__version__")
+    assert packages <= MAY_IMPORT[package] | {package}
+
+
+def dotted(path: Path) -> str:
+    """A module's name without the package's."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_layers_inside_a_package_import_one_way(path):
+    package, *inside = dotted(path).split(".")
+    if package in LAYERS and inside:
+        imported = {name.split(".")[2] for name in imports(path) if name.startswith(f"contrastseg.{package}.")}
+        assert imported <= LAYERS[package][inside[0]] | {inside[0]}
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_part_of_a_layered_package_has_a_row(package):
+    there = {path.name.removesuffix(".py") for path in (PACKAGE / package).iterdir() if not path.name.startswith("_")}
+    assert there == set(LAYERS[package])
+
+
+def test_only_the_command_line_imports_what_makes_pages():
+    for path in modules():
+        if not dotted(path).startswith((SITE, "cli")):
+            assert not {name for name in imports(path) if name.startswith(f"contrastseg.{SITE}")}, path
 
 
 def circles(paths: list[Path]) -> list[list[str]]:
@@ -229,13 +294,14 @@ def test_circles_are_found(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_what_reads_results_never_imports_torch(path):
-    if room_of(path) in {"data", "evaluation", "report", *SUITE}:
+    if package_of(path) in {"data", "evaluation", "report", *SUITE} and not dotted(path).startswith(SITE):
         assert not {name.split(".")[0] for name in imports(path)} & TORCH
 
 
 def test_planning_scoring_and_methods_cards_do_not_load_torch():
-    rooms = [path for path in modules() if room_of(path) in {*TORCH_FREE_ROOMS, "cli"}]
-    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in rooms]
+    packages = [path for path in modules() if package_of(path) in {*TORCH_FREE, "cli"}]
+    packages = [path for path in packages if not dotted(path).startswith(SITE)]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in packages]
     code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
     code += f"print(sorted({TORCH!r} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
