@@ -111,8 +111,8 @@ def test_every_wildcard_of_the_workflow_is_constrained_to_names() -> None:
         # Paths: what stands in braces between slashes, or before a suffix.
         named |= set(re.findall(r"[/-](?:draw|fold|seed)?\{([a-z_]+)\}", text))
     known = constraints()
-    assert {"dataset", "method", "variant", "suite", "table", "figure", "seed"} <= named
+    assert {"dataset", "method", "variant", "table", "figure", "seed"} <= named
     assert named <= set(known), f"say in common.smk what these wildcards may be: {sorted(named - set(known))}"
-    for wildcard in named - {"suite", "budget"}:
+    for wildcard in named - {"budget"}:
         for name in HOSTILE:
             assert not re.fullmatch(known[wildcard], name), f"{wildcard} may be {name!r}"

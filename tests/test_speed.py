@@ -108,6 +108,24 @@ def test_metrics_beside_other_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_batches_beside_a_version_of_the_project(tmp_path: Path) -> None:
+    """Counts of two versions, here one and the same, are equal; launches stay few."""
+    size = ("--work", "6_slices", "--before", str(SPEED.parents[1]), "--rounds", "1", "--steps", "8")
+    command = [sys.executable, str(SPEED / "batches.py"), *size, "--output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    (file,) = tmp_path.glob("batches-cpu-*.csv")
+    with open(file, newline="") as opened:
+        ours, before = csv.DictReader(opened)
+    assert (ours["contender"], before["contender"]) == ("contrastseg", "before")
+    assert [ours[count] for count in ("launches", "sent", "waits")] == [
+        before[c] for c in ("launches", "sent", "waits")
+    ]
+    assert 10 < int(ours["launches"]) <= 40
+    assert (ours["sent"], ours["waits"]) == ("1", "0")
+    assert float(ours["host_ms"]) > 0
+
+
+@pytest.mark.long
 def test_cases_in_common_batches(tmp_path: Path) -> None:
     """The script stops where labels differ; batches are as many as windows of a size fill."""
     size = ("--work", "images_128", "--part", "4", "--rounds", "1")

@@ -113,10 +113,10 @@ def test_what_is_not_there_fails(speed, tmp_path, benchmark, change, note):
 
 def test_what_has_no_file_was_not_measured(speed, tmp_path):
     folder = altered(tmp_path, "metrics", lambda rows: rows)
-    (folder / f"start-{MACHINE}.csv").unlink()
+    (folder / f"comparisons-{MACHINE}.csv").unlink()
     found = lines(speed, folder)[MACHINE]
-    assert {line.verdict for line in found if line.target.file == "start"} == {"not measured"}
-    assert {line.cells()[-1] for line in found if line.target.file == "start"} == {"not measured"}
+    assert {line.verdict for line in found if line.target.file == "comparisons"} == {"not measured"}
+    assert {line.cells()[-1] for line in found if line.target.file == "comparisons"} == {"not measured"}
     command = [sys.executable, str(SPEED / "targets.py"), "--results", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     judged = sum(line.verdict == "pass" for here in lines(speed, folder).values() for line in here)

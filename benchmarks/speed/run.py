@@ -30,6 +30,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "preparation": ("--cases", "3", "--rounds", "1"),
     "inference": ("--rounds", "3"),
     "cases": ("--rounds", "3"),
+    "batches": ("--rounds", "2"),
     "training": ("--work", "acdc_2d", "--contenders", "contrastseg", "bare", "--rounds", "3", "--steps", "10"),
     "streaming": ("--cache-gb", "0.05", "--steps", "10"),
     "start": ("--rounds", "3", "--planning-rounds", "1"),

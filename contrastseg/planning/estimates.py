@@ -22,6 +22,7 @@ from contrastseg.places import RESOURCES
 from contrastseg.planning import Plan, Run
 from contrastseg.planning.limits import measured_seconds
 from contrastseg.planning.measured import step_times
+from contrastseg.planning.stores import prepared_of
 
 _SHOWN = 3
 
@@ -53,11 +54,12 @@ class Job:
 
 
 def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, Any]:
-    """Jobs, runs still to do, device hours of training, disk and downloads.
+    """Jobs, runs still to do, device hours of training, disk, memory of the training data, and downloads.
 
     A stage takes what finished ones of the same data set and method took. Where there is none yet, its steps are
     multiplied by what a step was measured to take, and by how many more pixels it has here; where nobody measured it,
-    that is said instead of a guess. Disk goes by finished stages alone.
+    that is said instead of a guess. Disk goes by finished stages alone. Memory is that of one run of the largest data
+    set with all its cases, as stored and without padding; pools are counted for themselves and added.
 
     Args:
         plan: The plan.
@@ -102,6 +104,7 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
         "device_hours_left": _told(f"{hours:.2f}{by}", unknown, left, "measured step"),
         "disk_left_gb": _told(f"{disk / 1e9:.2f}", unfinished, left),
+        "memory_of_data_gb": _memory(plan, entries, resources),
         "to_download": _downloads(plan, entries, data_root, resources),
     }
 
@@ -125,6 +128,26 @@ def _told(number: str, names: Collection[str], left: Mapping[Any, Any], source: 
         return f"not known: {lacking}"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{number} ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
+
+
+def _memory(plan: Plan, entries: Collection[str], resources: Path) -> str:
+    """What the data of one run takes on its device at most, and which data sets are not prepared and so not counted."""
+    suite = plan.suite
+    sizes: dict[str, int] = {}
+    unknown = []
+    for name in entries:
+        entry = suite.entry(name)
+        prepared = prepared_of(entry, resources)
+        pools = [prepared_of(suite.entry(pool), resources) for pool in entry.pool if pool in entries]
+        if not (prepared / "cases").is_dir():
+            unknown.append(name)
+            continue
+        sizes[name] = sum(file.stat().st_size for one in {prepared, *pools} for file in one.glob("cases/*/*.npy"))
+    if not sizes:
+        return "not known: no prepared data"
+    largest = max(sizes, key=sizes.__getitem__)
+    more = f"; not prepared: {', '.join(sorted(unknown))}" if unknown else ""
+    return f"{sizes[largest] / 1e9:.2f} at most ({largest}){more}"
 
 
 def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, resources: Path) -> str:

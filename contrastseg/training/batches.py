@@ -62,9 +62,9 @@ class Source:
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._foreground = lru_cache(maxsize=None)(storage.foreground)
         self._extents = storage.extents.numpy().astype(np.float32)
-        self._case = torch.tensor([unit.number for unit in storage.units])
-        self._position = torch.tensor([unit.position for unit in storage.units])
-        self._patient = torch.tensor([unit.patient for unit in storage.units])
+        self._case = np.array([unit.number for unit in storage.units])
+        self._position = np.array([unit.position for unit in storage.units], np.float32)
+        self._patient = np.array([unit.patient for unit in storage.units])
 
     def _permutation(self, epoch: int) -> list[int]:
         order: list[int] = torch.randperm(
@@ -78,27 +78,27 @@ class Source:
         first = (step * self.world + self.rank) * self.batch_size
         return [self._order(i // count)[i % count] for i in range(first, first + self.batch_size)]
 
-    def _centres(self, random: torch.Generator, units: Sequence[int]) -> Tensor:
+    def _centres(self, random: torch.Generator, units: Sequence[int]) -> np.ndarray:
         """(B, d) centres of the patches, in unit pixels: anywhere the patch fits, moved a little beyond."""
         # In NumPy, whose operations on a few dozen numbers cost a third of torch's.
         count, dims = len(units), len(self.patch)
         uniform, shift = torch.rand(2, count, dims, generator=random).numpy()
-        choice = torch.rand(count, 3, generator=random, dtype=torch.float64).tolist()
+        choice = torch.rand(count, 3, generator=random, dtype=torch.float64).numpy()
         patch = np.array(self.patch, np.float32)
         shape = self._extents[units]
         low = (np.minimum(patch, shape) - 1) / 2
         high = shape - 1 - low
         centres = low + uniform * (high - low)
-        larger = np.any(shape > patch, axis=1)
-        assert isinstance(larger, np.ndarray)
-        for index, unit in enumerate(units):
-            if choice[index][0] < self.foreground_fraction and larger[index] and (classes := self._foreground(unit)):
-                positions = classes[int(choice[index][1] * len(classes))]
-                position: np.ndarray = positions[int(choice[index][2] * len(positions))]
+        on_structure = (choice[:, 0] < self.foreground_fraction) & (shape > patch).any(axis=1)
+        for index in on_structure.nonzero()[0].tolist():
+            if classes := self._foreground(units[index]):
+                positions = classes[int(choice[index, 1] * len(classes))]
+                position: np.ndarray = positions[int(choice[index, 2] * len(positions))]
                 centres[index] = position.astype(np.float32).clip(low[index], high[index])
         # A unit thinner than the patch has nothing to gain from a shift along that axis.
         moved = (shift * 2 - 1) * np.float32(self.settings.shift) * patch
-        return torch.from_numpy(centres + np.where(shape >= patch / 2, moved, np.float32(0)))
+        moved_on: np.ndarray = centres + np.where(shape >= patch / 2, moved, np.float32(0))
+        return moved_on
 
     def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
         """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
@@ -112,7 +112,7 @@ class Source:
             warp = augmentation.identity_warp(len(units), dims)
         centres = self._centres(random, units)
         shape = self._block if self._block is not None and augment else augmentation.block_shape(warp, self.patch)
-        starts = (centres - torch.tensor([(n - 1) / 2 for n in shape])).round().long()
+        starts = np.rint(centres - np.array([(n - 1) / 2 for n in shape], np.float32)).astype(np.int64)
         own = ("intensity", intensity) if intensity else ()
         change, noise = None, None
         if augment:
@@ -124,8 +124,8 @@ class Source:
 
         blocks = self.storage.blocks(units, starts, shape)
         drawn = {
-            "centres": centres,
-            "inside": centres - starts,
+            "centres": torch.from_numpy(centres),
+            "inside": torch.from_numpy(centres - starts.astype(np.float32)),
             "matrix": warp.matrix,
             **({} if warp.elastic is None else {"elastic": warp.elastic}),
             **({} if change is None else vars(change)),
@@ -147,9 +147,10 @@ class Source:
             moved = augmentation.Intensity(*(there[name] for name in vars(change)))
             image = augmentation.change_intensity(image, moved, noise)
         coordinates = offsets + there["centres"].reshape(broadcast)
-        which = torch.tensor(units)
-        case, position, patient = self._case[which], self._position[which], self._patient[which]
-        return Sample(image, label, coordinates, which, case, position, superpixels, patient)
+        which = np.array(units)
+        about = (which, self._case[which], self._position[which], self._patient[which])
+        unit, case, position, patient = map(torch.from_numpy, about)
+        return Sample(image, label, coordinates, unit, case, position, superpixels, patient)
 
 
 class BatchSource(Protocol):

@@ -55,7 +55,7 @@ class CopiedBlocks:
         self,
         whole: Callable[[int, Layer], Tensor],
         units: Sequence[int],
-        starts: Tensor,
+        starts: np.ndarray,
         shape: Sequence[int],
         device: torch.device,
         scale: float,

@@ -151,12 +151,12 @@ class Storage:
             whole = (self.labels if layer == "label" else self.superpixels)[where.case][None]
         return whole if where.plane is None else whole[:, where.plane]
 
-    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int]) -> Blocks:
+    def blocks(self, units: Sequence[int], starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
         if not self.flat:
             return CopiedBlocks(self._whole, units, starts, shape, self.device, self.scale)
         firsts = {layer: first[units] for layer, first in self._firsts.items()}
-        return FlatBlocks(self.flat, firsts, self.extents.numpy()[units], starts.numpy(), shape, self.scale)
+        return FlatBlocks(self.flat, firsts, self.extents.numpy()[units], starts, shape, self.scale)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
@@ -201,7 +201,7 @@ class JoinedStorage:
         part = bisect_right(self._ends, unit)
         return self.parts[part], unit - (self._ends[part - 1] if part else 0)
 
-    def blocks(self, units: Sequence[int], starts: Tensor, shape: Sequence[int]) -> Blocks:
+    def blocks(self, units: Sequence[int], starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """As `Storage.blocks`; as many operations as there are data sets, whatever the size of the batch."""
         found = [self._find(unit) for unit in units]
         parts, members = [], []

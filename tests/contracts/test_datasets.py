@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -86,7 +87,15 @@ def test_its_published_splits_exist(name: str, tmp_path: Path) -> None:
 def test_published_splits_name_patients_as_the_data_set_does(name: str, tmp_path: Path) -> None:
     spec, small = registry.get(name), miniatures.get(name)
     small.make(tmp_path / "raw")
-    patients = {case.patient for case in spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults())}
+    # A modality chooses among patients; a split is of one of them.
+    modality = spec.options.model_fields.get("modality")
+    modalities = get_args(modality.annotation) if modality else ()
+    chosen = [small.options, *({**small.options, "modality": value} for value in modalities)]
+    patients = {
+        case.patient
+        for options in chosen
+        for case in spec.discover(tmp_path / "raw", spec.parse_options(options), Faults())
+    }
     for split in set(spec.splits) - {"official"}:
         named = {patient for fold in read_published(split)["folds"] for part in fold.values() for patient in part}
         assert patients & named, f"{split} names {sorted(named)[:2]}, the data set {sorted(patients)[:2]}"

@@ -10,6 +10,7 @@ import pytest
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import estimate
+from contrastseg.planning.stores import prepared_of
 from contrastseg.report.settings import default_figures, default_tables
 from contrastseg.suite import parse_suite
 
@@ -42,6 +43,22 @@ def test_nothing_measured_is_said() -> None:
     assert found["device_hours_left"] == "not known: no finished run and no measured step"
     assert found["disk_left_gb"] == "not known: no finished run"
     assert found["to_download"] == "nothing"
+
+
+def test_memory_is_that_of_the_largest_data_set_with_its_pool() -> None:
+    entries = [
+        {"name": "few", "dataset": "phantom_lesions", "options": {"cases": 10}, "pool": ["few", "many"]},
+        {"name": "many", "dataset": "phantom_lesions", "options": {"cases": 20}},
+        {"name": "later", "dataset": "phantom_lesions", "options": {"cases": 30}},
+    ]
+    asked = plan(datasets=entries)
+    assert estimate(asked, Path("absent"))["memory_of_data_gb"] == "not known: no prepared data"
+    for entry, megabytes in zip(asked.suite.datasets[:2], (30, 40), strict=True):
+        case = prepared_of(entry) / "cases" / "a"
+        case.mkdir(parents=True)
+        (case / "image.npy").write_bytes(b"0" * megabytes * 1_000_000)
+        (case / "reference.nii.gz").write_bytes(b"0" * 99_000_000)
+    assert estimate(asked, Path("absent"))["memory_of_data_gb"] == "0.07 at most (few); not prepared: later"
 
 
 def test_other_conventions_score_every_run_once_more() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -170,7 +171,7 @@ def test_joined_storages_give_each_unit_as_its_own_storage_does(pooled: Pooled) 
         *(f"phantom/{unit.case}" for unit in own.units),
         *(f"archive/{unit.case}" for unit in archive.units),
     ]
-    starts = torch.tensor([[0, 0], [3, -2], [30, 40], [1, 1]])
+    starts = np.array([[0, 0], [3, -2], [30, 40], [1, 1]])
     blocks = joined.blocks([5, 0, 2, 3], starts, (16, 16))
     taken = blocks.take("image", blocks.numbers)
     parts = [(archive, 2), (own, 0), (own, 2), (archive, 0)]
