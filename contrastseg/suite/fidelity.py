@@ -145,7 +145,7 @@ def _pairs(suite: Suite, recipe: Recipe) -> Iterator[tuple[DatasetEntry, str, di
     for entry in suite.datasets:
         if not entry.evaluate_on:  # there to be evaluated on: nothing is trained
             continue
-        yield entry, "", entry_settings(suite, entry), recipe.of_entry(entry.name, entry.dataset)
+        yield entry, "", *_held(suite, entry, recipe)
         for method in suite.methods:
             if method.name in recipe.methods:
                 yield entry, method.name, _method_settings(suite, entry, method), recipe.methods[method.name]
@@ -158,11 +158,25 @@ def entry_settings(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         suite: The suite.
         entry: One of its entries.
     """
+    found = _every_setting(suite, entry)
+    return {key: value for key, value in found.items() if _matters(key, found)}
+
+
+def _held(suite: Suite, entry: DatasetEntry, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Stated]]:
+    """Settings of an entry and what the recipe says of them; of keys without effect there neither has any."""
+    every, settings = _every_setting(suite, entry), entry_settings(suite, entry)
+    stated = recipe.of_entry(entry.name, entry.dataset)
+    # An option that is unset is held against a source that states it.
+    settings |= {key: None for key in stated if key.startswith("training.network.") and key in every.keys() - settings}
+    return settings, {key: one for key, one in stated.items() if key in settings or key not in every}
+
+
+def _every_setting(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
     from contrastseg.data.prepare import recipe as preparation
 
     training = overridden(suite.training, {f"datasets, {entry.name}, training": entry.training})
     rule = preparation.resolve(entry.spec, entry.preparation)
-    found = {
+    return {
         "labels": suite.labels,
         "checkpoints": suite.checkpoints,
         "evaluation.convention": suite.evaluation.convention,
@@ -170,11 +184,12 @@ def entry_settings(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         **dict(_leaves(rule.model_dump(exclude=set(OF_THE_STORE)), "preparation.")),
         **_training(training),
     }
-    return {key: value for key, value in found.items() if _matters(key, found)}
 
 
 def _matters(key: str, settings: Mapping[str, Any]) -> bool:
     """Whether a key has an effect beside the others."""
+    if key.startswith("training.network."):
+        return settings[key] is not None
     if key == "training.optimiser.momentum":
         return bool(settings["training.optimiser.name"] == "sgd")
     if key in ("preparation.window", "preparation.percentiles"):
@@ -189,8 +204,7 @@ def _training(training: TrainingSettings) -> dict[str, Any]:
     """Training settings by dotted name, with the defaults of the network."""
     dumped = training.model_dump(exclude=set(OF_THE_MACHINE))
     network = dumped["network"]
-    options = {**networks.defaults(networks.check(network)), **network}
-    dumped["network"] = {name: value for name, value in options.items() if value is not None}
+    dumped["network"] = {**networks.defaults(networks.check(network)), **network}
     return dict(_leaves(dumped, "training."))
 
 

@@ -160,6 +160,21 @@ def test_unknown_values_are_unknown_and_a_data_set_s_own_are_stronger() -> None:
     assert [fault.split(":")[0] for fault in faults(suite, own)] == ["lesions, training.steps"]
 
 
+def test_keys_without_effect_have_no_row_and_an_unset_option_that_the_source_states_has_one() -> None:
+    suite = a_suite()
+    more = {
+        "training.optimiser.momentum": {"value": 0.9, "at": "a:1"},  # of SGD alone, and this is AdamW
+        "training.network.strides": {"value": [2], "at": "a:2"},  # unset here
+    }
+    assert [fault.split(":")[0] for fault in faults(suite, a_recipe(suite, **more))] == [
+        "lesions, training.network.strides",
+        "lesions, training.network.strides",
+    ]
+    keys = {row.key for row in rows(suite, a_recipe(suite, **more))}
+    assert "training.network.strides" in keys
+    assert "training.optimiser.momentum" not in keys
+
+
 def test_methods_have_rows_of_their_own() -> None:
     method = {"name": "mean_teacher", "training": {"steps": 5}, "settings": {"decay": 0.9}}
     suite = a_suite(methods=["supervised", method])
