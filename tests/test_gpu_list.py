@@ -162,6 +162,7 @@ def test_an_item_ends_in_time_with_all_it_has_started(gpu, tmp_path):
     assert time.monotonic() - began < 5
     grandchild = int((tmp_path / "log").read_text())
     assert has_ended(grandchild, within=10)
+    assert process.run_for([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log", 9, {}) == 3
 
 
 def has_ended(pid: int, within: float) -> bool:
@@ -175,7 +176,6 @@ def has_ended(pid: int, within: float) -> bool:
             return True
         time.sleep(0.02)
     return False
-    assert process.run_for([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log", 9, {}) == 3
 
 
 @pytest.fixture
