@@ -190,6 +190,8 @@ def _matters(key: str, settings: Mapping[str, Any]) -> bool:
     """Whether a key has an effect beside the others."""
     if key.startswith("training.network."):
         return settings[key] is not None
+    if key == "training.overlap":
+        return settings["training.inference.stride"] is None
     if key == "training.optimiser.momentum":
         return bool(settings["training.optimiser.name"] == "sgd")
     if key in ("preparation.window", "preparation.percentiles"):

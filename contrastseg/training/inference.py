@@ -1,4 +1,4 @@
-"""Whole images through a network: sliding windows with Gaussian weights, in full batches, on the device."""
+"""Whole images through a network: weighted sliding windows, in full batches, on the device."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ from torch import Tensor
 
 from contrastseg.tensors import to_device
 from contrastseg.training.sending import upload
+from contrastseg.training.settings import InferenceSettings
 
 Predictor = Callable[[Tensor], Tensor]
+
+_USUAL = InferenceSettings()
 
 # Voxels of a batch on a CPU. With more, a layer's results outgrow what the allocator keeps, and the system fills every
 # page of each layer's memory with zeros first: a quarter of the processor time at 24 windows of 128 x 128.
 _CPU_VOXELS = 2**16
 
 
-def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """Where windows start along an axis, evenly spread, at least `overlap` of a window shared by neighbours."""
+def window_starts(size: int, window: int, overlap: float, stride: int | None = None) -> list[int]:
+    """Where windows start along an axis: every `stride` and at the end.
+
+    Without a stride they are evenly spread, at least `overlap` of a window shared by neighbours.
+    """
     if size <= window:
         return [0]
+    if stride is not None:
+        return [*range(0, size - window, stride), size - window]
     count = math.ceil((size - window) / max(1.0, window * (1 - overlap))) + 1
     return [round(i * (size - window) / (count - 1)) for i in range(count)]
 
@@ -51,15 +59,27 @@ def gaussian_weights(window: tuple[int, ...], device: torch.device) -> Tensor:
 class _Grid:
     """Where the windows of one image size lie, and the sum of their weights at every voxel."""
 
-    def __init__(self, shape: Sequence[int], window: Sequence[int], overlap: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        window: Sequence[int],
+        overlap: float,
+        device: torch.device,
+        settings: InferenceSettings,
+    ) -> None:
         self.shape = tuple(shape)
         self.device = device
-        starts = [window_starts(size, n, overlap) for size, n in zip(shape, window, strict=True)]
+        self.softmax = settings.average == "softmax"
+        strides: Sequence[int | None] = settings.stride or [None] * len(window)
+        starts = [
+            window_starts(size, n, overlap, stride) for size, n, stride in zip(shape, window, strides, strict=True)
+        ]
         self.places = [
             tuple(slice(start, start + n) for start, n in zip(corner, window, strict=True))
             for corner in itertools.product(*starts)
         ]
-        self.weights = gaussian_weights(tuple(window), device)
+        uniform = settings.weights == "uniform"
+        self.weights = torch.ones(*window, device=device) if uniform else gaussian_weights(tuple(window), device)
 
     @cached_property
     def weight_sum(self) -> Tensor:
@@ -89,6 +109,8 @@ class _Stack:
     def add(self, place: tuple[slice, ...], images: slice, logits: Tensor) -> bool:
         """Add the logits of some images at one place; true when these were the last ones."""
         self.missing -= len(logits)
+        if self.grid.softmax:
+            logits = logits.softmax(1)
         if len(self.grid.places) == 1:
             self._parts.append(logits)
         else:
@@ -104,6 +126,8 @@ class _Stack:
             total = self._total.div_(self.grid.weight_sum)
         else:
             total = self._parts[0] if len(self._parts) == 1 else torch.cat(self._parts)
+        if self.grid.softmax:  # logits again, for those who resample or compare them
+            total = total.clamp(min=torch.finfo(total.dtype).tiny).log()
         return total[(slice(None), slice(None), *self.crop)]
 
 
@@ -117,6 +141,7 @@ def batched_logits(
     window: Sequence[int],
     overlap: float = 0.5,
     batch_size: int = 8,
+    settings: InferenceSettings = _USUAL,
 ) -> Iterator[list[Tensor]]:
     """Logits of many stacks of images; windows of several stacks, of any sizes, share a batch.
 
@@ -130,6 +155,7 @@ def batched_logits(
         window: Size of a window.
         overlap: Share of a window that neighbours have in common, at least.
         batch_size: Windows of a batch.
+        settings: Strides in place of the overlap, weights of a window, what is averaged.
 
     Yields:
         After each batch, in order, the logits (N, K, *spatial), float32, of every stack that it completed. Which
@@ -153,7 +179,7 @@ def batched_logits(
             raise
         padded, crop = _padded(images, window)
         if grid is None or grid.shape != padded.shape[2:]:
-            grid = _Grid(padded.shape[2:], window, overlap, padded.device)
+            grid = _Grid(padded.shape[2:], window, overlap, padded.device, settings)
         stack = _Stack(padded, grid, crop)
         del images, padded
         for place in grid.places:
@@ -193,10 +219,17 @@ def _run_batch(predictor: Predictor, batch: Sequence[_Run]) -> list[Tensor]:
 
 
 def sliding_logits(
-    predictor: Predictor, images: Tensor, window: Sequence[int], overlap: float = 0.5, batch_size: int = 8
+    predictor: Predictor,
+    images: Tensor,
+    window: Sequence[int],
+    overlap: float = 0.5,
+    batch_size: int = 8,
+    settings: InferenceSettings = _USUAL,
 ) -> Tensor:
     """Logits (N, K, *spatial), float32, of images (N, C, *spatial) larger or smaller than the window."""
-    (logits,) = itertools.chain.from_iterable(batched_logits(predictor, [images], window, overlap, batch_size))
+    (logits,) = itertools.chain.from_iterable(
+        batched_logits(predictor, [images], window, overlap, batch_size, settings)
+    )
     return logits
 
 

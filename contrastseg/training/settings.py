@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastseg.errors import SuiteError
 from contrastseg.networks import registry as networks
@@ -45,6 +45,23 @@ class AugmentationSettings(_Strict):
     noise: float = Field(0.05, ge=0, description="largest standard deviation of added Gaussian noise")
 
 
+class InferenceSettings(_Strict):
+    """How windows of a large image become one prediction."""
+
+    stride: list[int] | None = Field(
+        None, min_length=2, max_length=3, description="pixels from window to window, an axis each; `overlap` if unset"
+    )
+    weights: Literal["gaussian", "uniform"] = Field("gaussian", description="how much a window's border counts")
+    average: Literal["logits", "softmax"] = Field("logits", description="averaged where windows overlap")
+
+    @field_validator("stride")
+    @classmethod
+    def _forward(cls, stride: list[int] | None) -> list[int] | None:
+        if stride is not None and min(stride) < 1:
+            raise ValueError(f"a stride is 1 pixel at least, not {min(stride)}")
+        return stride
+
+
 class TrainingSettings(_Strict):
     """One budget for every method of a comparison: network, steps, batch, optimiser, augmentation, precision."""
 
@@ -81,6 +98,7 @@ class TrainingSettings(_Strict):
     validate_every: int = Field(0, ge=0, description="0: no validation, and no best_val checkpoint")
     log_every: int = Field(10, ge=1)
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
+    inference: InferenceSettings = InferenceSettings()
 
     @field_validator("network")
     @classmethod
@@ -90,6 +108,16 @@ class TrainingSettings(_Strict):
         except SuiteError as error:
             raise ValueError(error.reason) from error
         return settings
+
+    @model_validator(mode="after")
+    def _windows_without_gaps(self) -> Self:
+        stride, patch = self.inference.stride, self.patch_size
+        if stride is not None and (len(stride) != len(patch) or any(s > n for s, n in zip(stride, patch, strict=True))):
+            raise ValueError(
+                f"inference.stride {stride} leaves pixels without a window of patch_size {patch}: "
+                "give one stride an axis, each at most the patch's size"
+            )
+        return self
 
 
 PLACES = ("data", "split", "pool", "pool_data", "raw", "initial")
