@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
-from contrastseg.code_graph import modules
+from contrastseg.code_graph import modules, spellings
 from contrastseg.code_graph.modules import PACKAGE, Target, module, modules_below, packages_of, source
 from contrastseg.code_graph.normal_form import NormalForm, Reference, normal_form
 from contrastseg.code_graph.remembered import forget, remembered
@@ -63,7 +63,7 @@ def _fingerprint(roots: Sequence[str], tops: frozenset[str]) -> str:
     for shape in sorted({_shape(root, tops) for root in wanted}):
         hashed.update(f"{shape}\n".encode())
     forms = {reference: _form(reference, tops) for reference in reached}
-    words = frozenset[str]().union(*(form.words for form in forms.values()))
+    words = spellings.with_former(frozenset[str]().union(*(form.words for form in forms.values())))
     # What is called from outside may be given anything by name; the others, what the code names somewhere.
     parameters = (_passed(form, None if name in wanted else words) for name, form in forms.items())
     for line in sorted(f"{form.digest} {names}" for form, names in zip(forms.values(), parameters, strict=True)):
@@ -232,4 +232,5 @@ def clear() -> None:
     for function in (code_fingerprint, _form, _reached, _shape, _resolve, _effect):
         function.cache_clear()
     modules.clear()
+    spellings.clear()
     forget()

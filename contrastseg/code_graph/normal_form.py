@@ -1,8 +1,8 @@
 """What a definition does, as text that its names, its place, its docstrings and its messages are no part of.
 
 Local names become numbers, names of the modules hashed become references to what they are bound to. Names that others
-may use from outside stay: attributes, names bound in a class's body, and keywords of calls. Names of parameters are
-kept apart, since they count only where somebody passes them by name.
+may use from outside stay: attributes, names bound in a class's body, and keywords of calls, each as `spellings` says
+it was spelled first. Names of parameters are kept apart, since they count only where somebody passes them by name.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contrastseg.code_graph.modules import (
     statements_in,
     targets,
 )
+from contrastseg.code_graph.spellings import former_spellings
 
 
 class Reference(NamedTuple):
@@ -106,6 +107,7 @@ class _Writer:
 
     def __init__(self, module: str, look_up: Callable[[str], Reference | str], resolve: Resolve) -> None:
         self.module, self.look_up, self.resolve = module, look_up, resolve
+        self.former = former_spellings(module)
         self.text: list[str] = []
         self.references: list[Reference] = []
         self.parameters: list[str] = []
@@ -118,13 +120,17 @@ class _Writer:
 
     # Names
 
+    def spelled(self, name: str) -> str:
+        """How the hash spells an attribute, a keyword or a parameter."""
+        return self.former.get(name, name)
+
     def meaning(self, name: str) -> Reference | str:
         """What a name is where the writer stands: a text of its number, a reference, or a text of something else."""
         for depth in range(len(self.scopes) - 1, -1, -1):
             scope = self.scopes[depth]
             if scope.is_class:
                 if depth == len(self.scopes) - 1 and name in scope.names:
-                    return f".{name}"
+                    return f".{self.spelled(name)}"
             elif name in scope.imports:
                 return self.resolve(scope.imports[name])
             elif name in scope.names:
@@ -167,11 +173,11 @@ class _Writer:
         else:
             self.text.append(f"{kind.__name__} {node!r}")
 
-    def _as_it_is(self, node: ast.AST) -> None:
+    def _as_it_is(self, node: ast.AST, **otherwise: Any) -> None:
         kind = type(node)
         self.text.append(f"({kind.__name__}")
         for name in FIELDS[kind]:
-            self.write(getattr(node, name))
+            self.write(otherwise[name] if name in otherwise else getattr(node, name))
         self.text.append(")")
 
     @_writes(ast.Expr)
@@ -201,7 +207,7 @@ class _Writer:
         meaning = self.chain(node)
         if meaning is None:
             self.write(node.value)
-            self.text.append(f".{node.attr}")
+            self.text.append(f".{self.spelled(node.attr)}")
         else:
             self.put(meaning)
 
@@ -243,8 +249,9 @@ class _Writer:
         for keyword in node.keywords:
             if (meaning, keyword.arg) == ("foreign pydantic.Field", "description"):
                 continue
-            self.words.add(keyword.arg or "")
-            self.text.append(f"{keyword.arg}=")
+            name = keyword.arg and self.spelled(keyword.arg)
+            self.words.add(name or "")
+            self.text.append(f"{name}=")
             self.write(keyword.value)
         self.text.append(")")
 
@@ -259,6 +266,10 @@ class _Writer:
     @_writes(ast.MatchStar)
     def _match_star(self, node: ast.MatchStar) -> None:
         self._named(node.name, "star")
+
+    @_writes(ast.MatchClass)
+    def _match_class(self, node: ast.MatchClass) -> None:
+        self._as_it_is(node, kwd_attrs=[self.spelled(name) for name in node.kwd_attrs])
 
     @_writes(ast.MatchMapping)
     def _match_mapping(self, node: ast.MatchMapping) -> None:
@@ -310,7 +321,7 @@ class _Writer:
         self.write([argument.annotation for argument in (*every, *apart)])
         self.write(arguments.defaults)
         self.write(arguments.kw_defaults)
-        self.parameters += [argument.arg for argument in every[len(arguments.posonlyargs) :]]
+        self.parameters += [self.spelled(argument.arg) for argument in every[len(arguments.posonlyargs) :]]
         self.scopes.append(_function_scope(node, [argument.arg for argument in (*every, *apart)], self.module))
         self.write(node.body)
         self.scopes.pop()

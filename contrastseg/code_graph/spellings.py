@@ -1,0 +1,96 @@
+"""Renamed attributes and keywords, hashed under their former spelling, so that renaming one reruns nothing.
+
+Names of modules, functions, classes and local variables are no part of a hash and need no row. Names that other code
+may use from outside are: attributes, methods, keywords of calls, and parameters that somebody passes by name. Whoever
+renames one of these adds a row. A row stays as long as results from before it shall be recognised.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from contrastseg.code_graph.modules import PACKAGE, bound_names, modules_below, source
+
+
+class Renamed(NamedTuple):
+    """A change of spelling.
+
+    Attributes:
+        new: How the code spells the attribute or keyword now.
+        old: How it did; the hash still does.
+        inside: Modules, and packages with all modules in them, that the row holds for. Where the old spelling stays in
+            use for something else, name the modules that use the new one only.
+    """
+
+    new: str
+    old: str
+    inside: tuple[str, ...] = (PACKAGE,)
+
+
+# Sorted by the new spelling, one row a line.
+RENAMED: tuple[Renamed, ...] = ()
+
+
+@cache
+def former_spellings(module: str) -> dict[str, str]:
+    """Former spellings by new ones, for the names in a module."""
+    return {row.new: row.old for row in RENAMED if _covers(row, module)}
+
+
+def with_former(words: frozenset[str]) -> frozenset[str]:
+    """Words and their former spellings: a text that holds a parameter's name may pass it in any module."""
+    return words | {row.old for row in RENAMED if row.new in words}
+
+
+def _covers(row: Renamed, module: str) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in row.inside)
+
+
+def stale(rows: Sequence[Renamed]) -> list[str]:
+    """Why rows can no longer be trusted, one sentence each; empty when all can.
+
+    Two names must never be hashed as one: an edit that takes the one for the other would go unseen. So a former
+    spelling may be nothing else's in the modules of its row, and belong to one row alone there.
+    """
+    reasons = []
+    for row in rows:
+        reasons += [f"{row.new}: there is no module {place}" for place in row.inside if source(place) is None]
+        modules = [name for place in row.inside for name in modules_below(place)]
+        if not any(row.new in _names_in(name) for name in modules):
+            reasons.append(f"{row.new}: no attribute or keyword is spelled like this, so the row does nothing")
+        used = [name for name in modules if row.old in _names_in(name)]
+        reasons += [f"{row.new}: its former spelling {row.old} is in use in {name}" for name in used]
+        for other in rows:
+            same = row.old == other.old or row.new == other.new
+            if other is not row and same and any(_covers(other, name) for name in modules):
+                reasons.append(f"{row.new}: {other.new} <- {other.old} holds for the same modules")
+    return reasons
+
+
+@cache
+def _names_in(module: str) -> frozenset[str]:
+    """Attributes, keywords and names in classes' bodies that a module spells out."""
+    path = source(module)
+    return frozenset() if path is None else frozenset(_spelled(ast.parse(path.read_bytes())))
+
+
+def _spelled(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            yield node.arg
+        elif isinstance(node, ast.MatchClass):
+            yield from node.kwd_attrs
+        elif isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                yield from bound_names(statement)
+
+
+def clear() -> None:
+    """Forget what was read and looked up."""
+    former_spellings.cache_clear()
+    _names_in.cache_clear()
