@@ -80,8 +80,8 @@ def test_all_at_once_keep_it_and_an_edit_beside_them_still_counts(parcel):
 
 
 def test_a_renamed_parameter_still_counts_where_it_is_passed_by_name(parcel):
-    swapped = "def area(box, start=0, factor=1):\n    return factor * box.side**2 + start\n"
     boxes = "def area(box, factor=0, start=1):\n    return factor * box.side**2 + start\n"
+    swapped = "def area(box, start=0, factor=1):\n    return start * box.side**2 + factor\n"
     by_keyword = renamed(ENTRY, ROWS[2])
     assert parcel(by_keyword, boxes, ROWS[2:]) != parcel(by_keyword, swapped, ROWS[2:])
     by_text = ENTRY.replace("scale=2", '**{"factor": 2}').replace("scale=3", '**{"factor": 3}')
