@@ -102,7 +102,11 @@ def test_a_row_holds_for_its_modules_alone(parcel):
         ((Renamed("edge", "side", ("parcel.gone",)),), BOXES, "there is no module parcel.gone"),
         ((Renamed("rim", "border", WHOLE),), BOXES, "no attribute or keyword is spelled like this"),
         ((Renamed("edge", "rim", WHOLE), Renamed("colour", "rim", WHOLE)), "", "holds for the same modules"),
-        ((Renamed("edge", "rim", WHOLE), Renamed("edge", "border", ("parcel.entry",))), "", "holds for the same modules"),
+        (
+            (Renamed("edge", "rim", WHOLE), Renamed("edge", "border", ("parcel.entry",))),
+            "",
+            "holds for the same modules",
+        ),
     ],
 )
 def test_a_row_that_hides_something_or_does_nothing_is_refused(parcel, rows, boxes, reason):
