@@ -7,6 +7,7 @@ device UUID and slot.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -120,34 +121,15 @@ def claim(
     environment = os.environ if environment is None else environment
     if not is_first(environment) and environment.get(_CLAIMED):
         return Claim(accelerator=environment[_CLAIMED])
-    devices = [] if accelerator == "cpu" else visible(environment)
+    devices = _usable(accelerator, count, environment)
     if not devices:
-        if accelerator == "cuda":
-            raise DeviceError(
-                "no GPU is visible", remedy="set accelerator: auto (or cpu) in the suite's training settings"
-            )
         return _shared(Claim(), count)
-    if count > len(devices):
-        raise DeviceError(
-            f"a run wants {count} devices, and {len(devices)} are visible",
-            remedy="lower `devices` in the suite's training settings, or widen CUDA_VISIBLE_DEVICES",
-        )
     slots = int(environment.get(SLOTS, "1")) if slots is None else slots
     folder = folder or Path(tempfile.gettempdir()) / f"contrastseg-{os.getuid()}" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
     while True:
-        # Slot by slot, so that runs spread over the devices before they share one.
-        held: dict[Device, FileLock] = {}
-        for slot in range(slots):
-            for device in devices:
-                if device not in held and len(held) < count:
-                    lock = FileLock(folder / f"{device.uuid}.{slot}.lock", blocking=False)
-                    try:
-                        lock.acquire()
-                    except Timeout:
-                        continue
-                    held[device] = lock
+        held = _lock_free(devices, count=count, slots=slots, folder=folder)
         if len(held) == count:
             if not devices[0].pretended:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in held)
@@ -160,6 +142,33 @@ def claim(
                 remedy=f"start fewer runs at once (--resources gpu=...), or let more share a device ({SLOTS})",
             )
         time.sleep(0.2)
+
+
+def _usable(accelerator: str, count: int, environment: Mapping[str, str]) -> list[Device]:
+    """The devices to choose `count` from; none where the CPU computes."""
+    devices = [] if accelerator == "cpu" else visible(environment)
+    if not devices and accelerator == "cuda":
+        raise DeviceError("no GPU is visible", remedy="set accelerator: auto (or cpu) in the suite's training settings")
+    if devices and count > len(devices):
+        raise DeviceError(
+            f"a run wants {count} devices, and {len(devices)} are visible",
+            remedy="lower `devices` in the suite's training settings, or widen CUDA_VISIBLE_DEVICES",
+        )
+    return devices
+
+
+def _lock_free(devices: Sequence[Device], *, count: int, slots: int, folder: Path) -> dict[Device, FileLock]:
+    """Lock a slot of up to `count` devices, as many as have one free at present."""
+    held: dict[Device, FileLock] = {}
+    for slot in range(slots):  # slot by slot, so that runs spread over the devices before they share one
+        for device in devices:
+            if device in held or len(held) == count:
+                continue
+            lock = FileLock(folder / f"{device.uuid}.{slot}.lock", blocking=False)
+            with contextlib.suppress(Timeout):
+                lock.acquire()
+                held[device] = lock
+    return held
 
 
 def _shared(claim: Claim, count: int) -> Claim:

@@ -20,15 +20,17 @@ import numpy as np
 import torch
 
 from contrastseg.data.prepare.cases import Case, PreparedDataset
+from contrastseg.data.splits.pool_files import Pool
 from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
 from contrastseg.training.devices import Claim
+from contrastseg.training.material import Material
 from contrastseg.training.settings import RunConfig, TrainingSettings
 
 Labeller = Callable[[Case], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A run with what its configuration names, looked up.
 
@@ -39,6 +41,8 @@ class Job:
         split: Who trains and who validates.
         labelled: The patients whose labels may be read.
         validation: The patients to validate on; empty where there is nothing to choose by them.
+        pool: The run's pool; None where it draws from its own data set alone.
+        material: Which cases of which data sets it draws labelled and unlabelled samples from.
         claim: The device.
         output: The run's folder.
         on_step: Called with the number of steps done.
@@ -51,6 +55,8 @@ class Job:
     split: Split
     labelled: list[str]
     validation: list[str]
+    pool: Pool | None
+    material: Material
     claim: Claim
     output: Path
     on_step: Callable[[int], None]

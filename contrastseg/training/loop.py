@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,31 +46,11 @@ class Progress:
     best_step: int = 0
 
 
-def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """The learning rate of step t of T: a linear rise over the warm-up, then (1 − t/T)^0.9, a cosine, or constant."""
-    warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    done = step / steps
-    decay = {"poly": (1 - done) ** 0.9, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}
-    return settings.learning_rate * warmup * decay[settings.schedule]
+@dataclass(frozen=True, kw_only=True)
+class FitArguments:
+    """What `fit` trains, on what, and where the result goes.
 
-
-def fit(
-    method: Method,
-    batches: BatchSource,
-    training: TrainingSettings,
-    fabric: Fabric | SingleDevice,
-    folder: Path,
-    *,
-    seed: int,
-    identity: dict[str, Any],
-    header: dict[str, Any],
-    recording: Recording | None = None,
-    validate: Callable[[], float] | None = None,
-    on_step: Callable[[int], None] = lambda step: None,
-) -> tuple[Progress, Log]:
-    """Train to the last step, from the newest checkpoint of the same run if there is one.
-
-    Args:
+    Attributes:
         method: With its modules built.
         batches: The batch of every step.
         training: Settings of this stage.
@@ -78,9 +59,37 @@ def fit(
         seed: The run's seed; torch's global generators are seeded from it before every step.
         identity: What makes two runs the same run.
         header: What every checkpoint carries beside the weights.
-        recording: Whether steps are recorded; it is told how that went. None for not.
+        recording: Whether steps are recorded; it is told how that went.
         validate: Mean validation Dice of the present weights; None where the split has no validation cases.
         on_step: Called with the number of steps done, for a progress bar.
+    """
+
+    method: Method
+    batches: BatchSource
+    training: TrainingSettings
+    fabric: Fabric | SingleDevice
+    folder: Path
+    seed: int
+    identity: dict[str, Any]
+    header: dict[str, Any]
+    recording: Recording = field(default_factory=Recording)
+    validate: Callable[[], float] | None = None
+    on_step: Callable[[int], None] = lambda step: None
+
+
+def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
+    """The learning rate of step t of T: a linear rise over the warm-up, then (1 − t/T)^0.9, a cosine, or constant."""
+    warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+    done = step / steps
+    decay = {"poly": (1 - done) ** 0.9, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}
+    return settings.learning_rate * warmup * decay[settings.schedule]
+
+
+def fit(arguments: FitArguments) -> tuple[Progress, Log]:
+    """Train to the last step, from the newest checkpoint of the same run if there is one.
+
+    Args:
+        arguments: What to train, on what, and where the result goes.
 
     Returns:
         How the run went, and its log (not yet closed).
@@ -88,83 +97,153 @@ def fit(
     Raises:
         TrainingError: The loss or a weight is not finite; nothing is saved after that but `nonfinite.json`.
     """
-    saved = folder / "checkpoints"
-    parameters = [p for p in method.modules.parameters() if p.requires_grad]
-    recorder = None if recording is None else recording.recorder
-    fused = recorder is not None or fuses(fabric.device, training)
-    optimiser = build_optimiser(parameters, training.optimiser, fused=fused)
-    progress, rows = Progress(), []
-    resumed = checkpoints.load_resumable(saved, identity)
-    if resumed is not None:
-        method.modules.load_state_dict(resumed["modules"])
-        progress, rows = Progress(**resumed["progress"]), resumed["log"]
-        progress.earlier = progress.seconds
-    module, optimiser = fabric.setup(MethodStep(method), optimiser)
-    if resumed is not None:
-        load_state(optimiser, resumed["optimiser"])
-        load_scaler(fabric, resumed["scaler"])
+    loop = _Loop(arguments)
+    loop.start()
+    for step in range(loop.progress.step, arguments.training.steps):
+        loop.advance(step)
+    loop.save("last.ckpt")
+    return loop.progress, loop.log
 
-    def seed_of(step: int) -> int:
-        return stream_seed(seed, "step", step, fabric.global_rank)
 
-    take: Callable[[Batch, int, float], StepResult]
-    take = steps = Steps(module, optimiser, training, fabric, seed_of, rate_on_device=fused)
-    if recording is not None and recorder is not None:
-        take = RecordedSteps(steps, method, recorder, recording)
-    # Of several processes that train a run together the first writes and looks at the validation patients.
-    first = fabric.is_global_zero
-    log = Log(folder, rows, writes=first)
-    validating = validate is not None
-    validate = validate if first else None
+@dataclass(frozen=True)
+class _Due:
+    """What follows a step.
 
-    def content() -> dict[str, Any]:
-        return {**header, "modules": method.modules.state_dict(), "step": progress.step}
+    Attributes:
+        row: A row of the log; checkpoint and validation come with one.
+        validation: A look at the validation patients.
+        checkpoint: A look at the weights, and a checkpoint to resume from unless this was the last step.
+        last: Nothing more to train.
+    """
 
-    fabric.barrier()  # the checkpoint was read by all before the first writes another
-    on_step(progress.step)
-    watch = Watch(saved, method.modules, batches, progress.step, writes=first)
-    method.modules.train()
-    started = time.perf_counter()
-    for step in range(progress.step, training.steps):
-        rate = learning_rate(step, training.steps, training.optimiser)
-        batch = batches(step)
-        result = take(batch, step, rate)
-        method.after_step(step)
-        progress.step = done = step + 1
+    row: bool
+    validation: bool
+    checkpoint: bool
+    last: bool
+
+    @classmethod
+    def after(cls, done: int, training: TrainingSettings, *, validates: bool) -> _Due:
+        """What follows when this many steps are done."""
         last = done == training.steps
-        at_checkpoint = last or done % training.checkpoint_every == 0
-        validates = validating and (last or done % training.validate_every == 0)
-        if done % training.log_every == 0 or at_checkpoint or validates:
-            terms = {"loss": result.loss, **result.terms}
-            means = {name: fabric.all_reduce(term) for name, term in terms.items()}
-            values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
-            watch.check(done, values, rate, result.gradient_norm, batch, weights=at_checkpoint or validates)
-            progress.seconds += time.perf_counter() - started
-            log.add(done, {**values, "learning_rate": rate, "seconds": round(progress.seconds, 3)})
-            started = time.perf_counter()
-        if validate is not None and validates:
-            progress.seconds += time.perf_counter() - started
-            method.modules.eval()
-            score = validate()
-            method.modules.train()
-            log.rows[-1]["val_dice"] = score
-            if not progress.best >= score:
-                progress.best, progress.best_step = score, done
-                checkpoints.save(saved / "best_val.ckpt", content())
-            started = time.perf_counter()
-        if first and at_checkpoint and not last:
-            progress.seconds += time.perf_counter() - started
+        checkpoint = last or done % training.checkpoint_every == 0
+        validation = validates and (last or done % training.validate_every == 0)
+        return cls(done % training.log_every == 0 or checkpoint or validation, validation, checkpoint, last)
+
+
+class _Loop:
+    """A run while it trains: its optimiser, progress and log, and the parts of a step.
+
+    Args:
+        arguments: Those of `fit`.
+    """
+
+    def __init__(self, arguments: FitArguments) -> None:
+        self.run = arguments
+        self.modules = arguments.method.modules
+        self.saved = arguments.folder / "checkpoints"
+        # Of several processes that train a run together the first writes and looks at the validation patients.
+        self.writes = arguments.fabric.is_global_zero
+        rows = self._set_up(checkpoints.load_resumable(self.saved, arguments.identity))
+        self.log = Log(arguments.folder, rows, writes=self.writes)
+        self.watch = Watch(self.saved, self.modules, arguments.batches, self.progress.step, writes=self.writes)
+        self._running_since = math.nan
+
+    def _set_up(self, resumed: dict[str, Any] | None) -> list[dict[str, Any]]:
+        """Build optimiser and steps, and go on from a checkpoint if there is one; the log's rows so far."""
+        run = self.run
+        fused = run.recording.recorder is not None or fuses(run.fabric.device, run.training)
+        parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        optimiser = build_optimiser(parameters, run.training.optimiser, fused=fused)
+        self.progress, rows = Progress(), []
+        if resumed is not None:
+            self.modules.load_state_dict(resumed["modules"])
+            self.progress, rows = Progress(**resumed["progress"]), resumed["log"]
+            self.progress.earlier = self.progress.seconds
+        module, self.optimiser = run.fabric.setup(MethodStep(run.method), optimiser)
+        if resumed is not None:
+            load_state(self.optimiser, resumed["optimiser"])
+            load_scaler(run.fabric, resumed["scaler"])
+        steps = Steps(module, self.optimiser, run.training, run.fabric, self._seed_of, rate_on_device=fused)
+        self.take: Callable[[Batch, int, float], StepResult] = steps
+        if run.recording.recorder is not None:
+            self.take = RecordedSteps(steps, run.method, run.recording.recorder, run.recording)
+        return rows
+
+    def _seed_of(self, step: int) -> int:
+        return stream_seed(self.run.seed, "step", step, self.run.fabric.global_rank)
+
+    def start(self) -> None:
+        """Begin to train: checkpoint and log are read, the clock runs."""
+        run = self.run
+        run.fabric.barrier()  # the checkpoint was read by all before the first writes another
+        run.on_step(self.progress.step)
+        self.modules.train()
+        self._running_since = time.perf_counter()
+
+    def advance(self, step: int) -> None:
+        """Take one step and do what follows it: log, validation, checkpoint."""
+        run = self.run
+        rate = learning_rate(step, run.training.steps, run.training.optimiser)
+        batch = run.batches(step)
+        result = self.take(batch, step, rate)
+        run.method.after_step(step)
+        self.progress.step = step + 1
+        due = _Due.after(self.progress.step, run.training, validates=run.validate is not None)
+        if due.row:
+            self._add_row(batch, result, rate, weights=due.checkpoint or due.validation)
+        if due.validation and self.writes:
+            self._validate()
+        if due.checkpoint and not due.last and self.writes:
+            self._save_resumable()
+        run.on_step(self.progress.step)
+
+    def save(self, name: str) -> None:
+        """Save the present weights under a name, where this process writes."""
+        if self.writes:
+            checkpoints.save(self.saved / name, self._content())
+
+    @contextlib.contextmanager
+    def _stopped_clock(self) -> Iterator[None]:
+        """Leave the time of the block out of `Progress.seconds`, which are up to date inside."""
+        self.progress.seconds += time.perf_counter() - self._running_since
+        yield
+        self._running_since = time.perf_counter()
+
+    def _content(self) -> dict[str, Any]:
+        """What every checkpoint holds."""
+        return {**self.run.header, "modules": self.modules.state_dict(), "step": self.progress.step}
+
+    def _add_row(self, batch: Batch, result: StepResult, rate: float, *, weights: bool) -> None:
+        """Log the step's terms, mean over processes, unless one (or a weight, where asked for) is not finite."""
+        done = self.progress.step
+        terms = {"loss": result.loss, **result.terms}
+        means = {name: self.run.fabric.all_reduce(term) for name, term in terms.items()}
+        values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
+        self.watch.check(done, values, rate, result.gradient_norm, batch, weights=weights)
+        with self._stopped_clock():
+            self.log.add(done, {**values, "learning_rate": rate, "seconds": round(self.progress.seconds, 3)})
+
+    def _validate(self) -> None:
+        """Put the validation Dice into the log's last row, and save the weights where it is the best so far."""
+        assert self.run.validate is not None  # else no validation is due
+        with self._stopped_clock():
+            self.modules.eval()
+            score = self.run.validate()
+            self.modules.train()
+            self.log.rows[-1]["val_dice"] = score
+            if not self.progress.best >= score:
+                self.progress.best, self.progress.best_step = score, self.progress.step
+                self.save("best_val.ckpt")
+
+    def _save_resumable(self) -> None:
+        """Save all that a killed run needs to go on from here, and write the log."""
+        with self._stopped_clock():
             resumable = {
-                "identity": digest(identity),
-                "optimiser": optimiser.state_dict(),
-                "scaler": scaler_state(fabric),
-                "log": log.rows,
-                "progress": vars(progress),
+                "identity": digest(self.run.identity),
+                "optimiser": self.optimiser.state_dict(),
+                "scaler": scaler_state(self.run.fabric),
+                "log": self.log.rows,
+                "progress": vars(self.progress),
             }
-            checkpoints.save_resumable(saved, {**content(), **resumable})
-            log.write()
-            started = time.perf_counter()
-        on_step(done)
-    if first:
-        checkpoints.save(saved / "last.ckpt", content())
-    return progress, log
+            checkpoints.save_resumable(self.saved, {**self._content(), **resumable})
+            self.log.write()

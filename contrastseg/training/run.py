@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +15,19 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
-from contrastseg.methods.contract import View
-from contrastseg.training import checkpoints, devices, records
+from contrastseg.methods.contract import Method
+from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, stage_training, take_over
 from contrastseg.training.batches import Batches, Source
-from contrastseg.training.engines import Job, Outcome, engine_of
+from contrastseg.training.engines import Engine, Job, Outcome, engine_of
 from contrastseg.training.faults import DUMP, device_faults
-from contrastseg.training.loop import fit
-from contrastseg.training.material import Material, open_pool, own_material
+from contrastseg.training.loop import FitArguments, fit
+from contrastseg.training.material import open_pool, own_material
 from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
 from contrastseg.training.read_ahead import read_ahead
 from contrastseg.training.recorded import planned
-from contrastseg.training.settings import PLACES, RunConfig, TrainingSettings
+from contrastseg.training.run_record import Begun, run_record
+from contrastseg.training.settings import RunConfig, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 from contrastseg.training.storage import JoinedStorage, Storage
 from contrastseg.training.validation import validation_dice
@@ -63,70 +62,17 @@ def train(
     """
     output = Path(output)
     training = stage_training(config)
-    if len(training.patch_size) != config.spatial_dims:
-        raise TrainingError(
-            f"images are seen in {config.spatial_dims}D, and patch_size is {training.patch_size}",
-            remedy="give `training.patch_size` as many sizes, or set `spatial_dims` (2 trains on slices of volumes)",
-        )
+    _check_patch(config, training)
     torch.set_num_threads(training.threads)
-    started = datetime.now(UTC)
-    clock = time.perf_counter()
+    begun = Begun.now()
     claim = claim or devices.claim(training.accelerator, count=training.devices)
     try:
-        split = Split.from_file(config.split)
-        labelled = split.labelled(config.labels, config.draw, config.fold)
-        validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
-        dataset = PreparedDataset(config.data)
-        pool, material = None, own_material(config, dataset, split)
-        if config.pool:
-            pool, material = open_pool(config, dataset, split)
-        job = Job(config, training, dataset, split, labelled, validation, claim, output, on_step, on_note)
+        job = _job(config, training, claim=claim, output=output, on_step=on_step, on_note=on_note)
         engine = engine_of(config.method)
-        if engine is not None and training.devices > 1:
-            raise TrainingError(
-                f"{config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
-            )
+        _check_devices(engine, job)
         with device_faults(training.batch_size, training.patch_size):
-            outcome = _fit(job, material) if engine is None else engine.fit(job)
-        method = registry.get(config.method)
-        # Of attempts that were stopped before this one, what they did in steps is known, and no more.
-        wall_s = round(time.perf_counter() - clock + outcome.earlier, 3)
-        record = {
-            **config.model_dump(mode="json", exclude={"training", *PLACES}),
-            "training": {**training.model_dump(mode="json"), **outcome.training},
-            "card": _card(config.method),
-            "printed_name": method.printed or method.name,
-            "name_note": method.name_note(config.settings),
-            "labelled_patients": labelled,
-            "labelled_count": len(labelled),
-            "label_ratio": len(labelled) / len(split.train(config.fold)),
-            "unlabelled_count": sum(
-                len({there.patient(case) for case in cases}) for there, cases in material.get("unlabelled", ())
-            ),
-            "unlabelled_cases": sum(len(cases) for _, cases in material.get("unlabelled", ())),
-            "pool": None if pool is None else {"hash": pool.hash, "sources": list(pool.sources)},
-            "training_patients": len(split.train(config.fold)),
-            "split_name": split.name,
-            "split_hash": split.hash,
-            "taken_over": dict(outcome.taken_over),
-            "steps": outcome.steps,
-            "best_val_dice": outcome.best,
-            "best_val_step": outcome.best_step,
-            "parameters": outcome.parameters,
-            "precision": outcome.precision,
-            "residency": outcome.residency,
-            "unrecorded": outcome.unrecorded,
-            "versions": records.versions(outcome.packages),
-            "git_commit": records.git_commit(),
-            "hardware": records.hardware(job.device),
-            "device_uuid": ",".join(device.uuid for device in claim.devices) or None,
-            "started": started.isoformat(timespec="milliseconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "wall_s": wall_s,
-            "stages_wall_s": records.stages_wall_s(config.initial, config.stage, wall_s),
-            "seconds_per_step": outcome.seconds / outcome.steps,
-            "peak_memory_bytes": records.peak_memory_bytes(job.device),
-        }
+            outcome = _fit(job) if engine is None else engine.fit(job)
+        record = run_record(job, outcome, begun)
         if devices.is_first():
             write_json(output / "run.json", record)
             checkpoints.discard_resumable(output / "checkpoints")
@@ -136,34 +82,76 @@ def train(
         claim.release()
 
 
-def _fit(job: Job, material: Material) -> Outcome:
+def _check_patch(config: RunConfig, training: TrainingSettings) -> None:
+    if len(training.patch_size) != config.spatial_dims:
+        raise TrainingError(
+            f"images are seen in {config.spatial_dims}D, and patch_size is {training.patch_size}",
+            remedy="give `training.patch_size` as many sizes, or set `spatial_dims` (2 trains on slices of volumes)",
+        )
+
+
+def _check_devices(engine: Engine | None, job: Job) -> None:
+    if engine is not None and job.training.devices > 1:
+        raise TrainingError(
+            f"{job.config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
+        )
+
+
+def _job(
+    config: RunConfig,
+    training: TrainingSettings,
+    *,
+    claim: devices.Claim,
+    output: Path,
+    on_step: Callable[[int], None],
+    on_note: Callable[[str], None],
+) -> Job:
+    """The run with its data set, split, patients and cases looked up, and its pool checked."""
+    split = Split.from_file(config.split)
+    dataset = PreparedDataset(config.data)
+    labelled = split.labelled(config.labels, config.draw, config.fold)
+    validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
+    pool, material = open_pool(config, dataset, split) if config.pool else (None, own_material(config, dataset, split))
+    return Job(
+        config=config,
+        training=training,
+        dataset=dataset,
+        split=split,
+        labelled=labelled,
+        validation=validation,
+        pool=pool,
+        material=material,
+        claim=claim,
+        output=output,
+        on_step=on_step,
+        on_note=on_note,
+    )
+
+
+def _fit(job: Job) -> Outcome:
     """Train with this project's loop."""
     config, training, dataset = job.config, job.training, job.dataset
     fabric = _fabric(job.claim, training)
     fabric.launch()
-    method = build_method(config, dataset.in_channels, dataset.num_classes)
-    taken = take_over(method, config)
-    lay_out(method.modules, config.spatial_dims, training.memory_format)
-    if job.claim.accelerator == "cpu" and _precision(job.claim, training) != "32-true":
-        keep_small_in_float32(method.modules)
-    compile_networks(method.modules, training.compile)
-    views = dict(registry.get(config.method).stage(config.stage).views)
-    batches = _batches(views, material, config, training, fabric)
+    method, taken = _method(job)
+    batches = _batches(job, fabric)
     recording = planned(method, training, fabric.device, job.on_note)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
     with read_ahead(batches, training.steps) as ready:
         progress, log = fit(
-            method,
-            ready,
-            training,
-            fabric,
-            job.output,
-            seed=config.seed,
-            identity=config.identity,
-            header=job.header,
-            recording=recording,
-            validate=validate,
-            on_step=job.on_step,
+            FitArguments(
+                method=method,
+                batches=ready,
+                training=training,
+                fabric=fabric,
+                folder=job.output,
+                seed=config.seed,
+                identity=config.identity,
+                header=job.header,
+                recording=recording,
+                validate=validate,
+                on_step=job.on_step,
+            )
         )
     log.close()
     return Outcome(
@@ -178,6 +166,18 @@ def _fit(job: Job, material: Material) -> Outcome:
         best_step=progress.best_step if job.validation else None,
         taken_over={name: sha256(path) for name, path in taken.items()},
     )
+
+
+def _method(job: Job) -> tuple[Method, dict[str, str]]:
+    """The method ready to train, and the checkpoint that each module taken over came from."""
+    config, training = job.config, job.training
+    method = build_method(config, job.dataset.in_channels, job.dataset.num_classes)
+    taken = take_over(method, config)
+    lay_out(method.modules, config.spatial_dims, training.memory_format)
+    if job.claim.accelerator == "cpu" and _precision(job.claim, training) != "32-true":
+        keep_small_in_float32(method.modules)
+    compile_networks(method.modules, training.compile)
+    return method, taken
 
 
 def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
@@ -198,56 +198,57 @@ def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric | Single
     return Fabric(accelerator=claim.accelerator, strategy=strategy, devices=training.devices, precision=precision)
 
 
-def _batches(
-    views: dict[str, View],
-    material: Material,
-    config: RunConfig,
-    training: TrainingSettings,
-    fabric: Fabric | SingleDevice,
-) -> Batches:
-    sources: dict[str, Source] = {}
+def _batches(job: Job, fabric: Fabric | SingleDevice) -> Batches:
+    views = dict(registry.get(job.config.method).stage(job.config.stage).views)
+    sources = {}
     for name in sorted({view.source for view in views.values()}):
-        if name not in material:
-            raise TrainingError(
-                f"{config.method} needs {name} patients, and {config.labels} leaves none",
-                remedy="choose another label budget, or leave this method out of it",
-            )
         superpixels = any(view.superpixels for view in views.values() if view.source == name)
-        parts = {
-            dataset.info.entry: Storage(
-                dataset,
-                cases,
-                with_labels=name == "labelled",
-                spatial_dims=config.spatial_dims,
-                device=fabric.device,
-                residency=training.residency,
-                with_superpixels=superpixels,
-                cache_gb=training.cache_gb,
-            )
-            for dataset, cases in material[name]
-        }
-        size = training.batch_size
-        if name == "unlabelled" and training.unlabelled_batch_size is not None:
-            size = training.unlabelled_batch_size
-        if size % fabric.world_size:
-            raise TrainingError(
-                f"a batch of {size} {name} samples cannot be shared out to {fabric.world_size} devices",
-                remedy="make the batch size a multiple of `devices`",
-            )
-        sources[name] = Source(
-            name,
-            next(iter(parts.values())) if len(parts) == 1 else JoinedStorage(parts),
-            size // fabric.world_size,
-            training.patch_size,
-            config.seed,
-            training.augmentation,
-            training.foreground_fraction,
-            fabric.global_rank,
-            fabric.world_size,
-        )
+        sources[name] = _source(job, fabric, name=name, superpixels=superpixels)
     return Batches(sources, views)
 
 
-def _card(name: str) -> dict[str, Any]:
-    card = registry.get(name).card
-    return {**vars(card), "differs": list(card.differs), "options": dict(card.options)}
+def _source(job: Job, fabric: Fabric | SingleDevice, *, name: str, superpixels: bool) -> Source:
+    """The samples of `labelled` or `unlabelled` cases, with super-pixels where a view wants them."""
+    config, training = job.config, job.training
+    if name not in job.material:
+        raise TrainingError(
+            f"{config.method} needs {name} patients, and {config.labels} leaves none",
+            remedy="choose another label budget, or leave this method out of it",
+        )
+    storages = {
+        dataset.info.entry: Storage(
+            dataset,
+            cases,
+            with_labels=name == "labelled",
+            spatial_dims=config.spatial_dims,
+            device=fabric.device,
+            residency=training.residency,
+            with_superpixels=superpixels,
+            cache_gb=training.cache_gb,
+        )
+        for dataset, cases in job.material[name]
+    }
+    return Source(
+        name,
+        next(iter(storages.values())) if len(storages) == 1 else JoinedStorage(storages),
+        batch_size=_share(training, name, fabric.world_size),
+        patch=training.patch_size,
+        seed=config.seed,
+        settings=training.augmentation,
+        foreground_fraction=training.foreground_fraction,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+
+
+def _share(training: TrainingSettings, name: str, processes: int) -> int:
+    """Samples of a source that each of the processes draws per step."""
+    size = training.batch_size
+    if name == "unlabelled" and training.unlabelled_batch_size is not None:
+        size = training.unlabelled_batch_size
+    if size % processes:
+        raise TrainingError(
+            f"a batch of {size} {name} samples cannot be shared out to {processes} devices",
+            remedy="make the batch size a multiple of `devices`",
+        )
+    return size // processes

@@ -1,0 +1,107 @@
+"""What `run.json` says of a finished run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from contrastseg.methods import registry
+from contrastseg.training import records
+from contrastseg.training.engines import Job, Outcome
+from contrastseg.training.settings import PLACES
+
+
+@dataclass(frozen=True)
+class Begun:
+    """When a run, or this attempt at it, began.
+
+    Attributes:
+        started: The time of day.
+        clock: The monotonic clock's seconds.
+    """
+
+    started: datetime
+    clock: float
+
+    @classmethod
+    def now(cls) -> Begun:
+        """It begins now."""
+        return cls(datetime.now(UTC), time.perf_counter())
+
+
+def run_record(job: Job, outcome: Outcome, begun: Begun) -> dict[str, Any]:
+    """Make the content of `run.json`: configuration, data, result, place and time.
+
+    Args:
+        job: The run.
+        outcome: How it went.
+        begun: When this attempt began; it ends now.
+    """
+    config = job.config
+    method = registry.get(config.method)
+    return {
+        **config.model_dump(mode="json", exclude={"training", *PLACES}),
+        "training": {**job.training.model_dump(mode="json"), **outcome.training},
+        "card": _card(config.method),
+        "printed_name": method.printed or method.name,
+        "name_note": method.name_note(config.settings),
+        **_data_record(job),
+        **_result_record(outcome),
+        "versions": records.versions(outcome.packages),
+        "git_commit": records.git_commit(),
+        "hardware": records.hardware(job.device),
+        "device_uuid": ",".join(device.uuid for device in job.claim.devices) or None,
+        **_time_record(job, outcome, begun),
+        "peak_memory_bytes": records.peak_memory_bytes(job.device),
+    }
+
+
+def _card(name: str) -> dict[str, Any]:
+    card = registry.get(name).card
+    return {**vars(card), "differs": list(card.differs), "options": dict(card.options)}
+
+
+def _data_record(job: Job) -> dict[str, Any]:
+    """Which patients and cases it trained on."""
+    trained = job.split.train(job.config.fold)
+    unlabelled = job.material.get("unlabelled", ())
+    return {
+        "labelled_patients": job.labelled,
+        "labelled_count": len(job.labelled),
+        "label_ratio": len(job.labelled) / len(trained),
+        "unlabelled_count": sum(len({dataset.patient(case) for case in cases}) for dataset, cases in unlabelled),
+        "unlabelled_cases": sum(len(cases) for _, cases in unlabelled),
+        "pool": None if job.pool is None else {"hash": job.pool.hash, "sources": list(job.pool.sources)},
+        "training_patients": len(trained),
+        "split_name": job.split.name,
+        "split_hash": job.split.hash,
+    }
+
+
+def _result_record(outcome: Outcome) -> dict[str, Any]:
+    """What came out of it, and how it was computed."""
+    return {
+        "taken_over": dict(outcome.taken_over),
+        "steps": outcome.steps,
+        "best_val_dice": outcome.best,
+        "best_val_step": outcome.best_step,
+        "parameters": outcome.parameters,
+        "precision": outcome.precision,
+        "residency": outcome.residency,
+        "unrecorded": outcome.unrecorded,
+    }
+
+
+def _time_record(job: Job, outcome: Outcome, begun: Begun) -> dict[str, Any]:
+    """When it ran and how long it took."""
+    # Of attempts that were stopped before this one, what they did in steps is known, and no more.
+    wall_s = round(time.perf_counter() - begun.clock + outcome.earlier, 3)
+    return {
+        "started": begun.started.isoformat(timespec="milliseconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "wall_s": wall_s,
+        "stages_wall_s": records.stages_wall_s(job.config.initial, job.config.stage, wall_s),
+        "seconds_per_step": outcome.seconds / outcome.steps,
+    }
