@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from contrastseg.cli import data, look, new_method, published, results, runs
+from contrastseg.cli import data, look, new_method, published, results, runs, train
 from contrastseg.errors import ContrastsegError, invalid_values
 from contrastseg.files import refused
 
@@ -65,6 +65,6 @@ app = _App(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-for _room in (look, data, runs, results, published, new_method):
+for _room in (look, data, train, runs, results, published, new_method):
     for _command in _room.COMMANDS:
         _register(_command)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
 from contrastseg.training import checkpoints
@@ -159,7 +161,8 @@ class _Loop:
             self.modules.load_state_dict(resumed["modules"])
             self.progress, rows = Progress(**resumed["progress"]), resumed["log"]
             self.progress.earlier = self.progress.seconds
-        module, self.optimiser = run.fabric.setup(MethodStep(run.method), optimiser)
+        module, optimiser = run.fabric.setup(MethodStep(run.method), optimiser)
+        self.optimiser: torch.optim.Optimizer = optimiser
         if resumed is not None:
             load_state(self.optimiser, resumed["optimiser"])
             load_scaler(run.fabric, resumed["scaler"])

@@ -200,7 +200,7 @@ def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric | Single
 
 def _batches(job: Job, fabric: Fabric | SingleDevice) -> Batches:
     views = dict(registry.get(job.config.method).stage(job.config.stage).views)
-    sources = {}
+    sources: dict[str, Source] = {}
     for name in sorted({view.source for view in views.values()}):
         superpixels = any(view.superpixels for view in views.values() if view.source == name)
         sources[name] = _source(job, fabric, name=name, superpixels=superpixels)

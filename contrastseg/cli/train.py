@@ -1,0 +1,214 @@
+"""train: one run, in the workflow or by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from contrastseg.cli.shared import DATA_ROOT, RESOURCES, named_paths, progress, read_config, validated
+from contrastseg.places import MANIFEST
+
+if TYPE_CHECKING:
+    from contrastseg.training.settings import RunConfig
+
+_TRAINING_KEYS = {
+    "raw": str,
+    "settings": dict,
+    "spatial_dims": None,
+    "stage_training": dict,
+    "suite": str,
+    "training": dict,
+}
+
+
+def train(
+    dataset: str = typer.Option(help="Entry: prepared data and a split in RESOURCES."),
+    method: str = typer.Option(help="Method (`contrastseg methods`)."),
+    output: Path = typer.Option(help="The run's folder."),
+    variant: str = typer.Option("default", help="Named setting of the method."),
+    labels: str = typer.Option("r1", help="Label budget: r0.25 (ratio) or n7 (patients)."),
+    draw: int = typer.Option(0, min=0, help="Which order of the training patients gets labels."),
+    fold: int = typer.Option(0, min=0, help="Fold of the split."),
+    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
+    stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
+    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
+    initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
+    prepared: list[str] = typer.Option(
+        [],
+        help="ENTRY=FOLDER, where the prepared data of the data set, or of another in its pool, lies; may be repeated."
+        " RESOURCES where left out.",
+    ),
+    split: Path | None = typer.Option(None, help="Split file; the entry's in RESOURCES where left out."),
+    planned: str | None = typer.Option(
+        None, help="What the workflow knew of data and split when it planned the run: other data is an error."
+    ),
+    config: str | None = typer.Option(
+        None,
+        help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`, and `raw`, the folder of data of one's"
+        " own: YAML or JSON file, or JSON text.",
+    ),
+    data_root: Path | None = DATA_ROOT,
+    resources: Path = RESOURCES,
+) -> None:
+    """Train one run. Started again after it was stopped, it goes on where it was.
+
+    Example: `contrastseg train --dataset lesions --method supervised --labels r0.25 --output /tmp/run`
+    """
+    from contrastseg.methods import registry
+
+    given = read_config(config, _TRAINING_KEYS)
+    registry.get(method)  # an unknown method is said before missing data
+    axes = _Axes(dataset, method, variant, labels, draw, fold, seed, stage)
+    inputs = _find_inputs(axes, named_paths(prepared, "--prepared"), split=split, pool=pool, resources=resources)
+    if planned is not None:
+        _refuse_other(planned, inputs, dataset)
+    run = _resolve(
+        axes,
+        given,
+        inputs,
+        checkpoints=dict(item.partition("=")[::2] for item in initial),
+        data_root=data_root,
+        resources=resources,
+    )
+    _train(run, output)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The axes of a run, named as in its configuration."""
+
+    dataset: str
+    method: str
+    variant: str
+    labels: str
+    draw: int
+    fold: int
+    seed: int
+    stage: str
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The files a run is trained on.
+
+    Attributes:
+        data: Folder of the prepared data set.
+        split: Split file.
+        pool: Pool file and the prepared folder of every entry in it, as keys of the run's configuration; empty without.
+        digests: Hashes of their content, by name.
+    """
+
+    data: Path
+    split: Path
+    pool: Mapping[str, Any]
+    digests: Mapping[str, str]
+
+
+def _find_inputs(
+    axes: _Axes, folders: Mapping[str, Path], *, split: Path | None, pool: Path | None, resources: Path
+) -> _Inputs:
+    """Find what the options name, or what lies in RESOURCES where they name nothing."""
+    from contrastseg import planning
+    from contrastseg.data.prepare.stores import find_prepared, find_split
+    from contrastseg.files import existing, read_json
+
+    entry = axes.dataset
+    data = folders.get(entry) or find_prepared(entry, resources)
+    existing(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
+    split = split or find_split(entry, resources)
+    existing(split, f"split of {entry!r}", "run `contrastseg split` first")
+    digests = {"data": planning.data_digest(data), "split": planning.split_digest(split, axes.fold, axes.draw)}
+    if pool is None:
+        return _Inputs(data, split, {}, digests)
+    sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
+    pooled = {name: folders.get(name) or find_prepared(name, resources) for name in sources}
+    digests["pool"] = planning.pool_digest(pool, pooled)
+    keys = {"pool": str(pool), "pool_data": {name: str(folder) for name, folder in pooled.items()}}
+    return _Inputs(data, split, keys, digests)
+
+
+def _refuse_other(planned: str, inputs: _Inputs, entry: str) -> None:
+    """Refuse other data than the workflow planned with."""
+    from contrastseg import planning
+    from contrastseg.errors import TrainingError
+
+    if planned != planning.content_text(inputs.digests):
+        raise TrainingError(
+            f"data or split of {entry} was made again by others since this run was planned",
+            file=inputs.data,
+            remedy="start the workflow again: it plans with what is there now",
+        )
+
+
+def _resolve(
+    axes: _Axes,
+    given: Mapping[str, Any],
+    inputs: _Inputs,
+    *,
+    checkpoints: Mapping[str, str],
+    data_root: Path | None,
+    resources: Path,
+) -> RunConfig:
+    """Resolve the run's configuration: its axes, what --config gives, and its files."""
+    from contrastseg.data.prepare.cases import PreparedDataset
+    from contrastseg.files import sha256
+    from contrastseg.fingerprints import stage_fingerprint
+    from contrastseg.methods import registry
+    from contrastseg.training.settings import RunConfig, TrainingSettings
+
+    method, variant = registry.get(axes.method), axes.variant
+    settings = {**method.variants.get(variant, {}), **given.get("settings", {})}
+    own = {variant: settings} if settings or variant in method.variants else {}
+    info = PreparedDataset(inputs.data).info
+    raw = given.get("raw")
+    if method.engine is not None and raw is None:
+        from contrastseg.data.download.download import locate
+
+        raw = locate(info.dataset, data_root, resources)
+    asked = {
+        **vars(axes),
+        "suite": given.get("suite", "by-hand"),
+        "stage": method.stage(axes.stage).name,
+        "spatial_dims": given.get("spatial_dims") or info.spatial_dims,
+        "settings": method.resolve(variant, variants=own),
+        "training": validated(TrainingSettings, given.get("training", {})),
+        "stage_training": given.get("stage_training", {}),
+        "data": str(inputs.data),
+        "split": str(inputs.split),
+        **inputs.pool,
+        "raw": None if raw is None else str(raw),
+        "initial": dict(checkpoints),
+        "inputs": {**inputs.digests, **{name: sha256(path) for name, path in checkpoints.items()}},
+        "fingerprint": stage_fingerprint("train", method=axes.method),
+    }
+    return validated(RunConfig, asked)
+
+
+def _train(run: RunConfig, output: Path) -> None:
+    """Train, with a progress bar, and say how it went."""
+    from contrastseg.suite.reading import explained
+    from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
+    from contrastseg.training.devices import is_first
+    from contrastseg.training.run import train as train_run
+    from contrastseg.training.run_lock import sole
+    from contrastseg.training.settings import TrainingSettings
+
+    with explained(TrainingSettings, "stage_training"):
+        steps = stage_training(run).steps
+    notes: list[str] = []
+    alone = sole(output) if is_first() else contextlib.nullcontext()
+    title = f"{run.method} on {run.dataset}, {run.labels}, seed {run.seed}"
+    with alone, progress(title, steps) as update:
+        record = train_run(run, output, on_step=update, on_note=notes.append)
+    if is_first():
+        for note in notes:
+            typer.secho(note, fg=typer.colors.YELLOW, err=True)
+        typer.echo(f"{record['steps']} steps in {record['wall_s']:.0f} s on {record['hardware']['device']}: {output}")
+
+
+COMMANDS = (train,)
