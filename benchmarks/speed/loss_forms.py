@@ -7,6 +7,7 @@ that does. The bare matrix product is that of the loss's similarities, without w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -118,13 +119,13 @@ def plain_dragsaw(features: Tensor, divergences: Tensor) -> Tensor:
     return ((divergences * similarity).logsumexp(-1, keepdim=True) - (1 - divergences) * similarity).mean()
 
 
-def plain_dice(logits: Tensor, label: Tensor) -> Tensor:
-    """With one-hot labels."""
+def plain_dice(logits: Tensor, label: Tensor, power: int = 1, first: int = 1) -> Tensor:
+    """With one-hot labels; `power` of the terms below, `first` of the classes."""
     probabilities = logits.softmax(1)
     target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).float()
     axes = [0, *range(2, logits.ndim)]
-    intersection, total = (probabilities * target).sum(axes), (probabilities + target).sum(axes)
-    return 1 - ((2 * intersection + 1e-5) / (total + 1e-5))[1:].mean()
+    intersection, total = (probabilities * target).sum(axes), (probabilities**power + target).sum(axes)
+    return 1 - ((2 * intersection + 1e-5) / (total + 1e-5))[first:].mean()
 
 
 def plain_distances(predicted: Tensor, distances: Tensor) -> Tensor:
@@ -258,6 +259,14 @@ def comparisons(device: torch.device, part: int = 1) -> Iterator[Comparison]:
         (segmentation.dice_ce_loss, lambda x, y: 0.5 * (F.cross_entropy(x, y) + plain_dice(x, y)), labelled),
         (consistency.softmax_mse_loss, lambda s, t: F.mse_loss(s.softmax(1), t.softmax(1)), maps),
         (signed_distance.distance_regression_loss, plain_distances, distances),
+    )
+    yield Comparison(
+        "segmentation_loss",  # as SSL4MIS has it
+        f"N x 4 x {side} x {side}",
+        images,
+        labelled,
+        partial(segmentation.segmentation_loss, background=True, squared=True),
+        lambda x, y: 0.5 * (F.cross_entropy(x, y) + plain_dice(x, y, power=2, first=0)),
     )
     for ours, plain, make in of_maps:
         yield Comparison(ours.__name__, f"N x 4 x {side} x {side}", images, make, ours, plain)

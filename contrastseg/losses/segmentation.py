@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +11,16 @@ from torch import Tensor
 from contrastseg.labels import IGNORE
 
 
-def soft_dice_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE, smooth: float = 1e-5) -> Tensor:
+def soft_dice_loss(
+    logits: Tensor,
+    label: Tensor,
+    ignore_index: int = IGNORE,
+    smooth: float = 1e-5,
+    *,
+    background: bool = False,
+    squared: bool = False,
+    per_image: bool = False,
+) -> Tensor:
     """1 − mean soft Dice over the foreground classes, areas summed over the batch.
 
     Dice_c = (2 Σ p_c g_c + ε) / (Σ p_c + Σ g_c + ε); a class absent from both gives 1, so it costs nothing.
@@ -19,24 +30,42 @@ def soft_dice_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE, sm
         label: (B, *spatial), integer, `ignore_index` where nothing is known.
         ignore_index: The label left out.
         smooth: ε.
+        background: Whether class 0 counts among the classes.
+        squared: Whether the areas are Σ p_c² and Σ g_c², as Milletari et al. (2016) have it.
+        per_image: Whether areas are summed over each image, and the Dice of all images averaged.
 
     Returns:
         A scalar in [0, 1].
     """
-    return _soft_dice(torch.softmax(logits.float(), dim=1), label, ignore_index, smooth)
+    probabilities = torch.softmax(logits.float(), dim=1)
+    return _soft_dice(probabilities, label, ignore_index, smooth, background, squared, per_image)
 
 
-def _soft_dice(probabilities: Tensor, label: Tensor, ignore_index: int, smooth: float = 1e-5) -> Tensor:
+def _soft_dice(
+    probabilities: Tensor,
+    label: Tensor,
+    ignore_index: int,
+    smooth: float,
+    background: bool,
+    squared: bool,
+    per_image: bool,
+) -> Tensor:
     valid, classes = label != ignore_index, probabilities.shape[1]
     # The pixels of each class, and all that count. A scatter, not one_hot: no int64 copy of K times the label.
     masks = probabilities.new_zeros(len(label), classes + 1, *label.shape[1:])
     masks.scatter_(1, torch.where(valid, label, 0).unsqueeze(1), valid.unsqueeze(1).to(masks.dtype))
     masks[:, classes] = valid
+    flat, columns = probabilities.flatten(2), masks.flatten(2).transpose(1, 2)
     # Every sum in one product, with no copy of the probabilities for each; autocast would take it in half precision.
     with torch.autocast(probabilities.device.type, enabled=False):
-        sums = torch.bmm(probabilities.flatten(2), masks.flatten(2).transpose(1, 2)).sum(0)
-    intersection = sums.diagonal()[1:]
-    total = sums[1:, classes] + masks[:, 1:classes].sum([0, *range(2, masks.ndim)])
+        sums = torch.bmm(flat, columns)
+        areas = torch.bmm(flat.square(), columns[..., classes:]) if squared else sums[..., classes:]
+    over = [*range(2, masks.ndim)] if per_image else [0, *range(2, masks.ndim)]
+    if not per_image:
+        sums, areas = sums.sum(0), areas.sum(0)
+    first = 0 if background else 1
+    intersection = sums.diagonal(dim1=-2, dim2=-1)[..., first:]
+    total = areas[..., first:, 0] + masks[:, first:classes].sum(over)
     return 1 - ((2 * intersection + smooth) / (total + smooth)).mean()
 
 
@@ -57,8 +86,44 @@ def _cross_entropy(log_probabilities: Tensor, label: Tensor, ignore_index: int) 
 
 
 def dice_ce_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """½ (cross-entropy + soft Dice), the supervised loss of every method here. Shapes as in `soft_dice_loss`."""
+    """½ (cross-entropy + soft Dice): `segmentation_loss` as it is by default. Shapes as in `soft_dice_loss`."""
+    return segmentation_loss(logits, label, ignore_index=ignore_index)
+
+
+def segmentation_loss(
+    logits: Tensor,
+    label: Tensor,
+    *,
+    loss: Literal["ce", "dice", "ce_dice"] = "ce_dice",
+    combine: Literal["mean", "sum"] = "mean",
+    background: bool = False,
+    squared: bool = False,
+    per_image: bool = False,
+    ignore_index: int = IGNORE,
+    smooth: float = 1e-5,
+) -> Tensor:
+    """The supervised loss of every method: cross-entropy, soft Dice, or both. Shapes as in `soft_dice_loss`.
+
+    Args:
+        logits: (B, K, *spatial).
+        label: (B, *spatial), integer, `ignore_index` where nothing is known.
+        loss: `ce`, `dice` or both.
+        combine: Whether both are averaged or added.
+        background: Of the Dice, as in `soft_dice_loss`.
+        squared: Likewise.
+        per_image: Likewise.
+        ignore_index: The label left out.
+        smooth: ε of the Dice.
+
+    Returns:
+        A scalar.
+    """
     # One softmax serves both.
     log_probabilities = torch.log_softmax(logits.float(), dim=1)
-    dice = _soft_dice(log_probabilities.exp(), label, ignore_index)
-    return 0.5 * (_cross_entropy(log_probabilities, label, ignore_index) + dice)
+    if loss == "ce":
+        return _cross_entropy(log_probabilities, label, ignore_index)
+    dice = _soft_dice(log_probabilities.exp(), label, ignore_index, smooth, background, squared, per_image)
+    if loss == "dice":
+        return dice
+    both = _cross_entropy(log_probabilities, label, ignore_index) + dice
+    return both if combine == "sum" else 0.5 * both

@@ -178,6 +178,7 @@ class Task:
         patch_size: Shape of a sample, for choosing feature maps by their extent; empty where it is not known.
         flip_axes: In-plane axes that this stage's augmentation may mirror, 0 = rows and 1 = columns: the suite knows
             where left and right are classes of their own, and views that a method draws itself keep to it.
+        segmentation: The suite's loss on labelled images, as keywords of `losses.segmentation.segmentation_loss`.
     """
 
     spatial_dims: int
@@ -188,6 +189,7 @@ class Task:
     build_network: Callable[..., Any]
     patch_size: tuple[int, ...] = ()
     flip_axes: tuple[int, ...] = (0, 1)
+    segmentation: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Method:
@@ -289,6 +291,20 @@ class Method:
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Named loss terms of this batch, weighted; their sum is minimised."""
         raise NotImplementedError
+
+    def segmentation_loss(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The suite's loss on labelled images (`training.segmentation`), ½ (cross-entropy + soft Dice) by default.
+
+        Args:
+            logits: (B, K, *spatial).
+            label: (B, *spatial), 255 = ignore.
+
+        Returns:
+            A scalar.
+        """
+        from contrastseg.losses.segmentation import segmentation_loss
+
+        return segmentation_loss(logits, label, **self.task.segmentation)
 
     def host_value(self, make: Callable[[int], Any], step: int) -> Any:
         """What a step needs of the host and differs from step to step: a weight that rises, places drawn at random.

@@ -50,7 +50,7 @@ class CPS(Method):
         """Both networks' segmentation losses, and what each says of the other's labels."""
         import torch
 
-        from contrastseg.losses.segmentation import cross_entropy_loss, dice_ce_loss
+        from contrastseg.losses.segmentation import cross_entropy_loss
 
         labelled = batch["labelled"]
         assert labelled.label is not None
@@ -64,8 +64,8 @@ class CPS(Method):
         hard = [logits.detach().argmax(dim=1) for logits in taught]
         cross = cross_entropy_loss(taught[0], hard[1]) + cross_entropy_loss(taught[1], hard[0])
         return {
-            "segmentation": dice_ce_loss(supervised[0], labelled.label),
-            "segmentation_partner": dice_ce_loss(supervised[1], labelled.label),
+            "segmentation": self.segmentation_loss(supervised[0], labelled.label),
+            "segmentation_partner": self.segmentation_loss(supervised[1], labelled.label),
             "cross": ramped(self, "cross_weight", step) * cross,
         }
 

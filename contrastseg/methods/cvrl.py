@@ -135,7 +135,6 @@ class CVRL(Method):
 
         from contrastseg.losses import signed_distance
         from contrastseg.losses.consistency import softmax_mse_loss
-        from contrastseg.losses.segmentation import dice_ce_loss
 
         settings, modules = self.settings, self.modules
         labelled, count = batch["labelled"], len(batch["labelled"].image)
@@ -147,7 +146,7 @@ class CVRL(Method):
             average = modules["teacher"]["network"]
             teacher = average.features(torch.cat([batch["labelled_teacher"].image, batch["teacher"].image]))
             target = average.classify({name: feature[count:] for name, feature in teacher.items()})
-        terms = {"segmentation": dice_ce_loss(logits[:count], labelled.label)}
+        terms = {"segmentation": self.segmentation_loss(logits[:count], labelled.label)}
         first = 0 if settings["contrast_on"] == "both" else count
         terms |= self._contrast(student[self._high][first:], teacher[self._high][first:], "high", step)
         terms |= self._contrast(student[self._low][first:], teacher[self._low][first:], "low", step)

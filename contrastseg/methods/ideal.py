@@ -170,7 +170,7 @@ class IDEAL(EncoderPretraining):
         """Both streams by the labels, and on unlabelled images each by the other's pseudo labels."""
         if self.task.stage != "train":
             return super().training_step(batch, step)
-        from contrastseg.losses.segmentation import cross_entropy_loss, dice_ce_loss
+        from contrastseg.losses.segmentation import cross_entropy_loss
 
         labelled, unlabelled = batch["labelled"], batch["unlabelled"]
         assert labelled.label is not None
@@ -180,7 +180,7 @@ class IDEAL(EncoderPretraining):
             second, self._pseudo_label(first)
         )
         weight = ramped(self, "consistency_weight", step)
-        segmentation = [dice_ce_loss(logits, labelled.label) for logits in supervised]
+        segmentation = [self.segmentation_loss(logits, labelled.label) for logits in supervised]
         return {"segmentation": segmentation[0] + segmentation[1], "cross_supervision": weight * cross}
 
     def unrecordable(self) -> str | None:

@@ -54,15 +54,13 @@ class MeanTeacher(Method):
         """Segmentation loss on the labelled half, consistency on the other; one pass of the student for both."""
         import torch
 
-        from contrastseg.losses.segmentation import dice_ce_loss
-
         labelled, student = batch["labelled"], batch["student"]
         assert labelled.label is not None
         logits = self.modules["network"](torch.cat([labelled.image, student.image]))
         supervised, unsupervised = logits.split([len(labelled.image), len(student.image)])
         weight = ramped(self, "consistency_weight", step)
         return {
-            "segmentation": dice_ce_loss(supervised, labelled.label),
+            "segmentation": self.segmentation_loss(supervised, labelled.label),
             "consistency": weight * self.consistency(unsupervised, batch, step),
         }
 

@@ -147,13 +147,11 @@ class PDCR(Method):
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Segmentation loss and the three patch-dragsaw terms."""
-        from contrastseg.losses.segmentation import dice_ce_loss
-
         sample = batch["labelled"]
         assert sample.label is not None
         network = self.modules["network"]
         features = network.features(sample.image)
-        segmentation = dice_ce_loss(network.classify(features), sample.label)
+        segmentation = self.segmentation_loss(network.classify(features), sample.label)
         return {"segmentation": segmentation, **self.regularisation(features, sample.label)}
 
     def unrecordable(self) -> str | None:

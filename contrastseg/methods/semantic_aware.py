@@ -183,11 +183,10 @@ class SemanticAware(Method):
 
     def _coarse_step(self, sample: Sample) -> dict[str, Tensor]:
         """Every sample trains the network of test time, and all networks but that of its patient's fold."""
-        from contrastseg.losses.segmentation import dice_ce_loss
         from contrastseg.tensors import to_device
 
         assert sample.label is not None
-        terms = {"segmentation": dice_ce_loss(self.modules["network"](sample.image), sample.label)}
+        terms = {"segmentation": self.segmentation_loss(self.modules["network"](sample.image), sample.label)}
         fold = self._fold(sample)
         siblings = terms["segmentation"].new_zeros(())
         for index, network in enumerate(self.modules["folds"]):
@@ -196,7 +195,7 @@ class SemanticAware(Method):
                 self.modules["folds"].seen[index] += len(others)
                 # Networks with batch norm refuse a single image; shown twice it has the same loss.
                 others = others.repeat(2) if len(others) == 1 else others
-                siblings = siblings + dice_ce_loss(network(sample.image[others]), sample.label[others])
+                siblings = siblings + self.segmentation_loss(network(sample.image[others]), sample.label[others])
         return {**terms, "cross_fitted": siblings}
 
     def _fold(self, sample: Sample) -> Tensor:
@@ -293,7 +292,6 @@ class SemanticAware(Method):
         """Organ against background, in patches around the organs that the coarse masks show."""
         import torch
 
-        from contrastseg.losses.segmentation import dice_ce_loss
         from contrastseg.tensors import to_device
 
         network, jitter = self.modules["patch_network"], self.settings["jitter"]
@@ -316,7 +314,7 @@ class SemanticAware(Method):
         target = torch.where(label == IGNORE, IGNORE, (label == organ).long())
         if self.settings["encoder"] == "frozen":
             network.encoder.eval()
-        return dice_ce_loss(network(patches), target)
+        return self.segmentation_loss(network(patches), target)
 
     def _coarse_logits(self, images: Tensor) -> Tensor:
         """(B, K, *spatial) of the network trained on all, or the log of its and its siblings' mean probabilities."""

@@ -83,7 +83,6 @@ class SupConPixel(Method):
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Segmentation loss and the contrast of the sampled pixels."""
-        from contrastseg.losses.segmentation import dice_ce_loss
         from contrastseg.losses.supervised_contrast import supcon_loss
 
         settings, label = self.settings, batch["labelled"].label
@@ -103,7 +102,7 @@ class SupConPixel(Method):
         )
         self.latest = embeddings.detach(), classes
         return {
-            "segmentation": dice_ce_loss(logits, label),
+            "segmentation": self.segmentation_loss(logits, label),
             "contrast": self.host_value(self._weight, step) * contrast,
         }
 

@@ -27,11 +27,9 @@ class Supervised(Method):
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """The segmentation loss."""
-        from contrastseg.losses.segmentation import dice_ce_loss
-
         sample = batch["labelled"]
         assert sample.label is not None
-        return {"segmentation": dice_ce_loss(self.modules["network"](sample.image), sample.label)}
+        return {"segmentation": self.segmentation_loss(self.modules["network"](sample.image), sample.label)}
 
     def unrecordable(self) -> str | None:
         """A step can be recorded."""

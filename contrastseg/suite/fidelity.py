@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from contrastseg.errors import RecipeError
 from contrastseg.networks import registry as networks
+from contrastseg.suite.effects import has_effect
 from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.models import Suite
 from contrastseg.suite.overrides import overridden
@@ -159,7 +160,7 @@ def entry_settings(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         entry: One of its entries.
     """
     found = _every_setting(suite, entry)
-    return {key: value for key, value in found.items() if _matters(key, found)}
+    return {key: value for key, value in found.items() if has_effect(key, found)}
 
 
 def _held(suite: Suite, entry: DatasetEntry, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Stated]]:
@@ -184,22 +185,6 @@ def _every_setting(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         **dict(_leaves(rule.model_dump(exclude=set(OF_THE_STORE)), "preparation.")),
         **_training(training),
     }
-
-
-def _matters(key: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a key has an effect beside the others."""
-    if key.startswith("training.network."):
-        return settings[key] is not None
-    if key == "training.overlap":
-        return settings["training.inference.stride"] is None
-    if key == "training.optimiser.momentum":
-        return bool(settings["training.optimiser.name"] == "sgd")
-    if key in ("preparation.window", "preparation.percentiles"):
-        rule = "window" if key.endswith("window") else "percentile"
-        return settings["preparation.intensity"] == rule or (rule == "window" and settings[key] is not None)
-    if key.startswith("split.fractions.") or key == "split.folds":
-        return bool(settings["split.name"] == "random")
-    return key != "split.val" or bool(settings["split.name"] == "official")
 
 
 def _training(training: TrainingSettings) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Metho
         build_network,
         tuple(training.patch_size),
         tuple(training.augmentation.flip_axes),
+        training.segmentation.model_dump(),
     )
     method = registry.get(config.method)(task, config.settings)
     with torch.random.fork_rng(devices=[]):

@@ -14,6 +14,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SegmentationSettings(_Strict):
+    """The loss on labelled images, the same for every method; also of pre-training that reads labels."""
+
+    loss: Literal["ce", "dice", "ce_dice"] = "ce_dice"
+    combine: Literal["mean", "sum"] = Field("mean", description="of cross-entropy and Dice")
+    background: bool = Field(False, description="whether the Dice has the background among its classes")
+    squared: bool = Field(False, description="whether the Dice divides by squared probabilities")
+    per_image: bool = Field(False, description="whether the Dice is of every image, not of the batch")
+
+
 class OptimiserSettings(_Strict):
     """The optimiser and its learning rate over time (a pure function of the step)."""
 
@@ -73,6 +83,7 @@ class TrainingSettings(_Strict):
     )
     patch_size: list[int] = Field([96, 96], min_length=2, max_length=3)
     foreground_fraction: float = Field(0.33, ge=0, le=1, description="share of labelled crops centred on a structure")
+    segmentation: SegmentationSettings = SegmentationSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

@@ -199,6 +199,13 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: segmentation.cross_entropy_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8))
     ],
     "segmentation.dice_ce_loss": [lambda g: segmentation.dice_ce_loss(g.leaf(2, 3, 4, 8, 8), g.labels(2, 4, 8, 8))],
+    "segmentation.segmentation_loss": [
+        lambda g: segmentation.segmentation_loss(
+            g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), background=True, squared=True, per_image=True
+        ),
+        lambda g: segmentation.segmentation_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), loss="ce"),
+        lambda g: segmentation.segmentation_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), combine="sum"),
+    ],
     "signed_distance.signed_distances": [lambda g: signed_distance.signed_distances(g.labels(2, 8, 8), 3).nan_to_num()],
     "signed_distance.distance_regression_loss": [
         lambda g: signed_distance.distance_regression_loss(

@@ -38,6 +38,14 @@ WRITTEN: dict[str, Any] = {
 }
 
 
+NAMED = {
+    "name": "small",
+    "datasets": [{"name": "lesions", "dataset": "phantom_lesions"}],
+    "methods": ["supervised"],
+    "labels": ["n2"],
+}
+
+
 def a_suite(without: str = "", **changes: Any) -> Suite:
     """A suite that writes every key there is today, but for one; with new keys it writes their defaults."""
     entry = {"name": "lesions", "dataset": "phantom_lesions", "preparation": {}}
@@ -173,6 +181,16 @@ def test_keys_without_effect_have_no_row_and_an_unset_option_that_the_source_sta
     keys = {row.key for row in rows(suite, a_recipe(suite, **more))}
     assert "training.network.strides" in keys
     assert "training.optimiser.momentum" not in keys
+
+
+@pytest.mark.parametrize(
+    ("loss", "without"),
+    [("ce_dice", set()), ("dice", {"combine"}), ("ce", {"combine", "background", "squared", "per_image"})],
+)
+def test_a_dice_has_settings_where_there_is_one(loss: str, without: set[str]) -> None:
+    suite = parse_suite({**WRITTEN, "training": {**WRITTEN["training"], "segmentation": {"loss": loss}}, **NAMED})[0]
+    found = {key.removeprefix("training.segmentation.") for key in entry_settings(suite, suite.datasets[0])}
+    assert {"combine", "background", "squared", "per_image"} - found == without
 
 
 def test_methods_have_rows_of_their_own() -> None:
