@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contrastseg.planning.asked import remember_parameters
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
     from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
@@ -30,12 +31,14 @@ __all__ = [
     "missing_data",
     "needs_download",
     "pool_digest",
+    "remember_parameters",
     "run_config",
     "split_digest",
     "to_argument",
 ]
 
 _MODULES = {
+    "asked": ("remember_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
     "jobs": ("Jobs", "job_environment", "run_config", "to_argument"),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from contrastseg.data.prepare import recipe
 from contrastseg.data.prepare.stores import spelled
@@ -17,7 +17,7 @@ from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.places import MANIFEST
-from contrastseg.planning.asked import asked, described
+from contrastseg.planning.asked import Wildcards, asked, described, shared
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
 from contrastseg.planning.limits import limit_minutes, measured_seconds
@@ -36,12 +36,6 @@ from contrastseg.planning.sources import Sources
 from contrastseg.planning.stores import prepared_of, split_of, split_settings
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
-
-
-class Wildcards(Protocol):
-    """The wildcards of a job, as text."""
-
-    def __getattr__(self, name: str) -> str: ...
 
 
 class Jobs:
@@ -191,10 +185,12 @@ class Jobs:
             return []
         return [pool_file(self.suite.name, wildcards.dataset, int(wildcards.fold))]
 
-    @asked
-    def pool_option(self, wildcards: Wildcards) -> str:
+    @cached_property
+    def pool_option(self) -> str | Callable[[Wildcards], str]:
         """The same, as an option of `contrastseg train`."""
-        return " ".join(f"--pool {file}" for file in self.pool(wildcards))
+        if not any(self.suite.entry(name).pool for name in self._available):
+            return ""
+        return described(lambda wildcards: " ".join(f"--pool {file}" for file in self.pool(wildcards)))
 
     @asked
     def pool_settings(self, wildcards: Wildcards) -> str:
@@ -219,13 +215,14 @@ class Jobs:
     @asked
     def test_content(self, wildcards: Wildcards) -> str:
         """What prediction depends on of the data it looks at."""
-        split = split_digest(self.split_of(wildcards.evaluated_on), self.test_fold(wildcards))
+        split = split_digest(self.split_of(wildcards.evaluated_on), _test_fold(wildcards))
         return f"{data_digest(self.prepared_of(wildcards.evaluated_on))} {split}"
 
-    @asked
-    def test_fold(self, wildcards: Wildcards) -> int:
+    @cached_property
+    def test_fold(self) -> int | Callable[[Wildcards], int]:
         """The fold whose test patients are predicted."""
-        return fold_of(wildcards.dataset, wildcards.evaluated_on, int(wildcards.fold))
+        pairs = ((entry.name, other) for entry in self.suite.datasets for other in entry.evaluate_on)
+        return shared({fold_of(*pair, fold) for pair in pairs for fold in self.suite.folds}, _test_fold)
 
     @asked
     def references(self, wildcards: Wildcards) -> str:
@@ -346,14 +343,13 @@ class Jobs:
         return self._by_training(lambda training: int(training["accelerator"] != "cpu"))
 
     def _by_training(self, count: Callable[[dict[str, Any]], int]) -> int | Callable[[Wildcards], int]:
-        """A number by the training settings of a run: as a function, or itself where it is the same for all runs."""
+        """A number by the training settings of a run."""
         settings = (
             self._settings(entry, method.name, variant)
             for entry, method in itertools.product(self._available, self.suite.methods)
             for variant in method.variants
         )
-        counts = {count(each["training"]) for each in settings}
-        return counts.pop() if len(counts) == 1 else described(lambda wildcards: count(self._training(wildcards)))
+        return shared({count(each["training"]) for each in settings}, lambda job: count(self._training(job)))
 
     @asked
     def priority(self, wildcards: Wildcards) -> int:
@@ -374,6 +370,10 @@ def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[st
         "settings": item.resolve(variant),
         "training": suite.training_of(entry, item).model_dump(mode="json"),
     }
+
+
+def _test_fold(wildcards: Wildcards) -> int:
+    return fold_of(wildcards.dataset, wildcards.evaluated_on, int(wildcards.fold))
 
 
 @cache

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.common import get_function_params
+from snakemake.resources import Resource, Resources
 
 from contrastseg import planning
-from contrastseg.planning.asked import asked
+from contrastseg.planning.asked import OF_SNAKEMAKE, asked, remember_parameters
 from contrastseg.suite import parse_suite
 
 JOB = SimpleNamespace(dataset="one", method="simclr", variant="default", labels="r1", draw="0", fold="0", seed="0")
@@ -46,6 +48,10 @@ def test_a_method_that_is_asked_is_made_once_and_names_its_parameters(monkeypatc
 
     monkeypatch.setattr(inspect, "_signature_from_function", look)
     assert list(inspect.signature(first.double).parameters) == ["wildcards", "attempt"]
+    monkeypatch.setattr(inspect, "signature", look)
+    assert list(get_function_params(first.double)) == ["wildcards", "attempt"]
+    monkeypatch.undo()
+    monkeypatch.setattr(inspect, "_signature_from_function", look)
     with pytest.raises(AssertionError, match="looked again"):
         inspect.signature(lambda wildcards: wildcards)
 
@@ -57,6 +63,23 @@ def test_snakemake_sees_what_depends_on_the_place_of_the_data():
     assert {name for name, parameters in takes.items() if "input" in parameters} == {"places"}
     assert list(inspect.signature(every.runtime).parameters) == ["wildcards", "attempt"]
     assert list(inspect.signature(planning.by_attempt(5)).parameters) == ["wildcards", "attempt"]
+
+
+def test_snakemake_does_not_look_at_its_own_functions_for_each_job(monkeypatch):
+    def temporary(wildcards: object, attempt: int) -> str:
+        return f"{wildcards}{attempt}"
+
+    monkeypatch.setattr(Resource.evaluate, OF_SNAKEMAKE, None, raising=False)  # as it was, after this test
+    resources = Resources.from_mapping({"tmpdir": temporary, "gpu": 1})
+    remember_parameters(SimpleNamespace(resource_settings=SimpleNamespace(_parsed_default_resources=resources)))
+    monkeypatch.setattr(inspect, "signature", None)
+    assert list(get_function_params(temporary)) == ["wildcards", "attempt"]
+    assert "kwargs" in get_function_params(resources["tmpdir"].evaluate)
+    assert resources["tmpdir"].evaluate("job", attempt=2, threads=1).value == "job2"
+
+
+def test_a_snakemake_without_these_functions_is_left_alone():
+    remember_parameters(SimpleNamespace(resource_settings=SimpleNamespace()))
 
 
 def test_what_all_runs_take_is_a_number():
@@ -73,6 +96,19 @@ def test_what_differs_between_runs_is_asked_for_each():
         (0, 0, 1),
         (1, 1, 3),
     ]
+
+
+def test_a_fold_that_all_runs_test_is_a_number():
+    every: Any = jobs({})
+    assert every.test_fold == 0
+    several = every.suite.model_copy(update={"folds": [0, 1]})
+    there: Any = planning.Jobs(several, None)
+    job = SimpleNamespace(**{**vars(JOB), "fold": "1"}, evaluated_on="one")
+    assert (there.test_fold(job), there.test_fold(SimpleNamespace(**{**vars(job), "evaluated_on": "two"}))) == (1, 0)
+
+
+def test_where_no_entry_has_a_pool_there_is_no_option_to_ask_for():
+    assert jobs({}).pool_option == ""
 
 
 def test_inputs_are_named_once():

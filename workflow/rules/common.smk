@@ -55,6 +55,7 @@ def make_plan():
     return planning.expand(SUITE, missing, DATA_ROOT, sources=SOURCES)
 
 
+planning.remember_parameters(workflow)
 SUITE, OPTIONS = read_suite()
 DATA_ROOT = planning.data_root(OPTIONS, os.environ)
 # Folders of data are listed once, before any job; not again in the jobs of a cluster.

@@ -32,7 +32,7 @@ rule plan:
 rule collect:
     input:
         plan=RESULTS / "plan.json",
-        runs=[run.folder / "run.json" for run in PLAN.runs],
+        runs=[f"{run.folder}/run.json" for run in PLAN.runs],
         scores=[
             run.scores(other, checkpoint)
             for run, other, checkpoint in PLAN.evaluations()
@@ -60,7 +60,7 @@ rule collect:
 rule collect_conventions:
     input:
         plan=RESULTS / "plan.json",
-        runs=lambda wildcards: [run.folder / "run.json" for run in PLAN.runs],
+        runs=lambda wildcards: [f"{run.folder}/run.json" for run in PLAN.runs],
         scores=lambda wildcards: [
             run.convention_scores(*where) for run, *where in PLAN.evaluations()
         ],
