@@ -124,3 +124,16 @@ def test_the_rows_of_this_package_can_be_trusted():
     graph.clear()
     assert stale(RENAMED) == []
     assert list(RENAMED) == sorted(RENAMED)
+
+
+def test_what_a_left_out_module_defines_is_hashed_by_name(parcel, monkeypatch):
+    """Whoever calls it names it, and its body is no part of the hash: a rename there needs a row as well."""
+    monkeypatch.setattr(graph, "LEFT_OUT", frozenset({"parcel.boxes"}))
+    monkeypatch.setattr(spellings, "LEFT_OUT", frozenset({"parcel.boxes"}))
+    row = Renamed("surface", "area", ("parcel.boxes",))
+    before = parcel()
+    assert parcel(renamed(ENTRY, row), renamed(BOXES, row), (row,)) == before
+    assert stale((row,)) == []
+    assert parcel(renamed(ENTRY, row), renamed(BOXES, row)) != before
+    parcel(rows=(row,))
+    assert len(stale((row,))) == 2

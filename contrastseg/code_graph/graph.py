@@ -11,37 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
 from contrastseg.code_graph import modules, spellings
+from contrastseg.code_graph.left_out import LEFT_OUT, WORDING
 from contrastseg.code_graph.modules import PACKAGE, Target, module, modules_below, packages_of, source
 from contrastseg.code_graph.normal_form import NormalForm, Reference, normal_form
 from contrastseg.code_graph.remembered import forget, remembered
-
-# Never part of a fingerprint, though everybody imports them: how errors are worded, how files are written and where
-# they lie change no result, nor does how code is hashed; what our settings modules say arrives, resolved, in the
-# configuration that each rule carries beside its fingerprint; the registry only finds a class by its name; the version
-# number alone changes nothing.
-LEFT_OUT = frozenset(
-    {
-        PACKAGE,
-        *(
-            f"{PACKAGE}.{name}"
-            for name in (
-                "code_graph",
-                "data.settings",
-                "errors",
-                "evaluation.settings",
-                "files",
-                "methods.registry",
-                "places",
-                "plugins",
-                "report.settings",
-                "training.settings",
-            )
-        ),
-    }
-)
-
-# Calls whose arguments are words for a reader.
-WORDING = frozenset(f"{PACKAGE}.{name}" for name in ("errors", "files.existing", "methods.contract.Card"))
+from contrastseg.code_graph.spellings import former_spelling
 
 
 @cache
@@ -187,9 +161,9 @@ def _resolve(target: Target, tops: frozenset[str]) -> Reference | str:
     if place.partition(".")[0] not in tops:
         return f"foreign {whole}"
     if whole in WORDING or place in WORDING:
-        return f"wording {name}"
+        return f"wording {former_spelling(name, place)}"
     if place in LEFT_OUT and (place != PACKAGE or source(whole) is None):
-        return f"left out {name}"
+        return f"left out {former_spelling(name, place)}"
     if name is None:
         return Reference(place, None) if source(place) is not None else f"unknown {place}"
     read = module(place)

@@ -1,8 +1,9 @@
 """Renamed attributes and keywords, hashed under their former spelling, so that renaming one reruns nothing.
 
 Names of modules, functions, classes and local variables are no part of a hash and need no row. Names that other code
-may use from outside are: attributes, methods, keywords of calls, and parameters that somebody passes by name. Whoever
-renames one of these adds a row. A row stays as long as results from before it shall be recognised.
+may use from outside are: attributes, methods, keywords of calls, parameters that somebody passes by name, and what
+modules that are left out of hashes define. Whoever renames one of these adds a row. A row stays as long as results from
+before it shall be recognised.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from contrastseg.code_graph.left_out import LEFT_OUT
 from contrastseg.code_graph.modules import PACKAGE, bound_names, modules_below, source
 
 
@@ -38,6 +40,11 @@ RENAMED: tuple[Renamed, ...] = ()
 def former_spellings(module: str) -> dict[str, str]:
     """Former spellings by new ones, for the names in a module."""
     return {row.new: row.old for row in RENAMED if _covers(row, module)}
+
+
+def former_spelling(name: str | None, module: str) -> str | None:
+    """How the hash spells a name of a module; the name itself where it was never renamed."""
+    return former_spellings(module).get(name, name) if name is not None else None
 
 
 def with_former(words: frozenset[str]) -> frozenset[str]:
@@ -72,9 +79,13 @@ def stale(rows: Sequence[Renamed]) -> list[str]:
 
 @cache
 def _names_in(module: str) -> frozenset[str]:
-    """Attributes, keywords and names in classes' bodies that a module spells out."""
+    """Attributes, keywords and names in classes' bodies that a module spells out; what it defines, if left out."""
     path = source(module)
-    return frozenset() if path is None else frozenset(_spelled(ast.parse(path.read_bytes())))
+    if path is None:
+        return frozenset()
+    tree = ast.parse(path.read_bytes())
+    defined = [name for statement in tree.body for name in bound_names(statement)] if module in LEFT_OUT else []
+    return frozenset([*_spelled(tree), *defined])
 
 
 def _spelled(tree: ast.AST) -> Iterator[str]:
