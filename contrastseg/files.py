@@ -47,7 +47,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    with writing(path):
+    with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -60,7 +60,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def wrap_write_errors(path: str | Path) -> Iterator[None]:
     """Turn what the disk says while the block writes `path` into a `FileError` with a remedy.
 
     It is looked for behind other errors too: writers in C notice that they were refused, and not why.
@@ -92,7 +92,7 @@ def refused(error: BaseException, path: str | Path | None = None) -> FileError |
 
 
 @contextlib.contextmanager
-def understanding(
+def wrap_parse_errors(
     path: str | Path, kind: type[ContrastsegError] = FileError, remedy: str = "restore it, or make it again"
 ) -> Iterator[None]:
     """Turn what goes wrong while the block takes apart what it read from `path` into an error that names it."""
@@ -107,7 +107,7 @@ def understanding(
         ) from error
 
 
-def existing(path: Path, what: str, remedy: str) -> Path:
+def require_path(path: Path, what: str, remedy: str) -> Path:
     """`path`, when it is there.
 
     Raises:

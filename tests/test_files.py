@@ -18,7 +18,7 @@ from contrastseg.data.files.geometry import Geometry
 from contrastseg.errors import DataError, FileError
 from contrastseg.evaluation.scoring.collect import write_table
 from contrastseg.evaluation.scoring.scoring import SCORE_COLUMNS, write_scores
-from contrastseg.files import refused, write_json, write_text, writing
+from contrastseg.files import refused, wrap_write_errors, write_json, write_text
 
 LABEL = np.random.default_rng(0).integers(0, 3, (9, 40, 40)).astype(np.uint8)
 GRID = Geometry(LABEL.shape, (1.0, 1.0, 1.0), "mm", np.eye(4).tolist(), "nifti", LABEL.shape)
@@ -98,11 +98,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), writing(tmp_path):
+    with pytest.raises(ZeroDivisionError), wrap_write_errors(tmp_path):
         print(1 / 0)
-    with pytest.raises(FileNotFoundError), writing(tmp_path):
+    with pytest.raises(FileNotFoundError), wrap_write_errors(tmp_path):
         (tmp_path / "none").read_bytes()
-    with pytest.raises(DataError), writing(tmp_path):
+    with pytest.raises(DataError), wrap_write_errors(tmp_path):
         raise DataError("of its own")
     assert refused(OSError("without a number")) is None
 
@@ -114,7 +114,7 @@ def test_the_cause_is_found_behind_what_a_writer_makes_of_it(tmp_path: Path) -> 
         finally:
             raise RuntimeError("unexpected position")  # as torch's writer ends
 
-    with pytest.raises(FileError, match="no space left"), writing(tmp_path / "a"):
+    with pytest.raises(FileError, match="no space left"), wrap_write_errors(tmp_path / "a"):
         write()
 
 

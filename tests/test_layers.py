@@ -48,14 +48,14 @@ MAY_IMPORT["planning"] = MAY_IMPORT["suite"] | {"suite", "fingerprints"}
 MAY_IMPORT["fingerprints"] = {"code_graph", "errors", "places", "data", "methods"}
 
 # Inside a package: what each of its modules and sub-packages may import of the others.
-_GROUND = {"faults", "reading", "settings"}
+_GROUND = {"faults", "read_errors", "settings"}
 _READERS = _GROUND | {"files", "readers"}
 _REGISTRY = _READERS | {"datasets", "registry"}
 _PREPARED = _REGISTRY | {"prepare"}
 LAYERS: dict[str, dict[str, set[str]]] = {
     "data": {
         "faults": set(),
-        "reading": set(),
+        "read_errors": set(),
         "settings": set(),
         "files": _GROUND,
         "readers": _GROUND | {"files"},

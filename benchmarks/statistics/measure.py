@@ -1,6 +1,6 @@
 """What the statistics are worth, by simulation: coverage of intervals, false alarms of families of tests, power.
 
-Writes contrastseg/evaluation/statistics/measured.py, from which every table prints the coverage of its intervals, and
+Writes contrastseg/evaluation/statistics/simulated.py, from which every table prints the coverage of its intervals, and
 the tables of docs/statistics.md. The same options give the same numbers.
 
 Example: `python benchmarks/statistics/measure.py` (about four minutes on one core)
@@ -86,7 +86,7 @@ def near_table(repetitions: int) -> str:
 
 
 def measure(effort: int) -> tuple[dict[str, str], str]:
-    """The tables of the page by name, and the text of measured.py.
+    """The tables of the page by name, and the text of simulated.py.
 
     Args:
         effort: Repetitions of one interval's coverage; the others are in proportion.
@@ -189,7 +189,7 @@ def measure(effort: int) -> tuple[dict[str, str], str]:
 def module_text(
     rows: dict[tuple[str, int], dict[int, float]], shifts: dict[tuple[int, int], float], effort: int
 ) -> str:
-    """The text of measured.py."""
+    """The text of simulated.py."""
     shown = {key: "NAN" if math.isnan(shift) else str(shift) for key, shift in shifts.items()}
     lines = [
         f'"""Measured with {effort} repetitions each: coverage of intervals, and differences that can be found.',
@@ -233,7 +233,9 @@ def main() -> None:
     """Simulate, and write the module and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--effort", type=int, default=2000, help="repetitions of one interval's coverage")
-    parser.add_argument("--module", type=Path, default=ROOT / "contrastseg" / "evaluation" / "measured.py")
+    parser.add_argument(
+        "--module", type=Path, default=ROOT / "contrastseg" / "evaluation" / "statistics" / "simulated.py"
+    )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "statistics.md")
     options = parser.parse_args()
     page = options.page.read_text(encoding="utf-8")

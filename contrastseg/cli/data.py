@@ -137,7 +137,7 @@ def pool(
     from contrastseg.cli.shared import validated
     from contrastseg.data.prepare.stores import find_prepared, find_split
     from contrastseg.data.splits.pools import PoolSettings, write_pool
-    from contrastseg.files import existing
+    from contrastseg.files import require_path
 
     settings = validated(PoolSettings, read_config(config))
     entries = dict.fromkeys([*settings.sources, *settings.tests])
@@ -145,7 +145,7 @@ def pool(
     folders |= {name: find_prepared(name, resources) for name in entries if name not in folders}
     splits = {name: files.get(name) or find_split(name, resources) for name in (settings.entry, *settings.tests)}
     for name, file in splits.items():
-        existing(file, f"split of {name!r}", "run `contrastseg split` first")
+        require_path(file, f"split of {name!r}", "run `contrastseg split` first")
     typer.echo(str(write_pool(settings, {name: folders[name] for name in entries}, splits, output)))
 
 

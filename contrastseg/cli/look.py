@@ -110,13 +110,13 @@ def check(
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
     from contrastseg.data.faults import grouped
-    from contrastseg.data.inspect.examination import examine_dataset
+    from contrastseg.data.inspect.dataset_check import check_dataset
     from contrastseg.report.content.labels import label_counts
     from contrastseg.text import plural
 
     given = read_config(config, {"options": dict, "preparation": dict})
     with progress(f"reading {path}") as update:
-        found = examine_dataset(path, dataset, given.get("options"), update, given.get("preparation"))
+        found = check_dataset(path, dataset, given.get("options"), update, given.get("preparation"))
     if as_json:
         print_json(found.to_json())
     else:
@@ -130,8 +130,8 @@ def check(
             print_table(f"{plural(len(found.faults), 'fault')}: to be mended before it can be prepared", columns, rows)
         else:
             typer.echo("no faults")
-        if found.observations:
-            seen = [[item.kind, item.text, _some(item.cases)] for item in found.observations]
+        if found.warnings:
+            seen = [[item.kind, item.text, _some(item.cases)] for item in found.warnings]
             print_table("Worth knowing", ["what", "found", "cases"], seen)
     if found.faults:
         raise typer.Exit(1)

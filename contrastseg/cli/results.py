@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
-from contrastseg.files import existing
+from contrastseg.files import require_path
 from contrastseg.places import SCORES
 from contrastseg.report.content.results_folder import Stored, of_run
 
@@ -264,7 +264,7 @@ def report(
     else:
         assert scores is not None
         path = scores / SCORES if scores.is_dir() else scores
-        stored = Stored(existing(path, "scores", "run `contrastseg collect`").parent, resources, whole=False)
+        stored = Stored(require_path(path, "scores", "run `contrastseg collect`").parent, resources, whole=False)
     tables, figures = default_tables(stored.several_conventions), default_figures(stored.several_conventions)
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]

@@ -54,7 +54,7 @@ def _mapping(value: str | None, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not value.lstrip().startswith("{"):
-        from contrastseg.suite.reading import read_yaml
+        from contrastseg.suite.parsing import read_yaml
 
         return read_yaml(value, what)
     try:
@@ -70,9 +70,9 @@ def validated(model: type[Model], value: Any) -> Model:
     Raises:
         SuiteError: A key is unknown or has no valid value; what there is, is listed.
     """
-    from contrastseg.suite.reading import explained
+    from contrastseg.suite.parsing import wrap_validation_errors
 
-    with explained(model):  # type: ignore[arg-type]
+    with wrap_validation_errors(model):  # type: ignore[arg-type]
         found: Model = model.model_validate(value)  # type: ignore[attr-defined]
         return found
 

@@ -115,17 +115,17 @@ def _find_inputs(
     """Find what the options name, or what lies in RESOURCES where they name nothing."""
     from contrastseg import planning
     from contrastseg.data.prepare.stores import find_prepared, find_split
-    from contrastseg.files import existing, read_json
+    from contrastseg.files import read_json, require_path
 
     entry = axes.dataset
     data = folders.get(entry) or find_prepared(entry, resources)
-    existing(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
+    require_path(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
     split = split or find_split(entry, resources)
-    existing(split, f"split of {entry!r}", "run `contrastseg split` first")
+    require_path(split, f"split of {entry!r}", "run `contrastseg split` first")
     digests = {"data": planning.data_digest(data), "split": planning.split_digest(split, axes.fold, axes.draw)}
     if pool is None:
         return _Inputs(data, split, {}, digests)
-    sources = read_json(existing(pool, "pool", "run `contrastseg pool` first"))["sources"]
+    sources = read_json(require_path(pool, "pool", "run `contrastseg pool` first"))["sources"]
     pooled = {name: folders.get(name) or find_prepared(name, resources) for name in sources}
     digests["pool"] = planning.pool_digest(pool, pooled)
     keys = {"pool": str(pool), "pool_data": {name: str(folder) for name, folder in pooled.items()}}
@@ -191,14 +191,14 @@ def _resolve(
 
 def _train(run: RunConfig, output: Path) -> None:
     """Train, with a progress bar, and say how it went."""
-    from contrastseg.suite.reading import explained
+    from contrastseg.suite.parsing import wrap_validation_errors
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
     from contrastseg.training.run_lock import sole
     from contrastseg.training.settings import TrainingSettings
 
-    with explained(TrainingSettings, "stage_training"):
+    with wrap_validation_errors(TrainingSettings, "stage_training"):
         steps = stage_training(run).steps
     notes: list[str] = []
     alone = sole(output) if is_first() else contextlib.nullcontext()

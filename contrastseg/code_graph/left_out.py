@@ -30,4 +30,4 @@ LEFT_OUT = frozenset(
 )
 
 # Calls whose arguments are words for a reader.
-WORDING = frozenset(f"{PACKAGE}.{name}" for name in ("errors", "files.existing", "methods.contract.Card"))
+WORDING = frozenset(f"{PACKAGE}.{name}" for name in ("errors", "files.require_path", "methods.contract.Card"))

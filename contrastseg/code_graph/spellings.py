@@ -33,7 +33,11 @@ class Renamed(NamedTuple):
 
 
 # Sorted by the new spelling, one row a line.
-RENAMED: tuple[Renamed, ...] = ()
+RENAMED: tuple[Renamed, ...] = (
+    Renamed("require_path", "existing", ("contrastseg.files",)),
+    Renamed("wrap_parse_errors", "understanding", ("contrastseg.files",)),
+    Renamed("wrap_write_errors", "writing", ("contrastseg.files",)),
+)
 
 
 @cache

@@ -55,7 +55,7 @@ def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: 
 
 def population(entry: DatasetEntry, sources: Sources | None = None) -> Population:
     """What an entry has to train on; how many patients is None while it is not known (before a download)."""
-    return population_of(entry.split, (sources or Sources()).roster(entry), subset=bool(entry.subset))
+    return population_of(entry.split, (sources or Sources()).cohort(entry), subset=bool(entry.subset))
 
 
 def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:

@@ -9,7 +9,7 @@ from contrastseg.data.download.download import locate
 from contrastseg.data.faults import Faults
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.inputs import Inputs, Published
-from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.errors import DataError
 from contrastseg.places import MANIFEST, RESOURCES
 from contrastseg.planning.stores import prepared_of
@@ -54,18 +54,18 @@ class Sources:
             return None
         return None if folder is None else Published.look(spec, spec.parse_options(entry.options), folder)
 
-    def roster(self, entry: DatasetEntry) -> Roster | None:
+    def cohort(self, entry: DatasetEntry) -> Cohort | None:
         """Who is in the data, as published before as prepared; None while that is not known (before a download)."""
         spec, prepared = entry.spec, prepared_of(entry, self.resources)
         if spec.generated:
-            return Roster.of_raw(spec.discover(None, spec.parse_options(entry.options), Faults()))
+            return Cohort.of_raw(spec.discover(None, spec.parse_options(entry.options), Faults()))
         is_prepared = (prepared / MANIFEST).is_file()
         if is_prepared and not self.look:
-            return Roster.of_prepared(PreparedDataset(prepared))
+            return Cohort.of_prepared(PreparedDataset(prepared))
         published = self.published(entry)
         if published is not None and published.cases:
-            return Roster.of_raw(published.cases)
-        return Roster.of_prepared(PreparedDataset(prepared)) if is_prepared else None
+            return Cohort.of_raw(published.cases)
+        return Cohort.of_prepared(PreparedDataset(prepared)) if is_prepared else None
 
     def edits(self, entry: DatasetEntry) -> list[str]:
         """Why an entry that is prepared has to be prepared again, in words; nothing where it need not."""

@@ -16,7 +16,7 @@ from contrastseg.errors import ContrastsegError, SuiteError
 from contrastseg.suite.consistency import check_consistency
 from contrastseg.suite.entries import Strict
 from contrastseg.suite.fields import SuiteFields
-from contrastseg.suite.reading import explain, read_yaml
+from contrastseg.suite.parsing import explain, read_yaml
 
 
 class Suite(SuiteFields):

@@ -7,7 +7,7 @@ from typing import Any
 
 from contrastseg.methods import registry
 from contrastseg.suite.entries import MethodEntry
-from contrastseg.suite.reading import explained
+from contrastseg.suite.parsing import wrap_validation_errors
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.stages import merge, staged
 
@@ -26,7 +26,7 @@ def overridden(training: TrainingSettings, overrides: Mapping[str, Mapping[str, 
     for where, override in overrides.items():
         if override:
             merged = merge(merged, override)
-            with explained(TrainingSettings, where):
+            with wrap_validation_errors(TrainingSettings, where):
                 settings = TrainingSettings.model_validate(merged)
     return settings
 
@@ -44,5 +44,5 @@ def of_stage(training: TrainingSettings, method: MethodEntry, variant: str, stag
         SuiteError: A key does not exist or has no valid value; the message names the method and the stage.
     """
     own = method.stages.get(stage, {})
-    with explained(TrainingSettings, f"methods, {method.name}, stages, {stage}"):
+    with wrap_validation_errors(TrainingSettings, f"methods, {method.name}, stages, {stage}"):
         return staged(training, registry.get(method.name), stage, own, method.resolve(variant))

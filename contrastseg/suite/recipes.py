@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from contrastseg.errors import RecipeError, SuiteError, invalid_values
 from contrastseg.places import CHECKOUT
 from contrastseg.suite.names import known
-from contrastseg.suite.reading import read_yaml
+from contrastseg.suite.parsing import read_yaml
 
 RECIPES_FOLDER = CHECKOUT / "benchmarks" / "recipes"
 UNKNOWN: Literal["unknown"] = "unknown"

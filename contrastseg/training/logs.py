@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from contrastseg.files import atomic_path, writing
+from contrastseg.files import atomic_path, wrap_write_errors
 
 
 class Log:
@@ -27,7 +27,7 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         done = rows[-1]["step"] if rows else 0
-        with writing(folder / "tensorboard"):
+        with wrap_write_errors(folder / "tensorboard"):
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
 
     def add(self, step: int, values: dict[str, float]) -> None:
@@ -35,7 +35,7 @@ class Log:
         self.rows.append({"step": step, **values})
         if self._board is None:
             return
-        with writing(self.folder / "tensorboard"):
+        with wrap_write_errors(self.folder / "tensorboard"):
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
@@ -48,7 +48,7 @@ class Log:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        with writing(self.folder / "tensorboard"):
+        with wrap_write_errors(self.folder / "tensorboard"):
             self._board.flush()
 
     def close(self) -> None:
@@ -56,5 +56,5 @@ class Log:
         self.write()
         if self._board is None:
             return
-        with writing(self.folder / "tensorboard"):
+        with wrap_write_errors(self.folder / "tensorboard"):
             self._board.close()

@@ -15,8 +15,13 @@ import torch
 from contrastseg.data.files.formats import write_label
 from contrastseg.data.files.geometry import Geometry, slices_first
 from contrastseg.data.prepare.cases import Case, DatasetJson, PreparedDataset
+from contrastseg.data.prepare.inference_inputs import (
+    inference_cases,
+    prepare_inference_image,
+    read_inference_image,
+    slices_otherwise,
+)
 from contrastseg.data.prepare.native import NativeCases
-from contrastseg.data.prepare.outside import outside_cases, prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.errors import DataError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
@@ -219,8 +224,8 @@ def predict_files(
     """
     predictor = Predictor(checkpoint, accelerator)
     try:
-        read = read_outside_image if predictor.native else prepare_outside_image
-        images = outside_cases(source, predictor.info)
+        read = read_inference_image if predictor.native else prepare_inference_image
+        images = inference_cases(source, predictor.info)
 
         def cases() -> Iterator[Case]:
             for case, paths in images.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from contrastseg.errors import TrainingError
-from contrastseg.files import writing
+from contrastseg.files import wrap_write_errors
 
 LOCK = ".training.lock"
 
@@ -27,7 +27,7 @@ def sole(folder: Path) -> Iterator[None]:
         FileError: The folder cannot be written to.
     """
     path = folder / LOCK
-    with writing(path):
+    with wrap_write_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
         file = _opened(path)
     with file:

@@ -19,8 +19,8 @@ from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import SplitSettings
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
-from contrastseg.data.splits.roster import Roster
 from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import DataError
 from tests import miniatures
@@ -78,8 +78,8 @@ def test_its_published_splits_exist(name: str, tmp_path: Path) -> None:
     if "official" in spec.splits:
         small = miniatures.get(name)
         small.make(tmp_path / "raw")
-        roster = Roster.of_raw(spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults()))
-        assert make_split(name, roster, SplitSettings(name="official"))["folds"]
+        cohort = Cohort.of_raw(spec.discover(tmp_path / "raw", spec.parse_options(small.options), Faults()))
+        assert make_split(name, cohort, SplitSettings(name="official"))["folds"]
     assert spec.split.name in ("random", *spec.splits), "its own split is one that a suite may name"
 
 
@@ -113,7 +113,7 @@ def test_generated_cases_keep_their_promises(name: str) -> None:
     assert spec.generated_cases is not None
     assert len(found) == spec.generated_cases(options) == 3
     assert len({raw.case for raw in found}) == 3
-    assert train_patients(SplitSettings(), Roster.of_raw(found)) == 1
+    assert train_patients(SplitSettings(), Cohort.of_raw(found)) == 1
     for raw in found:
         first, second = spec.load(raw, options), spec.load(raw, options)
         assert np.array_equal(first.image, second.image)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from contrastseg.data.faults import Faults, FaultyCasesError, grouped
 from contrastseg.data.files.itk import keeping_locale
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.layouts import find
@@ -48,7 +48,7 @@ def prepared(folder: Path) -> PreparedDataset:
 
 def fault(folder: Path) -> DataError:
     """The only fault of a folder."""
-    (found,) = examine_dataset(folder).faults
+    (found,) = check_dataset(folder).faults
     assert found.remedy
     assert "published" not in found.remedy.replace("made or published", "").replace("published or exported", "")
     return found
@@ -64,7 +64,7 @@ def run(code: str) -> None:
 
 
 def not_read(folder: Path) -> dict[str, tuple[str, ...]]:
-    found = examine_dataset(folder).observations
+    found = check_dataset(folder).warnings
     return {one.text.partition(": ")[2]: one.cases for one in found if one.kind == "not read"}
 
 
@@ -140,7 +140,7 @@ def test_jpeg_images_have_png_labels(photos: Path) -> None:
     for path in photos.glob("imagesTr/*.png"):
         Image.open(path).save(path.with_suffix(".jpg"))
         path.unlink()
-    said = examine_dataset(photos).faults  # dataset.json declares .png
+    said = check_dataset(photos).faults  # dataset.json declares .png
     assert len({one.reason for one in said if str(one.file).endswith(".jpg")}) == 1
     (remedy,) = snippets(next(one.remedy for one in said if str(one.file).endswith(".jpg")))
     describe(photos, file_ending=remedy.removeprefix("file_ending: "))
@@ -152,7 +152,7 @@ def test_jpeg_images_have_png_labels(photos: Path) -> None:
     assert "PNG" in str(fault(photos).remedy)
     Image.fromarray(mole.astype(np.uint8)).save(label)
     label.with_suffix(".jpg").unlink()
-    assert examine_dataset(photos).faults == ()
+    assert check_dataset(photos).faults == ()
 
 
 def test_the_number_of_cases(volumes: Path) -> None:
@@ -202,7 +202,7 @@ def test_numbers_that_a_spreadsheet_shortened(tmp_path: Path) -> None:
     for path in [*folder.glob("imagesTr/*"), *folder.glob("labelsTr/*")]:
         path.rename(path.with_name(path.name.replace("scan", "00")))
     (folder / "patients.csv").write_text(table_of(["0,7", "1,7", "002,8"]))
-    found = examine_dataset(folder).faults
+    found = check_dataset(folder).faults
     assert [one.case for one in found] == ["000", "001"]
     assert all("leading zeros" in one.reason for one in found)
     text = (folder / "patients.csv").read_text()
@@ -214,7 +214,7 @@ def test_numbers_that_a_spreadsheet_shortened(tmp_path: Path) -> None:
 
 def test_files_in_the_place_of_cases_and_rows_that_lack(volumes: Path) -> None:
     (volumes / "patients.csv").write_text(table_of(["scan0_0000.nii.gz,p0", *ROWS[1:5]]))
-    first, second = examine_dataset(volumes).faults
+    first, second = check_dataset(volumes).faults
     assert "write scan0" in str(first.remedy)
     assert "scan5,scan5" in str(second.remedy)
     (volumes / "patients.csv").write_text(table_of(["scan0,p0", *ROWS[1:5], "scan5,scan5"]))
@@ -224,7 +224,7 @@ def test_files_in_the_place_of_cases_and_rows_that_lack(volumes: Path) -> None:
 def test_a_thousand_faults_of_a_kind_are_one_line(volumes: Path) -> None:
     rows = [f"other{number},p{number}" for number in range(1000)]
     (volumes / "patients.csv").write_text(table_of([*ROWS, *rows]))
-    found = examine_dataset(volumes)
+    found = check_dataset(volumes)
     assert len(found.faults) == len(found.to_json()["faults"]) == 1000
     (group,) = grouped(found.faults)
     assert (group.count, group.cases) == (1000, "other0, other1, other10 and 997 more")
@@ -251,13 +251,13 @@ def test_labels_that_number_their_objects_are_one_structure_once_written_so(tmp_
         Image.fromarray(objects).save(folder / f"labelsTr/c{case}.png")
     card = {"channel_names": {"0": "H&E"}, "labels": {"background": 0, "gland": 1}, "file_ending": ".png"}
     (folder / "dataset.json").write_text(json.dumps({**card, "numTraining": 6}))
-    faults = examine_dataset(folder).faults
+    faults = check_dataset(folder).faults
     assert len(faults) == 6
     assert len(grouped(faults)) == 1
     assert "above 0" in str(faults[0].remedy)
     for file in (folder / "labelsTr").iterdir():
         Image.fromarray((np.asarray(Image.open(file)) > 0).astype(np.uint8)).save(file)
-    assert not examine_dataset(folder).faults
+    assert not check_dataset(folder).faults
 
 
 def test_three_of_a_kind_and_those_of_other_kinds_stand_alone() -> None:
@@ -310,7 +310,7 @@ def test_a_folder_called_like_its_file_is_read(volumes: Path) -> None:
     assert len(prepared(volumes).cases) == 6
     assert not_read(volumes) == {}
     save_nifti(volumes / "imagesTr/scan1_0001.nii.gz/second.nii.gz", np.zeros((2, 2, 2), dtype=np.uint8))
-    assert "holds 2 images" in " ".join(one.reason for one in examine_dataset(volumes).faults)
+    assert "holds 2 images" in " ".join(one.reason for one in check_dataset(volumes).faults)
 
 
 def test_a_folder_called_like_its_file_is_read_in_published_layouts(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_images_in_a_folder_of_their_own_are_not_lost(volumes: Path) -> None:
     for path in volumes.glob("imagesTr/scan5_*"):
         (volumes / "imagesTr/scan5").mkdir(exist_ok=True)
         path.rename(volumes / "imagesTr/scan5" / path.name)
-    reasons = {one.reason: one for one in examine_dataset(volumes).faults}
+    reasons = {one.reason: one for one in check_dataset(volumes).faults}
     (inside,) = [one for reason, one in reasons.items() if "holds 2 images" in reason]
     for path in Path(str(inside.file)).iterdir():
         path.rename(volumes / "imagesTr" / path.name)

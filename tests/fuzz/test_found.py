@@ -22,7 +22,7 @@ from PIL import Image
 
 from contrastseg.data.download.archives import ArchiveError, unpack
 from contrastseg.data.faults import FaultyCasesError
-from contrastseg.data.files import claims
+from contrastseg.data.files import declared_size
 from contrastseg.data.files.dicom import read_series
 from contrastseg.data.files.dicom_lengths import check_lengths
 from contrastseg.data.files.formats import read_h5, read_label, read_nifti, read_photo
@@ -127,7 +127,7 @@ def test_a_name_too_long_for_the_disk_is_an_error_of_the_file(tmp_path: Path) ->
 
 def test_constant_labels_are_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing compresses better: what is refused must lie beyond it."""
-    monkeypatch.setattr(claims, "_ALWAYS_READ", 0)
+    monkeypatch.setattr(declared_size, "_ALWAYS_READ", 0)
     empty = np.zeros((9, 1000, 1000), np.uint8)
     path = tmp_path / "a.nii.gz"
     path.write_bytes(gzip.compress(nibabel.Nifti1Image(empty.transpose(), np.eye(4)).to_bytes(), 9))

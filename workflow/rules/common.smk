@@ -20,7 +20,7 @@ from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.planning.rules import method_rules, untrained
 from contrastseg.suite import NAME, parse_suite
-from contrastseg.suite.reading import read_yaml
+from contrastseg.suite.parsing import read_yaml
 
 # The suite of the plain command, `snakemake --cores all --resources gpu=4`.
 DEFAULT_SUITE = BASE / "benchmarks" / "full.yaml"

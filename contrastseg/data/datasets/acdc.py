@@ -10,9 +10,9 @@ import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import as_label, read_h5
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.layouts import read_volume, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
-from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 _FRAME = re.compile(r"(?P<patient>patient\d{3})_frame(?P<frame>\d{2})(?P<mask>_gt)?\.nii(\.gz)?")
@@ -102,7 +102,7 @@ def _discover_nifti(raw: Path, options: AcdcOptions, faults: Faults) -> list[Raw
 
 def _phases(path: Path, patient: str) -> dict[str, str]:
     """Frame number (two digits) to phase, from a patient's Info.cfg."""
-    with reading(path, patient):
+    with wrap_read_errors(path, patient):
         text = path.read_text(encoding="utf-8")
     found = {phase: re.search(rf"^{phase}\s*:\s*(\d+)\s*$", text, re.MULTILINE) for phase in _PHASES}
     if missing := [phase for phase, match in found.items() if match is None]:

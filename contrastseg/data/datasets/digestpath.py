@@ -15,6 +15,7 @@ from pydantic import Field
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.photographs import open_photo
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.layouts import (
     below,
     by_case,
@@ -27,7 +28,6 @@ from contrastseg.data.readers.layouts import (
 )
 from contrastseg.data.readers.mask_values import Coding, coding_of, with_coding
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
-from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 
@@ -92,7 +92,7 @@ def _cases(case: str, files: tuple[Path, ...], stratum: str, tile: int | None, f
         yield RawCase(case, patient, None, files, stratum=stratum)
         return
     rows, columns = [0], [0]
-    with faults.collect(), reading(files[0], case), open_photo(files[0]) as image:
+    with faults.collect(), wrap_read_errors(files[0], case), open_photo(files[0]) as image:
         rows, columns = _cuts(image.height, tile), _cuts(image.width, tile)
     for row, (top, bottom) in enumerate(itertools.pairwise(rows)):
         for column, (left, right) in enumerate(itertools.pairwise(columns)):

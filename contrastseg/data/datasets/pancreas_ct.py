@@ -11,9 +11,9 @@ import numpy as np
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.dicom import read_series
 from contrastseg.data.files.placement import LARGEST_SHIFT, shift
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.layouts import find, map_values, pairs, read_label_volume, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
-from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 
@@ -73,7 +73,7 @@ def _on_grid(path: Path, case: str, affine: list[list[float]]) -> tuple[np.ndarr
     from nibabel import orientations
 
     array, _, own = read_label_volume(path, case)
-    with reading(path, case):
+    with wrap_read_errors(path, case):
         header: Any = nibabel.load(path).header
         oriented = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
     if not oriented:

@@ -8,9 +8,9 @@ from typing import Literal
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import PHOTO_SUFFIXES, read_label
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.layouts import by_case, pairs, read_photo_rgb, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase
-from contrastseg.data.reading import reading
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import DataError
 
@@ -77,7 +77,7 @@ def _photos(folder: Path, wanted: Container[str] | None, faults: Faults) -> dict
 
 def _read_list(path: Path) -> list[str]:
     """The cases of a list; lists of SBD's labels may name the files of image and mask instead."""
-    with reading(path):
+    with wrap_read_errors(path):
         return [Path(line.split()[0]).stem for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contrastseg.data.download.http import TransferError, part_path
 from contrastseg.data.download.table import PublishedFile
-from contrastseg.data.download.transfer import TransferError, part_path
 from contrastseg.data.faults import require_room
 from contrastseg.errors import UnavailableDataError
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from contrastseg.data.download.archives import unpack
 from contrastseg.data.download.clients import can_fetch, client_step, fetch_from_synapse, tcia_series
+from contrastseg.data.download.http import Report, Sleep, TransferError, discard, fetch, part_path
 from contrastseg.data.download.table import DATA_TABLE, PublishedFile, published_files
-from contrastseg.data.download.transfer import Report, Sleep, TransferError, discard, fetch, part_path
 from contrastseg.data.faults import Faults, require_room, room_on_disk
 from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.registry import registry

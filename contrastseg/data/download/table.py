@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 from contrastseg.places import CHECKOUT
 
@@ -112,7 +112,7 @@ def read_table(table: Path = DATA_TABLE) -> list[PublishedFile]:
     """
     columns, faults, rows = tuple(PublishedFile.model_fields), Faults(), []
     seen: dict[tuple[str, str], int] = {}
-    with reading(table), open(table, newline="", encoding="utf-8") as file:
+    with wrap_read_errors(table), open(table, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file, restkey="too many columns")
         if tuple(reader.fieldnames or ()) != columns:
             remedy = f"its first line is {','.join(columns)}"

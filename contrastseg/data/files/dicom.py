@@ -12,7 +12,7 @@ import numpy as np
 from contrastseg.data.files.dicom_lengths import check_lengths
 from contrastseg.data.files.itk import affine_in_ras, keeping_locale
 from contrastseg.data.files.placement import LARGEST_SHIFT, shift
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 
 _SERIES = "0020|000e"
@@ -81,7 +81,7 @@ def read_series(files: Sequence[Path], case: str | None = None, *, one_series: b
 def _read(path: Path, index: int, case: str | None) -> _Slice:
     import SimpleITK
 
-    with reading(path, case), keeping_locale():
+    with wrap_read_errors(path, case), keeping_locale():
         check_lengths(path, case)
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")

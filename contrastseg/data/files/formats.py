@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data.files.claims import check_claim
+from contrastseg.data.files.declared_size import check_declared_size
 from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.files.photographs import grey_values, open_image, open_photo, reversed_greys, turn_of
 from contrastseg.data.files.placement import NiftiHeader, scaled
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 from contrastseg.files import atomic_path
 from contrastseg.labels import whole_numbers
@@ -63,10 +63,10 @@ def read_nifti(
     import nibabel
 
     path = Path(path)
-    with reading(path, case):
+    with wrap_read_errors(path, case):
         image: Any = nibabel.load(path)
         kind = image.get_data_dtype()
-        check_claim(math.prod(image.shape) * kind.itemsize, path.stat().st_size, path, case)
+        check_declared_size(math.prod(image.shape) * kind.itemsize, path.stat().st_size, path, case)
         array = np.asanyarray(image.dataobj)
         while array.ndim > 4 and array.shape[-1] == 1:
             array = array[..., 0]
@@ -93,7 +93,7 @@ def read_header(path: str | Path, case: str | None = None) -> NiftiHeader | None
 
     if not is_nifti(path):
         return None
-    with reading(path, case):
+    with wrap_read_errors(path, case):
         image: Any = nibabel.load(path)
         return NiftiHeader.of(image.header)
 
@@ -106,7 +106,7 @@ def read_nifti_grid(path: str | Path, case: str | None = None) -> tuple[tuple[in
     """
     import nibabel
 
-    with reading(path, case):
+    with wrap_read_errors(path, case):
         image: Any = nibabel.load(path)
         return tuple(map(int, image.shape[2::-1])), NiftiHeader.of(image.header).spacing
 
@@ -120,7 +120,7 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
     import h5py
 
     path = Path(path)
-    with reading(path, case), h5py.File(path) as file:
+    with wrap_read_errors(path, case), h5py.File(path) as file:
         missing = [key for key in ("image", "label") if key not in file]
         if missing:
             raise DataError(
@@ -131,14 +131,14 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
                 raise DataError(
                     f"{key} is no array of real numbers", case=case, file=path, remedy="restore the published file"
                 )
-            check_claim(file[key].size * file[key].dtype.itemsize, file[key].id.get_storage_size(), path, case)
+            check_declared_size(file[key].size * file[key].dtype.itemsize, file[key].id.get_storage_size(), path, case)
         return file["image"][()], file["label"][()]
 
 
 def read_photo(path: str | Path, case: str | None = None) -> np.ndarray:
     """Read a photograph upright, as uint8 (C, Y, X): three channels with colour, else one. Transparency is dropped."""
     path = Path(path)
-    with reading(path, case), open_photo(path) as image:
+    with wrap_read_errors(path, case), open_photo(path) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(
                 f"an image of mode {image.mode}", case=case, file=path, remedy="convert it to 8 bits a channel"
@@ -255,7 +255,7 @@ def is_turned(path: Path) -> bool:
         return False
     if not name.endswith(PHOTO_SUFFIXES):
         return False
-    with reading(path):
+    with wrap_read_errors(path):
         content = path.read_bytes()
         if content.startswith(_PNG) and not any(name in content for name in _PNG_TEXTS):
             return False  # without decoding it: where it has an orientation, that may follow the pixels
@@ -264,7 +264,7 @@ def is_turned(path: Path) -> bool:
 
 
 def _read_photo_label(path: Path, case: str | None) -> np.ndarray:
-    with reading(path, case), open_photo(path) as image:
+    with wrap_read_errors(path, case), open_photo(path) as image:
         if image.mode == "P" and not reversed_greys(image):
             return np.asarray(image).astype(np.uint8)
         grey = np.asarray(image).astype(np.uint8) if image.mode == "1" else grey_values(image)

@@ -12,7 +12,7 @@ import numpy as np
 
 from contrastseg.data.files.placement import NiftiHeader
 from contrastseg.data.files.resampling import resample_image, resample_label
-from contrastseg.files import read_json, understanding, write_json
+from contrastseg.files import read_json, wrap_parse_errors, write_json
 
 NativeFormat = Literal["nifti", "png"]
 Unit = Literal["mm", "voxel", "pixel"]
@@ -163,5 +163,5 @@ class Geometry:
         Raises:
             FileError: It is none.
         """
-        with understanding(path, remedy="prepare the data set again"):
+        with wrap_parse_errors(path, remedy="prepare the data set again"):
             return cls.from_dict(read_json(path))

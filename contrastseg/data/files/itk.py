@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 
 _READERS = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}  # by name: ITK alone does not take `.MHA` for `.mha`
@@ -46,7 +46,7 @@ def read_itk(
     import SimpleITK
 
     path = Path(path)
-    with reading(path, case), keeping_locale():
+    with wrap_read_errors(path, case), keeping_locale():
         _check_header(path)
         image = SimpleITK.ReadImage(str(path), imageIO=_READERS.get(path.suffix.lower(), ""))
         array = SimpleITK.GetArrayFromImage(image)
@@ -75,7 +75,7 @@ def read_itk_grid(path: str | Path, case: str | None = None) -> tuple[tuple[int,
     import SimpleITK
 
     path = Path(path)
-    with reading(path, case), keeping_locale():
+    with wrap_read_errors(path, case), keeping_locale():
         _check_header(path)
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO(_READERS.get(path.suffix.lower(), ""))

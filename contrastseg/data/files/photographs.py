@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contrastseg.data.files.claims import check_claim
+from contrastseg.data.files.declared_size import check_declared_size
 from contrastseg.errors import DataError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def open_image(path: Path) -> Image.Image:
             image = images.open(io.BytesIO(content))
         finally:
             images.MAX_IMAGE_PIXELS = allowed
-    check_claim(image.width * image.height * len(image.getbands()), len(content), path)
+    check_declared_size(image.width * image.height * len(image.getbands()), len(content), path)
     return image
 
 

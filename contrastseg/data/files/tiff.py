@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from contrastseg.data.files.claims import check_claim
+from contrastseg.data.files.declared_size import check_declared_size
 from contrastseg.data.files.photographs import falls
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
-from contrastseg.files import read_json, understanding
+from contrastseg.files import read_json, wrap_parse_errors
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _ORIENTATION = 274  # the tag's number
@@ -55,7 +55,7 @@ def read_tiff_label(path: Path, case: str | None = None) -> np.ndarray:
     label = read_tiff(path, case)
     if len(label) > 1:
         raise DataError("a label of colours", case=case, file=path, remedy="store class indices in one grey channel")
-    with reading(path, case), tifffile.TiffFile(path) as file:
+    with wrap_read_errors(path, case), tifffile.TiffFile(path) as file:
         page: Any = file.pages[0]
         palette = page.colormap
     # As of a PNG: such indices were given by a program that shrinks files, and are no labels.
@@ -82,7 +82,7 @@ def read_spacing(described: Path | None) -> tuple[float, ...] | None:
     """
     if described is None:
         return None
-    with understanding(described, DataError, 'write {"spacing": [z, y, x]} in mm'):
+    with wrap_parse_errors(described, DataError, 'write {"spacing": [z, y, x]} in mm'):
         steps = tuple(float(step) for step in read_json(described)["spacing"])
         if len(steps) != 3 or not all(0 < step < math.inf for step in steps):
             raise ValueError(f"spacing is {steps}, expected three positive numbers")
@@ -103,10 +103,10 @@ def _read(path: Path, case: str | None, *, voxels: bool) -> tuple[tuple[int, ...
     """Spatial shape, and the array where it is asked for."""
     import tifffile
 
-    with reading(path, case), tifffile.TiffFile(path) as file:
+    with wrap_read_errors(path, case), tifffile.TiffFile(path) as file:
         series: Any = file.series[0]
         axes, shape, kind = str(series.axes), tuple(series.shape), np.dtype(series.dtype)
-        check_claim(math.prod(shape) * kind.itemsize, path.stat().st_size, path, case)
+        check_declared_size(math.prod(shape) * kind.itemsize, path.stat().st_size, path, case)
         samples = axes.find("S")
         spatial = tuple(size for axis, size in zip(axes, shape, strict=True) if axis != "S")
         if (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.inspect.observations import Observation
+from contrastseg.data.inspect.dataset_warnings import DatasetWarning
 from contrastseg.data.readers.specs import RawCase
 from contrastseg.data.registry.nnunet import PATIENTS
 from contrastseg.data.registry.nnunet_description import DESCRIPTION
@@ -18,8 +18,8 @@ _LINKED_FOLDER = "a link to a folder, which is not looked into"
 _EMPTY = "an empty folder"
 
 
-def observe(folder: Path, cases: Iterable[RawCase], faults: Faults) -> list[Observation]:
-    """One observation for each reason, with the entries it is about, relative to the folder.
+def warnings_of(folder: Path, cases: Iterable[RawCase], faults: Faults) -> list[DatasetWarning]:
+    """One warning for each reason, with the entries it is about, relative to the folder.
 
     Args:
         folder: The folder that was looked through.
@@ -60,6 +60,6 @@ def observe(folder: Path, cases: Iterable[RawCase], faults: Faults) -> list[Obse
         if path not in used and path.relative_to(folder).as_posix() not in noted:
             note(path, reason)
     return [
-        Observation("not read", f"{len(names)} {'entry' if len(names) == 1 else 'entries'}: {reason}", tuple(names))
+        DatasetWarning("not read", f"{len(names)} {'entry' if len(names) == 1 else 'entries'}: {reason}", tuple(names))
         for reason, names in sorted(reasons.items())
     ]

@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from contrastseg.data.files.geometry import Geometry, NativeFormat, Unit
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
-from contrastseg.files import read_json, understanding
+from contrastseg.files import read_json, wrap_parse_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ class PreparedDataset:
         card = self.folder / "dataset.json"
         if not card.is_file():
             raise DataError("no prepared data set here", file=card, remedy="run `contrastseg prepare` first")
-        with understanding(card, DataError, _AGAIN):
+        with wrap_parse_errors(card, DataError, _AGAIN):
             self.info = DatasetJson.model_validate(read_json(card))
 
     @functools.cached_property
@@ -121,7 +121,7 @@ class PreparedDataset:
         """The rows of ``cases.csv`` by case."""
         path = self.folder / "cases.csv"
         rows: dict[str, dict[str, Any]] = {}
-        with understanding(path, DataError, _AGAIN), open(path, newline="", encoding="utf-8-sig") as file:
+        with wrap_parse_errors(path, DataError, _AGAIN), open(path, newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file, strict=True)
             self._columns = list(table.fieldnames or ())
             if absent := {"case", "patient", "frame", "labelled"} - set(self._columns):
@@ -186,7 +186,7 @@ class PreparedDataset:
 
     def _array(self, case: str, layer: str, grid: Geometry, mmap: bool) -> np.ndarray:
         path = self.folder / "cases" / case / f"{layer}.npy"
-        with reading(path, case):
+        with wrap_read_errors(path, case):
             array: np.ndarray = np.load(path, mmap_mode="r" if mmap else None)
             shape = (self.in_channels, *grid.shape) if layer == "image" else grid.shape
             if array.shape != shape:
@@ -205,7 +205,7 @@ class PreparedDataset:
     def image_hash(self, case: str) -> str:
         """SHA-256 of the native image's shape and values: the same for the same image, whatever its file is called."""
         path = self.folder / "cases.csv"
-        with understanding(path, DataError, _AGAIN):
+        with wrap_parse_errors(path, DataError, _AGAIN):
             return str(self._row(case)["image"])
 
     def native_name(self, case: str) -> str:

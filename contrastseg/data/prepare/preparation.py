@@ -22,9 +22,9 @@ from contrastseg.data.prepare import checks, intensity, mask_survey, recipe, sup
 from contrastseg.data.prepare.cases import DatasetJson
 from contrastseg.data.prepare.inputs import Input, Inputs, Published
 from contrastseg.data.prepare.slicing import SliceAxis, decide_slices
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.mask_values import CODING, Coding
 from contrastseg.data.readers.specs import DatasetSpec, RawCase
-from contrastseg.data.reading import reading
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
@@ -243,7 +243,7 @@ def _reference(job: _Job) -> Path:
 
 
 def _input(path: Path, case: str) -> Input:
-    with reading(path, case):
+    with wrap_read_errors(path, case):
         return Input.read(path)
 
 

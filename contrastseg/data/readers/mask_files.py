@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from contrastseg.data.files.photographs import grey_values, open_photo
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.mask_values import Coding, grey_notes, plain_coding
-from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 
 
@@ -18,7 +18,7 @@ def read_grey_mask(path: Path, case: str) -> np.ndarray:
     Raises:
         DataError: The file is unreadable, has colours, or 16 bits.
     """
-    with reading(path, case), open_photo(path) as image:
+    with wrap_read_errors(path, case), open_photo(path) as image:
         grey = grey_values(image)
         if grey is None:
             raise DataError(

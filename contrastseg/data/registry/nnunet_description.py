@@ -12,7 +12,7 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import NIFTI_SUFFIXES, PHOTO_SUFFIXES
 from contrastseg.data.files.itk import ITK_SUFFIXES
 from contrastseg.data.files.tiff import TIFF_SUFFIXES, is_volume
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 from contrastseg.labels import IGNORE, fault_of_names
 
@@ -82,7 +82,7 @@ def read_description(folder: Path) -> Description:
             remedy='write one: {"channel_names": {"0": "T1"}, "labels": {"background": 0, "organ": 1}, '
             '"numTraining": 20, "file_ending": ".nii.gz"}',
         )
-    with reading(path):
+    with wrap_read_errors(path):
         text = path.read_text(encoding="utf-8-sig")
     try:
         value = json.loads(text)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.reading import reading
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
 
 COLUMNS = ("case", "patient")
@@ -34,7 +34,7 @@ def read_patients(table: Path, cases: Collection[str], faults: Faults, others: C
         DataError: The file cannot be read, or lacks a column.
     """
     patients: dict[str, str] = {}
-    with reading(table):
+    with wrap_read_errors(table):
         lines = _text(table).splitlines()
         if lines and re.fullmatch(r"sep=.", lines[0].strip()):  # a line for the spreadsheet alone
             lines = lines[1:]

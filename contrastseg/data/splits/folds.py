@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.splits.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
-from contrastseg.files import read_json, understanding
+from contrastseg.files import read_json, wrap_parse_errors
 from contrastseg.places import CHECKOUT
 
 SPLITS_FOLDER = CHECKOUT / "benchmarks" / "splits"
@@ -154,7 +154,7 @@ def read_published(name: str, splits_folder: Path = SPLITS_FOLDER) -> dict[str, 
     if not path.is_file():
         known = [file.stem for file in splits_folder.glob("*.json")]
         raise SplitError(unknown_name("split", name, [*BUILT_IN, *known]), file=path)
-    with understanding(path, SplitError, "restore the file"):
+    with wrap_parse_errors(path, SplitError, "restore the file"):
         value = _Published.model_validate(read_json(path)).model_dump()
         check_folds(value["folds"], path)
     return value

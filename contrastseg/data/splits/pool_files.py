@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.errors import PoolError
-from contrastseg.files import digest, read_json, understanding
+from contrastseg.files import digest, read_json, wrap_parse_errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Pool:
         Raises:
             PoolError: It is no pool, the hash does not fit the cases, or a test case is inside.
         """
-        with understanding(path, PoolError, "make the pool again"):
+        with wrap_parse_errors(path, PoolError, "make the pool again"):
             pool = TypeAdapter(cls).validate_python({**read_json(path), "file": Path(path)})
         if pool_hash(pool.used) != pool.hash:
             raise PoolError("the hash does not fit the cases", file=path, remedy="make the pool again")

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from contrastseg.errors import SplitError
-from contrastseg.files import digest, read_json, understanding
+from contrastseg.files import digest, read_json, wrap_parse_errors
 
 PARTS = ("train", "val", "test")
 
@@ -83,7 +83,7 @@ class Split:
             SplitError: It is no split, a patient is in two parts, an order is not one of the training patients, or the
                 hash is wrong.
         """
-        with understanding(path, SplitError, "make the split again"):
+        with wrap_parse_errors(path, SplitError, "make the split again"):
             split = TypeAdapter(cls).validate_python(read_json(path))
             check_folds(split.folds, Path(path))
             if absent := [number for number in range(len(split.folds)) if str(number) not in split.orders]:

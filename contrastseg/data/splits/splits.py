@@ -10,6 +10,7 @@ from typing import Any
 
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.settings import SplitSettings
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.folds import (
     BUILT_IN,
     SPLITS_FOLDER,
@@ -19,7 +20,6 @@ from contrastseg.data.splits.folds import (
     restrict,
     shuffled,
 )
-from contrastseg.data.splits.roster import Roster
 from contrastseg.data.splits.split_files import PARTS, split_hash
 from contrastseg.files import write_if_changed
 
@@ -51,25 +51,25 @@ def split_dataset(
             two parts or of two strata; a part without patients.
     """
     chosen = SplitSettings.model_validate(settings)
-    roster = Roster.of_prepared(PreparedDataset(prepared_folder))
+    cohort = Cohort.of_prepared(PreparedDataset(prepared_folder))
     folder = SPLITS_FOLDER if splits_folder is None else Path(splits_folder)
-    value = make_split(entry, roster, chosen, folder, subset=subset)
+    value = make_split(entry, cohort, chosen, folder, subset=subset)
     write_if_changed(output_file, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
     return Path(output_file)
 
 
 def make_split(
     entry: str,
-    roster: Roster,
+    cohort: Cohort,
     settings: SplitSettings,
     splits_folder: Path = SPLITS_FOLDER,
     *,
     subset: bool = False,
 ) -> dict[str, Any]:
     """The contents of a split file; see `split_dataset`."""
-    complete, source, known = _complete_folds(roster, settings, splits_folder)
+    complete, source, known = _complete_folds(cohort, settings, splits_folder)
     published = settings.name not in BUILT_IN
-    folds = [restrict(fold, roster.patients, settings.name, subset) for fold in complete] if published else complete
+    folds = [restrict(fold, cohort.patients, settings.name, subset) for fold in complete] if published else complete
     orders: dict[str, dict[str, list[str]]] = {str(fold): {} for fold in range(len(folds))}
     for fold, parts in enumerate(folds):
         if parts["train"]:
@@ -89,24 +89,24 @@ def make_split(
         "subset": any(
             len(fold[part]) < len(whole[part]) for fold, whole in zip(folds, complete, strict=True) for part in PARTS
         ),
-        "unused": [patient for patient in roster.patients if patient not in named],
+        "unused": [patient for patient in cohort.patients if patient not in named],
         # Not in files of data sets that are labelled throughout: those stay as they are.
-        **({"unlabelled": roster.unlabelled} if roster.unlabelled else {}),
+        **({"unlabelled": cohort.unlabelled} if cohort.unlabelled else {}),
     }
 
 
 def _complete_folds(
-    roster: Roster, settings: SplitSettings, splits_folder: Path
+    cohort: Cohort, settings: SplitSettings, splits_folder: Path
 ) -> tuple[list[dict[str, list[str]]], str, Mapping[str, Any]]:
     """Folds, present or not, where they come from, and the published orders."""
-    if roster.bare and not roster.cases:
+    if cohort.bare and not cohort.cases:
         return [{part: [] for part in PARTS} for _ in range(settings.folds)], "no case has a label", {}
     if settings.name == "random":
-        strata = roster.strata()
+        strata = cohort.strata()
         keeping = ", every stratum in proportion" if len(set(strata.values())) > 1 else ""
         return random_folds(strata, settings), f"random by patient, seed {settings.seed}{keeping}", {}
     if settings.name == "official":
-        fold = official_fold(roster.parts(), roster.strata() if settings.val else {}, settings)
+        fold = official_fold(cohort.parts(), cohort.strata() if settings.val else {}, settings)
         taken = f"; validation is {settings.val:g} of its training patients, seed {settings.seed}"
         return [fold], f"the publisher's parts{taken if settings.val else ''}", {}
     published = read_published(settings.name, splits_folder)
@@ -145,15 +145,15 @@ class Population:
     usable: int = 0
 
     @classmethod
-    def of(cls, roster: Roster, train: Iterable[str]) -> Population:
+    def of(cls, cohort: Cohort, train: Iterable[str]) -> Population:
         """Of a data set whose first fold trains on these patients."""
         patients = list(train)
-        return cls(len(patients), len(roster.cases), len(roster.bare), len(roster.unlabelled_cases(patients)))
+        return cls(len(patients), len(cohort.cases), len(cohort.bare), len(cohort.unlabelled_cases(patients)))
 
 
 def train_patients(
     settings: SplitSettings,
-    roster: Roster | None,
+    cohort: Cohort | None,
     splits_folder: Path = SPLITS_FOLDER,
     *,
     subset: bool = False,
@@ -162,15 +162,15 @@ def train_patients(
 
     Args:
         settings: The split.
-        roster: Who is there, None where nobody knows yet.
+        cohort: Who is there, None where nobody knows yet.
         splits_folder: Where the published splits lie.
         subset: Whether a published split may be restricted to the patients present.
 
     Returns:
         The count, None where it depends on patients nobody knows yet.
     """
-    if roster is not None:
-        return len(make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])
+    if cohort is not None:
+        return len(make_split("", cohort, settings, splits_folder, subset=subset)["folds"][0]["train"])
     if settings.name in BUILT_IN or subset:
         return None
     return len(read_published(settings.name, splits_folder)["folds"][0]["train"])
@@ -178,7 +178,7 @@ def train_patients(
 
 def population_of(
     settings: SplitSettings,
-    roster: Roster | None,
+    cohort: Cohort | None,
     splits_folder: Path = SPLITS_FOLDER,
     *,
     subset: bool = False,
@@ -188,6 +188,6 @@ def population_of(
     Returns:
         Where it is not known who is there, the training patients alone, if the split says how many they are.
     """
-    if roster is None:
+    if cohort is None:
         return Population(train_patients(settings, None, splits_folder, subset=subset))
-    return Population.of(roster, make_split("", roster, settings, splits_folder, subset=subset)["folds"][0]["train"])
+    return Population.of(cohort, make_split("", cohort, settings, splits_folder, subset=subset)["folds"][0]["train"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastseg.errors import ScoringError, unknown_name
-from contrastseg.files import understanding
+from contrastseg.files import wrap_parse_errors
 from contrastseg.places import CHECKOUT
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def find_published(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
 
 def _load(file: Path) -> list[dict[str, object]]:
     remedy = "restore the table, or correct it"
-    with understanding(file, ScoringError, remedy), open(file, encoding="utf-8", newline="") as lines:
+    with wrap_parse_errors(file, ScoringError, remedy), open(file, encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         return [
             {**_validated(row, file, number), "printed": row["value"], "file": file.stem, "line": number}

@@ -11,7 +11,7 @@ import pandas as pd
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.scoring.scoring import NUMBERS, SCORE_COLUMNS
-from contrastseg.files import atomic_path, understanding
+from contrastseg.files import atomic_path, wrap_parse_errors
 
 AXES: dict[str, str] = {
     "suite": "str",
@@ -92,7 +92,7 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
         raise ScoringError(reason, file=path, remedy=_AGAIN) from error
     if absent := _absent(table, columns):
         raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
-    with understanding(path, ScoringError, _AGAIN):
+    with wrap_parse_errors(path, ScoringError, _AGAIN):
         table = table.reindex(columns=list(columns)).astype(dict(columns))
     return distinct_rows(table, path)
 
@@ -107,7 +107,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     text = {name: str for name in columns if name not in NUMBERS}
     missing = {name: ["", "nan", "NaN"] for name in NUMBERS}
     # Patients and classes may be called "NA" or "nan": only numbers may be missing.
-    with understanding(path, ScoringError, "score the run again"):
+    with wrap_parse_errors(path, ScoringError, "score the run again"):
         scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
         scores = scores.astype({name: float for name in NUMBERS if name in scores})
     if absent := _absent(scores, columns):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contrastseg.errors import ScoringError
-from contrastseg.files import OTHER_IMAGES, read_json, understanding
+from contrastseg.files import OTHER_IMAGES, read_json, wrap_parse_errors
 
 INDEX = "predictions.json"
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bmp", ".tif", ".tiff")
@@ -22,7 +22,7 @@ def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
     index = folder / INDEX
     if not index.is_file():
         return None
-    with understanding(index, ScoringError, "predict again"):
+    with wrap_parse_errors(index, ScoringError, "predict again"):
         cases: dict[str, str] = read_json(index)["cases"]
         if elsewhere := [file for file in cases.values() if file in ("", "..") or Path(file).name != file]:
             raise ValueError(f"{elsewhere[0]!r} is no name of a file")

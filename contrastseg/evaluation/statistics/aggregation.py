@@ -15,7 +15,7 @@ from contrastseg.evaluation.metrics.catalogue import METRICS
 
 GROUP = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant")
 """What one cell of a table is about."""
-CONTEST = ("dataset", "evaluated_on", "checkpoint", "metric", "labels")
+MATRIX_KEYS = ("dataset", "evaluated_on", "checkpoint", "metric", "labels")
 """What methods meet in: they are ranked and tested within one of these."""
 MEAN = "mean"
 """The class name of the mean over classes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contrastseg.evaluation.statistics.contests import Contest
 from contrastseg.evaluation.statistics.paired import signed_rank
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix
 
 BESIDE_COLUMNS = (
     "empty_references",
@@ -37,7 +37,7 @@ BESIDE_TESTS = {
 """Prefix of a test's columns -> where its pairs, zeros and balance are, and which way is better (else the metric's)."""
 
 
-def beside(contest: Contest, own: int, other: int, tested: bool) -> dict[str, Any]:
+def beside(matrix: ScoreMatrix, own: int, other: int, tested: bool) -> dict[str, Any]:
     """The columns of one pair of methods that do not depend on its family; none of them without empty references.
 
     Both tests are of patients: the difference of the means over a patient's non-empty references, and the difference of
@@ -45,12 +45,12 @@ def beside(contest: Contest, own: int, other: int, tested: bool) -> dict[str, An
     distribution out, so with one empty reference per patient and one run the second is McNemar's exact test.
 
     Args:
-        contest: Where the two meet.
+        matrix: Where the two meet.
         own: The index of the method.
         other: The index of the reference.
         tested: Whether both have all predictions; else the numbers describe.
     """
-    each, shares = contest.false_positives([own, other])
+    each, shares = matrix.false_positives([own, other])
     if not len(each):
         return {}
     row: dict[str, Any] = {
@@ -58,7 +58,7 @@ def beside(contest: Contest, own: int, other: int, tested: bool) -> dict[str, An
         "false_positives": float(each[:, 0].mean()),
         "reference_false_positives": float(each[:, 1].mean()),
     }
-    patients = contest.patients([own, other], ~contest.empty)
+    patients = matrix.patients([own, other], ~matrix.empty)
     if len(patients):
         row |= {
             "nonempty_n": len(patients),

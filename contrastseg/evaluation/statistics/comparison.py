@@ -13,7 +13,14 @@ from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.evaluation.metrics import catalogue
 from contrastseg.evaluation.metrics.empty_references import EmptyReference, compared
 from contrastseg.evaluation.settings import FamilyName
-from contrastseg.evaluation.statistics.aggregation import CONTEST, MEAN, Cell, cells, longest_distances, per_replicate
+from contrastseg.evaluation.statistics.aggregation import (
+    MATRIX_KEYS,
+    MEAN,
+    Cell,
+    cells,
+    longest_distances,
+    per_replicate,
+)
 from contrastseg.evaluation.statistics.beside import (
     BESIDE_COLUMNS,
     BESIDE_COUNTS,
@@ -22,10 +29,10 @@ from contrastseg.evaluation.statistics.beside import (
     beside,
     disagreement,
 )
-from contrastseg.evaluation.statistics.contests import Contest, contests_of
 from contrastseg.evaluation.statistics.coverage import detectable_shift
 from contrastseg.evaluation.statistics.intervals import clipped, difference_interval, mean_interval
 from contrastseg.evaluation.statistics.paired import clean, hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, score_matrices_of
 from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 
 COMPARISON_COLUMNS = (
@@ -139,19 +146,19 @@ def compare(
     base = _reference(wanted, reference)
     counted = compared(wanted, empty_reference)
     replicates = per_replicate(counted)
-    values = dict(cells(replicates[replicates["class"] == MEAN], [*CONTEST, *_PAIR]))
+    values = dict(cells(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR]))
     longest = longest_distances(wanted)
-    constant = wanted.groupby([*CONTEST, *_PAIR], sort=True)[["label_ratio", "unit"]].first().to_dict("index")
+    constant = wanted.groupby([*MATRIX_KEYS, *_PAIR], sort=True)[["label_ratio", "unit"]].first().to_dict("index")
     rows = []
-    for contest in contests_of(counted):
-        dataset, evaluated_on, _, metric, _ = contest.place
+    for matrix in score_matrices_of(counted):
+        dataset, evaluated_on, _, metric, _ = matrix.place
         bounds = catalogue.bounds(metric)
         limits = bounds, longest.get((dataset, evaluated_on, metric), np.inf)
-        for pair in contest.methods:
-            row: dict[str, Any] = dict(zip((*CONTEST, *_PAIR), (*contest.place, *pair), strict=True))
-            row |= {str(name): value for name, value in constant[*contest.place, *pair].items()}
-            row |= {"reference": "/".join(base), "direction": contest.direction, "empty_reference": empty_reference}
-            rows.append(row | _row(contest, pair, base, values, counted, limits, alpha))
+        for pair in matrix.methods:
+            row: dict[str, Any] = dict(zip((*MATRIX_KEYS, *_PAIR), (*matrix.place, *pair), strict=True))
+            row |= {str(name): value for name, value in constant[*matrix.place, *pair].items()}
+            row |= {"reference": "/".join(base), "direction": matrix.direction, "empty_reference": empty_reference}
+            rows.append(row | _row(matrix, pair, base, values, counted, limits, alpha))
     table = pd.DataFrame(rows)
     table["family"] = _family_name(table, family)
     return _corrected(table, alpha)
@@ -180,7 +187,7 @@ Limits = tuple[tuple[float, float], float]
 
 
 def _row(
-    contest: Contest,
+    matrix: ScoreMatrix,
     pair: tuple[str, str],
     base: tuple[str, str],
     values: dict[tuple[str, ...], Cell],
@@ -189,45 +196,45 @@ def _row(
     alpha: float,
 ) -> dict[str, Any]:
     """Everything about one method beside the reference that does not depend on its family."""
-    own = contest.methods.index(pair)
-    missing = {"missing": int(contest.missing[own])}
+    own = matrix.methods.index(pair)
+    missing = {"missing": int(matrix.missing[own])}
     if pair == base:
-        structures = int(contest.common([own]).sum())
-        cell = values.get((*contest.place, *pair))
+        structures = int(matrix.common([own]).sum())
+        cell = values.get((*matrix.place, *pair))
         described = {} if cell is None else _described(cell, limits, alpha)
         return missing | {"n": 0, "structures": structures, "verdict": "reference"} | described
-    if base not in contest.methods:
+    if base not in matrix.methods:
         return missing | {"n": 0, "verdict": "no pairs"}
-    other = contest.methods.index(base)
-    missing["reference_missing"] = int(contest.missing[other])
-    common = contest.common([own, other])
+    other = matrix.methods.index(base)
+    missing["reference_missing"] = int(matrix.missing[other])
+    common = matrix.common([own, other])
     missing["structures"] = int(common.sum())
-    untested = bool(contest.missing[[own, other]].any())
+    untested = bool(matrix.missing[[own, other]].any())
     if not common.any():
         return missing | {"n": 0, "verdict": "incomplete" if untested else "no pairs"}
-    missing["undefined"] = int((~np.isnan(contest.values[:, [own, other]])).any(axis=1).sum()) - int(common.sum())
-    besides = beside(contest, own, other, tested=not untested)
+    missing["undefined"] = int((~np.isnan(matrix.values[:, [own, other]])).any(axis=1).sum()) - int(common.sum())
+    besides = beside(matrix, own, other, tested=not untested)
     if untested:
-        return missing | besides | _difference(contest.patients([own, other])) | {"verdict": "incomplete"}
-    whole = not contest.partial[[own, other]].any() and not missing["undefined"]
+        return missing | besides | _difference(matrix.patients([own, other])) | {"verdict": "incomplete"}
+    whole = not matrix.partial[[own, other]].any() and not missing["undefined"]
     mine, theirs = (
-        (values[*contest.place, *pair], values[*contest.place, *base])
+        (values[*matrix.place, *pair], values[*matrix.place, *base])
         if whole
-        else _on_common(contest, common, (pair, base), counted)
+        else _on_common(matrix, common, (pair, base), counted)
     )
     return missing | besides | _described(mine, limits, alpha) | _tested(mine, theirs, limits, alpha)
 
 
 def _on_common(
-    contest: Contest, common: NDArray, pairs: Sequence[tuple[str, str]], counted: pd.DataFrame
+    matrix: ScoreMatrix, common: NDArray, pairs: Sequence[tuple[str, str]], counted: pd.DataFrame
 ) -> tuple[Cell, Cell]:
     """The values of two methods on their common structures alone."""
-    here = np.logical_and.reduce([counted[name] == part for name, part in zip(CONTEST, contest.place, strict=True)])
-    rows = counted[here].merge(contest.structures[common].astype(str), on=["patient", "case", "class"])
+    here = np.logical_and.reduce([counted[name] == part for name, part in zip(MATRIX_KEYS, matrix.place, strict=True)])
+    rows = counted[here].merge(matrix.structures[common].astype(str), on=["patient", "case", "class"])
     found = []
     for method, variant in pairs:
         replicates = per_replicate(rows[(rows["method"] == method) & (rows["variant"] == variant)])
-        (cell,) = cells(replicates[replicates["class"] == MEAN], [*CONTEST, *_PAIR])
+        (cell,) = cells(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
         found.append(cell[1])
     return found[0], found[1]
 

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics.catalogue import direction
 from contrastseg.evaluation.statistics.aggregation import GROUP, MEAN, per_patient
-from contrastseg.evaluation.statistics.contests import missing_scores
+from contrastseg.evaluation.statistics.score_matrix import missing_scores
 
 PLACE = ("dataset", "evaluated_on", "checkpoint", "labels", "metric")
 """What one ranking is about."""

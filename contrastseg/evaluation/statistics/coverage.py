@@ -6,10 +6,10 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
-from contrastseg.evaluation.statistics.measured import COVERAGE, DETECTABLE, FAMILIES, LEVEL, SHAPES
+from contrastseg.evaluation.statistics.simulated import COVERAGE, DETECTABLE, FAMILIES, LEVEL, SHAPES
 
 
-def measured_coverage(n: int, bounded: bool, runs: int, alpha: float = LEVEL) -> tuple[float, float]:
+def simulated_coverage(n: int, bounded: bool, runs: int, alpha: float = LEVEL) -> tuple[float, float]:
     """Share of nominal 95 % intervals of `mean_interval` that held the truth in simulation.
 
     Args:

@@ -13,7 +13,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from contrastseg.evaluation.metrics import catalogue
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
-from contrastseg.evaluation.statistics.contests import Contest, contests
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, score_matrices
 
 FEWEST = 3
 """Data sets and methods from which a diagram is made."""
@@ -136,24 +136,24 @@ def diagrams(
     evaluated on itself where it was, else on the first of its evaluation sets, because one trained model on two sets is
     not two trials.
     """
-    grouped: dict[tuple[str, str, str], dict[str, Contest]] = {}
-    for contest in contests(scores, metrics, empty_reference):
-        dataset, evaluated_on, checkpoint, metric, labels = contest.place
+    grouped: dict[tuple[str, str, str], dict[str, ScoreMatrix]] = {}
+    for matrix in score_matrices(scores, metrics, empty_reference):
+        dataset, evaluated_on, checkpoint, metric, labels = matrix.place
         chosen = grouped.setdefault((checkpoint, metric, labels), {})
-        if len(contest.ranked) > 1 and (dataset not in chosen or evaluated_on == dataset):
-            chosen[dataset] = contest
+        if len(matrix.ranked) > 1 and (dataset not in chosen or evaluated_on == dataset):
+            chosen[dataset] = matrix
     found = []
     for place, chosen in grouped.items():
-        present = [set(contest.ranked) for contest in chosen.values()]
+        present = [set(matrix.ranked) for matrix in chosen.values()]
         methods = sorted(set.intersection(*present)) if present else []
         if len(chosen) < FEWEST or len(methods) < FEWEST:
             continue
-        means = [contest.patients([contest.methods.index(pair) for pair in methods]) for contest in chosen.values()]
+        means = [matrix.patients([matrix.methods.index(pair) for pair in methods]) for matrix in chosen.values()]
         if not all(map(len, means)):
             continue
         table = np.array([part.mean(axis=0) for part in means])
         outcome = critical_difference(table, catalogue.direction(place[1]) == "higher", alpha)
-        others = {pair for contest in chosen.values() for pair in contest.methods} - set(methods)
+        others = {pair for matrix in chosen.values() for pair in matrix.methods} - set(methods)
         found.append(Diagram(*place, methods, list(chosen), table, outcome, sorted(others)))
     return found
 

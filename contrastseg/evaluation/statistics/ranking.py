@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
-from contrastseg.evaluation.statistics.aggregation import CONTEST
-from contrastseg.evaluation.statistics.contests import Contest, contests
+from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, score_matrices
 
 _RESAMPLES = 2000
 RANKING_COLUMNS = (
-    *(*CONTEST, "method", "variant", "n", "mean", "rank", "rank_low", "rank_high", "first", "kendall_tau"),
+    *(*MATRIX_KEYS, "method", "variant", "n", "mean", "rank", "rank_low", "rank_high", "first", "kendall_tau"),
     *("kendall_tau_low", "missing", "empty_reference"),
 )
 
@@ -85,16 +85,16 @@ def _kendall(rankings: NDArray, full: NDArray) -> NDArray:
 
 def rankings(
     scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), empty_reference: EmptyReference = "best_or_worst"
-) -> Iterator[tuple[Contest, Ranking]]:
+) -> Iterator[tuple[ScoreMatrix, Ranking]]:
     """Rank the methods of every data set, evaluation set, checkpoint, metric and label budget: those of `ranked`.
 
     Methods with missing predictions are not ranked. Of the others the structures count that all of them have a value
     for; places with fewer than two methods or patients are left out.
     """
-    for contest in contests(scores, metrics, empty_reference):
-        values = contest.patients(contest.complete)
+    for matrix in score_matrices(scores, metrics, empty_reference):
+        values = matrix.patients(matrix.complete)
         if len(values) > 1 and values.shape[1] > 1:
-            yield contest, rank(values, contest.direction == "higher")
+            yield matrix, rank(values, matrix.direction == "higher")
 
 
 def ranking_table(
@@ -111,15 +111,15 @@ def ranking_table(
         `kendall_tau_low` its α quantile. A method that lacks predictions (`missing` counts them) has no rank.
     """
     rows = []
-    for contest, found in rankings(scores, metrics, empty_reference):
+    for matrix, found in rankings(scores, metrics, empty_reference):
         low, high = np.quantile(found.resampled, [alpha / 2, 1 - alpha / 2], axis=0, method="nearest")
         known = found.tau[~np.isnan(found.tau)]
         agreement = (known.mean(), np.quantile(known, alpha)) if known.size else (np.nan, np.nan)
-        each = zip(contest.ranked, found.means, found.ranks, low, high, found.first, strict=True)
+        each = zip(matrix.ranked, found.means, found.ranks, low, high, found.first, strict=True)
         ranked = {pair: (found.patients, *numbers, *agreement) for pair, *numbers in each}
         nothing = (pd.NA, *[np.nan] * 7)
         rows += [
-            (*contest.place, *pair, *ranked.get(pair, nothing), int(missing), empty_reference)
-            for pair, missing in zip(contest.methods, contest.missing, strict=True)
+            (*matrix.place, *pair, *ranked.get(pair, nothing), int(missing), empty_reference)
+            for pair, missing in zip(matrix.methods, matrix.missing, strict=True)
         ]
     return pd.DataFrame(rows, columns=list(RANKING_COLUMNS)).astype({"n": "Int64"})

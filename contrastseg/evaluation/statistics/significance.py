@@ -9,13 +9,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
-from contrastseg.evaluation.statistics.aggregation import CONTEST
-from contrastseg.evaluation.statistics.contests import Contest, contests
+from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS
 from contrastseg.evaluation.statistics.paired import holm, signed_rank_rows, smallest_p
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, score_matrices
 from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 
 PAIR_COLUMNS = (
-    *(*CONTEST, "method", "variant", "other", "other_variant", "n", "zeros", "mean_difference", "median_difference"),
+    *(
+        *MATRIX_KEYS,
+        "method",
+        "variant",
+        "other",
+        "other_variant",
+        "n",
+        "zeros",
+        "mean_difference",
+        "median_difference",
+    ),
     *("p", "p_holm", "p_smallest", "family_size", "verdict", "missing", "other_missing", "mean_against"),
 )
 
@@ -37,20 +47,20 @@ def pairwise(
         `better`, `worse`, `n.s.`, `n too small`, `identical`, `no pairs`, or `incomplete` where either lacks
         predictions, whose difference describes the structures that both have.
     """
-    parts = [_family(contest, alpha) for contest in contests(scores, metrics, empty_reference)]
+    parts = [_family(matrix, alpha) for matrix in score_matrices(scores, metrics, empty_reference)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PAIR_COLUMNS))
 
 
-def _family(contest: Contest, alpha: float) -> pd.DataFrame:
-    first, second = np.triu_indices(len(contest.methods), 1)
-    differences = _differences(contest, first, second)
-    names = [(*contest.place, *contest.methods[a], *contest.methods[b]) for a, b in zip(first, second, strict=True)]
+def _family(matrix: ScoreMatrix, alpha: float) -> pd.DataFrame:
+    first, second = np.triu_indices(len(matrix.methods), 1)
+    differences = _differences(matrix, first, second)
+    names = [(*matrix.place, *matrix.methods[a], *matrix.methods[b]) for a, b in zip(first, second, strict=True)]
     table = pd.DataFrame(names, columns=list(PAIR_COLUMNS[:9]))
     table["n"] = (~np.isnan(differences)).sum(axis=1)
     table["mean_difference"] = pd.DataFrame(differences).mean(axis=1)
     table["median_difference"] = pd.DataFrame(differences).median(axis=1)
-    table["missing"], table["other_missing"] = contest.missing[first], contest.missing[second]
-    incomplete = (contest.missing[first] > 0) | (contest.missing[second] > 0)
+    table["missing"], table["other_missing"] = matrix.missing[first], matrix.missing[second]
+    incomplete = (matrix.missing[first] > 0) | (matrix.missing[second] > 0)
     paired = (table["n"].to_numpy() > 0) & ~incomplete
     tests = signed_rank_rows(differences[paired])
     table["zeros"] = pd.Series([test.zeros for test in tests], table.index[paired], dtype="Int64")
@@ -64,19 +74,19 @@ def _family(contest: Contest, alpha: float) -> pd.DataFrame:
         table.loc[paired, "p"], table.loc[paired, "p_holm"], table.loc[paired, "p_smallest"] = p, corrected, reach
         judged = zip(corrected, reach, tests, differing, strict=True)
         table.loc[paired, "verdict"] = [
-            verdict_of(one, least, test.balance, contest.direction, alpha, int(n)) for one, least, test, n in judged
+            verdict_of(one, least, test.balance, matrix.direction, alpha, int(n)) for one, least, test, n in judged
         ]
     said = zip(table["verdict"], table["mean_difference"], strict=True)
-    table["mean_against"] = [mean_against(verdict, difference, contest.direction) for verdict, difference in said]
+    table["mean_against"] = [mean_against(verdict, difference, matrix.direction) for verdict, difference in said]
     return table[list(PAIR_COLUMNS)]
 
 
-def _differences(contest: Contest, first: NDArray, second: NDArray) -> NDArray:
+def _differences(matrix: ScoreMatrix, first: NDArray, second: NDArray) -> NDArray:
     """(pairs, patients) on the structures that both methods of each pair have, NaN behind the last patient."""
-    everyone = list(range(len(contest.methods)))
-    if not contest.common(everyone).all():
-        found = [np.subtract(*contest.patients([a, b]).T) for a, b in zip(first, second, strict=True)]
+    everyone = list(range(len(matrix.methods)))
+    if not matrix.common(everyone).all():
+        found = [np.subtract(*matrix.patients([a, b]).T) for a, b in zip(first, second, strict=True)]
         width = max(map(len, found))
         return np.stack([np.pad(one, (0, width - len(one)), constant_values=np.nan) for one in found])
-    values = contest.patients(everyone).T
+    values = matrix.patients(everyone).T
     return values[first] - values[second]

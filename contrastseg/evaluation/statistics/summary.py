@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics.catalogue import DERIVED, METRICS, OUTCOMES, bounds
 from contrastseg.evaluation.statistics.aggregation import (
-    CONTEST,
     GROUP,
+    MATRIX_KEYS,
     MEAN,
     Cell,
     cells,
     longest_distances,
     per_replicate,
 )
-from contrastseg.evaluation.statistics.contests import missing_scores
-from contrastseg.evaluation.statistics.coverage import measured_coverage
+from contrastseg.evaluation.statistics.coverage import simulated_coverage
 from contrastseg.evaluation.statistics.derived import derived_metrics
 from contrastseg.evaluation.statistics.intervals import mean_interval
+from contrastseg.evaluation.statistics.score_matrix import missing_scores
 
 SUMMARY_COLUMNS = (
     *GROUP[:4],
@@ -115,7 +115,7 @@ def _describe(cell: Cell, limits: tuple[float, float], longest: float, alpha: fl
     most = np.inf if np.isnan(longest) else longest
     interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits, longest=most)
     patients = np.nanmean(cell.values, axis=1)
-    measured = measured_coverage(len(patients), np.isfinite(limits[1]), len(cell.seeds), alpha)
+    measured = simulated_coverage(len(patients), np.isfinite(limits[1]), len(cell.seeds), alpha)
     plain, missed = measured if interval.kind in ("t", "bootstrap") else (np.nan, np.nan)
     return {
         "n_patients": len(patients),
@@ -166,7 +166,7 @@ def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
     names = {key: "; ".join(sorted(set(part))) for key, part in named}
     table["holes_named"] = [names.get(key, "") for key in table.index]
     lacking = missing_scores(scores)
-    where = [_CELL.index(name) for name in (*CONTEST, "method", "variant", "class")]
+    where = [_CELL.index(name) for name in (*MATRIX_KEYS, "method", "variant", "class")]
     table["missing"] = [lacking[tuple(key[place] for place in where)] for key in table.index]
     columns = [str(name) for name in table]
     return {

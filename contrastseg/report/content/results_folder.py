@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contrastseg.files import existing, read_json, understanding
+from contrastseg.files import read_json, require_path, wrap_parse_errors
 from contrastseg.places import SCORES, prepared_folder, split_file
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Stored:
         path = self.results / "plan.json"
         if self.whole or path.is_file():
             remedy = f"run `contrastseg plan SUITE --output {path}` first"
-            plan = _shaped(existing(path, "plan", remedy), _PLAN)
-            with understanding(path, remedy=remedy):
+            plan = _shaped(require_path(path, "plan", remedy), _PLAN)
+            with wrap_parse_errors(path, remedy=remedy):
                 _check(plan["suite"], _SUITE)
                 for entry in (*plan["suite"]["datasets"], *plan["suite"]["methods"]):
                     _check(entry, {"name": str})
@@ -81,8 +81,8 @@ class Stored:
         path = self.results / "cards.json"
         if not self.whole and not path.is_file():
             return []
-        cards = read_json(existing(path, "run cards", "run `contrastseg collect` first"))
-        with understanding(path, remedy=_COLLECT):
+        cards = read_json(require_path(path, "run cards", "run `contrastseg collect` first"))
+        with wrap_parse_errors(path, remedy=_COLLECT):
             for card in cards:
                 _check(card, {"method": str})
         return list(cards)
@@ -93,7 +93,7 @@ class Stored:
         from contrastseg.report.content.pending import unfinished
 
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
-        with understanding(self.results / "plan.json", remedy="plan again"):
+        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
             return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
 
     @property
@@ -116,8 +116,8 @@ class Stored:
         """A CSV of `compare`, or of another command, text as text."""
         import pandas as pd
 
-        path = existing(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
-        with understanding(path, remedy=f"run `contrastseg {command}` again"):
+        path = require_path(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
+        with wrap_parse_errors(path, remedy=f"run `contrastseg {command}` again"):
             columns = pd.read_csv(path, nrows=0).columns
             text = {name: str for name in columns if name in _TEXT}
             if older := [name for name in _columns_of(name) if name not in columns]:
@@ -141,7 +141,7 @@ class Stored:
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
         path = self.results / "data.json"
-        with understanding(path, remedy=_COLLECT):
+        with wrap_parse_errors(path, remedy=_COLLECT):
             copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
         found = []
         for entry in self.entries:
@@ -151,7 +151,7 @@ class Stored:
             elif entry in copies:
                 found.append(copies[entry])
             elif self.whole:
-                existing(file, what, f"run `{command}` first")
+                require_path(file, what, f"run `{command}` first")
         return found
 
     def data_copy(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Stored:
 
     def _store(self, entry: str, kind: str) -> str:
         """The name that the plan says; plans of older versions, and none at all, know the entry's alone."""
-        with understanding(self.results / "plan.json", remedy="plan again"):
+        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
             return str(self.plan.get("stores", {}).get(entry, {}).get(kind, entry))
 
     @cached_property
@@ -189,7 +189,7 @@ class Stored:
         """Folder of each run by `run_keys.run_key`."""
         from contrastseg.report.content.run_keys import run_key
 
-        with understanding(self.results / "plan.json", remedy="plan again"):
+        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
             return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
 
     def logs(self) -> dict[str, pd.DataFrame]:
@@ -200,7 +200,7 @@ class Stored:
         for key, folder in self.folders.items():
             path = folder / "log.csv"
             if self.whole or path.is_file():
-                with understanding(path, remedy="train the run again"):
+                with wrap_parse_errors(path, remedy="train the run again"):
                     found[key] = pd.read_csv(of_run(path))
         return found
 
@@ -220,7 +220,7 @@ def of_run(path: Path) -> Path:
     Raises:
         ContrastsegError: It is not there.
     """
-    return existing(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")
+    return require_path(path, "record of a run of the plan", "run `contrastseg train` for it, or the workflow")
 
 
 def _shaped(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _shaped(path: Path, parts: Mapping[str, Any]) -> dict[str, Any]:
         FileError: It has not.
     """
     value: dict[str, Any] = read_json(path)
-    with understanding(path):
+    with wrap_parse_errors(path):
         _check(value, parts)
     return value
 

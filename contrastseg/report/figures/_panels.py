@@ -42,7 +42,7 @@ def with_room(frame: pd.DataFrame, material: Material, settings: FigureSettings)
 
 
 def place_order(place: tuple[str, ...], material: Material) -> tuple[object, ...]:
-    """Sort key of a contest's place: data sets in the suite's order, label budgets ascending."""
+    """Sort key of a matrix's place: data sets in the suite's order, label budgets ascending."""
     datasets = in_order({place[0], *material.facts.datasets}, material.facts.datasets)
     return (datasets.index(place[0]), place[0], place[1], place[2], budget_order(place[4]))
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.evaluation.metrics.catalogue import resolve_metrics
-from contrastseg.evaluation.statistics.contests import Contest
 from contrastseg.evaluation.statistics.critical import FEWEST, Diagram, diagram_power, diagrams, groups
 from contrastseg.evaluation.statistics.ranking import Ranking, rankings
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
 from contrastseg.report.content.report_data import Material
 from contrastseg.report.figures._layout import Pair
@@ -51,15 +51,15 @@ def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
     styles = styles_of(scores, material)
     found.sort(key=lambda item: place_order(item[0].place, material))
     said = " ".join(filter(None, [said, _unranked([pair for one, _ in found for pair in one.unranked], material)]))
-    drawn = panels(settings.width, [len(contest.ranked) for contest, _ in found], _FIRSTS, 0.5, said)
-    for ax, (contest, ranking) in zip(drawn.axes, found, strict=True):
-        _blobs(ax, contest, ranking, styles, drawn)
+    drawn = panels(settings.width, [len(matrix.ranked) for matrix, _ in found], _FIRSTS, 0.5, said)
+    for ax, (matrix, ranking) in zip(drawn.axes, found, strict=True):
+        _blobs(ax, matrix, ranking, styles, drawn)
         order = np.argsort(ranking.ranks, kind="stable")
         firsts = [f"first {share_text(ranking.first[method])}" for method in order]
-        named_rows(ax, [contest.ranked[method] for method in order], material, firsts)
+        named_rows(ax, [matrix.ranked[method] for method in order], material, firsts)
         known = ranking.tau[~np.isnan(ranking.tau)]
         agreement = f", Kendall τ {known.mean():.2f}" if known.size else ""
-        drawn.title(ax, place_title(contest.place, material, drawn.title_width))
+        drawn.title(ax, place_title(matrix.place, material, drawn.title_width))
         drawn.below(ax, f"rank by mean {metric_title(settings.metric)} (n = {ranking.patients}{agreement})")
     return drawn.sheet.figure
 
@@ -69,14 +69,14 @@ def _unranked(pairs: Sequence[Pair], material: Material) -> str:
     return f"Not ranked where predictions are missing: {', '.join(names)}." if names else ""
 
 
-def _blobs(ax: Axes, contest: Contest, ranking: Ranking, styles: dict[Pair, MethodStyle], drawn: Panels) -> None:
+def _blobs(ax: Axes, matrix: ScoreMatrix, ranking: Ranking, styles: dict[Pair, MethodStyle], drawn: Panels) -> None:
     order = np.argsort(ranking.ranks, kind="stable")
     low, high = np.quantile(ranking.resampled, [0.025, 0.975], axis=0, method="nearest")
     columns = np.arange(1, len(order) + 1)
     wide = ax.get_position().width * drawn.sheet.width
     pitch = 72 * wide / len(order)  # points
     for y, method in enumerate(order):
-        style = styles[contest.ranked[method]]
+        style = styles[matrix.ranked[method]]
         ax.plot([low[method], high[method]], [y, y], color=FAINT, linewidth=0.9, zorder=1)
         sizes = (0.95 * 72 * ROW) ** 2 * ranking.shares[method]
         ax.scatter(columns, np.full(len(columns), y), s=sizes, color=style.colour, alpha=0.7, linewidth=0, zorder=2)

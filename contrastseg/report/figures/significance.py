@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.evaluation.statistics import pairwise
-from contrastseg.evaluation.statistics.aggregation import CONTEST
+from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS
 from contrastseg.report.content.report_data import records
 from contrastseg.report.figures._layout import NAMES, Pair, Sheet, note
 from contrastseg.report.figures._panels import HEAD, place_order, place_title, with_room
@@ -56,7 +56,7 @@ def significance_map(source: FigureSource, settings: FigureSettings) -> Figure:
     maps: dict[tuple[str, ...], dict[tuple[Pair, Pair], str]] = defaultdict(dict)
     for row in records(pairs):
         first, second = (row.method, row.variant), (row.other, row.other_variant)
-        found = maps[tuple(getattr(row, name) for name in CONTEST)]
+        found = maps[tuple(getattr(row, name) for name in MATRIX_KEYS)]
         found[first, second] = row.verdict
         found[second, first] = _OPPOSITE.get(row.verdict, row.verdict)
     methods = material.pair_order({pair for cells in maps.values() for both in cells for pair in both})

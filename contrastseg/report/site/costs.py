@@ -21,7 +21,7 @@ from contrastseg.planning.runs import spatial_dims
 from contrastseg.report.site.cards import MEASURED
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
-from contrastseg.suite.reading import read_yaml
+from contrastseg.suite.parsing import read_yaml
 
 DEVICES = (1, 4, 64)
 CHANNELS = (16, 32, 64, 128, 256)

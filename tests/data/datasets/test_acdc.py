@@ -19,7 +19,7 @@ from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import RawCase
 from contrastseg.data.registry import registry
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.split_files import Split
 from contrastseg.data.splits.splits import split_dataset, train_patients
 from contrastseg.errors import DataError, SplitError
@@ -248,7 +248,7 @@ def test_the_real_sample(test_data: Path, tmp_path: Path) -> None:
         for labels in ("n3", "n7", "n14")
     }
     assert slices == {"n3": 68, "n7": 136, "n14": 256}  # the literature's own counts
-    published = Roster.of_raw(SPEC.discover(raw, SPEC.parse_options(None), Faults()))
+    published = Cohort.of_raw(SPEC.discover(raw, SPEC.parse_options(None), Faults()))
     assert train_patients(SplitSettings(**settings), published, subset=True) == 14
     with pytest.raises(SplitError, match="74 patients"):
         split_dataset("acdc", tmp_path / "out", settings, tmp_path / "whole.json")

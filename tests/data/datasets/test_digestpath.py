@@ -15,7 +15,7 @@ from contrastseg.data.faults import Faults, FaultyCasesError
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import NativeCase, RawCase
-from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.errors import DataError
 from tests.miniatures import digestpath
 from tests.miniatures._files import save_photo
@@ -98,9 +98,9 @@ def test_a_patient_with_positive_and_negative_images_is_a_positive_one(raw: Path
     mixed = digestpath.POSITIVE[0].replace("10_00_00", "10_00_01")
     assert mixed != digestpath.POSITIVE[0]
     shutil.copy(raw / "tissue-train-neg" / f"{digestpath.NEGATIVE[0]}.jpg", raw / "tissue-train-neg" / f"{mixed}.jpg")
-    roster = Roster.of_raw(discover(raw))
-    assert len(roster.cases) == 7
-    assert sorted(roster.strata().values()) == ["negative"] * 2 + ["positive"] * 2
+    cohort = Cohort.of_raw(discover(raw))
+    assert len(cohort.cases) == 7
+    assert sorted(cohort.strata().values()) == ["negative"] * 2 + ["positive"] * 2
 
 
 def test_tiles_are_prepared_as_cases_of_their_patient(raw: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from contrastseg.data.files.formats import read_label
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import RawCase
-from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.splits import train_patients
 from contrastseg.errors import DataError
 from tests.miniatures import montgomery
@@ -108,7 +108,7 @@ def test_all_138_images_give_80_and_58(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     assert len(discover(tmp_path)) == 138
-    assert train_patients(SPEC.split, Roster.of_raw(discover(tmp_path))) == 80
+    assert train_patients(SPEC.split, Cohort.of_raw(discover(tmp_path))) == 80
     assert round(SPEC.split.fractions.test * 138) == 58
     assert SPEC.split.fractions.val == 0
 

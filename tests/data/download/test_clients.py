@@ -19,8 +19,8 @@ import pytest
 from contrastseg.data.download import clients, download
 from contrastseg.data.download.clients import TOKEN, fetch_from_synapse, tcia_series
 from contrastseg.data.download.download import download_dataset, locate, registration_steps
+from contrastseg.data.download.http import TransferError, part_path
 from contrastseg.data.download.table import published_files
-from contrastseg.data.download.transfer import TransferError, part_path
 from contrastseg.data.registry import registry
 from contrastseg.errors import DataError, UnavailableDataError
 from tests.data_tables import table_of

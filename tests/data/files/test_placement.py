@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from contrastseg.data.files.formats import read_header, read_image, read_label, read_nifti, write_label
 from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.files.placement import NiftiHeader, apart, places, shift
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
-from contrastseg.data.prepare.outside import prepare_outside_image
+from contrastseg.data.prepare.inference_inputs import prepare_inference_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.layouts import OTHER_FORM
 from contrastseg.errors import DataError, ScoringError
@@ -199,7 +199,7 @@ def test_what_is_prepared_carries_forms_and_codes_too(tmp_path: Path) -> None:
         folder = own_data(tmp_path / str(number) / "Dataset001_Scans", codes)
         prepared = prepare(folder)
         write_label(tmp_path / f"{number}.nii.gz", label_of(), prepared.geometry("scan1"))
-        outside = prepare_outside_image([folder / "imagesTr" / "scan1_0000.nii.gz"], "scan1", prepared.info)
+        outside = prepare_inference_image([folder / "imagesTr" / "scan1_0000.nii.gz"], "scan1", prepared.info)
         assert outside.geometry == prepared.geometry("scan1")
         source = folder / "imagesTr" / "scan1_0000.nii.gz"
         for written in (tmp_path / f"{number}.nii.gz", prepared.reference_path("scan1")):
@@ -278,7 +278,7 @@ def test_channels_may_lie_by_either_form(tmp_path: Path) -> None:
     ours = prepare(folder)
     assert ours.load("scan0").geometry.native_spacing == pytest.approx((0.004, 0.002, 0.0015))
     files = [folder / "imagesTr" / f"scan0_000{number}.nii.gz" for number in range(2)]
-    assert prepare_outside_image(files, "scan0", ours.info).geometry == ours.geometry("scan0")
+    assert prepare_inference_image(files, "scan0", ours.info).geometry == ours.geometry("scan0")
     image, _ = boxes(SHAPE, 0, values=(1, 2))
     save(folder / "imagesTr" / "scan0_0001.nii.gz", image, matrix(0.1, (99, 20, 30)), matrix(0.1, (99, 20, 30)))
     with pytest.raises(DataError, match="the channels' grids differ"):
@@ -291,9 +291,9 @@ def test_check_reports_units_and_forms(tmp_path: Path) -> None:
     for number, codes, unit in ((1, (0, 0), 2), (2, (1, 1), 3)):
         source = save(folder / "imagesTr" / f"scan{number}_0000.nii.gz", image, codes=codes, unit=unit)
         drawn_in_itk(source, folder / "labelsTr" / f"scan{number}.nii.gz")
-    found = examine_dataset(folder)
+    found = check_dataset(folder)
     assert found.faults == ()
-    kinds = {item.kind: item for item in found.observations}
+    kinds = {item.kind: item for item in found.warnings}
     assert kinds["forms"].cases == ("scan0", "scan3")
     assert kinds["forms"].text.startswith("qform and sform place 2 of 4 volumes differently")
     assert kinds["position"].cases == ("scan1",)
@@ -391,4 +391,4 @@ def test_a_qform_that_is_none_is_left_out(tmp_path: Path) -> None:
     prepared = prepare(folder)
     write_label(tmp_path / "a.nii.gz", label_of(), prepared.geometry("scan0"))
     assert float(nibabel.load(tmp_path / "a.nii.gz").header["quatern_c"]) == 1.0
-    assert "forms" in {item.kind for item in examine_dataset(folder).observations}
+    assert "forms" in {item.kind for item in check_dataset(folder).warnings}

@@ -12,9 +12,9 @@ import tifffile
 from contrastseg.data.files.formats import read_label
 from contrastseg.data.files.photographs import open_photo
 from contrastseg.data.files.tiff import read_spacing, read_tiff, read_tiff_label
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import DatasetJson, PreparedDataset
-from contrastseg.data.prepare.outside import outside_cases, prepare_outside_image
+from contrastseg.data.prepare.inference_inputs import inference_cases, prepare_inference_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
 from contrastseg.errors import DataError
@@ -98,8 +98,8 @@ def test_volumes_have_the_values_and_the_spacing_nnunet_reads(tmp_path: Path, en
         assert np.array_equal(reference, tifffile.imread(folder / f"labelsTr/{case}{ending}"))
         assert spacing == SPACING
     assert dataset.info.unit == "mm"
-    assert [one for one in examine_dataset(folder).observations if one.kind == "not read"] == [
-        one for one in examine_dataset(folder).observations if "labelsTr/v0.json" in one.cases
+    assert [one for one in check_dataset(folder).warnings if one.kind == "not read"] == [
+        one for one in check_dataset(folder).warnings if "labelsTr/v0.json" in one.cases
     ]
 
 
@@ -161,7 +161,7 @@ def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
 def test_a_photograph_among_volumes(tmp_path: Path) -> None:
     folder = volumes(tmp_path / "Dataset002_Stacks")
     tifffile.imwrite(folder / "imagesTr/v2_0000.tif", np.zeros((24, 30), dtype=np.uint16))
-    (fault,) = examine_dataset(folder).faults
+    (fault,) = check_dataset(folder).faults
     assert (fault.case, "do not fit together" in fault.reason) == ("v2", True)
 
 
@@ -169,15 +169,15 @@ def test_images_from_outside_are_read_alike(tmp_path: Path) -> None:
     folder = volumes(tmp_path / "Dataset002_Stacks")
     dataset = prepared(folder)
     info: DatasetJson = dataset.info
-    files = outside_cases(folder / "imagesTr", info)
-    found = prepare_outside_image(files["v3"], "v3", info)
+    files = inference_cases(folder / "imagesTr", info)
+    found = prepare_inference_image(files["v3"], "v3", info)
     assert np.array_equal(found.image, dataset.load("v3").image)
     assert found.geometry.native_spacing == SPACING
 
 
 def test_coloured_photographs_in_nnunet_s_names_are_called_by_the_case(tmp_path: Path) -> None:
     folder = photographs(tmp_path / "Dataset001_Cells")
-    found = outside_cases(folder / "imagesTr", prepared(folder).info)
+    found = inference_cases(folder / "imagesTr", prepared(folder).info)
     assert found == {f"c{number}": (folder / f"imagesTr/c{number}_0000.tif",) for number in range(4)}
 
 

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 from contrastseg.cli import app
 from contrastseg.data.files.formats import is_turned, read_image, read_label, read_photo, write_label
 from contrastseg.data.files.photographs import open_photo
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.inference_inputs import prepare_inference_image
 from contrastseg.data.prepare.native import NativeCases
-from contrastseg.data.prepare.outside import prepare_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset
+from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.data.readers.mask_files import read_binary_mask
-from contrastseg.data.reading import reading
 from contrastseg.errors import DataError
 from contrastseg.report.figures.overlay_cases import Picked
 from tests.miniatures._nnunet import make_photos
@@ -69,7 +69,7 @@ def prepare(folder: Path) -> PreparedDataset:
 @pytest.mark.parametrize("orientation", STORED)
 def test_every_orientation_of_every_format_is_shown_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
     path = store(tmp_path / f"a{suffix}", UPRIGHT, orientation)
-    with reading(path), open_photo(path) as image:
+    with wrap_read_errors(path), open_photo(path) as image:
         assert image.size == (17, 13)
         assert np.array_equal(np.asarray(image), UPRIGHT)
 
@@ -130,7 +130,7 @@ def test_turned_and_upright_data_prepare_to_the_same_arrays(tmp_path: Path, orie
 def test_labels_and_overlays_have_the_displayed_shape(tmp_path: Path) -> None:
     prepared = prepare(make_photos(tmp_path / "Dataset001_Upright", cases=2))
     photo = store(tmp_path / "phone.png", UPRIGHT, 6)
-    case = prepare_outside_image([photo], "phone", prepared.info)
+    case = prepare_inference_image([photo], "phone", prepared.info)
     assert case.image.shape == (3, 13, 17)
     label = case.geometry.label_from_logits(np.random.default_rng(0).random((2, 13, 17)))
     write_label(tmp_path / "out" / "phone.png", label, case.geometry)
@@ -160,7 +160,7 @@ def test_check_counts_them(tmp_path: Path) -> None:
     for name in ("mole_01_0000.png", "mole_03_0000.png"):
         path = folder / "imagesTr" / name
         store(path, np.array(Image.open(path)), 6)
-    (found,) = [item for item in examine_dataset(folder).observations if item.kind == "turned"]
+    (found,) = [item for item in check_dataset(folder).warnings if item.kind == "turned"]
     assert found.cases == ("mole_01", "mole_03")
     assert found.text.startswith("2 of 4 ")
     shown = json.loads(CliRunner().invoke(app, ["check", str(folder), "--json"]).stdout)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contrastseg.data.files.formats import read_image, read_label
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
-from contrastseg.data.prepare.outside import prepare_outside_image, read_outside_image
+from contrastseg.data.prepare.inference_inputs import prepare_inference_image, read_inference_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.mask_files import read_grey_mask
 from contrastseg.data.settings import PreparationSettings
@@ -133,24 +133,24 @@ def test_check_prepare_and_predict_refuse_alike(folder: Path, tmp_path: Path, va
     save_nifti(path, image)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of numpy's
-        faults = examine_dataset(folder).faults
+        faults = check_dataset(folder).faults
         assert [fault.case for fault in faults] == ["scan3"]
         with pytest.raises(DataError) as caught:
             prepare_dataset("mine", "nnunet", options, None, folder, tmp_path / "again")
         assert (caught.value.case, caught.value.reason) == ("scan3", faults[0].reason)
         pair = [path.with_name("scan3_0000.nii.gz"), path]
-        for predict in (prepare_outside_image, read_outside_image):
+        for predict in (prepare_inference_image, read_inference_image):
             with pytest.raises(DataError) as caught:
                 predict(pair, "scan3", info)
             assert (caught.value.case, caught.value.file) == ("scan3", pair[0])
             assert caught.value.remedy
         if value == 1e30:  # the remedy, in all three
             rule = {"intensity": "window", "window": [0, 300]}
-            assert not examine_dataset(folder, preparation=rule).faults
+            assert not check_dataset(folder, preparation=rule).faults
             prepare_dataset("mine", "nnunet", options, rule, folder, tmp_path / "windowed")
             windowed = PreparedDataset(tmp_path / "windowed")
             assert windowed.load("scan3").image.std() > 0.05
-            assert prepare_outside_image(pair, "scan3", windowed.info).image.std() > 0.05
+            assert prepare_inference_image(pair, "scan3", windowed.info).image.std() > 0.05
 
 
 def png(path: Path, array: NDArray, colour: int) -> Path:
@@ -201,10 +201,10 @@ def test_48_bit_photographs_among_ones_own(tmp_path: Path) -> None:
         (folder / name).mkdir()
     deep = png(folder / "imagesTr" / "a_0000.png", np.full((8, 9, 3), 300), 2)
     Image.fromarray(np.eye(8, 9, dtype=np.uint8)).save(folder / "labelsTr" / "a.png")
-    (fault,) = examine_dataset(folder).faults
+    (fault,) = check_dataset(folder).faults
     assert (fault.case, fault.file) == ("a", deep)
     with pytest.raises(DataError, match="16 bits a channel"):
         prepare_dataset("mine", "nnunet", {"path": str(folder)}, None, folder, tmp_path / "out")
     Image.fromarray(np.arange(216, dtype=np.uint8).reshape(8, 9, 3)).save(deep)  # the remedy
-    assert not examine_dataset(folder).faults
+    assert not check_dataset(folder).faults
     assert json.loads((folder / "dataset.json").read_text())["numTraining"] == 1

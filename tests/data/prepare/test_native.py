@@ -12,8 +12,8 @@ import pytest
 
 from contrastseg.data.files.formats import read_label
 from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.inference_inputs import read_inference_image
 from contrastseg.data.prepare.native import NativeCases
-from contrastseg.data.prepare.outside import read_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry import registry
 from contrastseg.errors import DataError
@@ -88,6 +88,6 @@ def test_an_image_from_outside_keeps_its_grid_and_values(prepared: PreparedDatas
 
     image = np.random.default_rng(0).integers(0, 255, (21, 30, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "one.png")
-    case = read_outside_image([tmp_path / "one.png"], "one", prepared.info)
+    case = read_inference_image([tmp_path / "one.png"], "one", prepared.info)
     np.testing.assert_array_equal(case.image, image.transpose(2, 0, 1))
     assert case.geometry.shape == case.geometry.native_shape == (21, 30)

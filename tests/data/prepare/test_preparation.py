@@ -19,8 +19,8 @@ from contrastseg.data.files.formats import read_label, write_label
 from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.prepare import preparation
 from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.inference_inputs import prepare_inference_image
 from contrastseg.data.prepare.inputs import RECORD
-from contrastseg.data.prepare.outside import prepare_outside_image
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.data.registry import registry
@@ -331,7 +331,7 @@ def test_images_from_outside_are_prepared_like_the_data_set(raw: Path, tmp_path:
     original = natives["p1_a"]
     image = nibabel.Nifti1Image(original.image[0].transpose(), np.diag([1.5, 1.5, 5.0, 1.0]))
     nibabel.save(image, tmp_path / "someone.nii.gz")
-    case = prepare_outside_image([tmp_path / "someone.nii.gz"], "someone", prepared.info)
+    case = prepare_inference_image([tmp_path / "someone.nii.gz"], "someone", prepared.info)
     assert np.array_equal(case.image, prepared.load("p1_a").image)
     assert (case.case, case.label) == ("someone", None)
     assert case.geometry.native_shape == SHAPE
@@ -342,14 +342,14 @@ def test_outside_images_of_another_kind_are_refused(raw: Path, tmp_path: Path) -
     info = PreparedDataset(prepare(three(), raw)).info
     Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
     with pytest.raises(DataError, match="3 channels of 2 dimensions") as caught:
-        prepare_outside_image([tmp_path / "photo.png"], "photo", info)
+        prepare_inference_image([tmp_path / "photo.png"], "photo", info)
     assert (caught.value.case, caught.value.file) == ("photo", tmp_path / "photo.png")
 
 
 def test_grey_photographs_serve_where_colour_is_expected(tmp_path: Path) -> None:
     prepare_dataset("x", "phantom_lesions", {"cases": 1, "size": [16, 16]}, None, None, tmp_path / "out")
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.bmp")
-    case = prepare_outside_image([tmp_path / "grey.bmp"], "grey", PreparedDataset(tmp_path / "out").info)
+    case = prepare_inference_image([tmp_path / "grey.bmp"], "grey", PreparedDataset(tmp_path / "out").info)
     assert case.image.shape == (3, 8, 8)
     assert case.geometry == Geometry((8, 8), None, "pixel", None, "png", (8, 8))
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from contrastseg.data.files.formats import read_label, write_label
 from contrastseg.data.files.geometry import Geometry, slices_first
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.inference_inputs import prepare_inference_image, read_inference_image, slices_otherwise
 from contrastseg.data.prepare.native import NativeCases
-from contrastseg.data.prepare.outside import prepare_outside_image, read_outside_image, slices_otherwise
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.prepare.slicing import slice_axis, thick_axis
 from contrastseg.data.settings import PreparationSettings
@@ -210,7 +210,7 @@ def test_networks_see_what_they_would_with_the_slices_first(tmp_path: Path, axis
     assert len(units[0]) == 5 + 6 + 7
     assert [unit.position for unit in units[1][:5]] == [0, 0.25, 0.5, 0.75, 1]
     assert list(first.index["shape"]) == list(other.index["shape"])
-    outside = prepare_outside_image([tmp_path / "other/Dataset001_Scans/imagesTr/scan1_0000.nii.gz"], "x", other.info)
+    outside = prepare_inference_image([tmp_path / "other/Dataset001_Scans/imagesTr/scan1_0000.nii.gz"], "x", other.info)
     assert np.array_equal(outside.image, np.asarray(other.load("scan1").image))
     assert outside.geometry == other.geometry("scan1")
 
@@ -226,7 +226,7 @@ def test_a_spacing_is_named_in_the_order_of_the_arrays_whatever_the_axis(tmp_pat
 def test_the_axis_is_the_suite_s_to_choose(tmp_path: Path) -> None:
     folder = own_data(tmp_path / "Dataset001_Scans", [2] * 2)
     assert prepare(folder).info.slice_axis == 2
-    found = examine_dataset(folder, preparation={"slice_axis": 0}).observations
+    found = check_dataset(folder, preparation={"slice_axis": 0}).warnings
     (said,) = (one.text for one in found if one.kind == "slices")
     assert said.startswith("slices are cut along axis 0 of (z, y, x), as the preparation says; by spacing alone, ")
     for axis in (0, 1, 2):
@@ -269,7 +269,7 @@ def test_cases_that_disagree_are_cut_alike_and_it_is_said(tmp_path: Path) -> Non
     assert "x (2)" in note
     assert "3 of 5 cases" in note
     assert "1 along z, 3 along x" in note
-    (seen,) = [item for item in examine_dataset(folder).observations if item.kind == "slices"]
+    (seen,) = [item for item in check_dataset(folder).warnings if item.kind == "slices"]
     assert seen.cases == ("scan2",)
     assert note in seen.text
     assert "slice_axis" in seen.text
@@ -284,7 +284,7 @@ def test_volumes_without_a_thick_axis_are_cut_along_the_first(tmp_path: Path, sp
     prepared = prepare(folder)
     assert prepared.info.slice_axis == 0
     assert prepared.load("scan0").image.shape == (1, 5, *PLANE)
-    (seen,) = [item for item in examine_dataset(folder).observations if item.kind == "slices"]
+    (seen,) = [item for item in check_dataset(folder).warnings if item.kind == "slices"]
     assert "no case has one axis of larger spacing" in seen.text
 
 
@@ -327,7 +327,7 @@ def test_an_image_from_outside_that_is_thick_elsewhere_is_named(tmp_path: Path) 
     info = prepare(own_data(tmp_path / "Dataset001_Scans", [0] * 2)).info
     image, _ = boxes((5, *PLANE), 0, values=(1, 2))
     notes = []
-    for axis, read in itertools.product((0, 1, 2), (read_outside_image, prepare_outside_image)):
+    for axis, read in itertools.product((0, 1, 2), (read_inference_image, prepare_inference_image)):
         path = save(tmp_path / f"{axis}.nii.gz", turned(image, axis), steps_of(axis))
         notes.append(slices_otherwise(read([path], f"case{axis}", info), info))
     assert [note is None for note in notes] == [True, True, False, False, False, False]

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from contrastseg.cli import app
 from contrastseg.data.faults import FaultyCasesError
 from contrastseg.data.files.formats import read_label
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.preparation import prepare_dataset
@@ -160,9 +160,9 @@ def test_a_layouts_masks_of_any_two_values_are_the_same_data(
         for path in masks:
             recode(path, lambda mask, value=value: value * (mask > 0))  # type: ignore[misc]
         assert same(prepared(dataset, raw, **options), truth)
-        found = examine_dataset(raw, dataset, options)
+        found = check_dataset(raw, dataset, options)
         assert not found.faults
-        assert [item.text for item in found.observations if item.kind == "masks"] == [
+        assert [item.text for item in found.warnings if item.kind == "masks"] == [
             f"masks: {value} is the structure and 0 the background"
         ]
         source = PreparedDataset(tmp_path / "out").info.source
@@ -171,7 +171,7 @@ def test_a_layouts_masks_of_any_two_values_are_the_same_data(
     case = store.cases[0]
     assert np.array_equal(NativeCases(store, raw).load(case).label, truth[case])  # type: ignore[arg-type]
     recode(masks[0], lambda mask: 255 * (mask > 0))
-    said = examine_dataset(raw, dataset, options).faults
+    said = check_dataset(raw, dataset, options).faults
     assert [fault.file for fault in said] == [masks[0]]
     assert "different values" in said[0].reason
     with pytest.raises(DataError, match="different values"):
@@ -181,7 +181,7 @@ def test_a_layouts_masks_of_any_two_values_are_the_same_data(
     assert same(prepared(dataset, raw, **options), truth)
     for path in masks:
         recode(path, lambda mask: 0 * mask)
-    assert "empty" in examine_dataset(raw, dataset, options).faults[0].reason
+    assert "empty" in check_dataset(raw, dataset, options).faults[0].reason
     with pytest.raises(DataError, match="empty"):
         prepared(dataset, raw, **options)
 
@@ -227,7 +227,7 @@ def test_an_unreadable_mask_is_reported_once_beside_the_decision(tmp_path: Path)
     masks = sorted((tmp_path / "raw").rglob("*_lesion.bmp"))
     masks[0].write_bytes(b"")
     recode(masks[1], lambda mask: 100 * (mask > 0))
-    found = examine_dataset(tmp_path / "raw", "ph2")
+    found = check_dataset(tmp_path / "raw", "ph2")
     assert sorted(fault.file for fault in found.faults if fault.file) == masks[:2]
     with pytest.raises((DataError, FaultyCasesError), match="different values"):
         prepared("ph2", tmp_path / "raw")

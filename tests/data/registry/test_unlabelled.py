@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastseg.data.faults import Faults
-from contrastseg.data.inspect.examination import examine_dataset
+from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.readers.specs import RawCase
 from contrastseg.data.registry import nnunet
 from contrastseg.data.settings import SplitSettings
-from contrastseg.data.splits.roster import Roster
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.split_files import Split
 from contrastseg.data.splits.splits import Population, make_split, population_of, split_dataset
 from contrastseg.errors import DataError, SplitError
@@ -110,7 +110,7 @@ def test_the_split_of_labelled_patients_is_the_same_without_the_others(folder: P
 def test_what_is_there_is_known_before_anything_is_prepared(folder: Path) -> None:
     spec = nnunet.spec_of(options(folder))
     settings = SplitSettings(fractions={"train": 0.5, "val": 0.0, "test": 0.5})
-    known = population_of(settings, Roster.of_raw(spec.discover(folder, spec.parse_options(options(folder)), Faults())))
+    known = population_of(settings, Cohort.of_raw(spec.discover(folder, spec.parse_options(options(folder)), Faults())))
     assert known == Population(train=3, labelled=LABELLED, unlabelled=BARE + APART, usable=BARE + APART)
 
 
@@ -121,17 +121,17 @@ def test_what_is_there_is_known_before_anything_is_prepared(folder: Path) -> Non
 )
 def test_no_image_of_a_patient_crosses_to_the_other_side(labels: list[tuple[int, bool]], folds: int, seed: int) -> None:
     rows = [(f"c{number}", f"p{patient}", labelled) for number, (patient, labelled) in enumerate(labels)]
-    roster = Roster.of_raw([RawCase(case, patient, labelled=labelled) for case, patient, labelled in rows])
+    cohort = Cohort.of_raw([RawCase(case, patient, labelled=labelled) for case, patient, labelled in rows])
     with_label = {patient for _, patient, labelled in rows if labelled}
     if len(with_label) < 4:
         return
     value = make_split(
-        "x", roster, SplitSettings(folds=folds, fractions={"train": 0.9, "val": 0, "test": 0.1}, seed=seed)
+        "x", cohort, SplitSettings(folds=folds, fractions={"train": 0.9, "val": 0, "test": 0.1}, seed=seed)
     )
     assert set(value.get("unlabelled", [])) == {patient for _, patient, _ in rows} - with_label
     for fold in value["folds"]:
         assert set(fold["train"]) | set(fold["test"]) == with_label
-        usable = set(roster.unlabelled_cases(fold["train"]))
+        usable = set(cohort.unlabelled_cases(fold["train"]))
         held_out = {case for case, patient, _ in rows if patient in fold["test"]}
         assert not usable & held_out
         assert usable | held_out >= {case for case, _, labelled in rows if not labelled}
@@ -144,21 +144,21 @@ def test_images_of_a_patient_with_labels_stay_on_that_patient_s_side(folder: Pat
     dataset = prepared(folder)
     split = split_of(dataset, fractions={"train": 0.5, "val": 0.0, "test": 0.5})
     assert split.unlabelled == ("apart",)
-    seen = examine_dataset(folder)
-    assert [(one.kind, len(one.cases)) for one in seen.observations if one.kind == "unlabelled"] == [
+    seen = check_dataset(folder)
+    assert [(one.kind, len(one.cases)) for one in seen.warnings if one.kind == "unlabelled"] == [
         ("unlabelled", BARE + APART),
         ("unlabelled", BARE),
     ]
-    known = Population.of(Roster.of_prepared(dataset), split.train())
+    known = Population.of(Cohort.of_prepared(dataset), split.train())
     bare = dataset.cases_of(split.train(), labelled=False)
     assert known.usable == len(bare) + APART < BARE + APART
 
 
 def test_labels_can_be_required(folder: Path) -> None:
     strict = {"unlabelled": "require_labels"}
-    faults = examine_dataset(folder, options=strict).faults
+    faults = check_dataset(folder, options=strict).faults
     assert {fault.case for fault in faults} == {f"mole_{number:02d}" for number in range(LABELLED, LABELLED + BARE)}
-    assert examine_dataset(folder).faults == ()
+    assert check_dataset(folder).faults == ()
     for number in range(LABELLED, LABELLED + BARE):  # one of the two remedies
         image = f"mole_{number:02d}_0000.png"
         (folder / "imagesTr" / image).rename(folder / "imagesUn" / image)
@@ -205,7 +205,7 @@ def test_a_test_part_needs_labels_and_holds_no_unlabelled_case(tmp_path: Path) -
     split = split_of(dataset, name="official")
     assert sorted(split.test()) == ["mole_06", "mole_07"]
     assert split.unlabelled == ("copy_mole_06", "copy_mole_07", "mole_05")
-    duplicates = [one for one in examine_dataset(folder).observations if one.kind == "duplicate"]
+    duplicates = [one for one in check_dataset(folder).warnings if one.kind == "duplicate"]
     assert [one.cases for one in duplicates] == [("mole_06", "copy_mole_06"), ("mole_07", "copy_mole_07")]
     (folder / "labelsTs/mole_06.png").unlink()
     with pytest.raises(DataError, match="the image has no label"):
@@ -240,7 +240,7 @@ def test_a_folder_of_images_alone(tmp_path: Path) -> None:
     assert (split.train(), split.test(), len(split.unlabelled)) == ([], [], 3)
     with pytest.raises(SplitError, match="no training patients with labels"):
         split.labelled("n1")
-    assert [one.cases for one in examine_dataset(folder).observations if one.kind == "unlabelled"] == [
+    assert [one.cases for one in check_dataset(folder).warnings if one.kind == "unlabelled"] == [
         ("mole_00", "mole_01", "mole_02")
     ]
 
@@ -276,7 +276,7 @@ def test_a_case_whose_files_are_at_fault_keeps_its_row(folder: Path) -> None:
     with_table(folder)
     (folder / "imagesUn/mole_17_0000.png").rename(folder / "imagesUn/mole_17_0001.png")  # one file of three
     (folder / "imagesUn/mole_18_0000.png").rename(folder / "imagesUn/mole_18_0000.gif")
-    assert sorted(fault.reason.split()[0] for fault in examine_dataset(folder).faults) == ["3", "the"]
+    assert sorted(fault.reason.split()[0] for fault in check_dataset(folder).faults) == ["3", "the"]
 
 
 def test_a_number_of_any_length_may_stand_in_the_table(folder: Path) -> None:

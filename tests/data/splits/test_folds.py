@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contrastseg.data.settings import SplitSettings
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.folds import apportion
-from contrastseg.data.splits.roster import Roster
 from contrastseg.data.splits.split_files import PARTS, Split
 from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import SplitError
@@ -25,14 +25,14 @@ NAMES = st.text("abcdef0123456789", min_size=1, max_size=6)
 STRATA = st.dictionaries(NAMES, st.sampled_from(["", "a", "b", "c", "rare"]), min_size=10, max_size=60)
 
 
-def stratified(strata: Mapping[str, str]) -> Roster:
+def stratified(strata: Mapping[str, str]) -> Cohort:
     """Two cases a patient, of the patient's stratum."""
-    return Roster(tuple((f"{name}_{n}", name, "", stratum) for name, stratum in strata.items() for n in range(2)))
+    return Cohort(tuple((f"{name}_{n}", name, "", stratum) for name, stratum in strata.items() for n in range(2)))
 
 
-def published(parts: Mapping[str, str], stratum: str = "") -> Roster:
+def published(parts: Mapping[str, str], stratum: str = "") -> Cohort:
     """Two cases a patient, in the patient's part."""
-    return Roster(tuple((f"{name}_{n}", name, part, stratum) for name, part in parts.items() for n in range(2)))
+    return Cohort(tuple((f"{name}_{n}", name, part, stratum) for name, part in parts.items() for n in range(2)))
 
 
 def parts_of(*counts: int) -> dict[str, str]:
@@ -60,8 +60,8 @@ def counts(strata: Mapping[str, str], patients: list[str]) -> Counter[str]:
 def test_one_stratum_is_the_split_there_was_before_there_were_strata(
     chosen: SplitSettings, number: int, pinned: str, stratum: str
 ) -> None:
-    roster = stratified({f"p{n}": stratum for n in range(number)})
-    assert make_split("x", roster, chosen)["hash"] == pinned
+    cohort = stratified({f"p{n}": stratum for n in range(number)})
+    assert make_split("x", cohort, chosen)["hash"] == pinned
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,9 +101,9 @@ def test_folds_hold_every_stratum_in_proportion(strata: dict[str, str], seed: in
 @given(STRATA, st.integers(0, 100), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_the_order_of_files_and_patients_is_irrelevant(strata: dict[str, str], seed: int, k: int, random: Any) -> None:
     chosen, cases = SplitSettings(seed=seed, folds=k), list(stratified(strata).cases)
-    first = make_split("x", Roster(tuple(cases)), chosen)
+    first = make_split("x", Cohort(tuple(cases)), chosen)
     random.shuffle(cases)
-    assert make_split("x", Roster(tuple(cases)), chosen) == first
+    assert make_split("x", Cohort(tuple(cases)), chosen) == first
 
 
 @settings(max_examples=40, deadline=None)
@@ -139,11 +139,11 @@ def test_apportioning_adds_up_and_stays_within_one(sizes: list[int], data: st.Da
 
 
 def test_a_patient_of_two_strata_is_refused_where_strata_count() -> None:
-    roster = Roster((("a_1", "a", "train", "sick"), ("a_2", "a", "train", "well"), ("b", "b", "test", "well")))
+    cohort = Cohort((("a_1", "a", "train", "sick"), ("a_2", "a", "train", "well"), ("b", "b", "test", "well")))
     with pytest.raises(SplitError, match="patient a is in two strata: 'sick' and 'well'") as caught:
-        make_split("x", roster, SplitSettings())
+        make_split("x", cohort, SplitSettings())
     assert caught.value.case == "a_2"
-    assert make_split("x", roster, OFFICIAL)["folds"] == [{"train": ["a"], "val": [], "test": ["b"]}]
+    assert make_split("x", cohort, OFFICIAL)["folds"] == [{"train": ["a"], "val": [], "test": ["b"]}]
 
 
 def test_the_publisher_s_parts() -> None:
@@ -159,20 +159,20 @@ def test_the_publisher_s_parts() -> None:
 
 
 def test_a_publisher_without_validation_leaves_it_empty_unless_it_is_asked_for() -> None:
-    roster = published(parts_of(20, 0, 6))
-    assert opened(make_split("x", roster, OFFICIAL)).val() == []
+    cohort = published(parts_of(20, 0, 6))
+    assert opened(make_split("x", cohort, OFFICIAL)).val() == []
     asked = SplitSettings(name="official", val=0.2)
-    split = opened(make_split("x", roster, asked))
+    split = opened(make_split("x", cohort, asked))
     assert (len(split.train()), len(split.val()), len(split.test())) == (16, 4, 6)
     assert split.source == "the publisher's parts; validation is 0.2 of its training patients, seed 0"
-    assert make_split("x", roster, asked) == make_split("x", Roster(roster.cases[::-1]), asked)
-    other = opened(make_split("x", roster, SplitSettings(name="official", val=0.2, seed=1)))
+    assert make_split("x", cohort, asked) == make_split("x", Cohort(cohort.cases[::-1]), asked)
+    other = opened(make_split("x", cohort, SplitSettings(name="official", val=0.2, seed=1)))
     assert sorted(other.val()) != sorted(split.val())
 
 
 def test_validation_taken_from_the_training_part_keeps_strata() -> None:
     cases = [(f"p{n}", f"p{n}", "train", "sick" if n < 30 else "well") for n in range(40)]
-    split = opened(make_split("x", Roster(tuple(cases)), SplitSettings(name="official", val=0.1)))
+    split = opened(make_split("x", Cohort(tuple(cases)), SplitSettings(name="official", val=0.1)))
     assert Counter("sick" if int(patient[1:]) < 30 else "well" for patient in split.val()) == {"sick": 3, "well": 1}
 
 
@@ -205,7 +205,7 @@ def test_a_test_only_data_set_trains_nobody(tmp_path: Path) -> None:
 )
 def test_official_needs_one_part_a_patient(case: tuple[str, str, str, str], words: str) -> None:
     with pytest.raises(SplitError, match=words) as caught:
-        make_split("x", Roster((("a_1", "a", "train", ""), case)), OFFICIAL)
+        make_split("x", Cohort((("a_1", "a", "train", ""), case)), OFFICIAL)
     assert caught.value.case == "a_2"
     assert caught.value.remedy
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastseg.data.settings import Fractions, SplitSettings
+from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
-from contrastseg.data.splits.roster import Roster
 from contrastseg.data.splits.split_files import Split, check_folds, labelled_count, split_hash
 from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import SplitError
@@ -24,9 +24,9 @@ PATIENTS = st.lists(st.text("abcdef0123456789", min_size=1, max_size=6), min_siz
 ACDC = SplitSettings(name="acdc_70_10_20")
 
 
-def roster(patients: Iterable[str]) -> Roster:
+def cohort(patients: Iterable[str]) -> Cohort:
     """One case a patient, nothing said of them."""
-    return Roster(tuple((patient, patient, "", "") for patient in patients))
+    return Cohort(tuple((patient, patient, "", "") for patient in patients))
 
 
 def everybody(name: str) -> list[str]:
@@ -43,7 +43,7 @@ def saved(value: dict[str, object], folder: Path) -> Path:
 @settings(max_examples=40, deadline=None)
 @given(PATIENTS, st.integers(0, 1000), st.integers(1, 5))
 def test_every_patient_is_in_exactly_one_part(patients: list[str], seed: int, folds: int) -> None:
-    split = make_split("x", roster(patients), SplitSettings(seed=seed, folds=folds))
+    split = make_split("x", cohort(patients), SplitSettings(seed=seed, folds=folds))
     for fold in split["folds"]:
         assert sorted(fold["train"] + fold["val"] + fold["test"]) == sorted(patients)
         assert all(fold.values())
@@ -58,13 +58,13 @@ def test_the_order_of_files_is_irrelevant(patients: list[str], seed: int, random
     mixed = list(patients)
     random.shuffle(mixed)  # type: ignore[attr-defined]
     chosen = SplitSettings(seed=seed)
-    assert make_split("x", roster(patients), chosen) == make_split("x", roster([*mixed, *mixed[:3]]), chosen)
+    assert make_split("x", cohort(patients), chosen) == make_split("x", cohort([*mixed, *mixed[:3]]), chosen)
 
 
 @settings(max_examples=40, deadline=None)
 @given(PATIENTS, st.integers(0, 1000))
 def test_labelled_subsets_are_nested_in_every_draw(patients: list[str], seed: int) -> None:
-    value = make_split("x", roster(patients), SplitSettings(seed=seed, draws=3))
+    value = make_split("x", cohort(patients), SplitSettings(seed=seed, draws=3))
     split = Split(**{key: value[key] for key in value if key != "unit"})
     for draw in range(3):
         budgets = [set(split.labelled(labels, draw)) for labels in ("r0.05", "r0.1", "r0.25", "r0.5", "r1")]
@@ -74,17 +74,17 @@ def test_labelled_subsets_are_nested_in_every_draw(patients: list[str], seed: in
 
 def test_draws_and_seeds_differ() -> None:
     patients = [f"p{number}" for number in range(40)]
-    split = make_split("x", roster(patients), SplitSettings(draws=4))
+    split = make_split("x", cohort(patients), SplitSettings(draws=4))
     assert len({tuple(order) for order in split["orders"]["0"].values()}) == 4
     assert (
-        make_split("x", roster(patients), SplitSettings(seed=1))["hash"]
-        != make_split("x", roster(patients), SplitSettings())["hash"]
+        make_split("x", cohort(patients), SplitSettings(seed=1))["hash"]
+        != make_split("x", cohort(patients), SplitSettings())["hash"]
     )
 
 
 def test_more_draws_leave_the_first_ones_as_they_are() -> None:
     patients = [f"p{number}" for number in range(40)]
-    few, many = (make_split("x", roster(patients), SplitSettings(draws=draws))["orders"]["0"] for draws in (2, 6))
+    few, many = (make_split("x", cohort(patients), SplitSettings(draws=draws))["orders"]["0"] for draws in (2, 6))
     assert few.items() <= many.items()
 
 
@@ -120,7 +120,7 @@ def test_impossible_budgets_are_refused(labels: str) -> None:
 def test_the_literature_s_acdc_lists() -> None:
     fold = read_published("acdc_70_10_20")["folds"][0]
     assert [len(fold[part]) for part in ("train", "val", "test")] == [70, 10, 20]
-    split = make_split("acdc", roster(everybody("acdc_70_10_20")), ACDC)
+    split = make_split("acdc", cohort(everybody("acdc_70_10_20")), ACDC)
     assert split["orders"]["0"]["0"][:3] == ["patient099", "patient038", "patient050"]
     assert split["orders"]["0"]["0"] == fold["train"]
     assert split["orders"]["0"]["1"] != fold["train"]
@@ -129,7 +129,7 @@ def test_the_literature_s_acdc_lists() -> None:
 
 def test_chaitanya_s_sets_are_prefixes_of_the_draws() -> None:
     name = "acdc_chaitanya_78_2_20"
-    split = make_split("acdc", roster(everybody(name)), SplitSettings(name=name))
+    split = make_split("acdc", cohort(everybody(name)), SplitSettings(name=name))
     assert [len(split["folds"][0][part]) for part in ("train", "val", "test")] == [78, 2, 20]
     orders = [[int(patient[-3:]) for patient in order] for order in split["orders"]["0"].values()]
     assert {order[0] for order in orders} == {2, 42, 95, 22, 62}
@@ -142,7 +142,7 @@ def test_chaitanya_s_sets_are_prefixes_of_the_draws() -> None:
 
 def test_chaitanya_s_sets_of_mmwhs_are_prefixes_of_the_draws() -> None:
     name = "mmwhs_chaitanya_8_2_10"
-    split = make_split("mmwhs", roster(everybody(name)), SplitSettings(name=name))
+    split = make_split("mmwhs", cohort(everybody(name)), SplitSettings(name=name))
     fold = split["folds"][0]
     assert [len(fold[part]) for part in ("train", "val", "test")] == [8, 2, 10]
     assert fold["test"] == [f"mr_train_{number}" for number in range(1011, 1021)]
@@ -172,7 +172,7 @@ def test_unimatch_tests_on_the_community_s_validation_and_test_patients() -> Non
 def test_lists_of_the_literature(name: str, sizes: list[int], first: list[str]) -> None:
     (fold,) = read_published(name)["folds"]
     assert [len(fold[part]) for part in ("train", "val", "test")] == sizes
-    split = make_split("x", roster(everybody(name)), SplitSettings(name=name))
+    split = make_split("x", cohort(everybody(name)), SplitSettings(name=name))
     assert split["orders"]["0"]["0"][:3] == first
     if name.startswith("pancreas_ct"):
         assert not {"0025", "0070"} & set(everybody(name)), "withdrawn by the publisher"
@@ -191,10 +191,10 @@ def test_published_splits_are_sound() -> None:
 def test_absent_patients_are_all_named_unless_a_subset_is_declared() -> None:
     present = [patient for patient in everybody("acdc_70_10_20") if patient not in ("patient099", "patient011")]
     with pytest.raises(SplitError, match="2 patients") as caught:
-        make_split("acdc", roster(present), ACDC)
+        make_split("acdc", cohort(present), ACDC)
     assert "patient099" in str(caught.value)
     assert "patient011" in str(caught.value)
-    split = make_split("acdc", roster([*present, "patient101"]), ACDC, subset=True)
+    split = make_split("acdc", cohort([*present, "patient101"]), ACDC, subset=True)
     assert split["subset"]
     assert split["complete_counts"] == {"train": 70, "val": 10, "test": 20}
     assert (len(split["folds"][0]["train"]), len(split["folds"][0]["test"])) == (69, 19)
@@ -204,7 +204,7 @@ def test_absent_patients_are_all_named_unless_a_subset_is_declared() -> None:
 
 def test_a_subset_without_test_patients_is_refused() -> None:
     with pytest.raises(SplitError, match="present for test"):
-        make_split("acdc", roster(["patient099"]), ACDC, subset=True)
+        make_split("acdc", cohort(["patient099"]), ACDC, subset=True)
 
 
 def test_a_patient_in_two_parts_is_refused(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_patient_in_two_parts_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text(json.dumps({"name": "bad", "source": "x", "folds": [fold]}))
     with pytest.raises(SplitError, match="more than once: b") as caught:
-        make_split("x", roster("abc"), SplitSettings(name="bad"), tmp_path)
+        make_split("x", cohort("abc"), SplitSettings(name="bad"), tmp_path)
     assert (caught.value.case, caught.value.file) == ("b", path)
 
 
@@ -222,7 +222,7 @@ def test_an_unknown_split_lists_those_there_are() -> None:
 
 
 def test_the_file_is_checked_when_read(tmp_path: Path) -> None:
-    value = make_split("x", roster(f"p{number}" for number in range(20)), SplitSettings())
+    value = make_split("x", cohort(f"p{number}" for number in range(20)), SplitSettings())
     split = Split.from_file(saved(value, tmp_path))
     assert split.hash == split_hash(split.folds, split.orders)
     assert split.labelled("r1", draw=2) == value["orders"]["0"]["2"]
@@ -241,13 +241,13 @@ def test_the_file_is_checked_when_read(tmp_path: Path) -> None:
 
 def test_too_few_patients_for_the_parts() -> None:
     with pytest.raises(SplitError, match="leave no one"):
-        make_split("x", roster("ab"), SplitSettings())
+        make_split("x", cohort("ab"), SplitSettings())
     only_test = SplitSettings(fractions=Fractions(train=0, val=0, test=1))
-    assert make_split("x", roster("ab"), only_test)["folds"] == [{"train": [], "val": [], "test": ["b", "a"]}]
+    assert make_split("x", cohort("ab"), only_test)["folds"] == [{"train": [], "val": [], "test": ["b", "a"]}]
 
 
 def test_counts_known_before_preparation() -> None:
     assert train_patients(ACDC, None) == 70
     assert train_patients(ACDC, None, subset=True) is None
     assert train_patients(SplitSettings(), None) is None
-    assert train_patients(SplitSettings(), roster(f"p{number}" for number in range(30))) == 21
+    assert train_patients(SplitSettings(), cohort(f"p{number}" for number in range(30))) == 21

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 from simulated_tests import power
 
-from contrastseg.evaluation.statistics.coverage import detectable_shift, measured_coverage
-from contrastseg.evaluation.statistics.measured import COVERAGE, DETECTABLE, FAMILIES, SHAPES
+from contrastseg.evaluation.statistics.coverage import detectable_shift, simulated_coverage
+from contrastseg.evaluation.statistics.simulated import COVERAGE, DETECTABLE, FAMILIES, SHAPES
 
 
 def test_between_two_simulated_numbers_the_lower_coverage_counts() -> None:
     plain, missed = SHAPES.index(("overlap", 2)), SHAPES.index(("overlap, some missed", 2))
     expected = tuple(min(COVERAGE[8][column], COVERAGE[10][column]) for column in (plain, missed))
-    assert measured_coverage(9, bounded=True, runs=3) == expected
-    assert measured_coverage(10, bounded=True, runs=3) == (COVERAGE[10][plain], COVERAGE[10][missed])
-    assert measured_coverage(5000, bounded=True, runs=9)[0] == COVERAGE[max(COVERAGE)][plain]
+    assert simulated_coverage(9, bounded=True, runs=3) == expected
+    assert simulated_coverage(10, bounded=True, runs=3) == (COVERAGE[10][plain], COVERAGE[10][missed])
+    assert simulated_coverage(5000, bounded=True, runs=9)[0] == COVERAGE[max(COVERAGE)][plain]
     alone = SHAPES.index(("distance", 1))
-    assert measured_coverage(30, bounded=False, runs=1)[0] == COVERAGE[30][alone]
+    assert simulated_coverage(30, bounded=False, runs=1)[0] == COVERAGE[30][alone]
 
 
 def test_no_coverage_is_claimed_for_what_was_not_simulated() -> None:
-    assert np.isnan(measured_coverage(1, bounded=True, runs=3)).all()
-    assert np.isnan(measured_coverage(20, bounded=True, runs=3, alpha=0.1)).all()
+    assert np.isnan(simulated_coverage(1, bounded=True, runs=3)).all()
+    assert np.isnan(simulated_coverage(20, bounded=True, runs=3, alpha=0.1)).all()
     assert np.isnan(detectable_shift(5, 1))
     assert np.isnan(detectable_shift(20, FAMILIES[-1] + 1))
     assert np.isnan(detectable_shift(6, 2)), "six patients cannot pass a family of two"

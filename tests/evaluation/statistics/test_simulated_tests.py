@@ -77,11 +77,11 @@ def test_the_family_wise_error_is_at_most_five_per_cent(truth: simulated_tests.T
 def test_the_page_and_the_module_are_written_by_the_script(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs" / "statistics.md").read_text())
-    files = ["--page", str(page), "--module", str(tmp_path / "measured.py")]
+    files = ["--page", str(page), "--module", str(tmp_path / "simulated.py")]
     script = ROOT / "benchmarks" / "statistics" / "measure.py"
     subprocess.run([sys.executable, str(script), "--effort", "20", *files], check=True)
     names: dict[str, object] = {}
-    exec((tmp_path / "measured.py").read_text(), names)
+    exec((tmp_path / "simulated.py").read_text(), names)
     assert {"COVERAGE", "DETECTABLE", "FAMILIES", "LEVEL", "SHAPES"} <= set(names)
     shape = [line.count("|") for line in page.read_text().splitlines()]
     assert shape == [line.count("|") for line in (ROOT / "docs" / "statistics.md").read_text().splitlines()]

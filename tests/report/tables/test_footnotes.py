@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from contrastseg.evaluation.statistics.coverage import measured_coverage
+from contrastseg.evaluation.statistics.coverage import simulated_coverage
 from contrastseg.report.tables.footnotes import block_notes
 
 
@@ -16,7 +16,7 @@ def test_the_measured_coverage_of_the_intervals_is_printed(world) -> None:
         assert n == part["n_patients"].max()
         sample = block_notes(world.material, key, part, [])[0]
         for what, bounded in (("overlaps", True), ("distances", False)):
-            plain, missed = measured_coverage(n, bounded, runs=2)
+            plain, missed = simulated_coverage(n, bounded, runs=2)
             assert f"{100 * plain:.0f} % of {what}, {100 * missed:.0f} % where one patient" in sample
 
 

@@ -34,7 +34,7 @@ class TransferError(DataError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long an address is tried.
 
     Attributes:
@@ -50,7 +50,7 @@ class Patience:
     timeout_s: float = 60.0
 
 
-_PATIENCE = Patience()
+_PATIENCE = RetryPolicy()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fetch(
     checked: bool = False,
     report: Report | None = None,
     stop: threading.Event | None = None,
-    patience: Patience = _PATIENCE,
+    patience: RetryPolicy = _PATIENCE,
     sleep: Sleep | None = None,
 ) -> Path:
     """Download `address` to the ``.part`` file of `target`, which the caller checks and renames.
@@ -131,7 +131,7 @@ class _Download:
     checked: bool
     report: Report | None
     stop: threading.Event
-    patience: Patience
+    patience: RetryPolicy
 
     @property
     def part(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contrastseg.data.reading import COPY_AGAIN
+from contrastseg.data.read_errors import COPY_AGAIN
 from contrastseg.errors import DataError
 
 # Deflate, which NIfTI, PNG and h5 files are compressed by, reaches 1032 to 1.
@@ -12,7 +12,7 @@ _LARGEST_RATIO = 1100
 _ALWAYS_READ = 1 << 28
 
 
-def check_claim(claimed: int, stored: int, path: Path, case: str | None = None) -> None:
+def check_declared_size(claimed: int, stored: int, path: Path, case: str | None = None) -> None:
     """Refuse a header that promises more than the file can hold, before memory is asked for.
 
     Args:

@@ -12,7 +12,7 @@ COPY_AGAIN = "copy it again from where it was made or published, or leave out th
 
 
 @contextlib.contextmanager
-def reading(path: str | Path, case: str | None = None) -> Iterator[None]:
+def wrap_read_errors(path: str | Path, case: str | None = None) -> Iterator[None]:
     """Turn whatever a reader raises on a missing, empty, truncated or foreign file into a `DataError` that names it."""
     path = Path(path)
     if path.is_symlink() and not path.exists():

@@ -17,7 +17,7 @@ from contrastseg.data.readers.specs import DatasetSpec
 OUTLIER = 3.0  # this many times the median, or that small a part of it
 FEW_PATIENTS = 10
 OF_ALL = ("few", "unlabelled", "absent class")
-"""Kinds of observations that count all cases, and mislead where some could not be read."""
+"""Kinds of warnings that count all cases, and mislead where some could not be read."""
 # Air is at -1000 HU; a CT whose lowest value lies above this was clipped, shifted or rescaled.
 _LOWEST_HU = -500
 # Names of one patient's visits: what a time, a session or a repeat is called, or a second number.
@@ -61,7 +61,7 @@ class CaseFacts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Observation:
+class DatasetWarning:
     """One thing worth knowing.
 
     Attributes:
@@ -75,14 +75,14 @@ class Observation:
     cases: tuple[str, ...] = ()
 
 
-def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
-    """All observations on the cases that could be read.
+def warnings_of(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[DatasetWarning]:
+    """All warnings about the cases that could be read.
 
     Args:
         spec: The data set; its `preparation` is the rule that the cases will be prepared by.
         facts: Of these cases.
     """
-    looks: tuple[Callable[[DatasetSpec, Sequence[CaseFacts]], Iterable[Observation]], ...] = (
+    looks: tuple[Callable[[DatasetSpec, Sequence[CaseFacts]], Iterable[DatasetWarning]], ...] = (
         _few,
         _labels,
         _duplicates,
@@ -98,18 +98,18 @@ def observe(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[Observation]:
         _values,
         _notes,
     )
-    seen = [observation for look in looks for observation in look(spec, facts)] if facts else []
-    return [*seen, *(Observation("trap", trap) for trap in spec.traps)]
+    seen = [warning for look in looks for warning in look(spec, facts)] if facts else []
+    return [*seen, *(DatasetWarning("trap", trap) for trap in spec.traps)]
 
 
-def _few(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _few(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     patients = len({fact.patient for fact in facts if fact.labels is not None})
     if 0 < patients < FEW_PATIENTS:
         tested = max(1, round(patients / 5))
-        yield Observation("few", f"{patients} patients: a test part of a fifth has {tested}, too few to compare on")
+        yield DatasetWarning("few", f"{patients} patients: a test part of a fifth has {tested}, too few to compare on")
 
 
-def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     labelled = [(fact.case, fact.labels) for fact in facts if fact.labels is not None]
     if bare := [fact.case for fact in facts if fact.labels is None]:
         text = (
@@ -118,20 +118,20 @@ def _labels(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
         )
         if not labelled:
             text = "no image has a label: others may pre-train on this data (`pool`), and nothing can be trained on it"
-        yield Observation("unlabelled", text, tuple(bare))
+        yield DatasetWarning("unlabelled", text, tuple(bare))
     if mixed := _of_both(facts):
-        yield Observation(
+        yield DatasetWarning(
             "unlabelled",
             "images without a label of patients who have labels elsewhere: they are used where their patient trains, "
             "and left out where their patient validates or tests",
             tuple(mixed),
         )
     if empty := [case for case, labels in labelled if not has_foreground(labels)]:
-        yield Observation("empty", "cases without any foreground", tuple(empty))
+        yield DatasetWarning("empty", "cases without any foreground", tuple(empty))
     present = {value for _, labels in labelled for value in labels}
     absent = [f"{name} ({value})" for value, name in enumerate(spec.classes) if value not in present]
     if labelled and absent:
-        yield Observation("absent class", f"no case has {', '.join(absent)}")
+        yield DatasetWarning("absent class", f"no case has {', '.join(absent)}")
 
 
 def _of_both(facts: Sequence[CaseFacts]) -> list[str]:
@@ -140,7 +140,7 @@ def _of_both(facts: Sequence[CaseFacts]) -> list[str]:
     return [fact.case for fact in facts if fact.labels is None and fact.patient in known]
 
 
-def _duplicates(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _duplicates(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     alike: dict[str, list[CaseFacts]] = {}
     for fact in facts:
         alike.setdefault(fact.image_hash, []).append(fact)
@@ -151,10 +151,10 @@ def _duplicates(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Obser
             bare = ": what is tested on under one name is not trained on under the other, which has no label"
             more = leak if patients > 1 else bare if any(fact.labels is None for fact in group) else ""
             text = f"the same image under {len(group)} names{more}"
-            yield Observation("duplicate", text, tuple(fact.case for fact in group))
+            yield DatasetWarning("duplicate", text, tuple(fact.case for fact in group))
 
 
-def _visits(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _visits(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     """Names that look like several visits of one patient, where every case counts as a patient of its own."""
     for pattern in (_VISIT, _SECOND_NUMBER):
         groups: dict[str, list[CaseFacts]] = {}
@@ -167,7 +167,7 @@ def _visits(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
         # A name all cases share (study_01, study_02) is the study's, not a patient's.
         if several and len(groups) > 1:
             example = " and ".join(fact.case for fact in several[0][:2])
-            yield Observation(
+            yield DatasetWarning(
                 "visits",
                 f"names that look like several visits of a patient, such as {example}: if they are, say which cases "
                 "belong together (patients.csv), or a patient may be trained on and tested on",
@@ -186,7 +186,7 @@ def _listed(values: Iterable[float]) -> str:
     return " x ".join(f"{value:g}" for value in values)
 
 
-def _sizes(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _sizes(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     usual = [fact for fact in facts if len(fact.shape) == spec.spatial_dims and min(fact.shape) > 0]
     if not usual:
         return
@@ -194,33 +194,33 @@ def _sizes(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
     odd = [fact.case for fact, outlying in zip(usual, _outliers(shapes), strict=True) if outlying]
     if odd:
         middle = _listed(np.median(shapes, axis=0))
-        yield Observation("size", f"sizes more than {OUTLIER:g} times off the median of {middle} voxels", tuple(odd))
+        yield DatasetWarning("size", f"sizes more than {OUTLIER:g} times off the median of {middle} voxels", tuple(odd))
 
 
-def _spacings(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _spacings(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     known = [fact for fact in facts if fact.spacing is not None and min(fact.spacing) > 0]
     if known and len(known) < len(facts):
         missing = tuple(fact.case for fact in facts if fact.spacing is None)
-        yield Observation("spacing", "cases without a spacing beside cases that have one", missing)
+        yield DatasetWarning("spacing", "cases without a spacing beside cases that have one", missing)
     if not known or len({len(fact.spacing or ()) for fact in known}) > 1:
         return
     steps = np.array([fact.spacing for fact in known])
     middle = np.round(np.median(steps, axis=0), 4)
     odd = [fact.case for fact, outlying in zip(known, _outliers(steps), strict=True) if outlying]
     if odd:
-        yield Observation(
+        yield DatasetWarning(
             "spacing", f"spacings more than {OUTLIER:g} times off the median of {_listed(middle)} mm", tuple(odd)
         )
     if spec.preparation.spacing is None and (steps.max(axis=0) > 1.5 * steps.min(axis=0)).any():
         low, high = (np.round(end, 4) for end in (steps.min(axis=0), steps.max(axis=0)))
-        yield Observation(
+        yield DatasetWarning(
             "resampling",
             f"spacing varies from {_listed(low)} to {_listed(high)} mm and nothing is resampled by default: consider "
             f"preparation: {{spacing: {middle.tolist()}}}, the median",
         )
 
 
-def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     from nibabel.orientations import aff2axcodes
 
     placed = [fact for fact in facts if fact.header is None or fact.header.placed]  # else nibabel made the affine up
@@ -229,7 +229,7 @@ def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Obs
         return
     volumes = {case: float(np.linalg.det(affine[:3, :3])) for case, affine in affines}
     if flat := tuple(case for case, volume in volumes.items() if volume == 0 or not np.isfinite(volume)):
-        yield Observation("affine", "affines that cannot be inverted: positions in space are lost", flat)
+        yield DatasetWarning("affine", "affines that cannot be inverted: positions in space are lost", flat)
     sound = [(case, affine) for case, affine in affines if case not in set(flat)]
     codes = {case: "".join(str(code) for code in aff2axcodes(affine)) for case, affine in sound}
     counts = Counter(codes.values()).most_common()
@@ -237,9 +237,9 @@ def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Obs
         usual = counts[0][0]
         text = "orientations differ: " + ", ".join(f"{count} {code}" for code, count in counts)
         text += "; arrays are taken as they are stored, so reorient them first if the anatomy should lie alike"
-        yield Observation("orientation", text, tuple(case for case, code in codes.items() if code != usual))
+        yield DatasetWarning("orientation", text, tuple(case for case, code in codes.items() if code != usual))
     if mirrored := tuple(case for case, volume in volumes.items() if volume < 0):
-        yield Observation(
+        yield DatasetWarning(
             "determinant",
             f"affines of negative determinant ({len(mirrored)} of {len(affines)}): voxel axes are left-handed; a tool "
             "that ignores the affine shows left and right exchanged",
@@ -247,7 +247,7 @@ def _orientations(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Obs
         )
 
 
-def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     """Files whose affine steps other distances than their spacing says; millimetres are taken from the spacing."""
     odd = []
     for fact in facts:
@@ -258,7 +258,7 @@ def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Ob
                 odd.append((fact, steps))
     if odd:
         fact, steps = odd[0]
-        yield Observation(
+        yield DatasetWarning(
             "pixdim",
             f"spacing and affine disagree in the header: {fact.case} says {_listed(fact.spacing or ())} "
             f"mm and steps {_listed(steps)} mm; the spacing is taken",
@@ -266,7 +266,7 @@ def _disagreements(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Ob
         )
 
 
-def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     """Headers that place the volume in two ways, or in none."""
     apart = []
     for fact in facts:
@@ -277,7 +277,7 @@ def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
                 apart.append((fact.case, away))
     if apart:
         case, away = max(apart, key=lambda item: item[1])
-        yield Observation(
+        yield DatasetWarning(
             "forms",
             f"qform and sform place {len(apart)} of {len(facts)} volumes differently, {case} by {away:.3g} voxels: the "
             "sform is taken, and readers that take the qform (ITK's, by the codes) show the volume elsewhere; labels "
@@ -286,7 +286,7 @@ def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
         )
     headers = [(fact.case, fact.header) for fact in facts if fact.header is not None]
     if bare := tuple(case for case, header in headers if not header.placed):
-        yield Observation(
+        yield DatasetWarning(
             "position",
             f"{len(bare)} of {len(facts)} volumes have neither qform nor sform (codes 0 and 0): they lie where each "
             "reader puts them, and left and right are not known",
@@ -294,7 +294,7 @@ def _forms(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
         )
 
 
-def _units(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _units(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     """Units of length other than millimetres."""
     units: dict[str, list[str]] = {}
     for fact in facts:
@@ -303,17 +303,17 @@ def _units(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observatio
     for name, cases in sorted(units.items()):
         if name in ("metre", "micron"):
             text = f"{len(cases)} of {len(facts)} volumes store lengths in {name}s: they are converted to mm"
-            yield Observation("unit", text, tuple(cases))
+            yield DatasetWarning("unit", text, tuple(cases))
         elif name != "mm" and len(units) > 1:
             text = (
                 f"{len(cases)} of {len(facts)} volumes name no unit of length that is known, as others do: mm is taken"
             )
-            yield Observation("unit", text, tuple(cases))
+            yield DatasetWarning("unit", text, tuple(cases))
 
 
-def _turned(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _turned(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     if turned := tuple(fact.case for fact in facts if fact.turned):
-        yield Observation(
+        yield DatasetWarning(
             "turned",
             f"{len(turned)} of {len(facts)} cases have a photograph or mask stored turned (EXIF orientation): it "
             "is turned upright, as viewers show it, and its mask must lie on the upright image",
@@ -321,30 +321,30 @@ def _turned(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
         )
 
 
-def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     """What 2-D networks will see of volumes."""
     if spec.spatial_dims == 2:
         return
     found = slice_axis((fact.shape, fact.spacing) for fact in facts)
     odd = tuple(fact.case for fact in facts if thick_axis(fact.shape, fact.spacing) not in (None, found.axis))
     if spec.preparation.slice_axis == "largest_spacing":
-        yield Observation("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
+        yield DatasetWarning("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
     elif found.axis != (spec.preparation.slice_axis or 0):
         text = f"slices are cut along axis {spec.preparation.slice_axis or 0} of (z, y, x), as the preparation says"
-        yield Observation("slices", f"{text}; by spacing alone, {found}", odd)
+        yield DatasetWarning("slices", f"{text}; by spacing alone, {found}", odd)
 
 
-def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     for number, channel in enumerate(spec.channels):
         ranges = [(fact.case, *fact.ranges[number]) for fact in facts if len(fact.ranges) > number]
         if constant := tuple(case for case, low, high in ranges if low == high):
-            yield Observation("constant", f"channel {channel} has one value everywhere", constant)
+            yield DatasetWarning("constant", f"channel {channel} has one value everywhere", constant)
         named = f"{channel} {spec.modality}" if len(spec.channels) == 1 else channel
         if re.search(r"(?<![a-z])ct(?![a-z])", named, re.IGNORECASE):
             narrow = [(case, low, high) for case, low, high in ranges if low > _LOWEST_HU and low < high]
             if narrow:
                 case, low, high = narrow[0]
-                yield Observation(
+                yield DatasetWarning(
                     "windowed",
                     f"CT without air: {case} goes from {low:g} to {high:g}; it looks windowed, shifted or rescaled, "
                     "and a window in Hounsfield units would not mean what it says",
@@ -352,6 +352,6 @@ def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observati
                 )
 
 
-def _notes(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[Observation]:
+def _notes(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
     for note in sorted({note for fact in facts for note in fact.notes}):
-        yield Observation("note", note, tuple(fact.case for fact in facts if note in fact.notes))
+        yield DatasetWarning("note", note, tuple(fact.case for fact in facts if note in fact.notes))

@@ -38,7 +38,7 @@ def case_of(path: str | Path) -> str | None:
     return name[: -len(suffix)] if suffix else None
 
 
-def outside_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Path, ...]]:
+def inference_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Path, ...]]:
     """The files of every case in a folder of images, or of the one image that is named.
 
     Where all images have nnU-Net's names (``case_0000.nii.gz``, one file a channel) for as many channels as `info` has,
@@ -89,7 +89,7 @@ def _channels_together(images: Mapping[str, Path], channels: int) -> dict[str, t
     return {case: tuple(files[number] for number in sorted(files)) for case, files in cases.items()}
 
 
-def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
+def prepare_inference_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
     """Prepare one case from outside the benchmark the way `info`'s data set was prepared.
 
     Args:
@@ -100,7 +100,7 @@ def prepare_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -
     Raises:
         DataError: An image is unreadable, or its channels or dimensions are not those of the data set.
     """
-    read = read_outside_image(files, case, info)
+    read = read_inference_image(files, case, info)
     grid = read.geometry
     native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine, header=grid.header)
     with naming(RawCase(case, case, None, tuple(files))):
@@ -124,7 +124,7 @@ def slices_otherwise(case: Case, info: DatasetJson) -> str | None:
     )
 
 
-def read_outside_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
+def read_inference_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
     """Read one case from outside the benchmark as it is, on its native grid.
 
     Args:

@@ -11,7 +11,7 @@ from contrastseg.errors import SplitError
 
 
 @dataclasses.dataclass(frozen=True)
-class Roster:
+class Cohort:
     """The patients of a data set, with what the publisher and the data set say of their cases.
 
     Attributes:
@@ -24,14 +24,14 @@ class Roster:
     bare: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of_raw(cls, cases: Iterable[RawCase]) -> Roster:
+    def of_raw(cls, cases: Iterable[RawCase]) -> Cohort:
         """Of a data set as published."""
         found = list(cases)
         rows = [(raw.case, raw.patient, raw.part or "", raw.stratum) for raw in found if raw.labelled]
         return cls(tuple(rows), tuple((raw.case, raw.patient) for raw in found if not raw.labelled))
 
     @classmethod
-    def of_prepared(cls, dataset: PreparedDataset) -> Roster:
+    def of_prepared(cls, dataset: PreparedDataset) -> Cohort:
         """Of a prepared data set."""
         labelled, bare = dataset.index[dataset.index["labelled"]], dataset.index[~dataset.index["labelled"]]
         rows = labelled[["case", "patient", "part", "stratum"]].itertuples(index=False, name=None)

@@ -1,5 +1,6 @@
-"""Where methods meet: the structures of one data set, metric and label budget. A structure is a class of a case.
+"""The scores of the methods on the structures of one place: a data set, metric and label budget.
 
+A structure is a class of a case.
 Two methods meet on the structures alone that every run of both has a value for, and a method with missing predictions
 is neither tested nor ranked: who leaves out hard cases must not gain by it.
 """
@@ -18,18 +19,18 @@ from contrastseg.errors import ScoringError
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics import catalogue
 from contrastseg.evaluation.metrics.empty_references import EMPTY, EmptyReference, compared
-from contrastseg.evaluation.statistics.aggregation import CONTEST, MEAN, check_names, check_units
+from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS, MEAN, check_names, check_units
 
 _PAIR = ["method", "variant"]
 _STRUCTURE = ["patient", "case", "class"]
 
 
 @dataclass(frozen=True)
-class Contest:
+class ScoreMatrix:
     """The methods of one place on its structures.
 
     Attributes:
-        place: The values of the columns CONTEST.
+        place: The values of the columns MATRIX_KEYS.
         methods: (method, variant) of each column, sorted.
         structures: Columns patient, case and class, one row per structure.
         values: (structures, methods), means over seeds, draws and folds; NaN where not every run has a value (of a
@@ -52,7 +53,7 @@ class Contest:
     @property
     def direction(self) -> catalogue.Direction:
         """Which way is better."""
-        return catalogue.direction(self.place[CONTEST.index("metric")])
+        return catalogue.direction(self.place[MATRIX_KEYS.index("metric")])
 
     @cached_property
     def missing(self) -> NDArray:
@@ -110,9 +111,9 @@ class Contest:
         return shares[rows], _means(shares[rows], self._codes[0][rows])[0]
 
 
-def contests(
+def score_matrices(
     scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), empty_reference: EmptyReference = "best_or_worst"
-) -> Iterator[Contest]:
+) -> Iterator[ScoreMatrix]:
     """Every place where at least two methods were scored.
 
     Args:
@@ -124,12 +125,12 @@ def contests(
         ScoringError: An unknown metric, one metric of one data set in two units, or a class of a reserved name.
     """
     wanted = scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))]
-    for contest in contests_of(compared(wanted, empty_reference)):
-        if len(contest.methods) > 1:
-            yield contest
+    for matrix in score_matrices_of(compared(wanted, empty_reference)):
+        if len(matrix.methods) > 1:
+            yield matrix
 
 
-def contests_of(scores: pd.DataFrame) -> Iterator[Contest]:
+def score_matrices_of(scores: pd.DataFrame) -> Iterator[ScoreMatrix]:
     """Every place of these scores, whose values are used as they are; places of a single method too.
 
     Raises:
@@ -139,7 +140,7 @@ def contests_of(scores: pd.DataFrame) -> Iterator[Contest]:
     check_units(scores)
     check_names(scores)
     scores = distinct_rows(scores)
-    keys = [*CONTEST, *_PAIR, *_STRUCTURE]
+    keys = [*MATRIX_KEYS, *_PAIR, *_STRUCTURE]
     text = [key for key in keys if not pd.api.types.is_numeric_dtype(scores[key])]
     rows = scores[[*keys, "value", "outcome"]].astype(dict.fromkeys(text, "category"))
     rows["hole"] = (rows["outcome"] == "hole").to_numpy()
@@ -150,11 +151,11 @@ def contests_of(scores: pd.DataFrame) -> Iterator[Contest]:
     table = grouped[["hole", "void", "found", "there"]].sum()
     table["mean"], table["defined"] = grouped["value"].mean(), grouped["value"].count()
     table["runs"] = grouped.size()
-    for place, part in table.groupby(list(CONTEST), sort=True, observed=True):
-        yield _contest(tuple(map(str, place)), part.droplevel(list(CONTEST)))
+    for place, part in table.groupby(list(MATRIX_KEYS), sort=True, observed=True):
+        yield _score_matrix(tuple(map(str, place)), part.droplevel(list(MATRIX_KEYS)))
 
 
-def _contest(place: tuple[str, ...], part: pd.DataFrame) -> Contest:
+def _score_matrix(place: tuple[str, ...], part: pd.DataFrame) -> ScoreMatrix:
     level = part.index.to_frame(index=False).astype(str)
     pairs = sorted(set(zip(level["method"], level["variant"], strict=True)))
     which = {pair: at for at, pair in enumerate(pairs)}
@@ -181,7 +182,7 @@ def _contest(place: tuple[str, ...], part: pd.DataFrame) -> Contest:
     invented = np.full(lacking.shape, np.nan)
     invented[row, column] = (part["found"] / part["runs"]).to_numpy()
     invented[(lacking > 0) | ~empty[:, None]] = np.nan
-    return Contest(place, pairs, structures, values, lacking, partial, empty, invented)
+    return ScoreMatrix(place, pairs, structures, values, lacking, partial, empty, invented)
 
 
 def _two_references(place: tuple[str, ...], level: pd.DataFrame, at: pd.Series, part: pd.DataFrame) -> ScoringError:
@@ -189,7 +190,7 @@ def _two_references(place: tuple[str, ...], level: pd.DataFrame, at: pd.Series, 
     here = (level[_STRUCTURE] == at).all(axis=1).to_numpy()
     names = level["method"] + "/" + level["variant"]
     one, other = (names[here & (part[kind] > 0).to_numpy()].iloc[0] for kind in ("void", "there"))
-    where = ", ".join(f"{name} {value}" for name, value in zip(CONTEST, place, strict=True))
+    where = ", ".join(f"{name} {value}" for name, value in zip(MATRIX_KEYS, place, strict=True))
     return ScoringError(
         f"the reference of class {at['class']} is empty where {one} was scored, and not where {other} was ({where})",
         case=str(at["case"]),
@@ -206,15 +207,15 @@ def _means(values: NDArray, groups: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def missing_scores(scores: pd.DataFrame) -> dict[tuple[str, ...], int]:
-    """How many scores each method lacks, by (*CONTEST, method, variant, class), `mean` standing for all classes.
+    """How many scores each method lacks, by (*MATRIX_KEYS, method, variant, class), `mean` standing for all classes.
 
     Expected in every run of a method are the structures that any method of its place has rows for.
     """
     found: dict[tuple[str, ...], int] = {}
-    for contest in contests_of(scores):
-        labels = contest.structures["class"].to_numpy()
+    for matrix in score_matrices_of(scores):
+        labels = matrix.structures["class"].to_numpy()
         for name in (*dict.fromkeys(labels), MEAN):
-            lacking = contest.lacking if name == MEAN else contest.lacking[labels == name]
-            for pair, count in zip(contest.methods, lacking.sum(axis=0).tolist(), strict=True):
-                found[*contest.place, *pair, name] = count
+            lacking = matrix.lacking if name == MEAN else matrix.lacking[labels == name]
+            for pair, count in zip(matrix.methods, lacking.sum(axis=0).tolist(), strict=True):
+                found[*matrix.place, *pair, name] = count
     return found

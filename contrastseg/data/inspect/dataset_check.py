@@ -1,6 +1,6 @@
 """Everything there is to say about a folder of data before anybody trains on it: all faults, and what is odd.
 
-A fault keeps the data from being prepared. An observation does not: it is what a careful colleague would mention.
+A fault keeps the data from being prepared. A dataset warning does not: it is what a careful colleague would mention.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import is_turned
-from contrastseg.data.inspect import observations, unread
-from contrastseg.data.inspect.observations import CaseFacts, Observation
+from contrastseg.data.inspect import dataset_warnings, unread
+from contrastseg.data.inspect.dataset_warnings import CaseFacts, DatasetWarning
 from contrastseg.data.prepare.checks import has_foreground, label_values, native_faults, no_foreground
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
 from contrastseg.data.prepare.mask_survey import decide_masks
@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Examination:
+class DatasetCheck:
     """What was found in a folder.
 
     Attributes:
@@ -40,7 +40,7 @@ class Examination:
         patients: How many patients these show.
         unlabelled: How many of the cases have no label.
         faults: What keeps it from being prepared, each with case, file, reason and remedy as far as they are known.
-        observations: What is no fault but worth knowing.
+        warnings: What is no fault but worth knowing.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class Examination:
     cases: int
     patients: int
     faults: tuple[DataError, ...]
-    observations: tuple[Observation, ...]
+    warnings: tuple[DatasetWarning, ...]
     unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Examination:
             }
             for fault in self.faults
         ]
-        seen = [dataclasses.asdict(item) for item in self.observations]
+        seen = [dataclasses.asdict(item) for item in self.warnings]
         counts = {"cases": self.cases, "patients": self.patients, "unlabelled": self.unlabelled}
         return {
             "dataset": self.dataset,
@@ -91,13 +91,13 @@ def dataset_of(folder: Path) -> str:
     )
 
 
-def examine_dataset(
+def check_dataset(
     folder: str | Path,
     dataset: str | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     preparation: Mapping[str, Any] | None = None,
-) -> Examination:
+) -> DatasetCheck:
     """Discover and load every case of a folder; nothing is written.
 
     Args:
@@ -136,18 +136,18 @@ def examine_dataset(
         if labelled and not faults.found and not any(has_foreground(fact.labels or ()) for fact in labelled):
             faults.found.append(no_foreground(raw, len(labelled)))
         # What is said of the whole set would be wrong of the part that could be read.
-        skipped = observations.OF_ALL if faults.found else ()
-        seen = [Observation("masks", f"masks: {coding}")] if decided else []
+        skipped = dataset_warnings.OF_ALL if faults.found else ()
+        seen = [DatasetWarning("masks", f"masks: {coding}")] if decided else []
         ruled = dataclasses.replace(spec, preparation=rule)
-        seen += [told for told in observations.observe(ruled, facts) if told.kind not in skipped]
-        seen += unread.observe(raw, found, faults)
-    return Examination(
+        seen += [told for told in dataset_warnings.warnings_of(ruled, facts) if told.kind not in skipped]
+        seen += unread.warnings_of(raw, found, faults)
+    return DatasetCheck(
         dataset=name,
         folder=raw,
         cases=len(facts),
         patients=len({fact.patient for fact in facts}),
         faults=tuple(sorted(faults.found, key=lambda fault: (fault.case or "", str(fault.file or "")))),
-        observations=tuple(seen),
+        warnings=tuple(seen),
         unlabelled=sum(fact.labels is None for fact in facts),
     )
 
@@ -163,7 +163,7 @@ def _facts(spec: DatasetSpec, raw: RawCase, options: Any, rule: PreparationSetti
 
 
 def facts_of(raw: RawCase, native: NativeCase) -> CaseFacts:
-    """What the observations need to know of a case; its arrays need not be kept."""
+    """What dataset warnings need to know of a case; its arrays need not be kept."""
     return CaseFacts(
         case=raw.case,
         patient=raw.patient,

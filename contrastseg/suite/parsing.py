@@ -97,7 +97,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str | Path |
 
 
 @contextmanager
-def explained(model: type[BaseModel], where: str = "") -> Iterator[None]:
+def wrap_validation_errors(model: type[BaseModel], where: str = "") -> Iterator[None]:
     """Raise what a model says of its values as an error of the suite, with the place where they are written."""
     try:
         yield
