@@ -27,11 +27,16 @@ def has_effect(key: str, settings: Mapping[str, Any]) -> bool:
 
 def _trains(key: str, settings: Mapping[str, Any]) -> bool:
     """The same of a key of `training`."""
-    name, loss = settings["training.optimiser.name"], settings["training.segmentation.loss"]
+    name, schedule = settings["training.optimiser.name"], settings["training.optimiser.schedule"]
+    loss = settings["training.segmentation.loss"]
     if key == "overlap":
         return settings["training.inference.stride"] is None
-    if key == "optimiser.momentum":
+    if key in ("optimiser.momentum", "optimiser.nesterov"):
         return bool(name == "sgd")
+    if key == "optimiser.final_learning_rate":
+        return schedule in ("poly", "cosine")
+    if key.startswith("optimiser.step_"):
+        return bool(schedule == "step")
     if key == "segmentation.combine":
         return bool(loss == "ce_dice")
     return not key.startswith("segmentation.") or key == "segmentation.loss" or bool(loss != "ce")

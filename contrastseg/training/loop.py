@@ -80,11 +80,25 @@ class FitArguments:
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """The learning rate of step t of T: a linear rise over the warm-up, then (1 − t/T)^0.9, a cosine, or constant."""
+    """The learning rate of a step: a linear rise over the warm-up, then what the schedule says.
+
+    Args:
+        step: Number of the step, from 0.
+        steps: Length of the stage.
+        settings: With a warm-up of w steps, t = step − w and T = steps − w: `poly` is (1 − t/T)^0.9, `cosine`
+            ½ (1 + cos πt/T), both from the learning rate to the final one; `step` is step_factor^⌊t / step_every⌋;
+            `constant` is 1.
+    """
     warmup = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    done = step / steps
-    decay = {"poly": (1 - done) ** 0.9, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}
-    return settings.learning_rate * warmup * decay[settings.schedule]
+    after = max(0, step - settings.warmup_steps)
+    done = after / max(1, steps - settings.warmup_steps)
+    if settings.schedule == "step":
+        assert settings.step_every is not None
+        return settings.learning_rate * warmup * settings.step_factor ** (after // settings.step_every)
+    if settings.schedule == "constant":
+        return settings.learning_rate * warmup
+    decay = (1 - done) ** 0.9 if settings.schedule == "poly" else 0.5 * (1 + math.cos(math.pi * done))
+    return settings.learning_rate * warmup * decay + settings.final_learning_rate * (1 - decay)
 
 
 def fit(arguments: FitArguments) -> tuple[Progress, Log]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
-from contrastseg.training.torch_optimisers import SGD, AdamW
+from contrastseg.training.torch_optimisers import SGD, Adam, AdamW
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -44,10 +44,11 @@ def build_optimiser(
             settings.learning_rate,
             settings.momentum,
             weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
+            nesterov=settings.nesterov and settings.momentum > 0,
             fused=chosen,
         )
-    return AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=chosen)
+    kind = Adam if settings.name == "adam" else AdamW
+    return kind(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=chosen)
 
 
 def load_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

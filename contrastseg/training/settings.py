@@ -27,13 +27,25 @@ class SegmentationSettings(_Strict):
 class OptimiserSettings(_Strict):
     """The optimiser and its learning rate over time (a pure function of the step)."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(
+        1e-4, ge=0, description="AdamW takes it off the weights; Adam and SGD add it to the gradient (L2)"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
-    schedule: Literal["poly", "cosine", "constant"] = "poly"
-    warmup_steps: int = Field(0, ge=0)
+    nesterov: bool = Field(True, description="SGD with momentum only")
+    schedule: Literal["poly", "cosine", "step", "constant"] = "poly"
+    warmup_steps: int = Field(0, ge=0, description="linear rise; the schedule begins after it")
+    final_learning_rate: float = Field(0.0, ge=0, description="where poly and cosine end")
+    step_every: int | None = Field(None, ge=1, description="steps between two falls of `schedule: step`")
+    step_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied by at each fall")
     clip_norm: float | None = Field(12.0, gt=0, description="gradient norm above which gradients are scaled down")
+
+    @model_validator(mode="after")
+    def _steps_have_a_length(self) -> Self:
+        if self.schedule == "step" and self.step_every is None:
+            raise ValueError("schedule: step falls every `step_every` steps: give their number")
+        return self
 
 
 class AugmentationSettings(_Strict):

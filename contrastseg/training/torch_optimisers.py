@@ -29,6 +29,12 @@ class SGD(_Unmarked, torch.optim.SGD):
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
 
 
+class Adam(_Unmarked, torch.optim.Adam):
+    """`torch.optim.Adam`, whose weight decay is an L2 term of the loss."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
 class AdamW(_Unmarked, torch.optim.AdamW):
     """`torch.optim.AdamW`."""
 

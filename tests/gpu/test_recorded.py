@@ -89,6 +89,7 @@ def compare(weights: Weights, expected: tuple[Weights, Weights]) -> None:
         ("supervised", "train", {"residency": "host", "optimiser": {"name": "sgd", "clip_norm": 0.1}}),
         ("supervised", "train", {"network": {"name": "vnet", "width": 4, "dropout": 0.5}}),
         ("ua_mt", "train", {"validate_every": 3}),
+        ("supervised", "train", {"optimiser": {"name": "adam", "schedule": "step", "step_every": 5}}),
         ("cvrl", "train", {"optimiser": {"clip_norm": None}}),
         ("byol", "pretrain", {}),
         ("moco", "pretrain", {"memory_format": "channels_last"}),

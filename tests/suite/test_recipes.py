@@ -193,6 +193,20 @@ def test_a_dice_has_settings_where_there_is_one(loss: str, without: set[str]) ->
     assert {"combine", "background", "squared", "per_image"} - found == without
 
 
+@pytest.mark.parametrize(
+    ("optimiser", "found"),
+    [
+        ({"name": "adam", "schedule": "constant"}, set()),
+        ({"name": "sgd", "schedule": "poly"}, {"momentum", "nesterov", "final_learning_rate"}),
+        ({"name": "adamw", "schedule": "step", "step_every": 2}, {"step_every", "step_factor"}),
+    ],
+)
+def test_an_optimiser_has_the_settings_that_it_uses(optimiser: dict[str, Any], found: set[str]) -> None:
+    suite = parse_suite({**WRITTEN, "training": {**WRITTEN["training"], "optimiser": optimiser}, **NAMED})[0]
+    keys = {key.removeprefix("training.optimiser.") for key in entry_settings(suite, suite.datasets[0])}
+    assert {"momentum", "nesterov", "final_learning_rate", "step_every", "step_factor"} & keys == found
+
+
 def test_methods_have_rows_of_their_own() -> None:
     method = {"name": "mean_teacher", "training": {"steps": 5}, "settings": {"decay": 0.9}}
     suite = a_suite(methods=["supervised", method])

@@ -246,7 +246,10 @@ def test_a_recorded_run_is_the_run_and_resumes_as_it(
 ) -> None:
     """Ramps, averages, queues and validation; clipped gradients; a run that was stopped between two replays."""
     stage = "pretrain" if method == "moco" else "train"
-    training = {"validate_every": 0 if method == "moco" else 3, "optimiser": {"clip_norm": 0.1, "name": "sgd"}}
+    optimiser: dict[str, Any] = {"clip_norm": 0.1, "name": "sgd", "nesterov": False}
+    if method == "moco":
+        optimiser |= {"name": "adam", "schedule": "step", "step_every": 3}
+    training = {"validate_every": 0 if method == "moco" else 3, "optimiser": optimiser}
     config = phantoms[2].config(method, stage=stage, training=training)
     record = train_recorded(monkeypatch, config, tmp_path / "never", never=True)
     assert record["unrecorded"] == "the run ended in its first 100 steps"

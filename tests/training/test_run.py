@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -227,10 +228,31 @@ def test_a_checkpoint_of_another_network_does_not_fit(phantoms: dict[int, Any], 
 def test_learning_rates(schedule: Any) -> None:
     settings = OptimiserSettings(learning_rate=0.1, schedule=schedule, warmup_steps=3)
     rates = [learning_rate(step, 100, settings) for step in range(100)]
-    assert rates[0] == pytest.approx(0.025, rel=0.02)
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
     assert max(rates) <= 0.1
     if schedule == "constant":
         assert rates[-1] == 0.1
     else:
         assert 0 < rates[-1] < 0.01
         assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+def test_learning_rates_of_the_sources() -> None:
+    """SSL4MIS's, which starts it one step later; UA-MT's; PDCR's cosine with its floor, after its warm-up."""
+    poly = OptimiserSettings(learning_rate=0.01)
+    assert [learning_rate(t, 30000, poly) for t in (0, 1, 29999)] == [
+        0.01 * (1.0 - t / 30000) ** 0.9 for t in (0, 1, 29999)
+    ]
+    fall = OptimiserSettings(learning_rate=0.01, schedule="step", step_every=2500)
+    assert [learning_rate(t, 6000, fall) for t in (0, 2499, 2500, 4999, 5000, 5999)] == pytest.approx(
+        [0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001]
+    )
+    assert learning_rate(7, 10, fall.model_copy(update={"step_every": 3, "step_factor": 0.5})) == 0.0025
+    cosine = OptimiserSettings(learning_rate=1e-3, schedule="cosine", warmup_steps=28, final_learning_rate=1e-5)
+    steps = 4200
+    theirs = [1e-5 + 0.5 * (1e-3 - 1e-5) * (1 + math.cos(math.pi * t / (steps - 28))) for t in range(steps - 28)]
+    assert [learning_rate(t, steps, cosine) for t in range(28, steps)] == pytest.approx(theirs, rel=1e-12)
+    floor = OptimiserSettings(learning_rate=0.01, final_learning_rate=0.002)
+    assert learning_rate(99_999, 100_000, floor) == pytest.approx(0.002, rel=1e-3)
+    with pytest.raises(ValueError, match="step_every"):
+        OptimiserSettings(schedule="step")

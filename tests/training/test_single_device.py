@@ -89,7 +89,9 @@ def test_scaled_gradients_stay_with_fabric() -> None:
     assert isinstance(run._fabric(claim, TrainingSettings(precision="bf16-mixed")), SingleDevice)
 
 
-@pytest.mark.parametrize(("name", "options"), [("SGD", {"momentum": 0.9, "nesterov": True}), ("AdamW", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("SGD", {"momentum": 0.9, "nesterov": True}), ("Adam", {}), ("AdamW", {})]
+)
 def test_optimisers_step_as_those_of_torch(name: str, options: dict[str, Any]) -> None:
     found = []
     for module in (torch.optim, torch_optimisers):

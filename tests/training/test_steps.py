@@ -123,12 +123,12 @@ def test_a_resumed_run_goes_on_with_its_scale(
 )
 def test_optimisers_are_fused_on_a_gpu_alone(device: torch.device, precision: Any, fused: bool) -> None:
     assert fuses(device, TrainingSettings(precision=precision)) is fused
-    for name in ("adamw", "sgd"):
+    for name in ("adamw", "adam", "sgd"):
         optimiser = build_optimiser([nn.Parameter(torch.ones(2))], OptimiserSettings(name=name), fused=fused)  # type: ignore[arg-type]
         assert optimiser.param_groups[0]["fused"] is (True if fused else None)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("way", [(True, False), (False, True)])
 def test_a_cpu_goes_on_where_a_gpu_stopped(name: Any, way: tuple[bool, bool]) -> None:
     """A state of the fused optimiser with its learning rate in a tensor, taken over by the other, and the reverse."""
@@ -151,6 +151,37 @@ def test_a_cpu_goes_on_where_a_gpu_stopped(name: Any, way: tuple[bool, bool]) ->
             optimiser.step()
         ends.append(weight.detach())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "theirs"),
+    [
+        (
+            {"name": "sgd", "momentum": 0.9, "nesterov": False},
+            lambda weights: torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=0.03),
+        ),
+        (
+            {"name": "sgd", "momentum": 0.9},
+            lambda weights: torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=0.03, nesterov=True),
+        ),
+        ({"name": "sgd", "momentum": 0}, lambda weights: torch.optim.SGD(weights, 0.1, weight_decay=0.03)),
+        ({"name": "adam"}, lambda weights: torch.optim.Adam(weights, 0.1, weight_decay=0.03)),
+        ({"name": "adamw"}, lambda weights: torch.optim.AdamW(weights, 0.1, weight_decay=0.03)),
+    ],
+)
+def test_a_setting_names_an_optimiser_of_torch(asked: dict[str, Any], theirs: Any, fused: bool) -> None:
+    ends = []
+    settings = OptimiserSettings(learning_rate=0.1, weight_decay=0.03, **asked)
+    for build in (theirs, lambda weights: build_optimiser(weights, settings, fused=fused)):
+        weight = nn.Parameter(torch.linspace(-1, 1, 6))
+        optimiser = build([weight])
+        for _ in range(5):
+            optimiser.zero_grad()
+            (weight**4).sum().backward()
+            optimiser.step()
+        ends.append(weight.detach())
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-6 if fused else 0, atol=1e-7 if fused else 0)
 
 
 @pytest.mark.parametrize(("mode", "marks"), [("off", 0), ("default", 0), ("reduce-overhead", 3 + 2)])
