@@ -48,32 +48,43 @@ SYSTEMS = {
     "CVRL": ("cvrl",),
     "Semantic-aware": ("semantic_aware",),
 }
-_INTRODUCTION = """# What the benchmark finds
+_INTRODUCTION = """# Findings of the benchmark
 
-Made by `python -m contrastseg.report.site.findings docs/findings.md` from the scores stored under
-`results/reference/`: every number, in tables and in sentences, is computed from them.
-*Better* and *worse* stand where a paired test over patients finds it,
-corrected for all its comparisons at that budget; everything else is *not told apart*, which does not mean equal. An
-interval of a difference is not corrected, so it can leave out 0 where the test does not tell two apart. One recipe for
-all methods, a small network, reduced images: who stands first here says little about full size. Where a method comes
-from stands on [its card](cards/index.md), the rules of scoring in [the policy](evaluation.md), what phantoms and single
-runs showed in [what we saw](methods.md). Behind a name stands its mark: [O] official, [P] published, [R] reconstructed
-from a text that does not say enough; what is found of an [R] is found of our reconstruction.
+This page is made by `python -m contrastseg.report.site.findings docs/findings.md` from the scores stored under
+`results/reference/`. Every number, in tables and in sentences, is computed from them.
 
-The runs are older than the code of today. `semantic_aware` then mirrored the views of its contrast, although these
-suites mirror no image; today it does not ([why](methods.md#the-contrast-of-semantic_aware)), and its rows were not
-trained again. The processors' instruction set was not recorded; under another one every number here moves a little.
+How to read it:
+
+- *Better* and *worse* mean significantly different by a paired test over patients, corrected for all comparisons at
+  that budget.
+- *Not significant* means that the test found no difference. It does not mean that the two are equal.
+- Intervals of differences are not corrected. Such an interval can exclude 0 where the corrected test is not
+  significant.
+- The mark behind a name is its provenance: [O] official, [P] published, [R] reconstructed. A finding about an [R]
+  method is a finding about our reconstruction.
+
+Limits:
+
+- All methods share one recipe, a small network and reduced images. The order at full size may differ.
+- The runs were made by older code. `semantic_aware` then mirrored the views of its contrast, although these suites
+  forbid mirroring. Later code follows the suites ([why](methods.md#the-contrast-of-semantic_aware)); its rows were
+  not trained again.
+- The processors' instruction set was not recorded. Another one changes every number a little.
+
+More: [the cards](cards/index.md) have the source of each method, [the policy](evaluation.md) the rules of scoring, and
+[observations](methods.md) phantoms and single runs.
 """
-_SYSTEMS = """`{suite}`: difference in Dice from `supervised` with its 95 % interval, the corrected p, and the rank with
-its interval when patients are drawn again.
+_SYSTEMS = """`{suite}`: the difference in Dice from `supervised` with its 95 % interval, the corrected p, and the
+rank with its interval when patients are resampled.
 """
 _METHODS = """`{suite}`: mean Dice with its 95 % interval; \\* better, † worse than `supervised` by the corrected test.
 """
-_COSTS = """The time of a run with all its stages over that of `supervised` at the same budget (medians over budgets and
-runs, on a machine that did other work too), and the memory of the last stage. Hours of every suite: [costs](costs.md).
+_COSTS = """*Time* is that of a run with all its stages, divided by that of `supervised` at the same budget. It is the
+median over budgets and runs, on a machine with other work. *Memory* is that of the last stage. [Costs](costs.md) has
+the hours of every suite.
 """
-_ABLATIONS = """`{suite}`: each variant against its method's default, and LRC's other stagings against `lrc`; corrected
-within the variants of one method, and within the stagings. `supervised` has {supervised} there.
+_ABLATIONS = """`{suite}`: each variant against its method's default, and the other stagings of LRC against `lrc`.
+Tests are corrected within the variants of one method, and within the stagings. `supervised` has {supervised} there.
 """
 
 
@@ -88,17 +99,17 @@ def page(root: Path = CHECKOUT) -> str:
         "In short": (*certainty(runs), *(told for run in runs for told in in_short(run))),
         "What was run": what_was_run([*runs, *ablations]),
         "The six systems": (told for run in runs for told in systems(run)),
-        "Is it the longer training?": (told for run in runs for told in as_long(run)),
+        "Effect of longer training": (told for run in runs for told in as_long(run)),
         "Every method": (told for run in runs for part in (everything, missed) for told in part(run)),
-        "What else moves the ranking": (told for run in runs for told in moves(run)),
-        "What a method costs": costs(runs),
+        "Other effects on the ranking": (told for run in runs for told in moves(run)),
+        "Costs of a method": costs(runs),
         "Ablations": (told for run in ablations for told in variants(run)),
-        "Beside the printed numbers": (told for run in runs for told in printed(run)),
+        "Beside published numbers": (told for run in runs for told in printed(run)),
     }
     text = _INTRODUCTION
     for title, lines in parts.items():
         body = "\n".join(lines).strip("\n")
-        text += f"\n## {title}\n\n{body or 'Nothing of this has run yet.'}\n"
+        text += f"\n## {title}\n\n{body or 'Not run yet.'}\n"
     return text
 
 
@@ -106,59 +117,47 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
     """How many trainings stand behind the verdicts, and how often such tests err about trainings."""
     if not runs:
         return
-    told = "; ".join(
-        f"`{run.suite}`: seed {_seeds(run)} ({len(run.stored.plan['suite']['seeds'])} planned{_more_seeds(run)}),"
-        f" {plural(run.draws, 'draw')} of the labelled patients"
-        for run in runs
+    yield "- **Certainty**"
+    for run in runs:
+        planned = len(run.stored.plan["suite"]["seeds"])
+        yield (
+            f"    - `{run.suite}`: seed {_seeds(run)} ({planned} planned{_more_seeds(run)}),"
+            f" {plural(run.draws, 'draw')} of the labelled patients."
+        )
+    yield (
+        "    - A test over patients compares these trained networks. It does not cover other seeds or other labelled"
+        " patients."
     )
     rates = (CHECKOUT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    found = []
     for patients in sorted({int(place.reference.n) for run in runs for place in run.places()}):
         same = rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) "
         if row := re.search(same, rates, re.MULTILINE):
-            found.append(
-                f" With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19"
-                " find a difference where one method was trained again with other seeds"
-                " ([simulation](statistics.md#false-alarms)): small differences are the ones to doubt."
+            yield (
+                f"    - With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19"
+                " are significant when one method is only trained again with other seeds"
+                " ([simulation](statistics.md#false-alarms)). Small differences are therefore uncertain."
             )
-    yield (
-        f"- **How certain** it is. {told}. A test over patients tells these trained networks apart; what another seed"
-        f" or other labelled patients would give, it does not know.{''.join(found)}"
-    )
 
 
 def _more_seeds(run: Reference) -> str:
     found = [scores for place in run.places() if (scores := run.further_seeds(place)) is not None]
     names = dict.fromkeys(name for scores in found for name in scores["method"])
-    return f"; more of {', '.join(map(run.named, names))} [below](#what-else-moves-the-ranking)" if names else ""
+    return f"; more of {', '.join(map(run.named, names))} [below](#other-effects-on-the-ranking)" if names else ""
 
 
 def in_short(run: Reference) -> Iterator[str]:
-    """What the tests say of the systems, then one sentence per data set and budget."""
+    """What the tests say of the systems, then of every data set and budget."""
     places = run.places()
     usual = [{name: place.row(name) for name in run.methods} for place in places]
-    yield f"- **The six systems**, `{run.suite}`, beside `supervised`: {_answer(usual)}."
+    yield f"- **The six systems**, `{run.suite}`, against `supervised`"
+    yield from _answer(usual)
     longer = [{row.method: row for row in against_controls(run, place)} for place in places]
     if any(longer):
-        yield f"- Those with several stages beside `supervised` with as many steps: {_answer(longer)}."
+        yield "- **Those with several stages**, against `supervised` with as many steps"
+        yield from _answer(longer)
     for place in places:
-        leader, reference = place.leader, place.reference
-        better, worse = place.of("better"), place.of("worse")
-        rest = len(place.of("n.s.", "n too small", "identical"))
-        told = [f"better than `{reference.method}`: {names_of(run, better)}"] if better else []
-        told += [f"worse: {names_of(run, worse)}"] if worse else []
-        told += [f"not told apart from it: {rest} of {rest + len(better) + len(worse)}"]
-        if incomplete := place.of("incomplete"):
-            names = ", ".join(name_of(run, row) for row in incomplete)
-            told += [f"not tested, because predictions are missing: {names}"]
-        first = [row for row in place.of(*VERDICTS) if not row.missing and abs(row.mean - leader.mean) < 1e-12]
-        have = "has" if len(first) == 1 else "share"
-        yield (
-            f"- **{place.name}**, {plural(int(leader.n), 'test patient')}: "
-            f"{', '.join(name_of(run, row) for row in first)} {have} the highest mean"
-            f" Dice, {number(leader.mean, 3)}, `{reference.method}` {number(reference.mean, 3)}; {'; '.join(told)}."
-            f"{_still(run, place)}"
-        )
+        yield f"- **{place.name}**, {plural(int(place.leader.n), 'test patient')}"
+        yield from (f"    - {line}." for line in _at_budget(run, place))
     figure = run.folder / "figures" / "label_ratio.png"
     if figure.exists():
         data = ", ".join(dict.fromkeys(place.title for place in places))
@@ -166,7 +165,27 @@ def in_short(run: Reference) -> Iterator[str]:
         yield f"\n![Dice of every method against the labels, {data}](../{target})\n"
 
 
-def _answer(places: Sequence[Mapping[str, Any]]) -> str:
+def _at_budget(run: Reference, place: Place) -> Iterator[str]:
+    """The highest mean, then the methods by what the tests say of them."""
+    leader, reference = place.leader, place.reference
+    first = [row for row in place.of(*VERDICTS) if not row.missing and abs(row.mean - leader.mean) < 1e-12]
+    names = ", ".join(name_of(run, row) for row in first)
+    yield (
+        f"highest mean Dice (descriptive): {names} {number(leader.mean, 3)};"
+        f" `{reference.method}` {number(reference.mean, 3)}"
+    )
+    better, worse, rest = place.of("better"), place.of("worse"), place.of("n.s.", "n too small", "identical")
+    if better:
+        yield f"better than `{reference.method}`: {names_of(run, better)}"
+    if worse:
+        yield f"worse than `{reference.method}`: {names_of(run, worse)}"
+    yield f"not significant: {len(rest)} of {len(rest) + len(better) + len(worse)}"
+    if incomplete := place.of("incomplete"):
+        yield f"predictions missing, not tested: {', '.join(name_of(run, row) for row in incomplete)}"
+    yield from _still(run, place)
+
+
+def _answer(places: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The systems by what the tests say of them, best first: for each data set and budget, method -> its row."""
     found: dict[tuple[int, str], list[str]] = {}
     for system, methods in SYSTEMS.items():
@@ -176,25 +195,26 @@ def _answer(places: Sequence[Mapping[str, Any]]) -> str:
             said = [f"{word} {_times(count, len(verdicts))}" for word, count in counts.items() if count]
             if verdicts:
                 form = f"{system} (`{name}`)" if len(methods) > 1 else system
-                place = (counts["worse"] - counts["better"], " and ".join(said) or "told apart nowhere")
+                place = (counts["worse"] - counts["better"], " and ".join(said) or "not significant anywhere")
                 found.setdefault(place, []).append(form)
-    return "; ".join(f"{place[1]}: {', '.join(found[place])}" for place in sorted(found))
+    return (f"    - {place[1]}: {', '.join(found[place])}." for place in sorted(found))
 
 
 def _times(count: int, total: int) -> str:
     return "everywhere" if count == total else f"{count} of {plural(total, 'time')}"
 
 
-def _still(run: Reference, place: Place) -> str:
-    """Which of the better methods are better than `supervised` with as many steps, too."""
+def _still(run: Reference, place: Place) -> Iterator[str]:
+    """Which of the better methods with several stages are better than `supervised` with as many steps, too."""
     better = {row.method for row in place.of("better") if len(registry.get(row.method).stages) > 1}
     rows = [row for row in against_controls(run, place) if row.method in better]
-    if not rows:
-        return ""
-    still = [row for row in rows if row.verdict == "better"]
-    names = names_of(run, still) if still else "none"
-    told = plural(len(rows), "better method")
-    return f" Of {told} with several stages, better than `supervised` with as many steps: {names}."
+    if rows:
+        still = [row for row in rows if row.verdict == "better"]
+        names = f": {names_of(run, still)}" if still else ""
+        yield (
+            f"still better against `supervised` with as many steps: {len(still)} of"
+            f" {plural(len(rows), 'better method')} with several stages{names}"
+        )
 
 
 def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
@@ -221,7 +241,7 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
     for run in runs:
         left = [f"`{name}`" for name in registry.names() if name not in run.methods]
         yield f"- Not in `{run.suite}`: {', '.join(left)}." if left else f"- `{run.suite}` has every method."
-    yield "\nThe suites' descriptions say why, their own tables name every cell without scores."
+    yield "\nThe descriptions of the suites give the reasons. Their own tables name every cell without scores."
 
 
 def _seeds(run: Reference) -> str:
@@ -270,9 +290,9 @@ def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequen
         if row.verdict in MARKS:
             places_of.setdefault((row.verdict, place.name), []).append(name_of(run, row))
     found = [f"{WORDS[verdict]} at {name} ({', '.join(who)})" for (verdict, name), who in places_of.items()]
-    told = "; ".join(found) if found else "no test tells it from `supervised`"
+    told = "; ".join(found) if found else "not significantly different from `supervised`"
     above = sum(row.mean_difference > 0 for _, row in rows)
-    return f"- {system}: {told}. Its mean is the higher one in {above} of {plural(len(rows), 'comparison')}."
+    return f"- {system}: {told}. Its mean is higher in {above} of {plural(len(rows), 'comparison')}."
 
 
 def everything(run: Reference) -> Iterator[str]:
@@ -290,7 +310,7 @@ def missed(run: Reference) -> Iterator[str]:
     """How many structures a method did not find at all."""
     rows = run.stored.frame("summary.csv")
     rows = rows[(rows["metric"] == "dice") & (rows["class"] == "mean") & (rows["checkpoint"] == "last")]
-    yield "Structures of the reference of which a trained network found nothing:\n"
+    yield "Missed structures (false negatives):\n"
     trained = rows["n_seeds"] * rows["n_draws"]
     rows = rows.assign(trained=trained, share=rows["missed"] / trained)
     for place in run.places():
@@ -298,11 +318,11 @@ def missed(run: Reference) -> Iterator[str]:
         here = rows[at].sort_values("share", ascending=False, kind="stable")
         missing = [row for row in records(here) if row.share]
         if not missing:
-            yield f"- {place.name}: none by any method."
+            yield f"- {place.name}: 0 for every method."
             continue
         told = (f"{name_of(run, row)} {number(row.share, 1).removesuffix('.0')}" for row in missing)
-        total = int(((here["scored"] + here["missed"]) / here["trained"]).max())  # invented ones count apart
-        others = "; the others none" if len(missing) < len(here) else ""
+        total = int(((here["scored"] + here["missed"]) / here["trained"]).max())  # false positives are counted apart
+        others = "; the others 0" if len(missing) < len(here) else ""
         yield f"- {place.name}, of {total}: {', '.join(told)}{others}."
     yield ""
 
@@ -353,12 +373,12 @@ def variants(run: Reference) -> Iterator[str]:
             )
     supervised = ", ".join(number(place.reference.mean, 3) for place in run.places())
     yield _ABLATIONS.format(suite=run.suite, supervised=supervised)
-    yield from table_of(["variant", "data", "Dice", "beside", "its Dice", "difference", "test"], rows, 2)
+    yield from table_of(["variant", "data", "Dice", "against", "its Dice", "difference", "test"], rows, 2)
     scored = set(zip(scores["method"], scores["variant"], strict=True))
     planned = dict.fromkeys((one["method"], one["variant"]) for one in run.stored.plan["runs"])
     waiting = [run.named(*pair) for pair in planned if pair not in scored]
     if waiting:
-        yield f"Planned, and not run yet: {', '.join(waiting)}.\n"
+        yield f"Planned and not run yet: {', '.join(waiting)}.\n"
 
 
 def main() -> None:

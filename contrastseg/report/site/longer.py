@@ -16,9 +16,9 @@ from contrastseg.report.content.report_data import records
 from contrastseg.report.site.stored import Place, Reference
 from contrastseg.report.site.wording import beside, table_of
 
-_AS_LONG = """`{suite}`, seed 0: Dice of `supervised` with two or three times the steps, and the difference from it of
-the methods with two or three stages, corrected over all of them at that budget. As many steps are not as much time: see
-what a method costs.
+_AS_LONG = """`{suite}`, seed 0: the Dice of `supervised` with two or three times the steps, and the difference of the
+methods with two or three stages from it. Tests are corrected over all of them at that budget. Equal steps can take
+unequal time: see [costs of a method](#costs-of-a-method).
 """
 
 

@@ -15,11 +15,13 @@ from contrastseg.report.site.stored import Reference
 from contrastseg.report.site.wording import difference_of, name_of, signed, verdict_of
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
-_OTHERS = "; what other patients' labels would change is not known here"
+_OTHERS = "; the effect of other patients' labels is unknown here"
 
-_MISSED = """  A missed structure has the worst distance here; the others leave it out or give it 0, so that a method
+_MISSED = """  A missed structure gets the worst distance here. The other conventions leave it out or give it 0, so a
+method
   gains places by finding less ([policy](evaluation.md))."""
-_NOTHING_MISSED = """  No structure was missed here: what moves the order is what each calls the distance
+_NOTHING_MISSED = """  Every structure was found here. The order changes because the conventions define the distance
+differently
   ([policy](evaluation.md))."""
 
 
@@ -60,7 +62,7 @@ def _by_seed(run: Reference) -> Iterator[str]:
         further = [*_further_seeds(run)]
         yield from further
         others = " of the other methods" if further else ""
-        yield f"- **Seeds**{others}: one has run; what another would change is not known here."
+        yield f"- **Seeds**{others}: one has run; the effect of another is unknown here."
         return
     between = median(part["mean"].std() for _, part in several.groupby(["dataset", "labels"]))
     yield (
@@ -82,14 +84,14 @@ def _further_seeds(run: Reference) -> Iterator[str]:
         for row in records(compare(scores, "supervised", family="methods")):
             if row.verdict != "reference":
                 apart = ", ".join(signed(means[row.method, seed] - means["supervised", seed]) for seed in seeds)
-                told += f"; {name_of(run, row)} beside it {apart}, together {difference_of(row)}, {verdict_of(row)}"
+                told += f"; {name_of(run, row)} differs by {apart}, together {difference_of(row)}, {verdict_of(row)}"
         yield f"- **Seeds {', '.join(map(str, seeds))}**, {place.name}: {told}."
 
 
 def _by_checkpoint(run: Reference) -> Iterator[str]:
     last, best = run.places("last"), run.places("best_val")
     if not best:
-        yield "- **Checkpoint**: last ones alone were scored."
+        yield "- **Checkpoint**: only the last ones were scored."
         return
     key = ["method", "variant"]
     for one, other in zip(last, best, strict=True):
@@ -97,7 +99,7 @@ def _by_checkpoint(run: Reference) -> Iterator[str]:
         tau = kendalltau(means["mean_x"], means["mean_y"]).statistic
         moved = means["mean_y"] - means["mean_x"]
         yield (
-            f"- **Checkpoint**, {one.name}: that of the best Dice on validation patients instead of the last one"
+            f"- **Checkpoint**, {one.name}: the one with the best Dice on validation patients, instead of the last,"
             f" changes a mean by {signed(moved.mean())} ({signed(moved.min())} to {signed(moved.max())}). Kendall's"
             f" τ of the two orders is {number(tau, 2)}; {name_of(run, one.leader)} leads by the last,"
             f" {name_of(run, other.leader)} by the best."

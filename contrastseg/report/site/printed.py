@@ -14,10 +14,15 @@ from contrastseg.report.site.stored import Reference
 from contrastseg.report.site.wording import table_of
 
 THEIRS = "ssl4mis"
-_PRINTED = """`{suite}`: means as printed in {source}; ours; and the same predictions of ours scored as `{convention}`
-does, the released code of many semi-supervised methods ([policy](evaluation.md)). Dice in per cent, distances in
-{unit}. Protocol differs: {differs}. Not stated there: {silent}. A difference of numbers is therefore no finding about
-either code. What a mark behind a printed number means: [published numbers](published.md).
+_PRINTED = """`{suite}`: the published means of {source}, ours, and the same predictions of ours scored as
+`{convention}`. That is the released code of many semi-supervised methods ([policy](evaluation.md)). Dice is in per
+cent, distances are in {unit}.
+
+- Protocol differs: {differs}.
+- Not stated there: {silent}.
+
+Differences between the numbers are therefore not evidence about either code. [Published numbers](published.md) explains
+the marks behind published numbers.
 """
 
 
@@ -54,13 +59,13 @@ def printed(run: Reference) -> Iterator[str]:
             unit=" or ".join(sorted(units)) or "voxels",
         )
         wide = [name for name in metrics if any(found[name][1] != found[name][2] for found in rows.values())]
-        shown = {name: ("printed", "ours", f"by `{THEIRS}`")[: 3 if name in wide else 2] for name in metrics}
+        shown = {name: ("published", "ours", f"by `{THEIRS}`")[: 3 if name in wide else 2] for name in metrics}
         heads = [f"{metric_title(name, arrow=False)}: {what}" for name, columns in shown.items() for what in columns]
         cells = [
             [*who, *(cell for name in metrics for cell in found[name][: len(shown[name])])]
             for who, found in rows.items()
         ]
-        yield from table_of(["method", "printed as", "data", *heads], cells, 3)
+        yield from table_of(["method", "published as", "data", *heads], cells, 3)
 
 
 def _by_theirs(ranks: pd.DataFrame, row: Any) -> float | None:

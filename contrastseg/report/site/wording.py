@@ -12,10 +12,10 @@ from contrastseg.report.site.stored import Reference
 WORDS = {
     "better": "**better**",
     "worse": "**worse**",
-    "n.s.": "not told apart",
-    "n too small": "too few patients to tell",
+    "n.s.": "not significant",
+    "n too small": "n too small",
     "identical": "identical",
-    "incomplete": "not tested, predictions are missing",
+    "incomplete": "predictions missing, not tested",
     "no pairs": "no patients in common",
 }
 MARKS = {"better": "\\*", "worse": "†"}
