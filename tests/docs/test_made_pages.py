@@ -58,7 +58,7 @@ def test_costs_are_those_of_the_measured_file(cards: ModuleType, tmp_path: Path)
     assert overview["nnunet"].endswith("|  |"), "its step has other pixels: no ratio"
     assert overview["pdcr"].endswith("|  |  |"), "nobody measured it"
     assert "| `pretrain` | 2D | 1 | 64 | 2.00 |" in cards.page(registry.get("simclr"), tmp_path)
-    assert "Nobody measured it" in cards.page(registry.get("pdcr"), tmp_path)
+    assert "Not measured yet" in cards.page(registry.get("pdcr"), tmp_path)
 
 
 A, B, C, D = (Path(name) for name in "abcd")
@@ -106,7 +106,7 @@ def test_hours_of_a_suite(costs: ModuleType, tmp_path: Path) -> None:
     assert "| `other` | 2 | 2 | – | – | – | – | vnet |" in page
     assert "`unmeasured` leaves out `pdcr/train`" in page
     assert "| `same` | 0.0 GB |" in page
-    assert "| `other` | not known |" in page
+    assert "| `other` | unknown |" in page
     assert "reference runs took" not in page
 
 
@@ -139,7 +139,7 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path) -> None:
     assert "| 3 | 2 | 1 | 0 |" in rows["`test_few.py::test_three`"]
     assert "| 1 | 0 | 1 | 0 |" in rows["`test_few.py::test_without`"]
     assert "no such program" in page
-    assert "second time" not in page
+    assert "second result" not in page
     mended = tmp_path / "mended.xml"
     mended.write_text(
         '<testsuite timestamp="2026-01-02T03:04:05"><testcase classname="test_few" name="test_three[2]" time="60"/>'
@@ -149,7 +149,7 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path) -> None:
     assert "at commits `0123456789` and `fedcba9876-dirty`" in later
     assert "3 passed, 1 failed, 1 skipped" in later
     assert "1 of them failed" in later
-    assert "second time" in later
+    assert "second result" in later
     assert "2026-01-02" in later
     assert "| `test_few.py::test_three` | 3 | 3 | 0 | 0 | 1.0 |" in later
 

@@ -30,7 +30,7 @@ _OUTLIER = 2.0  # a share of the image this many times smaller or larger than th
 
 
 def _outside_their_range(rows: Sequence[Row]) -> Iterator[Finding]:
-    """A score below zero; a share above 100 % or 1 (impossible); a percentage below 1, as fractions are (unlikely)."""
+    """A score below zero, or a share above 100 % or 1 (impossible); a percentage below 1 (unlikely)."""
     for row in rows:
         if str(row["metric"]).endswith("gain"):
             continue
@@ -47,9 +47,9 @@ def _outside_their_range(rows: Sequence[Row]) -> Iterator[Finding]:
 def _dice_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
     """Mean Jaccard below Dice/(2 − Dice), or above Dice, of the mean Dice over the same cases.
 
-    Case by case J = D/(2 − D), a convex function: by Jensen's inequality the mean of J is at least D/(2 − D) of the
-    mean D, with equality when all cases are alike (or when both are made from areas summed over the data set). J ≤ D in
-    every case, so in the mean.
+    In each case J = D/(2 − D), a convex function. By Jensen's inequality, the mean of J is at least D/(2 − D) of the
+    mean D. They are equal when all cases are equal, or when both come from areas summed over the data set. J ≤ D holds
+    in every case, and so in the mean.
     """
     for line in lines_of(rows, LINE):
         for dice, jaccard in pairs(line, "dice", "jaccard"):
@@ -67,8 +67,9 @@ def _dice_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
 def _accuracy_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
     """Pixel accuracy below Jaccard; or an implied size of the structure that differs from all other rows'.
 
-    Case by case 1 − accuracy = (1 − J)·u, u the share of the image that reference and prediction cover together: so
-    accuracy ≥ J, in the mean too. And (1 − accuracy)/(1 − J) estimates u, which the data set decides, not the method.
+    In each case 1 − accuracy = (1 − J)·u, where u is the share of the image that reference and prediction cover
+    together. So accuracy ≥ J, also in the mean. (1 − accuracy)/(1 − J) estimates u, which depends on the data set, not
+    on the method.
     """
     shares: dict[tuple[Any, ...], list[tuple[float, tuple[Row, Row]]]] = {}
     for line in lines_of(rows, LINE):
@@ -95,7 +96,7 @@ def _accuracy_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _averages(rows: Sequence[Row]) -> Iterator[Finding]:
-    """An average that is not the mean of its columns (every class in every case: else it need not be)."""
+    """An average that differs from the mean of its columns (only where every case has every class)."""
     for line in lines_of(rows, (*LINE[:-1], "metric", "unit")):
         columns = [row for row in line if row["class"] and not is_average(row["class"])]
         for row in line:
@@ -126,9 +127,9 @@ def _distances(rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _deviations(rows: Sequence[Row]) -> Iterator[Finding]:
-    """A standard deviation that no values between 0 and 1 with this mean have.
+    """A standard deviation too large for values between 0 and 1 with this mean.
 
-    The variance is at most mean·(1 − mean) (Bhatia and Davis, 2000), times n/(n − 1) ≤ 2 where it is the sample's.
+    The variance is at most mean·(1 − mean) (Bhatia and Davis, 2000), times n/(n − 1) ≤ 2 for that of the sample.
     """
     for line in lines_of(rows, LINE):
         for row in line:
@@ -146,9 +147,9 @@ def _deviations(rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _twins(rows: Sequence[Row]) -> Iterator[Finding]:
-    """One line of numbers, in two or more metrics, under several names: unlikely in one table, a remark across tables.
+    """Equal numbers in two or more metrics under several names: unlikely in one table, a remark across tables.
 
-    Papers repeat their final setting in each ablation, so across a paper's tables it is one run, named several ways.
+    Papers repeat their final setting in each ablation. Across a paper's tables it is one run with several names.
     """
     found: dict[tuple[Any, ...], list[list[Row]]] = {}
     for line in lines_of(rows, LINE):
@@ -167,7 +168,7 @@ def _twins(rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _sources(rows: Sequence[Row]) -> Iterator[Finding]:
-    """Two sources that print different numbers for one method, protocol and label budget."""
+    """Two sources with different numbers for one method, protocol and label budget."""
     for line in lines_of(rows, ("file", "dataset", "protocol", "method", "labelled", "class", "metric", "unit")):
         values = {row["value"]: row for row in line}
         if len({row["paper"] for row in line}) > 1 and max(values) - min(values) > 2 * max(map(half, line)):

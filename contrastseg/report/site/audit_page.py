@@ -18,25 +18,23 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # Published numbers
 
-Made by `contrastseg published --markdown`; a test keeps the two equal.
+This page is made by `contrastseg published --markdown`; a test keeps the two equal.
 
-`benchmarks/published/*.csv` holds numbers as papers and repositories printed them, each with where it stands and
-a mark:
+`benchmarks/published/*.csv` holds numbers of papers and repositories, each with its place in the source and a mark:
 
-- `printed`: as it stands there; nothing is known against it.
-- `suspect`: probably not what was meant, or hardly possible; the note says why.
-- `inconsistent`: cannot come from one set of predictions together with the numbers beside it. Which of them is wrong,
-  arithmetic cannot say: all of them carry the mark.
+- `printed`: as in the source, without a known objection.
+- `suspect`: probably a mistake, or hardly possible; the note gives the reason.
+- `inconsistent`: one set of predictions cannot give this number and the numbers beside it. Arithmetic cannot say which
+  of them is wrong, so all of them carry the mark.
 
-The column `status` is the mark that the file carries. The column `mark`, which the tables print, is that one or a
-stronger one where the audit gives reason; it never takes a mark away.
-`contrastseg published --dataset ACDC --metric dice` finds numbers, `contrastseg published --audit` prints the findings
-below.
+The column `status` is the mark in the file. The column `mark`, which the tables print, is that mark or a stronger one
+from the audit. The audit never removes a mark. `contrastseg published --dataset ACDC --metric dice` finds numbers, and
+`contrastseg published --audit` prints the findings below.
 """
 _HEADINGS: dict[Severity, tuple[str, str]] = {
     "impossible": ("Impossible", "These contradict arithmetic and are marked `inconsistent`."),
     "unlikely": ("Unlikely", "These contradict what is usual and are marked `suspect`."),
-    "remark": ("Remarks", "Nothing is wrong here, and no mark follows: a reader should know."),
+    "remark": ("Remarks", "These are not mistakes and get no mark, but a reader should know them."),
 }
 
 
@@ -47,15 +45,15 @@ def page(numbers: pd.DataFrame, findings: Sequence[Finding]) -> str:
         numbers: With `mark` and `why` (`audit.with_marks`).
         findings: From `audit.audit`.
     """
-    parts = [_INTRODUCTION, "## What there is\n", _counts(numbers), "## What is checked\n", *_checks()]
+    parts = [_INTRODUCTION, "## Files\n", _counts(numbers), "## Checks\n", *_checks()]
     for severity, (title, lead) in _HEADINGS.items():
         found = [finding for finding in findings if finding.severity == severity]
         parts += [f"## {title}: {len(found)}\n", f"{lead}\n"]
         parts += [_table(("file and lines", "what", "carried mark", "finding"), [_finding(one) for one in found])]
     noted = numbers[(numbers["status"] != "printed") & (numbers["why"] == numbers["note"])]
     parts += [
-        f"## Marks that no arithmetic gives: {len(noted)}\n",
-        "Carried in the files, from reading the sources.\n",
+        f"## Marks from reading the sources: {len(noted)}\n",
+        "These marks are in the files; arithmetic alone does not give them.\n",
         _table(
             ("file and line", "what", "mark", "note"),
             [
@@ -99,5 +97,5 @@ def _name(row: Row) -> str:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
-        return "None.\n"
+        return "0 findings.\n"
     return "\n".join(table(heads, rows)) + "\n"

@@ -17,24 +17,24 @@ MEASURED = CHECKOUT / "benchmarks" / "speed" / "results"
 MARKS = {
     "official": "follows the released code",
     "published": "follows the text",
-    "reconstructed": "the text does not say enough; what we chose stands below",
+    "reconstructed": "fills gaps of the text; our choices are listed below",
 }
 
 _INTRODUCTION = """# The methods
 
-Made from the cards that `contrastseg methods` prints and every report repeats. The mark says where a method comes from.
-It does not say that the paper's numbers were met.
+This page is made from the cards that `contrastseg methods` prints and every report repeats. The mark states the origin
+of a method. It does not claim that the paper's numbers were reached.
 
 - *official*: follows the released code.
 - *published*: follows the text.
-- *reconstructed*: the text does not say enough; the choices are on the method's page, each with its reason.
+- *reconstructed*: fills gaps of the text. The method's page lists the choices, each with its reason.
 
-Parameters are those trained in the last stage, and a step's cost is its time over that of `supervised` with as many
-pixels, stage by stage, both in 2D and {where}. A method that plans patch and batch of its own has no such cost. What we
-saw of single methods: [observations](../methods.md). Their losses, and how they agree with released code:
-[losses](../losses.md).
+*Parameters* are those trained in the last stage. *A step costs* its time divided by that of `supervised` with as many
+pixels, stage by stage. Both are in 2D and {where}. The cost is left out for a method that plans its own patch and
+batch. [Observations](../methods.md) has results of single methods, and [losses](../losses.md) their losses beside
+released code.
 
-| method | what | stages | mark | parameters | a step costs |
+| method | title | stages | mark | parameters | a step costs |
 | --- | --- | --- | --- | ---: | ---: |
 """
 
@@ -53,7 +53,7 @@ def overview(measured: Path = MEASURED) -> str:
     """One line a method."""
     costs, times = measurements(measured), step_times(measured)
     hardware = sorted({known.hardware for known in times.values()})
-    where = f"measured on {', '.join(f'`{name}`' for name in hardware)}" if hardware else "where somebody measured it"
+    where = f"measured on {', '.join(f'`{name}`' for name in hardware)}" if hardware else "not measured yet"
     rows = []
     for name in registry.names():
         method = registry.get(name)
@@ -77,12 +77,12 @@ def page(method: type[Method], measured: Path = MEASURED) -> str:
         ("Dimensions", " and ".join(f"{dims}D" for dims in method.spatial_dims)),
         ("Stages", " → ".join(f"`{stage.name}` ({_data(stage.data)})" for stage in method.stages)),
         ("Variants", ", ".join(f"`{name}`{_changes(changed)}" for name, changed in method.variants.items())),
-        ("Memory of a job", f"{method.memory_mb / 1000:g} GB are asked for; not measured"),
+        ("Memory of a job", f"{method.memory_mb / 1000:g} GB requested; not measured"),
     ]
     parts = [f"# {card.title}", "", card.summary, "", "| | |", "| --- | --- |"]
     parts += [line(*fact) for fact in facts]
     if card.differs:
-        parts += ["", "## What differs from the source", "", *(f"- {_flat(text)}" for text in card.differs)]
+        parts += ["", "## Differences from the source", "", *(f"- {_flat(text)}" for text in card.differs)]
     parts += ["", "## Settings", "", *_settings(method), "", "## Cost", "", *_cost(method, measured)]
     return "\n".join(parts) + "\n"
 
@@ -97,9 +97,11 @@ def _changes(changed: Mapping[str, Any]) -> str:
 
 def _settings(method: type[Method]) -> list[str]:
     if not method.defaults:
-        return ["None of its own: network, budget and augmentation are the suite's."]
-    sentence = "A suite sets any of them under `settings:`. A reason stands where the choice is ours, not the source's."
-    table = [sentence, "", "| setting | default | our choice, and why |", "| --- | --- | --- |"]
+        return ["The method uses only the suite's settings: network, budget and augmentation."]
+    sentence = (
+        "A suite sets them under `settings:`. The last column has our reason where the source leaves a choice open."
+    )
+    table = [sentence, "", "| setting | default | our choice and its reason |", "| --- | --- | --- |"]
     reasons = method.card.options
     return table + [line(f"`{k}`", f"`{shown(v)}`", reasons.get(k, "")) for k, v in method.defaults.items()]
 
@@ -108,7 +110,7 @@ def _cost(method: type[Method], measured: Path) -> list[str]:
     times = step_times(measured)
     known, costs = times.get(method.name), measurements(measured).get(method.name)
     if known is None:
-        return ["Nobody measured it yet: `python benchmarks/speed/methods.py` does."]
+        return ["Not measured yet. `python benchmarks/speed/methods.py` measures it."]
     rows = [
         line(
             f"`{stage}`",

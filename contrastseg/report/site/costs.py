@@ -27,11 +27,11 @@ DEVICES = (1, 4, 64)
 CHANNELS = (16, 32, 64, 128, 256)
 """Of the default U-Net, two convolutions a level: what the steps were measured with."""
 
-_INTRODUCTION = """# What the benchmark costs
+_INTRODUCTION = """# Costs of the benchmark
 
-Made from the suites under `benchmarks/`, the measured steps under `benchmarks/speed/results/` and the run cards under
-`results/reference/`. No step was measured on a GPU yet: **every number here is of a CPU**, and says nothing about hours
-on a GPU. Measure yours, and `contrastseg plan` goes by it:
+This page is made from the suites under `benchmarks/`, the measured steps under `benchmarks/speed/results/` and the run
+cards under `results/reference/`. Steps were measured only on a CPU so far: **every number here is of a CPU**. Hours on
+a GPU differ. Measure your machine, and `contrastseg plan` uses the result:
 
 ```sh
 OMP_NUM_THREADS=1 python benchmarks/speed/methods.py
@@ -40,36 +40,35 @@ contrastseg plan benchmarks/full.yaml
 
 ## Training, by suite
 
-A *device* is one thread on one core of {hardware} that does nothing else. A stage's hours are its steps
-times what a step took there, in proportion to the pixels of a batch. On several devices, stages wait for those they
-start from. Downloads, preparation, prediction and scoring are left out, and so is `nnunet`, which plans patch and batch
-of its own: *stages* are those counted.
+A *device* is one thread on one idle core of {hardware}. The hours of a stage are its steps times the measured time of
+a step, in proportion to the pixels of a batch. On several devices, a stage waits for the stages that it starts from.
+Downloads, preparation, prediction and scoring are left out. `nnunet` is left out too, because it plans its own patch
+and batch. *Stages* are those counted.
 
 | suite | runs | stages | {titles} | longest run | network |
 | --- | ---: | ---: | {rulers} | ---: | --- |
 {rows}
 
 - *Network*: steps were measured with the default U-Net ({channels} channels, two convolutions a level) in
-  32 bits. A suite with a smaller U-Net, or with fewer bits, takes at most (≤) what stands here. One with another
-  network was not measured, and has no hours.
-- *Runs* are those planned where no data is on the machine. Two budgets that come to the same number of patients run
-  once, so there may be fewer.
+  32 bits. A suite with a smaller U-Net, or with fewer bits, takes at most (≤) the hours shown. A suite with another
+  network was not measured; its hours are unknown (–).
+- *Runs* are planned without the data. Two budgets with the same number of patients run once, so there may be fewer.
 {notes}
 ## Disk
 
-A finished stage keeps one checkpoint of its weights: four bytes a number. While it trains, two more lie beside it, each
-three times that with AdamW: weights and two averages. The checkpoints of all finished stages together take at least
-this much, without the copies that averaging methods keep, without predictions, prepared data and downloads:
+A finished stage keeps one checkpoint of its weights, four bytes a number. During training there are two more, each
+three times as large with AdamW (weights and two averages). The table has a lower bound for the checkpoints of all
+finished stages. It leaves out the copies of averaging methods, predictions, prepared data and downloads:
 
 | suite | checkpoints |
 | --- | ---: |
 {disk}
 
-`contrastseg plan` gives the disk of a suite by what its finished runs take.
+`contrastseg plan` estimates the disk of a suite from its finished runs.
 
 ## Memory
 
-Every training job asks for this much main memory, which is a declaration, not a measurement:
+Every training job requests this much main memory. The numbers are declared, not measured:
 
 | memory | methods |
 | ---: | --- |
@@ -78,10 +77,10 @@ Every training job asks for this much main memory, which is a declaration, not a
 Memory on a GPU was not measured.
 """
 _REFERENCE = """
-## What reference runs took
+## Measured costs of the reference runs
 
-From the run cards, the last stage of training alone, by the clock on the wall: a machine busy with other work is
-slower. Seconds a step are the median over runs, memory is the largest size of a process.
+The numbers are from the run cards, for the last stage of training, in wall-clock time. Other work on the machine makes
+them larger. Seconds a step are the median over runs. Memory is the largest size of a process.
 """
 
 
@@ -100,13 +99,13 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
         seconds = {job.folder: measured_seconds(plan.suite, job.run, job.stage, times) for job in jobs}
         lacking = sorted({f"`{job.run.method}/{job.stage}`" for job in jobs if seconds[job.folder] is None})
         if lacking:
-            notes.append(f"- `{plan.suite.name}` leaves out {', '.join(lacking)}: no step was measured.\n")
+            notes.append(f"- `{plan.suite.name}` leaves out {', '.join(lacking)}: its steps were not measured.\n")
         sign, network = _network(plan, jobs)
         chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
         spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]
         shown = [f"{sign}{hours(span)}" if sign is not None else "–" for span in spans]
         rows.append(line(f"`{plan.suite.name}`", f"{len(plan.runs):,}", f"{len(jobs):,}", *shown, network))
-        disk.append(line(f"`{plan.suite.name}`", _size(plan, jobs, parameters) if sign is not None else "not known"))
+        disk.append(line(f"`{plan.suite.name}`", _size(plan, jobs, parameters) if sign is not None else "unknown"))
     text = _INTRODUCTION.format(
         hardware=", ".join(f"`{name}`" for name in sorted({known.hardware for known in times.values()})),
         channels=", ".join(map(str, CHANNELS)),

@@ -14,9 +14,9 @@ _INTRODUCTION = """# The data sets
 
 <!-- Made by `contrastseg datasets --markdown > docs/datasets.md`; a test keeps it so. Edit the data sets' modules. -->
 
-Every data set is split by patient. Below: what each one is, how to get it, how it is prepared unless a suite says
-otherwise, and what has misled its users. `contrastseg datasets --json` adds what is on your machine: where the files
-are, and sizes and spacings of what is prepared.
+Every data set is split by patient. Each card below has its content, the way to get it, its default preparation, and its
+known issues. `contrastseg datasets --json` adds the state on your machine: the place of the files, and sizes and
+spacings of prepared data.
 """
 _OWN_DATA = """## Your own data
 
@@ -35,19 +35,23 @@ Dataset001_Mine/imagesTs, labelsTs              optional: a test part, the split
 Dataset001_Mine/patients.csv                    optional: the columns case,patient
 ```
 
-Read are NIfTI, NRRD and MetaImage (`.nii.gz`, `.nii`, `.nrrd`, `.mha`) as volumes, PNG, JPEG and BMP as photographs,
-TIFF as both, and the Medical Decathlon's form of `dataset.json` (`modality`, one 4-D file a case). Labels beside
-photographs may be PNG whatever the images are. A TIFF volume has its spacing in `imagesTr/case.json`, as nnU-Net writes
-it: `{"spacing": [z, y, x]}`. Labels given as regions are refused.
+These formats are read:
 
-Images of `imagesTr` without a label and all images of `imagesUn` train the methods that use unlabelled images; they are
+- volumes: NIfTI, NRRD and MetaImage (`.nii.gz`, `.nii`, `.nrrd`, `.mha`) and TIFF;
+- photographs: PNG, JPEG, BMP and TIFF. Their labels may be PNG for images of any format;
+- the Medical Decathlon's form of `dataset.json` (`modality`, one 4-D file a case).
+
+A TIFF volume has its spacing in `imagesTr/case.json`, as nnU-Net writes it: `{"spacing": [z, y, x]}`. Labels given as
+regions are refused.
+
+Images of `imagesTr` without a label and all images of `imagesUn` train the methods that use unlabelled images. They are
 never scored. `unlabelled: require_labels` in the entry makes a missing label a fault.
 
-Without `patients.csv` a case counts as a patient: write one if patients have several images. Intensities are
-normalised by the mean and deviation of each case, CT too, unless the suite's `preparation` says otherwise; nothing is
-resampled unless it says `spacing`.
+Without `patients.csv`, a case counts as a patient. Write one if patients have several images. By default, intensities
+are normalised by the mean and deviation of each case, CT too, and images keep their spacing. The suite's `preparation`
+changes both.
 
-Before anything else, `contrastseg check path/to/Dataset001_Mine` lists every fault at once, and what is odd.
+Start with `contrastseg check path/to/Dataset001_Mine`: it lists all faults and warnings at once.
 """
 
 
@@ -64,7 +68,7 @@ def page() -> str:
         )
         for row in cards
     ]
-    overview = table(("name", "what", "dimensions", "classes", "access"), rows)
+    overview = table(("name", "modality", "dimensions", "classes", "access"), rows)
     sections = [_section(row) for row in cards]
     return "\n".join([_INTRODUCTION, *overview, "", *sections, _OWN_DATA])
 
@@ -82,7 +86,7 @@ def _section(row: dict[str, Any]) -> str:
         ("Modality", f"{row['modality']}, {row['spatial_dims']}D"),
         ("Classes", ", ".join(f"{value} {name}" for value, name in enumerate(row["classes"]))),
         ("Channels", ", ".join(row["channels"])),
-        ("Cases", f"{row['cases']} unless `cases` says otherwise" if row["cases"] is not None else ""),
+        ("Cases", f"{row['cases']}; the option `cases` changes it" if row["cases"] is not None else ""),
         ("Splits", "; ".join(["`random`", *(_split(row, name) for name in row["splits"])])),
         ("Options", ", ".join(f"`{name}: {_value(default)}`" for name, default in row["options"].items())),
         ("Preparation", ", ".join(f"`{name}: {_value(value)}`" for name, value in rule.items())),
@@ -100,7 +104,7 @@ def _section(row: dict[str, Any]) -> str:
         parts += [f"`contrastseg download {row['name']}` fetches:", ""]
         parts += [*(f"- `{item['file']}` from <{item['address']}>" for item in row["files"]), ""]
     if row["traps"]:
-        parts += ["Mind:", "", *(f"- {trap}" for trap in row["traps"]), ""]
+        parts += ["Known issues:", "", *(f"- {trap}" for trap in row["traps"]), ""]
     return "\n".join(parts)
 
 

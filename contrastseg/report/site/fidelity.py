@@ -12,18 +12,18 @@ from contrastseg.suite import load_suite
 from contrastseg.suite.fidelity import Row, rows
 from contrastseg.suite.recipes import RECIPES_FOLDER, Recipe, load_recipe, recipe_names
 
-_INTRODUCTION = """# How faithful the suites are to their sources
+_INTRODUCTION = """# Fidelity of the suites to their sources
 
-Made from the suites under `benchmarks/` and the recipes under `benchmarks/recipes/`. A recipe is what a source says of
-its training, key by key, with the place where it stands. A suite names its recipe under `recipe:`. A test then refuses
-a key that is unset, and a key that differs without a reason.
+This page is made from the suites under `benchmarks/` and the recipes under `benchmarks/recipes/`. A recipe has the
+training settings of a source, key by key, with the place of each. A suite names its recipe under `recipe:`. A test then
+fails for an unset key, and for a key that differs without a reason.
 
 - *same*: the suite has the source's value.
-- *differs*: it has another, and the reason stands beside it.
-- *unknown*: nothing public that was read says it.
+- *differs*: the suite has another value, with the reason.
+- *unknown*: the public sources that were read leave it open.
 
 """
-_NO_SUITE = "No suite names a recipe yet: the sources' values stand below.\n"
+_NO_SUITE = "The suites follow recipes of their own so far. The values of the sources are below.\n"
 
 
 def page(benchmarks: Path = CHECKOUT / "benchmarks", recipes: Path = RECIPES_FOLDER) -> str:

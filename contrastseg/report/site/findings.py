@@ -133,8 +133,8 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
         same = rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) "
         if row := re.search(same, rates, re.MULTILINE):
             yield (
-                f"    - With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of 19"
-                " are significant when one method is only trained again with other seeds"
+                f"    - With {patients} test patients, {row[1]} % of families of 4 tests and {row[2]} % of families of"
+                " 19 are significant when one method is only trained again with other seeds"
                 " ([simulation](statistics.md#false-alarms)). Small differences are therefore uncertain."
             )
 

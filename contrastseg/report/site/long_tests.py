@@ -20,8 +20,10 @@ from contrastseg.training.records import git_commit, hardware, versions
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 _PAGE = """# Long tests
 
-What `make test-long` found on {date}, at {commits}, Python {python}, torch {torch}, on {cpu}, {cores} cores,
-{capability}: {total}. One row per test; *cases* are what it was run with. Minutes are those of the clock.{again}
+`make test-long` ran on {date}, at {commits}, with Python {python} and torch {torch}, on {cpu}, {cores} cores,
+{capability}: {total}.
+
+The table has one row a test. *Cases* is the number of its parameters. Minutes are wall-clock time.{again}
 
 | test | cases | passed | failed | skipped | minutes |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -29,8 +31,8 @@ What `make test-long` found on {date}, at {commits}, Python {python}, torch {tor
 {reasons}"""
 
 _AGAIN = """
-{again} of them failed, or stand in one file with some that did, and ran again after those were mended: what counts here
-is the second time. The others ran at the first commit."""
+{again} of them failed, or are in one file with some that failed, and ran again after the correction. The table has the
+second result. The others ran at the first commit."""
 
 
 def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
