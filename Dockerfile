@@ -9,7 +9,10 @@ WORKDIR /build
 COPY requirements.lock ./
 RUN pip install --requirement requirements.lock
 # The project last: an edit of it leaves the layer of the packages as it was.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE Snakefile environment.yml ./
+COPY workflow ./workflow
+COPY profiles ./profiles
+COPY benchmarks ./benchmarks
 COPY contrastseg ./contrastseg
 RUN pip install --no-deps --no-build-isolation .
 
@@ -20,11 +23,6 @@ FROM python:3.11.14-slim-bookworm
 RUN useradd --uid 10001 --user-group --create-home contrastseg \
     && install --directory --owner 10001 --group 10001 /work
 COPY --from=packages /opt/contrastseg /opt/contrastseg
-COPY Snakefile environment.yml requirements.lock pyproject.toml /opt/benchmark/
-COPY workflow /opt/benchmark/workflow
-COPY profiles /opt/benchmark/profiles
-COPY benchmarks /opt/benchmark/benchmarks
-COPY contrastseg /opt/benchmark/contrastseg
 # `utility` brings nvidia-smi, by which a run finds the GPU that it locks.
 ENV PATH=/opt/contrastseg/bin:$PATH \
     HOME=/home/contrastseg \
@@ -33,4 +31,4 @@ ENV PATH=/opt/contrastseg/bin:$PATH \
 USER 10001:10001
 # results/ and resources/ come to lie here: mount what is to stay.
 WORKDIR /work
-CMD ["snakemake", "--snakefile", "/opt/benchmark/Snakefile", "--help"]
+CMD ["contrastseg", "--help"]

@@ -33,7 +33,7 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@touch $@
 
-.venv/linked: pyproject.toml .venv/installed
+.venv/linked: pyproject.toml setup.py .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contrastseg.code_graph import code_fingerprint, definition, files_below, reached_of
 from contrastseg.errors import SuiteError, unknown_name
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 
 # Data that definitions of a module read beside their arguments: a corrected printed number redraws the tables.
 _DATA = {"contrastseg.evaluation.published.published": "benchmarks/published/*.csv"}
@@ -69,7 +69,7 @@ def stage_fingerprint(stage: str, *, method: str | None = None, dataset: str | N
         SuiteError: The stage or the method is unknown.
     """
     roots = stage_roots(stage, method=method, dataset=dataset)
-    data = sorted(path for name in reached_of(roots, list(_DATA)) for path in CHECKOUT.glob(_DATA[name]))
+    data = sorted(path for name in reached_of(roots, list(_DATA)) for path in SHIPPED.glob(_DATA[name]))
     beside = files_below(_FILES[stage]) if stage in _FILES else []
     return _with_files(code_fingerprint(roots), [*data, *beside])
 

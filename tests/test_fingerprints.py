@@ -187,7 +187,7 @@ def test_nothing_is_imported_to_fingerprint_training():
 
 def test_a_corrected_printed_number_redraws_the_tables(monkeypatch, tmp_path):
     before = {stage: stage_fingerprint(stage) for stage in ("score", "compare", "tabulate", "report")}
-    monkeypatch.setattr(fingerprints, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(fingerprints, "SHIPPED", tmp_path)
     fingerprints.stage_fingerprint.cache_clear()
     changed = {stage for stage, old in before.items() if stage_fingerprint(stage) != old}
     fingerprints.stage_fingerprint.cache_clear()

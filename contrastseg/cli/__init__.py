@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from contrastseg.cli import data, look, new_method, published, results, runs, train
+from contrastseg.cli import data, look, new_method, published, results, runs, suites, train
 from contrastseg.errors import ContrastsegError, invalid_values
 from contrastseg.files import refused
 
@@ -49,12 +49,17 @@ def _literal(text: str) -> str:
     return _SIGNS.sub(lambda found: found[1] or f"\\{found[2]}", text)
 
 
+# For Snakemake, whose options are not listed here.
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
 def _register(command: Callable[..., Any]) -> None:
     """Add a command, its help and that of its parameters printed as they are written."""
     for parameter in inspect.signature(command).parameters.values():
         if help_text := getattr(parameter.default, "help", None):
             parameter.default.help = _literal(help_text)
-    app.command(help=_literal(inspect.getdoc(command) or ""))(command)
+    settings = _PASSED_ON if command is suites.run else None
+    app.command(help=_literal(inspect.getdoc(command) or ""), context_settings=settings)(command)
 
 
 app = _App(
@@ -65,6 +70,6 @@ app = _App(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-for _room in (look, data, train, runs, results, published, new_method):
-    for _command in _room.COMMANDS:
+for _module in (suites, look, data, train, runs, results, published, new_method):
+    for _command in _module.COMMANDS:
         _register(_command)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
+from contrastseg.places import MEASURED
 
 if TYPE_CHECKING:
     from contrastseg.data.faults import Group
 
-MEASURED = typer.Option(
-    Path("benchmarks/speed/results"), help="Folder of measured parameters and step costs, methods-<hardware>.csv."
+MEASURED_FOLDER = typer.Option(
+    MEASURED, help="Folder of measured parameters and step costs, methods-<hardware>.csv.", show_default="shipped"
 )
 
 
@@ -51,7 +52,7 @@ def datasets(
 
 def methods(
     as_json: bool = JSON,
-    measured: Path = MEASURED,
+    measured: Path = MEASURED_FOLDER,
 ) -> None:
     """List the methods with their stages, data use, provenance and settings, and what a step costs where measured.
 
@@ -165,11 +166,11 @@ def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: 
 
 
 def plan(
-    suite: str = typer.Argument(help="Suite file, or its content as JSON."),
+    suite: str = typer.Argument(help="Name of a shipped suite, path of a suite file, or its content as JSON."),
     output: Path | None = typer.Option(None, help="Write the plan as JSON, for `collect` and the report."),
     skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
     as_json: bool = JSON,
-    measured: Path = MEASURED,
+    measured: Path = MEASURED_FOLDER,
     data_root: Path | None = typer.Option(
         None, help="Your folder of data sets; what the suite says where left out, else CONTRASTSEG_DATA."
     ),
@@ -177,12 +178,13 @@ def plan(
 ) -> None:
     """Say what a suite comes to before anything starts: runs, what is left out and why, what is missing, hours, disk.
 
-    Example: `contrastseg plan benchmarks/demo.yaml`
+    Example: `contrastseg plan demo`
     """
     import dataclasses
     import os
 
     from contrastseg import planning
+    from contrastseg.cli.suites import find_suite
     from contrastseg.errors import UnavailableDataError
     from contrastseg.files import write_json
     from contrastseg.planning.estimates import estimate
@@ -190,8 +192,8 @@ def plan(
     from contrastseg.report.content.labels import label_counts
     from contrastseg.suite import parse_suite
 
-    is_file = not suite.lstrip().startswith("{")
-    asked, options = parse_suite(read_config(suite, what="suite"), suite if is_file else None)
+    file = None if suite.lstrip().startswith("{") else find_suite(suite)
+    asked, options = parse_suite(read_config(suite if file is None else str(file), what="suite"), file)
     root = planning.data_root(options, os.environ, data_root)
     missing = planning.missing_data(asked, root, resources)
     skip = skip_unavailable or options.skip_unavailable

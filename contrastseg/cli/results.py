@@ -244,7 +244,9 @@ def report(
     ),
     results: Path | None = typer.Option(None, help="Folder of a suite's results: make the page alone."),
     config: str | None = typer.Option(None, help="`tables` and `figures` to show: YAML or JSON file, or JSON text."),
-    suite: Path | None = typer.Option(None, help="Suite file to go by; benchmarks/<suite>.yaml where it is there."),
+    suite: Path | None = typer.Option(
+        None, help="Suite file to go by; benchmarks/<suite>.yaml, or the shipped suite of that name, where left out."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
     """Write report.html: everything on one page that opens offline.
@@ -295,8 +297,24 @@ def report(
 
 
 def _suite_file(stored: Stored) -> Path | None:
-    file = Path("benchmarks") / f"{stored.plan['suite']['name']}.yaml"
-    return file if file.is_file() else None
+    """The suite's file in the working directory, else the shipped suite of this name if it compares the same."""
+    from contrastseg.cli.suites import shipped_suites
+    from contrastseg.suite import load_suite
+
+    name = stored.plan["suite"]["name"]
+    file = Path("benchmarks") / f"{name}.yaml"
+    if file.is_file():
+        return file
+    shipped = shipped_suites().get(name)
+    if shipped is None:
+        return None
+    said = load_suite(shipped).model_dump(mode="json")
+    same = all(_names(said[axis]) == _names(stored.plan["suite"][axis]) for axis in ("datasets", "methods"))
+    return shipped if same else None
+
+
+def _names(items: Sequence[dict[str, Any]]) -> list[str]:
+    return [item["name"] for item in items]
 
 
 def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:

@@ -16,7 +16,7 @@ from contrastseg.data.prepare.stores import spelled
 from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
-from contrastseg.places import MANIFEST
+from contrastseg.places import MANIFEST, MEASURED
 from contrastseg.planning.asked import Wildcards, asked, described, shared
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
@@ -46,7 +46,7 @@ class Jobs:
         suite: Suite,
         data_root: Path | None,
         unavailable: Collection[str] = (),
-        measured: Path = Path("benchmarks/speed/results"),
+        measured: Path = MEASURED,
         sources: Sources | None = None,
     ) -> None:
         self.suite = suite
@@ -384,8 +384,16 @@ def _run(
 
 
 def job_environment(base: Path, root: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment of jobs: this interpreter as `python`, this checkout's code, the user's data."""
-    paths = {"PATH": Path(sys.executable).parent, "PYTHONPATH": base}
+    """Environment of jobs: this interpreter as `python`, this checkout's code, the user's data.
+
+    Args:
+        base: The folder of the Snakefile. An installed one has no code beside it: the interpreter finds it by itself.
+        root: The folder of data sets.
+        environment: What is set already.
+    """
+    paths = {"PATH": Path(sys.executable).parent}
+    if (base / "contrastseg").is_dir():
+        paths["PYTHONPATH"] = base
     found = {name: os.pathsep.join(filter(None, [str(path), environment.get(name)])) for name, path in paths.items()}
     return found | ({"CONTRASTSEG_DATA": str(root)} if root else {})
 

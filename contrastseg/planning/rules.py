@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 from contrastseg.errors import SuiteError
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 from contrastseg.suite import Suite
 
 
-def method_rules(suite: Suite, base: Path = CHECKOUT) -> list[Path]:
+def method_rules(suite: Suite, base: Path = SHIPPED) -> list[Path]:
     """One file per method of the workflow, then what the suite brings along.
 
     Args:
@@ -40,16 +40,13 @@ def untrained(method: str) -> SuiteError:
     )
 
 
-def check_rules(suite: Suite, base: Path = CHECKOUT) -> None:
-    """Look for the rule of every method in the text of the rule files, where the workflow is at hand.
+def check_rules(suite: Suite, base: Path = SHIPPED) -> None:
+    """Look for the rule of every method in the text of the rule files.
 
     Raises:
         SuiteError: A file that the suite names is not there, or a method has no rule.
     """
-    files = method_rules(suite, base)
-    if not (base / "Snakefile").is_file():
-        return
-    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    text = "\n".join(file.read_text(encoding="utf-8") for file in method_rules(suite, base))
     if re.search(r"^\s+name:", text, re.MULTILINE):  # a rule whose name is computed: only Snakemake knows it
         return
     for method in suite.methods:

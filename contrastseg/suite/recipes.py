@@ -9,11 +9,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastseg.errors import RecipeError, SuiteError, invalid_values
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 from contrastseg.suite.names import known
 from contrastseg.suite.parsing import read_yaml
 
-RECIPES_FOLDER = CHECKOUT / "benchmarks" / "recipes"
+RECIPES_FOLDER = SHIPPED / "benchmarks" / "recipes"
 UNKNOWN: Literal["unknown"] = "unknown"
 
 

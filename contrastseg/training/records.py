@@ -16,6 +16,7 @@ import torch
 
 import contrastseg
 from contrastseg.files import read_json
+from contrastseg.places import CHECKOUT, INSTALLED
 
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-image")
 
@@ -33,8 +34,9 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
 
 def git_commit() -> str:
     """The commit of the source tree, `-dirty` when it has changes; empty outside a repository."""
-    root = Path(contrastseg.__file__).parent.parent
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    if INSTALLED:  # perhaps below a repository, but that of another project
+        return ""
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (FileNotFoundError, subprocess.TimeoutExpired):

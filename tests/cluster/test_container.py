@@ -12,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import contrastseg
+from contrastseg.cli.suites import workflow_command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,12 +68,14 @@ def test_what_it_copies_is_there_and_not_ignored():
     assert any("--requirement requirements.lock" in rest for rest in installed)
 
 
-def test_the_image_brings_all_that_the_workflow_reads():
-    """The parts that the tests of the workflow copy make it run; so they do here."""
+def test_the_package_is_installed_from_all_that_it_ships():
+    """The parts that the tests of the workflow copy make it run, and setup.py puts them into the package."""
     from tests.workflow.conftest import PARTS
 
-    stage = [rest.split() for name, rest in instructions()[-12:] if name == "COPY" and "/opt/benchmark" in rest]
-    assert set(PARTS) <= {source for parts in stage for source in parts[:-1]}
+    steps = instructions()
+    installs = next(i for i, (name, rest) in enumerate(steps) if name == "RUN" and rest.endswith("build-isolation ."))
+    copied = [rest.split() for name, rest in steps[:installs] if name == "COPY"]
+    assert {*PARTS, "setup.py", "requirements.lock"} <= {source for parts in copied for source in parts[:-1]}
 
 
 def test_hadolint_finds_nothing():
@@ -98,15 +101,15 @@ def test_the_pod_asks_for_as_many_gpus_as_the_workflow_may_use():
     from snakemake.cli import get_argument_parser
 
     (container,) = pod()["containers"]
-    asked, unknown = get_argument_parser().parse_known_args(container["command"][1:])
+    program, command, suite, *options = container["command"]
+    assert (program, command) == ("contrastseg", "run")
+    asked, unknown = get_argument_parser().parse_known_args(workflow_command(suite, options)[3:])
     assert not unknown
-    assert container["command"][0] == "snakemake"
     gpus = container["resources"]["limits"]["nvidia.com/gpu"]
     assert gpus == container["resources"]["requests"]["nvidia.com/gpu"]
     assert f"--resources=gpu={gpus}" in container["command"]
     assert str(asked.cores) == container["resources"]["requests"]["cpu"]
-    for file in (asked.snakefile, *asked.configfile):
-        assert (ROOT / Path(file).relative_to("/opt/benchmark")).is_file()
+    assert asked.configfile == [ROOT / "benchmarks" / "full.yaml"]
 
 
 def test_the_volumes_of_the_pod_are_there():

@@ -12,7 +12,9 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(1_000_000, 50, 100)
 
 BASE = Path(workflow.basedir)
-sys.path.insert(0, str(BASE))
+# A checkout's own code, installed or not. An installed workflow lies inside the package that it runs.
+if (BASE / "contrastseg").is_dir():
+    sys.path.insert(0, str(BASE))
 
 from contrastseg import planning
 from contrastseg.errors import ContrastsegError, UnavailableDataError

@@ -221,6 +221,11 @@ rule report:
         "python -m contrastseg report --results $(dirname {output.page}) --config {params.config:q} > {log} 2>&1"
 
 
+onsuccess:
+    if (RESULTS / "report.html").is_file():
+        logger.info(f"Report: {(RESULTS / 'report.html').absolute()}")
+
+
 # One method that fails does not take the table down: what is scored is put together beside the place of the whole, and
 # tables and page name the rest. Which scores are older than what they are of, `collect --partial` knows.
 onerror:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from contrastseg.data.faults import Faults
 from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 
-DATA_TABLE = CHECKOUT / "benchmarks" / "datasets.csv"
+DATA_TABLE = SHIPPED / "benchmarks" / "datasets.csv"
 
 Said = Annotated[str, StringConstraints(min_length=1)]
 _PART = r"[A-Za-z0-9_][\w.+-]*"

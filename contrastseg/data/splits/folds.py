@@ -13,9 +13,9 @@ from contrastseg.data.settings import SplitSettings
 from contrastseg.data.splits.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
 from contrastseg.files import read_json, wrap_parse_errors
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 
-SPLITS_FOLDER = CHECKOUT / "benchmarks" / "splits"
+SPLITS_FOLDER = SHIPPED / "benchmarks" / "splits"
 BUILT_IN = ("random", "official")
 
 

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.files import wrap_parse_errors
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = CHECKOUT / "benchmarks" / "published"
+FOLDER = SHIPPED / "benchmarks" / "published"
 Status = Literal["printed", "suspect", "inconsistent"]
 Unit = Literal["%", "fraction", "voxel", "not stated", "relative % (inferred)"]
 STATUSES: tuple[str, ...] = get_args(Status)

@@ -8,12 +8,11 @@ from typing import Any
 
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
-from contrastseg.places import CHECKOUT
+from contrastseg.places import MEASURED
 from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
 from contrastseg.report.site.markdown import line
 
 FOLDER = "cards"
-MEASURED = CHECKOUT / "benchmarks" / "speed" / "results"
 MARKS = {
     "official": "follows the released code",
     "published": "follows the text",

@@ -12,13 +12,12 @@ from typing import Any
 
 from contrastseg.files import read_json
 from contrastseg.methods import registry
-from contrastseg.places import CHECKOUT
+from contrastseg.places import CHECKOUT, MEASURED
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import Job, jobs_of
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims
-from contrastseg.report.site.cards import MEASURED
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.parsing import read_yaml

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from contrastseg.places import CHECKOUT
+from contrastseg.places import SHIPPED
 from contrastseg.report.site.cards import shown
 from contrastseg.report.site.markdown import table
 from contrastseg.suite import load_suite
@@ -26,7 +26,7 @@ fails for an unset key, and for a key that differs without a reason.
 _NO_SUITE = "The suites follow recipes of their own so far. The values of the sources are below.\n"
 
 
-def page(benchmarks: Path = CHECKOUT / "benchmarks", recipes: Path = RECIPES_FOLDER) -> str:
+def page(benchmarks: Path = SHIPPED / "benchmarks", recipes: Path = RECIPES_FOLDER) -> str:
     """The whole page.
 
     Args:

@@ -1,0 +1,36 @@
+"""The folders beside the package that commands need travel inside it; pyproject.toml says everything else.
+
+`contrastseg/_shipped` of a wheel holds what stands in SHIPPED, at the paths of the repository. In a checkout there is
+no such folder: `contrastseg.places` finds the same files where they lie.
+"""
+
+from setuptools import find_packages, setup
+
+# Data alone: Python files below the package would count as its code (see contrastseg.code_graph).
+SHIPPED = (
+    "Snakefile",
+    "environment.yml",
+    "requirements.lock",
+    "benchmarks/*.yaml",
+    "benchmarks/datasets.csv",
+    "benchmarks/published/*.csv",
+    "benchmarks/recipes/*.yaml",
+    "benchmarks/speed/results/*.csv",
+    "benchmarks/splits/*.json",
+    "profiles/**/*.yaml",
+    "workflow/report/*.rst",
+    "workflow/rules/**/*.smk",
+    "workflow/schemas/*.json",
+)
+
+setup(
+    packages=[*find_packages(include=["contrastseg", "contrastseg.*"]), "contrastseg._shipped"],
+    package_dir={"contrastseg._shipped": "."},
+    package_data={
+        "contrastseg": ["py.typed"],
+        "contrastseg._shipped": list(SHIPPED),
+        "contrastseg.cli": ["templates/**"],
+        "contrastseg.report.page": ["templates/**"],
+    },
+    include_package_data=False,
+)
