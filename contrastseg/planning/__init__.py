@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from contrastseg.planning.asked import remember_parameters
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
-    from contrastseg.planning.jobs import Jobs, job_environment, run_config, to_argument
+    from contrastseg.planning.environment import job_environment
+    from contrastseg.planning.jobs import Jobs, run_config, to_argument
     from contrastseg.planning.limits import by_attempt
     from contrastseg.planning.runs import RESULTS, Plan, Run, expand
     from contrastseg.planning.sources import Sources, listed
@@ -41,7 +42,8 @@ _MODULES = {
     "asked": ("remember_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
-    "jobs": ("Jobs", "job_environment", "run_config", "to_argument"),
+    "environment": ("job_environment",),
+    "jobs": ("Jobs", "run_config", "to_argument"),
     "limits": ("by_attempt",),
     "runs": ("RESULTS", "Plan", "Run", "expand"),
     "sources": ("Sources", "listed"),

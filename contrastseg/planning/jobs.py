@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -381,21 +379,6 @@ def _run(
     suite: str, dataset: str, method: str, variant: str, labels: str, draw: str = "0", fold: str = "0", seed: str = "0"
 ) -> Run:
     return Run(suite, dataset, method, variant, labels, int(draw), int(fold), int(seed))
-
-
-def job_environment(base: Path, root: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment of jobs: this interpreter as `python`, this checkout's code, the user's data.
-
-    Args:
-        base: The folder of the Snakefile. An installed one has no code beside it: the interpreter finds it by itself.
-        root: The folder of data sets.
-        environment: What is set already.
-    """
-    paths = {"PATH": Path(sys.executable).parent}
-    if (base / "contrastseg").is_dir():
-        paths["PYTHONPATH"] = base
-    found = {name: os.pathsep.join(filter(None, [str(path), environment.get(name)])) for name, path in paths.items()}
-    return found | ({"CONTRASTSEG_DATA": str(root)} if root else {})
 
 
 def _drawing(drawings: Sequence[TableSettings] | Sequence[FigureSettings], name: str) -> str:
