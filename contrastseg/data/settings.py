@@ -110,17 +110,21 @@ class Fractions(BaseModel):
         return self
 
 
+NNUNET_FOLDS = 5
+
+
 class SplitSettings(BaseModel):
     """Which patients train, validate and test, and in which orders training patients get their labels.
 
     Attributes:
         name: ``random``, which keeps the strata that a data set names in proportion; ``official``, the parts the
-            publisher put the patients into; or the name of a published split (a file in benchmarks/splits).
+            publisher put the patients into; ``nnunet``, the five folds that nnU-Net draws; or the name of a published
+            split (a file in benchmarks/splits).
         fractions: Shares of a random split. With several folds the test share is 1 / folds instead.
         val: Share of an official split's training patients that validate instead, where the publisher names nobody.
         seed: Of the random split and of the random draws.
         draws: How many orders of the training patients there are; draw 0 is the literature's where it has one.
-        folds: How many folds a random split has; an official one has one, a published one its own.
+        folds: How many folds a random split has; an official one has one, nnU-Net's five, a published one its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -141,6 +145,11 @@ class SplitSettings(BaseModel):
         if self.folds > 1 and self.name != "random":
             raise ValueError(f"folds are drawn for random splits; {self.name!r} has its own")
         return self
+
+    @property
+    def number_of_folds(self) -> int | None:
+        """How many folds there are; None where a published file says it."""
+        return {"random": self.folds, "official": 1, "nnunet": NNUNET_FOLDS}.get(self.name)
 
     def under(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """These settings with others on top, key by key; a split of another name starts from the defaults.

@@ -48,11 +48,9 @@ def _check_entry(suite: SuiteFields, entry: DatasetEntry, entries: list[str]) ->
         known(f"entry in the pool of {entry.name},", other, entries)
         _fits(entry, suite.entry(other))
     distinct(f"pool of {entry.name}", entry.pool)
-    drawn = entry.split.name in ("random", "official")
-    if drawn and entry.evaluate_on and max(suite.folds) >= entry.split.folds:
-        raise ValueError(
-            f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {entry.split.folds}"
-        )
+    folds = entry.split.number_of_folds
+    if folds is not None and entry.evaluate_on and max(suite.folds) >= folds:
+        raise ValueError(f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {folds}")
 
 
 def _check_tolerances(suite: SuiteFields, tolerances: Mapping[str, float]) -> None:

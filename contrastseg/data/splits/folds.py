@@ -1,4 +1,4 @@
-"""Who trains, validates and tests: at random, as the publisher said, or as a published list says."""
+"""Who trains, validates and tests: at random, as the publisher or a published list says, or as nnU-Net draws it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contrastseg.data.settings import SplitSettings
+from contrastseg.data.settings import NNUNET_FOLDS, SplitSettings
 from contrastseg.data.splits.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
 from contrastseg.files import read_json, wrap_parse_errors
 from contrastseg.places import SHIPPED
 
 SPLITS_FOLDER = SHIPPED / "benchmarks" / "splits"
-BUILT_IN = ("random", "official")
+BUILT_IN = ("random", "official", "nnunet")
+_NNUNET_SEED = 12345
 
 
 class _Published(BaseModel):
@@ -109,6 +110,33 @@ def random_folds(strata: Mapping[str, str], settings: SplitSettings) -> list[dic
     for fold in folds:
         if empty := [part for part in PARTS if getattr(shares, part) > 0 and not fold[part]]:
             raise SplitError(f"{total} patients leave no one for {' and '.join(empty)}", remedy="give more patients")
+    return folds
+
+
+def nnunet_folds(patients: Iterable[str]) -> list[dict[str, list[str]]]:
+    """The five folds that nnU-Net draws (v1 and v2): of the sorted names, shuffled by NumPy's generator from 12345.
+
+    A fold's held-out fifth, which nnU-Net prints as its cross-validation, is the test part; nobody validates.
+
+    Raises:
+        SplitError: There are fewer than five patients.
+    """
+    import numpy as np
+
+    names = sorted(set(patients))
+    if len(names) < NNUNET_FOLDS:
+        raise SplitError(
+            f"{len(names)} patients do not make nnU-Net's {NNUNET_FOLDS} folds",
+            remedy="choose the split `random` with fewer folds, or give more patients",
+        )
+    order = np.arange(len(names))
+    np.random.RandomState(_NNUNET_SEED).shuffle(order)  # what scikit-learn's KFold does
+    folds = []
+    for held_out in np.array_split(order, NNUNET_FOLDS):
+        test = {names[index] for index in held_out}
+        folds.append(
+            {"train": [name for name in names if name not in test], "val": [], "test": sorted(test)},
+        )
     return folds
 
 

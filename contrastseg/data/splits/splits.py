@@ -14,6 +14,7 @@ from contrastseg.data.splits.cohort import Cohort
 from contrastseg.data.splits.folds import (
     BUILT_IN,
     SPLITS_FOLDER,
+    nnunet_folds,
     official_fold,
     random_folds,
     read_published,
@@ -109,6 +110,12 @@ def _complete_folds(
         fold = official_fold(cohort.parts(), cohort.strata() if settings.val else {}, settings)
         taken = f"; validation is {settings.val:g} of its training patients, seed {settings.seed}"
         return [fold], f"the publisher's parts{taken if settings.val else ''}", {}
+    if settings.name == "nnunet":
+        return (
+            nnunet_folds(roster.patients),
+            "nnU-Net's own five folds (seed 12345), each fold's held-out part as test",
+            {},
+        )
     published = read_published(settings.name, splits_folder)
     return published["folds"], published["source"], published.get("orders", {})
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from contrastseg.data.settings import SplitSettings
 from contrastseg.data.splits.cohort import Cohort
-from contrastseg.data.splits.folds import apportion
+from contrastseg.data.splits.folds import apportion, nnunet_folds
 from contrastseg.data.splits.split_files import PARTS, Split
 from contrastseg.data.splits.splits import make_split, train_patients
 from contrastseg.errors import SplitError
@@ -228,3 +228,31 @@ def test_a_suite_s_split_lies_over_the_data_set_s_own() -> None:
     assert SplitSettings.model_validate(own.under({"draws": 7})) == SplitSettings(name="official", val=0.1, draws=7)
     assert SplitSettings.model_validate(own.under({"name": "random", "seed": 1})) == SplitSettings(seed=1)
     assert SplitSettings.model_validate(own.under({})) == own
+
+
+@pytest.mark.parametrize("count", [5, 7, 20, 32])
+def test_nnunet_s_own_folds(count: int) -> None:
+    from sklearn.model_selection import KFold
+
+    names = sorted(f"case_{n}" for n in range(count))
+    expected = [
+        ([names[i] for i in train], [names[i] for i in test])
+        for train, test in KFold(5, shuffle=True, random_state=12345).split(names)
+    ]
+    folds = nnunet_folds(reversed(names))
+    assert [(fold["train"], fold["test"]) for fold in folds] == expected
+    assert all(fold["val"] == [] for fold in folds)
+
+
+def test_nnunet_s_folds_in_a_split_file() -> None:
+    cohort = stratified({f"p{n:02}": "" for n in range(9)})
+    settings = SplitSettings(name="nnunet", draws=2)
+    made = make_split("entry", cohort, settings)
+    assert made["folds"] == nnunet_folds(cohort.patients)
+    assert set(made["orders"]) == set("01234")
+    assert train_patients(settings, cohort) == len(made["folds"][0]["train"])
+    assert train_patients(settings, None) is None
+    with pytest.raises(SplitError, match="4 patients"):
+        make_split("entry", stratified({f"p{n}": "" for n in range(4)}), settings)
+    with pytest.raises(ValidationError, match="folds"):
+        SplitSettings(name="nnunet", folds=5)
