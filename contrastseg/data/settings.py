@@ -35,6 +35,25 @@ class SuperpixelSettings(BaseModel):
     body: float | None = Field(None, ge=0, lt=1)
 
 
+class CropSettings(BaseModel):
+    """The box around the structures that is prepared; everything outside counts as background in predictions.
+
+    The box is found from a case's own label, test cases included: results of such a preparation are no prediction of
+    whole images. It is for comparison with papers that did the same, and says so wherever its results stand.
+
+    Attributes:
+        around: ``label``: all voxels of a structure.
+        margin: Added on either side, in mm where the spacing is known, else in voxels.
+        axes: The native axes that are cropped, in array order; the others stay whole.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    around: Literal["label"]
+    margin: float = Field(25.0, ge=0)
+    axes: tuple[Literal[0, 1, 2], ...] = Field((0, 1, 2), min_length=1)
+
+
 class PreparationSettings(BaseModel):
     """How native arrays become what networks see. Lengths in mm, in array order ((z, y, x) for volumes).
 
@@ -52,6 +71,12 @@ class PreparationSettings(BaseModel):
         slice_axis: Which axis of native volumes, in array order, slices are cut along; prepared arrays have it first.
             ``largest_spacing`` (the rule of one's own data) takes the one that most cases have their largest spacing
             along. Left out, it is the first.
+        image_order: Of the spline that resamples images: 1 is linear, 0 takes the nearest voxel, 3 is cubic.
+        prediction_order: How predictions come back to the native grid: 1 resamples logits linearly and takes the
+            largest, 0 takes the nearest voxel's class.
+        crop: Prepare a box around the label alone.
+        n4: Correct the bias field of MR volumes with N4 first (four levels of 50 iterations, threshold 0.001).
+        n4_shrink: N4 looks at every n-th voxel of an axis that keeps 8 of them; 4 is customary and far faster than 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +89,11 @@ class PreparationSettings(BaseModel):
     dtype: Literal["float16", "float32"] = "float16"
     superpixels: SuperpixelSettings | None = None
     slice_axis: Literal[0, 1, 2, "largest_spacing"] | None = None
+    image_order: Literal[0, 1, 3] = 1
+    prediction_order: Literal[0, 1] = 1
+    crop: CropSettings | None = None
+    n4: bool = False
+    n4_shrink: int = Field(1, ge=1)
 
     @field_validator("slice_axis", mode="before")
     @classmethod
@@ -74,11 +104,16 @@ class PreparationSettings(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before_there_was_a_choice(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves a slice axis out that was not chosen: rules keep their digests."""
+        """Leaves out what was not chosen of the later fields: rules keep their digests."""
         fields: dict[str, Any] = serialise(self)
-        if self.slice_axis is None:
-            fields.pop("slice_axis", None)
+        for name, usual in _LATER.items():
+            if name in fields and fields[name] == usual:
+                del fields[name]
         return fields
+
+    def complete(self) -> dict[str, Any]:
+        """Every field by its name, those as well that rules did not have at first."""
+        return {**_LATER, **self.model_dump()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -92,6 +127,15 @@ class PreparationSettings(BaseModel):
         if self.spacing is not None and any(step is not None and step <= 0 for step in self.spacing):
             raise ValueError("spacing must be positive")
         return self
+
+
+_LATER = {"slice_axis": None, "image_order": 1, "prediction_order": 1, "crop": None, "n4": False, "n4_shrink": 1}
+"""Fields that rules did not have at first, with the value that leaves everything as it was."""
+
+
+def given_for_volumes(rule: Mapping[str, Any]) -> list[str]:
+    """The fields of a rule that photographs cannot have."""
+    return [key for key in ("slice_axis", "crop", "n4") if rule.get(key) is not None and rule[key] is not False]
 
 
 class Fractions(BaseModel):

@@ -17,6 +17,10 @@ def has_effect(key: str, settings: Mapping[str, Any]) -> bool:
         return settings[key] is not None
     if key.startswith("training."):
         return _trains(key.removeprefix("training."), settings)
+    if key in ("preparation.image_order", "preparation.prediction_order"):
+        return settings["preparation.spacing"] is not None or settings["preparation.size"] is not None
+    if key == "preparation.n4_shrink":
+        return bool(settings["preparation.n4"])
     if key in ("preparation.window", "preparation.percentiles"):
         rule = "window" if key.endswith("window") else "percentile"
         return settings["preparation.intensity"] == rule or (rule == "window" and settings[key] is not None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from contrastseg.data.settings import SplitSettings
+from contrastseg.data.settings import SplitSettings, given_for_volumes
 from contrastseg.errors import DataError, SuiteError, UnavailableDataError
 from contrastseg.suite.names import known
 
@@ -112,9 +112,9 @@ class DatasetEntry(Strict):
             return self
         except DataError as error:
             raise ValueError(str(error)) from error
-        known(f"split of {self.dataset}", self.split.name, ["random", *spec.splits])
-        if spec.spatial_dims == 2 and self.preparation.get("slice_axis") is not None:
-            raise ValueError(f"{spec.title} has no slices: leave slice_axis out of preparation")
+        known(f"split of {self.dataset}", self.split.name, ["random", "nnunet", *spec.splits])
+        if spec.spatial_dims == 2 and (unfit := given_for_volumes(self.preparation)):
+            raise ValueError(f"{spec.title} has photographs, no volumes: leave {unfit[0]} out of preparation")
         return self
 
     @property

@@ -182,7 +182,7 @@ def _every_setting(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         "checkpoints": suite.checkpoints,
         "evaluation.convention": suite.evaluation.convention,
         **dict(_leaves(entry.split.model_dump(exclude={"seed", "draws"}), "split.")),
-        **dict(_leaves(rule.model_dump(exclude=set(OF_THE_STORE)), "preparation.")),
+        **dict(_leaves({k: v for k, v in rule.complete().items() if k not in OF_THE_STORE}, "preparation.")),
         **_training(training),
     }
 

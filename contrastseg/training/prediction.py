@@ -86,8 +86,12 @@ class Predictor:
             spatial_dims=self.config.spatial_dims,
             training=self.training,
             device=self.device,
-            labels_only=lambda case: _on_native_grid(case.geometry),
+            labels_only=self._labels_suffice,
         )
+
+    def _labels_suffice(self, case: Case) -> bool:
+        """Whether logits need no resampling: they lie on the native voxels, or the rule takes the nearest class."""
+        return self.info.preparation.prediction_order == 0 or _on_native_grid(case.geometry)
 
     def _one_by_one(self, labeller: Labeller) -> _Infer:
         """What infers native cases with an engine's labeller."""
@@ -135,7 +139,7 @@ class Predictor:
         """A label map on the native grid from what was inferred."""
         if self.native:
             return array
-        if _on_native_grid(case.geometry):
+        if self._labels_suffice(case):
             return case.geometry.to_native(array, 0)
         return case.geometry.label_from_logits(array)
 
@@ -226,6 +230,9 @@ def predict_files(
     try:
         read = read_inference_image if predictor.native else prepare_inference_image
         images = inference_cases(source, predictor.info)
+
+        if predictor.info.preparation.crop is not None and not predictor.native:
+            on_note("the network was trained on boxes around labels; these images are predicted whole")
 
         def cases() -> Iterator[Case]:
             for case, paths in images.items():

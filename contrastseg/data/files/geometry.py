@@ -38,6 +38,7 @@ class Geometry:
         header: What the file's NIfTI header says of its place, for labels to say the same; None where they say what
             spacing and affine do.
         slice_axis: The axis of the native arrays that the prepared ones have first.
+        crop: The box (start, stop) of each native axis that the prepared arrays show; None where they show everything.
     """
 
     native_shape: tuple[int, ...]
@@ -48,10 +49,11 @@ class Geometry:
     shape: tuple[int, ...]
     header: NiftiHeader | None = None
     slice_axis: int = 0
+    crop: tuple[tuple[int, int], ...] | None = None
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
-        """Spacing of the prepared grid, which covers the same extent as the native one."""
+        """Spacing of the prepared grid, which covers the same extent as the native one or its crop."""
         if self.native_spacing is None:
             return None
         steps = slices_first(self.native_spacing, self.slice_axis)
@@ -60,23 +62,31 @@ class Geometry:
 
     @property
     def _cut_shape(self) -> tuple[int, ...]:
-        """The native shape, the slice axis first."""
-        return slices_first(self.native_shape, self.slice_axis)
+        """The native shape, or that of its crop, the slice axis first."""
+        sizes = self.native_shape if self.crop is None else tuple(stop - start for start, stop in self.crop)
+        return slices_first(sizes, self.slice_axis)
 
-    def _uncut(self, array: np.ndarray) -> np.ndarray:
-        """An array of the native size with its axes back in native order; leading axes stay."""
+    def _uncut(self, array: np.ndarray, outside: float = 0) -> np.ndarray:
+        """An array with its axes back in native order, `outside` beyond the crop; leading axes stay."""
         leading = array.ndim - len(self.shape)
-        return np.moveaxis(array, leading, leading + self.slice_axis)
+        native = np.moveaxis(array, leading, leading + self.slice_axis)
+        if self.crop is None:
+            return native
+        whole = np.full((*native.shape[:leading], *self.native_shape), outside, dtype=native.dtype)
+        box = tuple(slice(start, stop) for start, stop in self.crop)
+        whole[(slice(None),) * leading + box] = native
+        return whole
 
     def to_native(self, array: np.ndarray, order: Literal[0, 1]) -> np.ndarray:
         """Bring a prepared array to the native grid.
 
         Args:
             array: (*spatial) or (K, *spatial) on the prepared grid.
-            order: 0 for labels (nearest, type kept), 1 for logits and probabilities (linear, float32).
+            order: 0 for labels (nearest, type kept), 1 for images, logits and probabilities (linear, float32).
 
         Returns:
             The array on the native grid, with its leading axis if it had one; its very values where shapes are equal.
+            Beyond a crop labels are 0, other fields have their smallest value.
 
         Raises:
             ValueError: The array is not on the prepared grid.
@@ -86,11 +96,12 @@ class Geometry:
             leading = array.shape[: array.ndim - len(self.shape)]
             return self._uncut(resample_label(array, (*leading, *self._cut_shape)))
         if array.ndim == len(self.shape):
-            return self._uncut(resample_image(array, self._cut_shape))
+            field = resample_image(array, self._cut_shape)
+            return self._uncut(field, float(field.min()))
         result = np.empty((array.shape[0], *self._cut_shape), dtype=np.float32)
         for channel, field in enumerate(array):
             result[channel] = resample_image(field, self._cut_shape)
-        return self._uncut(result)
+        return self._uncut(result, float(result.min()))
 
     def label_from_logits(self, logits: np.ndarray) -> np.ndarray:
         """The class with the largest logit on the native grid, class by class: two native volumes of memory, not K.
@@ -99,7 +110,7 @@ class Geometry:
             logits: (K, *spatial) on the prepared grid; probabilities serve as well.
 
         Returns:
-            uint8 (*native spatial); the lowest class wins a tie, as in ``argmax``.
+            uint8 (*native spatial); the lowest class wins a tie, as in ``argmax``. Beyond a crop it is 0.
         """
         self._check(logits)
         best = resample_image(logits[0], self._cut_shape).copy()
@@ -117,7 +128,7 @@ class Geometry:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary of the fields; those that say nothing are left out."""
         fields = dataclasses.asdict(self)
-        for name in [name for name in ("header", "slice_axis") if not fields[name]]:
+        for name in [name for name in ("header", "slice_axis", "crop") if not fields[name]]:
             del fields[name]
         return fields
 
@@ -134,6 +145,7 @@ class Geometry:
             shape=tuple(fields["shape"]),
             header=NiftiHeader.from_dict(fields.get("header")),
             slice_axis=fields.get("slice_axis", 0),
+            crop=None if (crop := fields.get("crop")) is None else tuple((start, stop) for start, stop in crop),
         )
         grid._check_fields()
         return grid
@@ -144,6 +156,11 @@ class Geometry:
             raise ValueError(f"shapes {self.native_shape} and {self.shape}")
         if self.slice_axis not in range(len(self.shape)):
             raise ValueError(f"slice axis {self.slice_axis}")
+        if self.crop is not None and (
+            len(self.crop) != len(self.shape)
+            or not all(0 <= start < stop <= n for (start, stop), n in zip(self.crop, self.native_shape, strict=True))
+        ):
+            raise ValueError(f"crop {self.crop} of {self.native_shape}")
         steps = self.native_spacing
         if steps is not None and (len(steps) != len(self.shape) or not all(0 < step < math.inf for step in steps)):
             raise ValueError(f"spacing {steps}")

@@ -90,7 +90,7 @@ def _channels_together(images: Mapping[str, Path], channels: int) -> dict[str, t
 
 
 def prepare_inference_image(files: Sequence[Path], case: str, info: DatasetJson) -> Case:
-    """Prepare one case from outside the benchmark the way `info`'s data set was prepared.
+    """Prepare one case from outside the benchmark the way `info`'s data set was prepared, but never cropped.
 
     Args:
         files: NIfTI, NRRD, MHA, TIFF, PNG, JPEG or BMP: one image, or one file a channel.
@@ -104,7 +104,8 @@ def prepare_inference_image(files: Sequence[Path], case: str, info: DatasetJson)
     grid = read.geometry
     native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine, header=grid.header)
     with naming(RawCase(case, case, None, tuple(files))):
-        return prepare_native(native, info.preparation, grid.native_format, case, case, None, info.slice_axis or 0)
+        whole = info.preparation.model_copy(update={"crop": None})
+        return prepare_native(native, whole, grid.native_format, case, case, None, info.slice_axis or 0)
 
 
 def slices_otherwise(case: Case, info: DatasetJson) -> str | None:

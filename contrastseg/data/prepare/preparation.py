@@ -33,6 +33,9 @@ from contrastseg.places import MANIFEST
 
 Progress = Callable[[int, int], None]
 
+CROPPED = "prepared as a box around each case's label, test cases included: no prediction of whole images"
+"""The note of data that was cropped around labels."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
@@ -318,6 +321,7 @@ def _write_indices(
         },
         notes=[
             *([f"masks: {coding}"] if coding is not None and coding.unusual else []),
+            *([CROPPED] if settings.crop is not None else []),
             *([str(cut)] if settings.slice_axis == "largest_spacing" else []),
             *(f"{note} ({count} of {len(states)} cases)" for note, count in sorted(counted.items())),
         ],

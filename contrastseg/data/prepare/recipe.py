@@ -12,10 +12,12 @@ from contrastseg.data.files import resampling
 from contrastseg.data.files.geometry import Geometry, NativeFormat, slices_first
 from contrastseg.data.files.placement import NiftiHeader
 from contrastseg.data.prepare import intensity
+from contrastseg.data.prepare.bias_field import correct_bias
 from contrastseg.data.prepare.cases import Case
+from contrastseg.data.prepare.crop import label_box
 from contrastseg.data.prepare.extremes import require_contrast
 from contrastseg.data.readers.specs import DatasetSpec, NativeCase, RawCase
-from contrastseg.data.settings import PreparationSettings
+from contrastseg.data.settings import PreparationSettings, given_for_volumes
 from contrastseg.errors import DataError, invalid_values, unknown_name
 
 
@@ -23,12 +25,15 @@ def resolve(spec: DatasetSpec, preparation: PreparationSettings | Mapping[str, A
     """The data set's own rule, with what a suite says put over it field by field.
 
     Raises:
-        DataError: A field does not exist or has no valid value, or a slice axis is named of photographs.
+        DataError: A field does not exist or has no valid value, or photographs get a rule for volumes.
     """
     given = preparation.model_dump(exclude_unset=True) if isinstance(preparation, PreparationSettings) else preparation
     rule = check(given, spec.preparation)
-    if spec.spatial_dims == 2 and rule.slice_axis is not None:
-        raise DataError(f"{spec.title} has no slices: it is photographs", remedy="leave slice_axis out of preparation")
+    if spec.spatial_dims == 2 and (unfit := given_for_volumes(rule.complete())):
+        raise DataError(
+            f"{spec.title} has photographs, no volumes: {unfit[0]} does not apply",
+            remedy=f"leave {unfit[0]} out of preparation",
+        )
     return rule
 
 
@@ -60,21 +65,27 @@ def prepare_native(
     frame: str | None,
     slice_axis: int = 0,
 ) -> Case:
-    """Bring the slice axis of one native case to the front, resample and normalise it.
+    """Correct, crop, bring the slice axis to the front, resample and normalise one native case, in this order.
 
     Raises:
         DataError: The rule does not fit the case, or leaves its image no contrast.
     """
     require_contrast(native.image, settings)
     native_shape = native.image.shape[1:]
-    shape = prepared_shape(native_shape, native.spacing, settings, slice_axis)
+    crop = None if settings.crop is None else label_box(native.label, native.spacing, settings.crop)
+    box = tuple(slice(0, n) for n in native_shape) if crop is None else tuple(slice(*ends) for ends in crop)
+    shape = prepared_shape(tuple(part.stop - part.start for part in box), native.spacing, settings, slice_axis)
     header = native.header if native.header != NiftiHeader.plain(native.affine, native.spacing) else None
-    grid = Geometry(native_shape, native.spacing, native.unit, native.affine, native_format, shape, header, slice_axis)
-    channels = np.moveaxis(native.image, slice_axis + 1, 1)
-    image = np.stack([resampling.resample_image(channel, shape, antialias=True) for channel in channels])
+    grid = Geometry(
+        native_shape, native.spacing, native.unit, native.affine, native_format, shape, header, slice_axis, crop
+    )
+    channels = correct_bias(native.image, native.spacing, settings.n4_shrink) if settings.n4 else native.image
+    channels = np.moveaxis(channels[(slice(None), *box)], slice_axis + 1, 1)
+    order = settings.image_order
+    image = np.stack([resampling.resample_image(channel, shape, order=order, antialias=True) for channel in channels])
     label = None
     if native.label is not None:
-        label = np.ascontiguousarray(resampling.resample_label(np.moveaxis(native.label, slice_axis, 0), shape))
+        label = np.ascontiguousarray(resampling.resample_label(np.moveaxis(native.label[box], slice_axis, 0), shape))
     return Case(case, patient, frame, intensity.normalise(image, settings), label, grid)
 
 

@@ -112,7 +112,7 @@ def _complete_folds(
         return [fold], f"the publisher's parts{taken if settings.val else ''}", {}
     if settings.name == "nnunet":
         return (
-            nnunet_folds(roster.patients),
+            nnunet_folds(cohort.patients),
             "nnU-Net's own five folds (seed 12345), each fold's held-out part as test",
             {},
         )
