@@ -14,9 +14,9 @@ from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances
 from contrastseg.training.assembly import stage_training
 from contrastseg.training.batches import Batches, Source
-from contrastseg.training.material import own_material
 from contrastseg.training.settings import RunConfig
 from contrastseg.training.storage import Residency, Storage
+from contrastseg.training.training_cases import own_cases
 
 METHODS = [name for name in registry.names() if registry.get(name).engine is None]
 # In 3D the same code runs on one axis more: those are long tests.
@@ -49,12 +49,12 @@ def batches_of(config: RunConfig, residency: Residency, device: torch.device) ->
     dataset, split = PreparedDataset(config.data), Split.from_file(config.split)
     training = stage_training(config)
     views = registry.get(config.method).stage(config.stage).views
-    material = own_material(config, dataset, split)
+    cases = own_cases(config, dataset, split)
     sources = {}
     for name in sorted({view.source for view in views.values()}):
         storage = Storage(
             dataset,
-            material[name][0][1],
+            cases[name][0][1],
             with_labels=name == "labelled",
             spatial_dims=config.spatial_dims,
             device=device,

@@ -22,9 +22,9 @@ from contrastseg.report.content.report_data import Material
 from contrastseg.report.content.suite_info import gather_facts
 from contrastseg.report.tables.footnotes import _splits
 from contrastseg.suite import Suite, parse_suite
-from contrastseg.training.material import own_material
 from contrastseg.training.nnunet.data import _labelled_cases
 from contrastseg.training.settings import RunConfig
+from contrastseg.training.training_cases import own_cases
 from tests.miniatures._nnunet import describe, make_photos
 
 LABELLED, BARE = 6, 14
@@ -194,8 +194,7 @@ def material(method: str, labels: str, stage: str = "train") -> dict[str, list[s
         dataset="moles", method=method, labels=labels, stage=stage, spatial_dims=2, training=TRAINING, **paths
     )
     return {
-        name: [case for _, cases in drawn for case in cases]
-        for name, drawn in own_material(config, data, split).items()
+        name: [case for _, cases in drawn for case in cases] for name, drawn in own_cases(config, data, split).items()
     }
 
 

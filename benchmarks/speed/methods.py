@@ -75,7 +75,7 @@ def measure(
                     stage=stage.name,
                     # A logged step has waited for its loss, so the clock sees what a GPU did.
                     stage_training={**training, "steps": steps, "log_every": 1},
-                    initial={item.stage: initial[item.stage] for item in stage.takes},
+                    initial={item.stage: initial[item.stage] for item in stage.init_from},
                     **data,
                 )
                 record = train(config, Path(folder) / stage.name, on_step=lambda _, to=times: to.append(now()))

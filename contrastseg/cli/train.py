@@ -195,13 +195,13 @@ def _train(run: RunConfig, output: Path) -> None:
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
     from contrastseg.training.run import train as train_run
-    from contrastseg.training.run_lock import sole
+    from contrastseg.training.run_lock import exclusive_lock
     from contrastseg.training.settings import TrainingSettings
 
     with wrap_validation_errors(TrainingSettings, "stage_training"):
         steps = stage_training(run).steps
     notes: list[str] = []
-    alone = sole(output) if is_first() else contextlib.nullcontext()
+    alone = exclusive_lock(output) if is_first() else contextlib.nullcontext()
     title = f"{run.method} on {run.dataset}, {run.labels}, seed {run.seed}"
     with alone, progress(title, steps) as update:
         record = train_run(run, output, on_step=update, on_note=notes.append)

@@ -34,6 +34,13 @@ class Renamed(NamedTuple):
 
 # Sorted by the new spelling, one row a line.
 RENAMED: tuple[Renamed, ...] = (
+    Renamed("_allocation", "_claim", ("contrastseg.training",)),
+    Renamed("allocation", "claim", ("contrastseg.training",)),
+    Renamed("cases_by_source", "material", ("contrastseg.training",)),
+    Renamed("guard", "watch", ("contrastseg.training.loop",)),
+    Renamed("init_from", "takes"),
+    Renamed("initial_weights", "taken_over", ("contrastseg.training",)),
+    Renamed("last_finite_step", "good", ("contrastseg.training",)),
     Renamed("require_path", "existing", ("contrastseg.files",)),
     Renamed("wrap_parse_errors", "understanding", ("contrastseg.files",)),
     Renamed("wrap_write_errors", "writing", ("contrastseg.files",)),

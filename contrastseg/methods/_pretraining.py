@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from contrastseg.errors import SuiteError, TrainingError
 from contrastseg.methods._kinds import check_choice
-from contrastseg.methods.contract import Batch, Sample, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, InitialWeights, Sample, Stage, View
 from contrastseg.methods.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class EncoderPretraining(Supervised):
 
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage("pretrain", TWO_VIEWS, training=STRONG),
-        Stage("train", LABELLED, takes=(Takeover("pretrain", ("network.encoder",)),)),
+        Stage("train", LABELLED, init_from=(InitialWeights("pretrain", ("network.encoder",)),)),
     )
     memory_mb = 6000
 

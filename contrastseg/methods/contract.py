@@ -79,8 +79,8 @@ class View:
 
 
 @dataclass(frozen=True)
-class Takeover:
-    """Weights a stage takes over: `modules` of an earlier stage's checkpoint, into modules of the same name.
+class InitialWeights:
+    """Weights that a stage starts from: `modules` of an earlier stage's checkpoint, into modules of the same name.
 
     Parts of modules have dotted names: every network keeps its encoder in `network.encoder`.
     """
@@ -96,14 +96,14 @@ class Stage:
     Attributes:
         name: `train` for the last stage; anything else is a pre-training stage.
         views: View per name; the names are the keys of the batch that `training_step` receives.
-        takes: Weights of earlier stages.
+        init_from: Weights of earlier stages that it starts from.
         training: Overrides of the suite's training settings for this stage, key by key; the suite's own settings of
             the stage (`stages:` of a method's entry) are stronger.
     """
 
     name: str
     views: Mapping[str, View]
-    takes: tuple[Takeover, ...] = ()
+    init_from: tuple[InitialWeights, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @property

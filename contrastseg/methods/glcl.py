@@ -19,7 +19,7 @@ from contrastseg.methods._pretraining import (
     encoder_width,
     require_several,
 )
-from contrastseg.methods.contract import Batch, Card, Circumstances, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, Card, Circumstances, InitialWeights, Stage, View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,10 +63,10 @@ class GLCL(EncoderPretraining):
         Stage(
             "local",
             {"first": View("unlabelled"), "second": View("unlabelled", intensity="b")},
-            takes=(Takeover("global", ("network.encoder",)),),
+            init_from=(InitialWeights("global", ("network.encoder",)),),
             training={"augmentation": _INTENSITIES},
         ),
-        Stage("train", LABELLED, takes=(Takeover("local", _DECODER),)),
+        Stage("train", LABELLED, init_from=(InitialWeights("local", _DECODER),)),
     )
     defaults = {
         **POOLING,

@@ -16,7 +16,7 @@ from contrastseg.methods._pretraining import (
     momentum_copy,
 )
 from contrastseg.methods._ramp import ramped
-from contrastseg.methods.contract import Batch, Card, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, Card, InitialWeights, Stage, View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,7 +64,7 @@ class IDEAL(EncoderPretraining):
         Stage(
             "train",
             {"labelled": View("labelled"), "unlabelled": View("unlabelled")},
-            takes=(Takeover("pretrain", ("network.encoder",)),),
+            init_from=(InitialWeights("pretrain", ("network.encoder",)),),
         ),
     )
     defaults = {

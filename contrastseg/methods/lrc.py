@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from contrastseg.errors import TrainingError
 from contrastseg.methods._pretraining import LABELLED, STRONG, STRONG_VIEWS, decoder_maps, encoder_maps, pooled
-from contrastseg.methods.contract import Batch, Card, Sample, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, Card, InitialWeights, Sample, Stage, View
 from contrastseg.methods.moco import (
     MOMENTUM_CONTRAST,
     MOMENTUM_CONTRAST_DIFFERS,
@@ -77,7 +77,7 @@ class LRC(MoCo):
     card = CARD
     stages: ClassVar[tuple[Stage, ...]] = (
         Stage("pretrain", REGIONS, training=STRONG),
-        Stage("train", LABELLED, takes=(Takeover("pretrain", ("network",)),)),
+        Stage("train", LABELLED, init_from=(InitialWeights("pretrain", ("network",)),)),
     )
     defaults = {**MOMENTUM_CONTRAST, **REGION_CONTRAST}
     choices = {**MoCo.choices, **REGION_CONTRAST_CHOICES}

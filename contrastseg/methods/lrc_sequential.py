@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contrastseg.methods._pretraining import LABELLED, STRONG, TWO_VIEWS
-from contrastseg.methods.contract import Stage, Takeover
+from contrastseg.methods.contract import InitialWeights, Stage
 from contrastseg.methods.lrc import CARD, LRC, REGIONS
 
 
@@ -21,7 +21,7 @@ class LRCSequential(LRC):
     )
     stages = (
         Stage("global", TWO_VIEWS, training=STRONG),
-        Stage("local", REGIONS, takes=(Takeover("global", ("network.encoder",)),), training=STRONG),
-        Stage("train", LABELLED, takes=(Takeover("local", ("network",)),)),
+        Stage("local", REGIONS, init_from=(InitialWeights("global", ("network.encoder",)),), training=STRONG),
+        Stage("train", LABELLED, init_from=(InitialWeights("local", ("network",)),)),
     )
     terms = {"global": ("global",), "local": ("local",)}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contrastseg.methods._pretraining import LABELLED, STRONG
-from contrastseg.methods.contract import Batch, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, InitialWeights, Stage, View
 from contrastseg.methods.lrc import CARD, LRC, REGION_CONTRAST, REGION_CONTRAST_CHOICES, REGION_CONTRAST_OPTIONS
 from contrastseg.methods.moco import MOMENTUM_CONTRAST_DIFFERS
 from contrastseg.methods.supervised import Supervised
@@ -44,10 +44,10 @@ class LRCSupervised(LRC):
                 "first": View("labelled", "a", superpixels=True),
                 "second": View("labelled", "b", superpixels=True),
             },
-            takes=(Takeover("supervised", ("network",)),),
+            init_from=(InitialWeights("supervised", ("network",)),),
             training=STRONG,
         ),
-        Stage("train", LABELLED, takes=(Takeover("local", ("network",)),)),
+        Stage("train", LABELLED, init_from=(InitialWeights("local", ("network",)),)),
     )
     terms = {"supervised": (), "local": ("local",)}
 

@@ -17,7 +17,7 @@ from contrastseg.methods._pretraining import (
     encoder_width,
     pooled,
 )
-from contrastseg.methods.contract import Batch, Card, Method, Sample, Stage, Takeover
+from contrastseg.methods.contract import Batch, Card, InitialWeights, Method, Sample, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -88,11 +88,14 @@ class SemanticAware(Method):
     )
     stages = (
         Stage("coarse", LABELLED),
-        Stage("contrast", LABELLED, takes=(Takeover("coarse", ("folds",)),)),
+        Stage("contrast", LABELLED, init_from=(InitialWeights("coarse", ("folds",)),)),
         Stage(
             "train",
             LABELLED,
-            takes=(Takeover("coarse", ("network", "folds")), Takeover("contrast", ("patch_network.encoder",))),
+            init_from=(
+                InitialWeights("coarse", ("network", "folds")),
+                InitialWeights("contrast", ("patch_network.encoder",)),
+            ),
         ),
     )
     defaults = {

@@ -278,5 +278,5 @@ def spatial_dims(entry: DatasetEntry) -> int:
 @cache
 def initial_checkpoints(run: Run, stage: str) -> dict[str, Path]:
     """The checkpoint of every earlier stage that a stage takes weights over from, by that stage's name."""
-    taken = methods.get(run.method).stage(stage).takes
+    taken = methods.get(run.method).stage(stage).init_from
     return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in taken}

@@ -66,28 +66,32 @@ def _check_patch(method: Method, patch: Sequence[int]) -> None:
                 )
 
 
-def take_over(method: Method, config: RunConfig) -> dict[str, str]:
-    """Load what the stage takes over from earlier stages.
+def load_initial_weights(method: Method, config: RunConfig) -> dict[str, str]:
+    """Load the weights that the stage starts from, out of earlier stages' checkpoints.
+
+    Args:
+        method: With its modules built; those that start from earlier weights are changed in place.
+        config: Its `initial` has the checkpoint of every earlier stage.
 
     Returns:
-        Per module taken over, the checkpoint it came from.
+        Per module with initial weights, the checkpoint they came from.
 
     Raises:
         CheckpointError: No checkpoint is given for a stage, or it lacks a module or has other shapes.
     """
-    taken = {}
-    for takeover in type(method).stage(config.stage).takes:
-        path = config.initial.get(takeover.stage)
+    weights_from = {}
+    for weights in type(method).stage(config.stage).init_from:
+        path = config.initial.get(weights.stage)
         if path is None:
             raise CheckpointError(
-                f"stage {config.stage} of {config.method} starts from {takeover.stage}, and no checkpoint is given",
-                remedy=f"pass --initial {takeover.stage}=CHECKPOINT",
+                f"stage {config.stage} of {config.method} starts from {weights.stage}, and no checkpoint is given",
+                remedy=f"pass --initial {weights.stage}=CHECKPOINT",
             )
         state = checkpoints.load(path)["modules"]
-        for name in takeover.modules:
+        for name in weights.modules:
             load_module(method.modules.get_submodule(name), name, state, path)
-            taken[name] = path
-    return taken
+            weights_from[name] = path
+    return weights_from
 
 
 def load_module(module: nn.Module, name: str, state: Mapping[str, Any], path: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contrastseg.data.prepare.cases import Case
-from contrastseg.training.faults import device_faults
+from contrastseg.training.device_errors import device_errors
 from contrastseg.training.inference import (
     Predictor,
     batched_logits,
@@ -87,20 +87,20 @@ def infer_cases(
             begun.popleft()
         return results
 
-    def faults(concerned: Iterable[Case]) -> AbstractContextManager[None]:
+    def explained(concerned: Iterable[Case]) -> AbstractContextManager[None]:
         """`concerned` is looked at when something fails."""
         sizes = training.batch_size, training.patch_size
-        return device_faults(*sizes, training=in_training, cases=lambda: [case.case for case in concerned])
+        return device_errors(*sizes, training=in_training, cases=lambda: [case.case for case in concerned])
 
     def read() -> Iterator[tuple[Case, np.ndarray]]:
         for case, wait in ready:
-            with faults([case]):
+            with explained([case]):
                 array = wait()
             yield case, array
 
     while True:
         try:
-            with faults(begun):
+            with explained(begun):
                 coming = compute()
         except Exception:
             yield from read()

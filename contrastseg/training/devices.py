@@ -1,6 +1,6 @@
 """Which devices a run may use: taken by kernel locks that die with the process.
 
-`snakemake --resources gpu=4` limits how many runs there are at once but assigns no device. `claim` does: it takes a
+`snakemake --resources gpu=4` limits how many runs there are at once but assigns no device. `allocate` does: it takes a
 free slot of as many free GPUs as the run needs, within the visible set. Locks lie on node-local disk, one file per
 device UUID and slot.
 """
@@ -22,7 +22,7 @@ from contrastseg.errors import DeviceError
 
 PRETENDED = "CONTRASTSEG_PRETEND_DEVICES"
 SLOTS = "CONTRASTSEG_RUNS_PER_GPU"
-_CLAIMED = "CONTRASTSEG_CLAIMED"  # the accelerator that the first process of a run has claimed for all of them
+_CLAIMED = "CONTRASTSEG_CLAIMED"  # the accelerator that the first process of a run has allocated for all of them
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,19 @@ class Device:
     pretended: bool = False
 
 
-class Claim:
-    """Devices held until `release` or the end of the process; none where the CPU computes."""
+class DeviceAllocation:
+    """Devices held until `release` or the end of the process; none where the CPU computes.
+
+    Attributes:
+        devices: In the order of CUDA_VISIBLE_DEVICES.
+        accelerator: What Lightning Fabric calls them: `cuda` or `cpu`.
+    """
 
     def __init__(self, devices: Sequence[Device] = (), locks: Sequence[FileLock] = (), accelerator: str = "") -> None:
         self.devices = tuple(devices)
         self._locks = tuple(locks)
         real = bool(self.devices) and not self.devices[0].pretended
         self.accelerator = accelerator or ("cuda" if real else "cpu")
-        """What Lightning Fabric calls them: `cuda` or `cpu`."""
 
     def release(self) -> None:
         """Give the devices back. The kernel does it too when the process ends, however it ends."""
@@ -92,7 +96,7 @@ def visible(environment: Mapping[str, str] | None = None) -> list[Device]:
     return allowed
 
 
-def claim(
+def allocate(
     accelerator: str = "auto",
     *,
     count: int = 1,
@@ -100,8 +104,8 @@ def claim(
     folder: Path | None = None,
     timeout_s: float = 3600.0,
     environment: Mapping[str, str] | None = None,
-) -> Claim:
-    """Take free devices, all that a run needs or none; wait when too many are taken.
+) -> DeviceAllocation:
+    """Allocate free devices, all that a run needs or none; wait when too many are taken.
 
     Args:
         accelerator: `cpu` takes none, `cuda` insists on one, `auto` takes one where there is one.
@@ -112,18 +116,18 @@ def claim(
         environment: Environment variables, those of the process if unset.
 
     Returns:
-        The claim. CUDA_VISIBLE_DEVICES is set to its devices, so CUDA must not be in use yet. Processes that the first
-        one of a run has started share its claim.
+        The allocation. CUDA_VISIBLE_DEVICES is set to its devices, so CUDA must not be in use yet. Processes that the
+        first one of a run has started share its allocation.
 
     Raises:
         DeviceError: There are too few devices, or too few came free in time.
     """
     environment = os.environ if environment is None else environment
     if not is_first(environment) and environment.get(_CLAIMED):
-        return Claim(accelerator=environment[_CLAIMED])
+        return DeviceAllocation(accelerator=environment[_CLAIMED])
     devices = _usable(accelerator, count, environment)
     if not devices:
-        return _shared(Claim(), count)
+        return _shared(DeviceAllocation(), count)
     slots = int(environment.get(SLOTS, "1")) if slots is None else slots
     folder = folder or Path(tempfile.gettempdir()) / f"contrastseg-{os.getuid()}" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +137,7 @@ def claim(
         if len(held) == count:
             if not devices[0].pretended:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in held)
-            return _shared(Claim(list(held), list(held.values())), count)
+            return _shared(DeviceAllocation(list(held), list(held.values())), count)
         for lock in held.values():  # two runs that each hold a part would wait for ever
             lock.release()
         if time.monotonic() > deadline:
@@ -171,8 +175,8 @@ def _lock_free(devices: Sequence[Device], *, count: int, slots: int, folder: Pat
     return held
 
 
-def _shared(claim: Claim, count: int) -> Claim:
-    """The claim, known to the processes that this one will start."""
+def _shared(allocation: DeviceAllocation, count: int) -> DeviceAllocation:
+    """The allocation, known to the processes that this one will start."""
     if count > 1:
-        os.environ[_CLAIMED] = claim.accelerator
-    return claim
+        os.environ[_CLAIMED] = allocation.accelerator
+    return allocation

@@ -23,15 +23,15 @@ from contrastseg.data.prepare.cases import Case, PreparedDataset
 from contrastseg.data.splits.pool_files import Pool
 from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
-from contrastseg.training.devices import Claim
-from contrastseg.training.material import Material
+from contrastseg.training.devices import DeviceAllocation
 from contrastseg.training.settings import RunConfig, TrainingSettings
+from contrastseg.training.training_cases import CasesBySource
 
 Labeller = Callable[[Case], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """A run with what its configuration names, looked up.
 
     Attributes:
@@ -42,8 +42,8 @@ class Job:
         labelled: The patients whose labels may be read.
         validation: The patients to validate on; empty where there is nothing to choose by them.
         pool: The run's pool; None where it draws from its own data set alone.
-        material: Which cases of which data sets it draws labelled and unlabelled samples from.
-        claim: The device.
+        cases_by_source: Which cases of which data sets it draws labelled and unlabelled samples from.
+        allocation: The devices it trains on.
         output: The run's folder.
         on_step: Called with the number of steps done.
         on_note: Called with what should be known of how the run is computed.
@@ -56,8 +56,8 @@ class Job:
     labelled: list[str]
     validation: list[str]
     pool: Pool | None
-    material: Material
-    claim: Claim
+    cases_by_source: CasesBySource
+    allocation: DeviceAllocation
     output: Path
     on_step: Callable[[int], None]
     on_note: Callable[[str], None] = warnings.warn
@@ -73,7 +73,7 @@ class Job:
     @property
     def device(self) -> torch.device:
         """Where to compute."""
-        return torch.device(self.claim.accelerator)
+        return torch.device(self.allocation.accelerator)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Outcome:
         unrecorded: Why steps were not recorded; None where they were.
         best: Best validation Dice; None without validation.
         best_step: Where it was reached; None without validation.
-        taken_over: File hash of the checkpoint each module was taken over from.
+        initial_weights: Hash of the checkpoint that each module got its initial weights from, by module.
         training: What was done otherwise than the training settings say.
         packages: What the result depends on beside the packages of every run.
     """
@@ -104,7 +104,7 @@ class Outcome:
     unrecorded: str | None = "it trains by its own program"
     best: float | None = None
     best_step: int | None = None
-    taken_over: Mapping[str, str] = field(default_factory=dict)
+    initial_weights: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
 
@@ -112,7 +112,7 @@ class Outcome:
 class Engine(Protocol):
     """The functions of an engine's module."""
 
-    def fit(self, job: Job) -> Outcome:
+    def fit(self, job: TrainingJob) -> Outcome:
         """Train."""
         ...
 

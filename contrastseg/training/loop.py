@@ -16,8 +16,8 @@ from contrastseg.files import digest
 from contrastseg.methods.contract import Batch, Method
 from contrastseg.training import checkpoints
 from contrastseg.training.batches import BatchSource
-from contrastseg.training.faults import Watch
 from contrastseg.training.logs import Log
+from contrastseg.training.non_finite import NonFiniteGuard
 from contrastseg.training.optimiser import build_optimiser, fuses, load_scaler, load_state, scaler_state
 from contrastseg.training.recorded import RecordedSteps, Recording
 from contrastseg.training.seeds import stream_seed
@@ -161,7 +161,7 @@ class _Loop:
         self.writes = arguments.fabric.is_global_zero
         rows = self._set_up(checkpoints.load_resumable(self.saved, arguments.identity))
         self.log = Log(arguments.folder, rows, writes=self.writes)
-        self.watch = Watch(self.saved, self.modules, arguments.batches, self.progress.step, writes=self.writes)
+        self.guard = NonFiniteGuard(self.saved, self.modules, arguments.batches, self.progress.step, writes=self.writes)
         self._running_since = math.nan
 
     def _set_up(self, resumed: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -236,7 +236,7 @@ class _Loop:
         terms = {"loss": result.loss, **result.terms}
         means = {name: self.run.fabric.all_reduce(term) for name, term in terms.items()}
         values = {name: float(mean) for name, mean in means.items()}  # type: ignore[arg-type]
-        self.watch.check(done, values, rate, result.gradient_norm, batch, weights=weights)
+        self.guard.check(done, values, rate, result.gradient_norm, batch, weights=weights)
         with self._stopped_clock():
             self.log.add(done, {**values, "learning_rate": rate, "seconds": round(self.progress.seconds, 3)})
 

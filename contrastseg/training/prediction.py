@@ -28,8 +28,8 @@ from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, restore, stage_training
 from contrastseg.training.case_batches import infer_cases
+from contrastseg.training.device_errors import device_errors
 from contrastseg.training.engines import Labeller, engine_of
-from contrastseg.training.faults import device_faults
 from contrastseg.training.settings import RunConfig
 from contrastseg.training.write_behind import write_behind
 
@@ -60,9 +60,9 @@ class Predictor:
         engine = engine_of(self.config.method)
         self.native = engine is not None
         self._precision: AbstractContextManager[Any] = nullcontext()  # an engine has its own
-        self._claim = devices.claim(accelerator or self.training.accelerator)
+        self._allocation = devices.allocate(accelerator or self.training.accelerator)
         # Not through Fabric: one device and no gradients need nothing of it, and its import takes seconds.
-        self.device = torch.device(self._claim.accelerator)
+        self.device = torch.device(self._allocation.accelerator)
         try:
             if engine is None:
                 self._infer = self._in_batches(content)
@@ -98,7 +98,7 @@ class Predictor:
 
         def labelled(case: Case) -> tuple[Case, np.ndarray]:
             sizes = self.training.batch_size, self.training.patch_size
-            with device_faults(*sizes, training=False, cases=lambda: [case.case]):
+            with device_errors(*sizes, training=False, cases=lambda: [case.case]):
                 return case, labeller(case)
 
         return partial(map, labelled)
@@ -145,7 +145,7 @@ class Predictor:
 
     def close(self) -> None:
         """Give the device back."""
-        self._claim.release()
+        self._allocation.release()
 
 
 def _on_native_grid(grid: Geometry) -> bool:

@@ -17,19 +17,20 @@ from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
-from contrastseg.training.assembly import build_method, stage_training, take_over
+from contrastseg.training.assembly import build_method, load_initial_weights, stage_training
 from contrastseg.training.batches import Batches, Source
-from contrastseg.training.engines import Engine, Job, Outcome, engine_of
-from contrastseg.training.faults import DUMP, device_faults
+from contrastseg.training.device_errors import device_errors
+from contrastseg.training.engines import Engine, Outcome, TrainingJob, engine_of
 from contrastseg.training.loop import FitArguments, fit
-from contrastseg.training.material import open_pool, own_material
+from contrastseg.training.non_finite import DUMP
 from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
-from contrastseg.training.read_ahead import read_ahead
+from contrastseg.training.prefetch import prefetch
 from contrastseg.training.recorded import planned
 from contrastseg.training.run_record import Begun, run_record
 from contrastseg.training.settings import RunConfig, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 from contrastseg.training.storage import JoinedStorage, Storage
+from contrastseg.training.training_cases import open_pool, own_cases
 from contrastseg.training.validation import validation_dice
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def train(
     output: str | Path,
     *,
     on_step: Callable[[int], None] = lambda step: None,
-    claim: devices.Claim | None = None,
+    allocation: devices.DeviceAllocation | None = None,
     on_note: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Train one run (a method's stage) and write checkpoints, log and record into `output`; resumes by itself.
@@ -51,7 +52,7 @@ def train(
         output: The run's folder. `checkpoints/last.ckpt`, `log.csv`, `tensorboard/` and `run.json` come to lie there,
             `checkpoints/best_val.ckpt` too where the split has validation patients and `validate_every` is set.
         on_step: Called with the number of steps done.
-        claim: A device already taken; one is claimed if unset.
+        allocation: Devices already allocated; free ones are if unset.
         on_note: Called with what should be known of how the run is computed.
 
     Returns:
@@ -65,12 +66,12 @@ def train(
     _check_patch(config, training)
     torch.set_num_threads(training.threads)
     begun = Begun.now()
-    claim = claim or devices.claim(training.accelerator, count=training.devices)
+    allocation = allocation or devices.allocate(training.accelerator, count=training.devices)
     try:
-        job = _job(config, training, claim=claim, output=output, on_step=on_step, on_note=on_note)
+        job = _job(config, training, allocation=allocation, output=output, on_step=on_step, on_note=on_note)
         engine = engine_of(config.method)
         _check_devices(engine, job)
-        with device_faults(training.batch_size, training.patch_size):
+        with device_errors(training.batch_size, training.patch_size):
             outcome = _fit(job) if engine is None else engine.fit(job)
         record = run_record(job, outcome, begun)
         if devices.is_first():
@@ -79,7 +80,7 @@ def train(
             (output / "checkpoints" / DUMP).unlink(missing_ok=True)
         return record
     finally:
-        claim.release()
+        allocation.release()
 
 
 def _check_patch(config: RunConfig, training: TrainingSettings) -> None:
@@ -90,7 +91,7 @@ def _check_patch(config: RunConfig, training: TrainingSettings) -> None:
         )
 
 
-def _check_devices(engine: Engine | None, job: Job) -> None:
+def _check_devices(engine: Engine | None, job: TrainingJob) -> None:
     if engine is not None and job.training.devices > 1:
         raise TrainingError(
             f"{job.config.method} trains by its own program, on one device", remedy="set `devices: 1` for it"
@@ -101,18 +102,20 @@ def _job(
     config: RunConfig,
     training: TrainingSettings,
     *,
-    claim: devices.Claim,
+    allocation: devices.DeviceAllocation,
     output: Path,
     on_step: Callable[[int], None],
     on_note: Callable[[str], None],
-) -> Job:
+) -> TrainingJob:
     """The run with its data set, split, patients and cases looked up, and its pool checked."""
     split = Split.from_file(config.split)
     dataset = PreparedDataset(config.data)
     labelled = split.labelled(config.labels, config.draw, config.fold)
     validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
-    pool, material = open_pool(config, dataset, split) if config.pool else (None, own_material(config, dataset, split))
-    return Job(
+    pool, cases_by_source = (
+        open_pool(config, dataset, split) if config.pool else (None, own_cases(config, dataset, split))
+    )
+    return TrainingJob(
         config=config,
         training=training,
         dataset=dataset,
@@ -120,24 +123,24 @@ def _job(
         labelled=labelled,
         validation=validation,
         pool=pool,
-        material=material,
-        claim=claim,
+        cases_by_source=cases_by_source,
+        allocation=allocation,
         output=output,
         on_step=on_step,
         on_note=on_note,
     )
 
 
-def _fit(job: Job) -> Outcome:
+def _fit(job: TrainingJob) -> Outcome:
     """Train with this project's loop."""
     config, training, dataset = job.config, job.training, job.dataset
-    fabric = _fabric(job.claim, training)
+    fabric = _fabric(job.allocation, training)
     fabric.launch()
-    method, taken = _method(job)
+    method, weights_from = _method(job)
     batches = _batches(job, fabric)
     recording = planned(method, training, fabric.device, job.on_note)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
-    with read_ahead(batches, training.steps) as ready:
+    with prefetch(batches, training.steps) as ready:
         progress, log = fit(
             FitArguments(
                 method=method,
@@ -160,45 +163,45 @@ def _fit(job: Job) -> Outcome:
         earlier=progress.earlier,
         unrecorded=recording.outcome,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
-        precision=_precision(job.claim, training),
+        precision=_precision(job.allocation, training),
         residency=batches.sources[next(iter(batches.sources))].storage.residency,
         best=progress.best if job.validation else None,
         best_step=progress.best_step if job.validation else None,
-        taken_over={name: sha256(path) for name, path in taken.items()},
+        initial_weights={name: sha256(path) for name, path in weights_from.items()},
     )
 
 
-def _method(job: Job) -> tuple[Method, dict[str, str]]:
-    """The method ready to train, and the checkpoint that each module taken over came from."""
+def _method(job: TrainingJob) -> tuple[Method, dict[str, str]]:
+    """The method ready to train, and the checkpoint that each module with initial weights got them from."""
     config, training = job.config, job.training
     method = build_method(config, job.dataset.in_channels, job.dataset.num_classes)
-    taken = take_over(method, config)
+    weights_from = load_initial_weights(method, config)
     lay_out(method.modules, config.spatial_dims, training.memory_format)
-    if job.claim.accelerator == "cpu" and _precision(job.claim, training) != "32-true":
+    if job.allocation.accelerator == "cpu" and _precision(job.allocation, training) != "32-true":
         keep_small_in_float32(method.modules)
     compile_networks(method.modules, training.compile)
-    return method, taken
+    return method, weights_from
 
 
-def _precision(claim: devices.Claim, training: TrainingSettings) -> str:
+def _precision(allocation: devices.DeviceAllocation, training: TrainingSettings) -> str:
     if training.precision != "auto":
         return training.precision
-    return "bf16-mixed" if claim.accelerator == "cuda" else "32-true"
+    return "bf16-mixed" if allocation.accelerator == "cuda" else "32-true"
 
 
-def _fabric(claim: devices.Claim, training: TrainingSettings) -> Fabric | SingleDevice:
-    precision: Any = _precision(claim, training)
+def _fabric(allocation: devices.DeviceAllocation, training: TrainingSettings) -> Fabric | SingleDevice:
+    precision: Any = _precision(allocation, training)
     if training.devices == 1 and precision != "16-mixed":
-        return SingleDevice(claim.accelerator, precision)
+        return SingleDevice(allocation.accelerator, precision)
     from lightning_fabric import Fabric  # here, because it takes seconds: torch's compiler
     from lightning_fabric.strategies import DDPStrategy
 
     # Not every method uses every parameter in every step.
     strategy = DDPStrategy(find_unused_parameters=True) if training.devices > 1 else "auto"
-    return Fabric(accelerator=claim.accelerator, strategy=strategy, devices=training.devices, precision=precision)
+    return Fabric(accelerator=allocation.accelerator, strategy=strategy, devices=training.devices, precision=precision)
 
 
-def _batches(job: Job, fabric: Fabric | SingleDevice) -> Batches:
+def _batches(job: TrainingJob, fabric: Fabric | SingleDevice) -> Batches:
     views = dict(registry.get(job.config.method).stage(job.config.stage).views)
     sources: dict[str, Source] = {}
     for name in sorted({view.source for view in views.values()}):
@@ -207,10 +210,10 @@ def _batches(job: Job, fabric: Fabric | SingleDevice) -> Batches:
     return Batches(sources, views)
 
 
-def _source(job: Job, fabric: Fabric | SingleDevice, *, name: str, superpixels: bool) -> Source:
+def _source(job: TrainingJob, fabric: Fabric | SingleDevice, *, name: str, superpixels: bool) -> Source:
     """The samples of `labelled` or `unlabelled` cases, with super-pixels where a view wants them."""
     config, training = job.config, job.training
-    if name not in job.material:
+    if name not in job.cases_by_source:
         raise TrainingError(
             f"{config.method} needs {name} patients, and {config.labels} leaves none",
             remedy="choose another label budget, or leave this method out of it",
@@ -226,7 +229,7 @@ def _source(job: Job, fabric: Fabric | SingleDevice, *, name: str, superpixels: 
             with_superpixels=superpixels,
             cache_gb=training.cache_gb,
         )
-        for dataset, cases in job.material[name]
+        for dataset, cases in job.cases_by_source[name]
     }
     return Source(
         name,

@@ -17,7 +17,7 @@ LOCK = ".training.lock"
 
 
 @contextlib.contextmanager
-def sole(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold the run's folder for this process while the block runs; the kernel lets go when the process ends.
 
     Two meet where Snakemake was killed and its jobs were not: they go on, and the same command starts them again.

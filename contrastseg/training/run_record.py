@@ -9,7 +9,7 @@ from typing import Any
 
 from contrastseg.methods import registry
 from contrastseg.training import records
-from contrastseg.training.engines import Job, Outcome
+from contrastseg.training.engines import Outcome, TrainingJob
 from contrastseg.training.settings import PLACES
 
 
@@ -31,7 +31,7 @@ class Begun:
         return cls(datetime.now(UTC), time.perf_counter())
 
 
-def run_record(job: Job, outcome: Outcome, begun: Begun) -> dict[str, Any]:
+def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, Any]:
     """Make the content of `run.json`: configuration, data, result, place and time.
 
     Args:
@@ -52,7 +52,7 @@ def run_record(job: Job, outcome: Outcome, begun: Begun) -> dict[str, Any]:
         "versions": records.versions(outcome.packages),
         "git_commit": records.git_commit(),
         "hardware": records.hardware(job.device),
-        "device_uuid": ",".join(device.uuid for device in job.claim.devices) or None,
+        "device_uuid": ",".join(device.uuid for device in job.allocation.devices) or None,
         **_time_record(job, outcome, begun),
         "peak_memory_bytes": records.peak_memory_bytes(job.device),
     }
@@ -63,10 +63,10 @@ def _card(name: str) -> dict[str, Any]:
     return {**vars(card), "differs": list(card.differs), "options": dict(card.options)}
 
 
-def _data_record(job: Job) -> dict[str, Any]:
+def _data_record(job: TrainingJob) -> dict[str, Any]:
     """Which patients and cases it trained on."""
     trained = job.split.train(job.config.fold)
-    unlabelled = job.material.get("unlabelled", ())
+    unlabelled = job.cases_by_source.get("unlabelled", ())
     return {
         "labelled_patients": job.labelled,
         "labelled_count": len(job.labelled),
@@ -83,7 +83,7 @@ def _data_record(job: Job) -> dict[str, Any]:
 def _result_record(outcome: Outcome) -> dict[str, Any]:
     """What came out of it, and how it was computed."""
     return {
-        "taken_over": dict(outcome.taken_over),
+        "taken_over": dict(outcome.initial_weights),
         "steps": outcome.steps,
         "best_val_dice": outcome.best,
         "best_val_step": outcome.best_step,
@@ -94,7 +94,7 @@ def _result_record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _time_record(job: Job, outcome: Outcome, begun: Begun) -> dict[str, Any]:
+def _time_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, Any]:
     """When it ran and how long it took."""
     # Of attempts that were stopped before this one, what they did in steps is known, and no more.
     wall_s = round(time.perf_counter() - begun.clock + outcome.earlier, 3)

@@ -50,10 +50,10 @@ def stages(config: RunConfig, folder: Path) -> RunConfig:
     """Train the stages before the last one; the last one's configuration, with their checkpoints."""
     initial: dict[str, str] = {}
     for stage in registry.get(config.method).stages[:-1]:
-        taken = {item.stage: initial[item.stage] for item in stage.takes}
+        taken = {item.stage: initial[item.stage] for item in stage.init_from}
         train(config.model_copy(update={"stage": stage.name, "initial": taken}), folder / stage.name)
         initial[stage.name] = str(folder / stage.name / "checkpoints" / "last.ckpt")
-    last = {item.stage: initial[item.stage] for item in registry.get(config.method).stages[-1].takes}
+    last = {item.stage: initial[item.stage] for item in registry.get(config.method).stages[-1].init_from}
     return config.model_copy(update={"initial": last})
 
 

@@ -18,7 +18,7 @@ from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
 from tests.contracts.test_methods import CASES, phantom_for, weights
 
-STAGED = [(name, dims) for name, dims in CASES if any(stage.takes for stage in registry.get(name).stages)]
+STAGED = [(name, dims) for name, dims in CASES if any(stage.init_from for stage in registry.get(name).stages)]
 # So small a step that no weight moves: what the run saves is what it started from.
 STILL = {"steps": 1, "optimiser": {"learning_rate": 1e-30, "weight_decay": 0}}
 
@@ -37,7 +37,7 @@ def taken(stage: Stage, state: dict[str, torch.Tensor]) -> dict[str, list[str]]:
             for key, value in state.items()
             if key.startswith(tuple(f"{module}." for module in item.modules)) and value.is_floating_point()
         ]
-        for item in stage.takes
+        for item in stage.init_from
     }
 
 
@@ -50,7 +50,7 @@ def as_if_untrained(config: RunConfig, stage: Stage, folder: Path) -> RunConfig:
     """The stage with its own initial weights in place of those it would take over."""
     state = fresh(config).state_dict()
     initial = {}
-    for item in stage.takes:
+    for item in stage.init_from:
         initial[item.stage] = str(folder / f"{item.stage}.ckpt")
         checkpoints.save(initial[item.stage], {"modules": state, "config": {}})
     return config.model_copy(update={"initial": initial})
@@ -65,11 +65,11 @@ def test_a_stage_starts_from_what_the_earlier_one_learnt(
     saved: dict[str, dict[str, torch.Tensor]] = {}
     paths: dict[str, str] = {}
     for stage in registry.get(name).stages:
-        asked = {"stage": stage.name, "initial": {item.stage: paths[item.stage] for item in stage.takes}}
+        asked = {"stage": stage.name, "initial": {item.stage: paths[item.stage] for item in stage.init_from}}
         here = config.model_copy(update=asked)
         untouched = fresh(here)
         initial, parameters = untouched.state_dict(), dict(untouched.named_parameters())
-        if stage.takes:
+        if stage.init_from:
             still = here.model_copy(update={"stage_training": STILL})
             train(still, tmp_path / "still" / stage.name)
             started = weights(tmp_path / "still" / stage.name)
@@ -91,5 +91,5 @@ def test_a_stage_starts_from_what_the_earlier_one_learnt(
         paths[stage.name] = str(tmp_path / stage.name / "checkpoints" / "last.ckpt")
         learnt = {key for key in parameters if not torch.equal(saved[stage.name][key], initial[key])}
         for later in registry.get(name).stages:
-            for module in [module for item in later.takes if item.stage == stage.name for module in item.modules]:
+            for module in [module for item in later.init_from if item.stage == stage.name for module in item.modules]:
                 assert any(key.startswith(f"{module}.") for key in learnt), f"{stage.name} leaves {module} as it was"

@@ -121,7 +121,9 @@ def test_encoder_and_decoder_go_from_stage_to_stage(phantoms: dict[int, Any], tm
     initial: dict[str, str] = {}
     for stage in registry.get("glcl").stages:
         method = assembly.build_method(config.model_copy(update={"stage": stage.name}), 1, 3)
-        taken = assembly.take_over(method, config.model_copy(update={"stage": stage.name, "initial": initial}))
+        taken = assembly.load_initial_weights(
+            method, config.model_copy(update={"stage": stage.name, "initial": initial})
+        )
         parts = [] if stage.name == "global" else ["network.encoder"]
         parts += ["network.decoder", "network.up"] if stage.name == "train" else []
         assert list(taken) == parts

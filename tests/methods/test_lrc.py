@@ -109,7 +109,7 @@ def test_maps_with_a_stride_look_at_the_regions_of_their_units_centres() -> None
 @pytest.mark.parametrize("name", ["lrc", "lrc_sequential", "lrc_supervised"])
 def test_the_whole_network_is_handed_on_and_trained_as_supervised_trains_it(name: str) -> None:
     method = registry.get(name)
-    (taken,) = method.stage("train").takes
+    (taken,) = method.stage("train").init_from
     assert taken.modules == ("network",)
     batch = {"labelled": view(label=True)}
     ours, theirs = (make(each, "train").training_step(batch, 0)["segmentation"] for each in (name, "supervised"))

@@ -9,7 +9,7 @@ import torch
 
 from contrastseg.errors import CheckpointError, SuiteError
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Method, Stage, Takeover, View
+from contrastseg.methods.contract import InitialWeights, Method, Stage, View
 from contrastseg.training import assembly
 from tests.methods.made_up import make, sample
 
@@ -208,7 +208,7 @@ class TwoStages(Method):
     card = registry.get("supervised").card
     stages = (
         Stage("warm", {"images": View("unlabelled")}),
-        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("warm", ("network.encoder",)),)),
+        Stage("train", {"labelled": View("labelled")}, init_from=(InitialWeights("warm", ("network.encoder",)),)),
     )
 
 
@@ -228,8 +228,8 @@ def test_weights_taken_over_are_the_saved_ones_and_not_the_initial_ones(
     second = assembly.build_method(config, 3, 2)
     initial = {name: value.clone() for name, value in second.modules.state_dict().items()}
     with pytest.raises(CheckpointError, match="--initial"):
-        assembly.take_over(second, config)
-    taken = assembly.take_over(second, config.model_copy(update={"initial": {"warm": str(path)}}))
+        assembly.load_initial_weights(second, config)
+    taken = assembly.load_initial_weights(second, config.model_copy(update={"initial": {"warm": str(path)}}))
     assert list(taken) == ["network.encoder"]
     for name, value in second.modules.state_dict().items():
         if name.startswith("network.encoder"):
@@ -240,7 +240,9 @@ def test_weights_taken_over_are_the_saved_ones_and_not_the_initial_ones(
     other = phantoms[2].config("supervised", training={"network": {"channels": [6, 8]}})
     narrow = assembly.build_method(other.model_copy(update={"method": "two_stages"}), 3, 2)
     with pytest.raises(CheckpointError, match="do not fit"):
-        assembly.take_over(narrow, other.model_copy(update={"method": "two_stages", "initial": {"warm": str(path)}}))
+        assembly.load_initial_weights(
+            narrow, other.model_copy(update={"method": "two_stages", "initial": {"warm": str(path)}})
+        )
 
 
 @pytest.mark.parametrize(

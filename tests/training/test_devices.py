@@ -39,41 +39,44 @@ def test_the_visible_set_is_read_as_cuda_reads_it(restriction: str | None, expec
     assert uuids(environment) == [f"PRETENDED-{index}" for index in expected]
 
 
-def test_claims_are_all_different_and_the_fifth_waits(tmp_path: Path) -> None:
-    claims = [devices.claim(folder=tmp_path, environment=FOUR) for _ in range(4)]
-    assert len({device.uuid for claim in claims for device in claim.devices}) == 4
+def test_allocations_are_all_different_and_the_fifth_waits(tmp_path: Path) -> None:
+    allocations = [devices.allocate(folder=tmp_path, environment=FOUR) for _ in range(4)]
+    assert len({device.uuid for allocation in allocations for device in allocation.devices}) == 4
     with pytest.raises(DeviceError, match="1 of 4 devices"):
-        devices.claim(folder=tmp_path, environment=FOUR, timeout_s=0.1)
-    claims[2].release()
-    fifth = devices.claim(folder=tmp_path, environment=FOUR, timeout_s=0.1)
-    assert fifth.devices == claims[2].devices
-    for claim in (*claims, fifth):
-        claim.release()
+        devices.allocate(folder=tmp_path, environment=FOUR, timeout_s=0.1)
+    allocations[2].release()
+    fifth = devices.allocate(folder=tmp_path, environment=FOUR, timeout_s=0.1)
+    assert fifth.devices == allocations[2].devices
+    for allocation in (*allocations, fifth):
+        allocation.release()
 
 
-def test_claims_stay_inside_a_restricted_set(tmp_path: Path) -> None:
+def test_allocations_stay_inside_a_restricted_set(tmp_path: Path) -> None:
     environment = {**FOUR, "CUDA_VISIBLE_DEVICES": "3,1"}
-    claims = [devices.claim(folder=tmp_path, environment=environment) for _ in range(2)]
-    assert [device.uuid for claim in claims for device in claim.devices] == ["PRETENDED-3", "PRETENDED-1"]
+    allocations = [devices.allocate(folder=tmp_path, environment=environment) for _ in range(2)]
+    assert [device.uuid for allocation in allocations for device in allocation.devices] == [
+        "PRETENDED-3",
+        "PRETENDED-1",
+    ]
     with pytest.raises(DeviceError, match="1 of 2 devices"):
-        devices.claim(folder=tmp_path, environment=environment, timeout_s=0.1)
-    for claim in claims:
-        claim.release()
+        devices.allocate(folder=tmp_path, environment=environment, timeout_s=0.1)
+    for allocation in allocations:
+        allocation.release()
 
 
 def test_slots_spread_before_they_share(tmp_path: Path) -> None:
     environment = {devices.PRETENDED: "2", devices.SLOTS: "2"}
-    claims = [devices.claim(folder=tmp_path, environment=environment) for _ in range(4)]
-    held = [device.uuid for claim in claims for device in claim.devices]
+    allocations = [devices.allocate(folder=tmp_path, environment=environment) for _ in range(4)]
+    held = [device.uuid for allocation in allocations for device in allocation.devices]
     assert held == ["PRETENDED-0", "PRETENDED-1", "PRETENDED-0", "PRETENDED-1"]
-    for claim in claims:
-        claim.release()
+    for allocation in allocations:
+        allocation.release()
 
 
 def test_a_killed_process_gives_its_device_back(tmp_path: Path) -> None:
     code = (
         "from contrastseg.training import devices; from pathlib import Path; import sys, time;"
-        f"c = devices.claim(folder=Path({str(tmp_path)!r})); print(c.devices[0].uuid, flush=True); time.sleep(600)"
+        f"c = devices.allocate(folder=Path({str(tmp_path)!r})); print(c.devices[0].uuid, flush=True); time.sleep(600)"
     )
     environment = {**os.environ, devices.PRETENDED: "1"}
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
@@ -81,17 +84,17 @@ def test_a_killed_process_gives_its_device_back(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "PRETENDED-0"
         with pytest.raises(DeviceError):
-            devices.claim(folder=tmp_path, environment={devices.PRETENDED: "1"}, timeout_s=0.1)
+            devices.allocate(folder=tmp_path, environment={devices.PRETENDED: "1"}, timeout_s=0.1)
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    claim = devices.claim(folder=tmp_path, environment={devices.PRETENDED: "1"}, timeout_s=5)
-    assert claim.devices
-    claim.release()
+    allocation = devices.allocate(folder=tmp_path, environment={devices.PRETENDED: "1"}, timeout_s=5)
+    assert allocation.devices
+    allocation.release()
 
 
 def test_the_cpu_needs_no_device_and_cuda_insists() -> None:
-    assert devices.claim("cpu", environment=FOUR).devices == ()
-    assert devices.claim("auto", environment={"CUDA_VISIBLE_DEVICES": ""}).accelerator == "cpu"
+    assert devices.allocate("cpu", environment=FOUR).devices == ()
+    assert devices.allocate("auto", environment={"CUDA_VISIBLE_DEVICES": ""}).accelerator == "cpu"
     with pytest.raises(DeviceError, match="no GPU"):
-        devices.claim("cuda", environment={"CUDA_VISIBLE_DEVICES": ""})
+        devices.allocate("cuda", environment={"CUDA_VISIBLE_DEVICES": ""})

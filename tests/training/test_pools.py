@@ -19,7 +19,7 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import PoolError, TrainingError
 from contrastseg.files import write_json
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Batch, Stage, Takeover, View
+from contrastseg.methods.contract import Batch, InitialWeights, Stage, View
 from contrastseg.methods.supervised import Supervised
 from contrastseg.training import checkpoints
 from contrastseg.training.run import train
@@ -36,7 +36,7 @@ class Looks(Supervised):
     name = "looks"
     stages = (
         Stage("look", {"image": View("unlabelled")}),
-        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("look", ("network",)),)),
+        Stage("train", {"labelled": View("labelled")}, init_from=(InitialWeights("look", ("network",)),)),
     )
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contrastseg.methods.contract import Batch, Method, Sample, Task
 from contrastseg.methods.mean_teacher import MeanTeacher
 from contrastseg.methods.supervised import Supervised
 from contrastseg.training import checkpoints, recorded, run
-from contrastseg.training.faults import DUMP
+from contrastseg.training.non_finite import DUMP
 from contrastseg.training.optimiser import build_optimiser
 from contrastseg.training.recorded import WARM_UP, RecordedSteps, Recording, planned
 from contrastseg.training.settings import TrainingSettings

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from contrastseg.errors import TrainingError
-from contrastseg.training.run_lock import LOCK, sole
+from contrastseg.training.run_lock import LOCK, exclusive_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from contrastseg.training.run_lock import sole
-with sole(Path(sys.argv[1])):
+from contrastseg.training.run_lock import exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -29,11 +29,14 @@ def test_the_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == b"held\n"
-        with pytest.raises(TrainingError, match=f"trained already by process {first.pid} on ") as caught, sole(folder):
+        with (
+            pytest.raises(TrainingError, match=f"trained already by process {first.pid} on ") as caught,
+            exclusive_lock(folder),
+        ):
             pass
         assert caught.value.file == folder
         first.send_signal(signal.SIGKILL)
-    with sole(folder):
+    with exclusive_lock(folder):
         assert (folder / LOCK).is_file(), "what a killed process leaves is in nobody's way"
     assert list(folder.iterdir()) == []
 
@@ -43,6 +46,6 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    with sole(tmp_path):
+    with exclusive_lock(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -113,13 +113,13 @@ def test_what_cannot_be_shared_is_refused(phantoms: dict[int, Any], tmp_path: Pa
 def test_all_devices_of_a_run_are_claimed_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONTRASTSEG_CLAIMED", raising=False)
     three = {devices.PRETENDED: "3"}
-    both = devices.claim(count=2, folder=tmp_path, environment=three)
+    both = devices.allocate(count=2, folder=tmp_path, environment=three)
     assert len({device.uuid for device in both.devices}) == 2
     with pytest.raises(DeviceError, match="2 of 3 devices"):
-        devices.claim(count=2, folder=tmp_path, environment=three, timeout_s=0.1)
-    last = devices.claim(count=1, folder=tmp_path, environment=three, timeout_s=0.1)
+        devices.allocate(count=2, folder=tmp_path, environment=three, timeout_s=0.1)
+    last = devices.allocate(count=1, folder=tmp_path, environment=three, timeout_s=0.1)
     assert not {*last.devices} & {*both.devices}, "what the one that gave up had taken is free again"
     with pytest.raises(DeviceError, match="wants 4 devices, and 3 are visible"):
-        devices.claim(count=4, folder=tmp_path, environment=three)
-    for claim in (both, last):
-        claim.release()
+        devices.allocate(count=4, folder=tmp_path, environment=three)
+    for allocation in (both, last):
+        allocation.release()

@@ -83,10 +83,10 @@ def test_images_are_rounded_and_nothing_else_with_and_without_fabric(precision: 
 
 
 def test_scaled_gradients_stay_with_fabric() -> None:
-    claim = run.devices.Claim()
+    allocation = run.devices.DeviceAllocation()
     with pytest.warns(UserWarning, match="fp16 is not supported on CPU"):
-        assert isinstance(run._fabric(claim, TrainingSettings(precision="16-mixed")), Fabric)
-    assert isinstance(run._fabric(claim, TrainingSettings(precision="bf16-mixed")), SingleDevice)
+        assert isinstance(run._fabric(allocation, TrainingSettings(precision="16-mixed")), Fabric)
+    assert isinstance(run._fabric(allocation, TrainingSettings(precision="bf16-mixed")), SingleDevice)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_four_runs_at_once_hold_four_devices(workspace):
         *("--configfile", "devices.yaml", "--resources", "gpu=4", "--", *runs),
         cores="4",
         CONTRASTSEG_PRETEND_DEVICES="4",
-        TMPDIR=str(workspace.work),  # where claims are held
+        TMPDIR=str(workspace.work),  # where allocations are held
     )
     assert done.returncode == 0, done.stdout
     cards = [json.loads((workspace.work / run).read_text()) for run in runs]
@@ -30,6 +30,6 @@ def test_four_runs_at_once_hold_four_devices(workspace):
     assert len({card["device_uuid"] for card in cards}) == 4
     folder = workspace.work / f"contrastseg-{os.getuid()}" / "devices"
     assert len(list(folder.glob("PRETENDED-*.lock"))) == 4
-    free = devices.claim(count=4, folder=folder, timeout_s=0, environment={devices.PRETENDED: "4"})
+    free = devices.allocate(count=4, folder=folder, timeout_s=0, environment={devices.PRETENDED: "4"})
     assert {device.uuid for device in free.devices} == {card["device_uuid"] for card in cards}
     free.release()

@@ -143,7 +143,7 @@ def test_pre_training_serves_every_budget_unless_it_uses_labels(fresh):
 
 STAGED = '''"""A method with two stages before training, one without labels."""
 
-from contrastseg.methods.contract import Stage, Takeover, View
+from contrastseg.methods.contract import Stage, InitialWeights, View
 from contrastseg.methods.supervised import Supervised
 
 
@@ -153,8 +153,8 @@ class Staged(Supervised):
     name = "staged"
     stages = (
         Stage("look", {"labelled": View("unlabelled")}),
-        Stage("read", {"labelled": View("labelled")}, takes=(Takeover("look", ("network",)),)),
-        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("read", ("network",)),)),
+        Stage("read", {"labelled": View("labelled")}, init_from=(InitialWeights("look", ("network",)),)),
+        Stage("train", {"labelled": View("labelled")}, init_from=(InitialWeights("read", ("network",)),)),
     )
 '''
 

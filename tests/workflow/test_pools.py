@@ -10,7 +10,7 @@ import pytest
 
 METHOD = '''"""Looks at images, then trains."""
 
-from contrastseg.methods.contract import Stage, Takeover, View
+from contrastseg.methods.contract import Stage, InitialWeights, View
 from contrastseg.methods.supervised import Supervised
 
 
@@ -20,7 +20,7 @@ class Looks(Supervised):
     name = "looks"
     stages = (
         Stage("look", {"image": View("unlabelled")}),
-        Stage("train", {"labelled": View("labelled")}, takes=(Takeover("look", ("network",)),)),
+        Stage("train", {"labelled": View("labelled")}, init_from=(InitialWeights("look", ("network",)),)),
     )
 
     def training_step(self, batch, step):

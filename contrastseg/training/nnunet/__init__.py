@@ -25,7 +25,7 @@ from contrastseg.errors import CheckpointError
 from contrastseg.files import digest
 from contrastseg.methods.contract import Task
 from contrastseg.training import checkpoints
-from contrastseg.training.engines import Job, Labeller, Outcome
+from contrastseg.training.engines import Labeller, Outcome, TrainingJob
 from contrastseg.training.logs import Log
 from contrastseg.training.nnunet.data import prepare, spacing_of, workplace
 from contrastseg.training.nnunet.network import extend_network, extending
@@ -34,7 +34,7 @@ from contrastseg.training.validation import LabelPair, mean_dice
 PACKAGES = ("nnunetv2", "batchgenerators", "batchgeneratorsv2", "dynamic-network-architectures", "simpleitk")
 
 
-def fit(job: Job) -> Outcome:
+def fit(job: TrainingJob) -> Outcome:
     """Train nnU-Net on the job's labelled patients, from the newest checkpoint of the same run if there is one.
 
     Everything it needs lies in `nnunet/` of the run's folder while it trains, and is removed in the end.
@@ -93,7 +93,7 @@ class _Progress:
     """What happens between epochs: log, validation, checkpoints, in the form every run leaves behind."""
 
     def __init__(
-        self, job: Job, trainer: Any, plans: dict[str, Any], dataset_json: dict[str, Any], configuration: str
+        self, job: TrainingJob, trainer: Any, plans: dict[str, Any], dataset_json: dict[str, Any], configuration: str
     ) -> None:
         self.job = job
         self.trainer = trainer

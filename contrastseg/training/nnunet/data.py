@@ -20,7 +20,7 @@ from contrastseg.data.prepare.native import NativeCases
 from contrastseg.errors import TrainingError
 from contrastseg.files import digest, read_json, write_json
 from contrastseg.labels import IGNORE
-from contrastseg.training.engines import Job
+from contrastseg.training.engines import TrainingJob
 
 _NAME = "Dataset001_benchmark"
 _PLANS = "nnUNetPlans"
@@ -46,7 +46,7 @@ def workplace(folder: Path, workers: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def prepare(job: Job, folder: Path, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def prepare(job: TrainingJob, folder: Path, configuration: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make plans and preprocessed files of the labelled cases, or take those a killed run left in `folder`.
 
     Args:
@@ -79,7 +79,7 @@ def spacing_of(case: Case) -> tuple[float, ...]:
     return spacing if len(spacing) == 3 else (999 * max(spacing), *spacing)
 
 
-def _labelled_cases(job: Job) -> Iterator[Case]:
+def _labelled_cases(job: TrainingJob) -> Iterator[Case]:
     native = NativeCases(job.dataset, job.config.raw)
     labelled = set(job.dataset.index.query("labelled")["case"])
     for name in job.dataset.cases_of(job.labelled):

@@ -9,11 +9,11 @@ from contrastseg.errors import PoolError, TrainingError
 from contrastseg.methods import registry
 from contrastseg.training.settings import RunConfig
 
-Material = dict[str, list[tuple[PreparedDataset, list[str]]]]
+CasesBySource = dict[str, list[tuple[PreparedDataset, list[str]]]]
 """Per source (`labelled`, `unlabelled`) that has any: data sets with their cases."""
 
 
-def own_material(config: RunConfig, dataset: PreparedDataset, split: Split) -> Material:
+def own_cases(config: RunConfig, dataset: PreparedDataset, split: Split) -> CasesBySource:
     """Of the run's own data set. A pre-training stage that uses no labels sees every training patient.
 
     Unlabelled are the cases of training patients beyond the label budget, and every case without a label: those of
@@ -38,7 +38,7 @@ def _copies(dataset: PreparedDataset, split: Split, fold: int) -> set[str]:
     return {case for case in bare if dataset.image_hash(case) in images}
 
 
-def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, Material]:
+def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, CasesBySource]:
     """The run's pool and its cases, after every check.
 
     Args:

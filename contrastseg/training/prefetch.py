@@ -11,7 +11,7 @@ from contrastseg.training.batches import Batches, BatchSource
 
 
 @contextmanager
-def read_ahead(batches: Batches, steps: int) -> Iterator[BatchSource]:
+def prefetch(batches: Batches, steps: int) -> Iterator[BatchSource]:
     """The same batches, the next one built by a thread where it comes from disk, or from the host to a GPU.
 
     Where the data lies in the memory of the device that computes there is nothing to wait for, and a thread would only
@@ -22,14 +22,17 @@ def read_ahead(batches: Batches, steps: int) -> Iterator[BatchSource]:
         steps: How many there are; none beyond is read.
     """
     storages = [source.storage for source in batches.sources.values()]
-    if not any(one.residency == "mapped" or (one.residency, one.device.type) == ("host", "cuda") for one in storages):
+    if not any(
+        storage.residency == "mapped" or (storage.residency, storage.device.type) == ("host", "cuda")
+        for storage in storages
+    ):
         yield batches
         return
     with ThreadPoolExecutor(1, "read-ahead") as thread:
-        yield _Ahead(batches, steps, thread)
+        yield _Prefetched(batches, steps, thread)
 
 
-class _Ahead:
+class _Prefetched:
     def __init__(self, batches: Batches, steps: int, thread: ThreadPoolExecutor) -> None:
         self.sources = batches.sources
         self.views = batches.views

@@ -14,7 +14,7 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.methods.contract import View
 from contrastseg.training import checkpoints
 from contrastseg.training.batches import Batches, Source
-from contrastseg.training.read_ahead import read_ahead
+from contrastseg.training.prefetch import prefetch
 from contrastseg.training.run import train
 from contrastseg.training.settings import AugmentationSettings
 from contrastseg.training.storage import Storage
@@ -50,7 +50,7 @@ def test_the_next_batch_is_built_by_a_thread_and_none_beyond_the_last(
     plain = batches(phantoms[3])
     expected = [plain(step)["images"].image for step in range(4)]
     builders.clear()
-    with read_ahead(batches(phantoms[3]), 4) as ready:
+    with prefetch(batches(phantoms[3]), 4) as ready:
         found = [ready(step)["images"].image for step in range(4)]
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert [step for step, _ in builders] == [0, 1, 2, 3]
@@ -60,14 +60,14 @@ def test_the_next_batch_is_built_by_a_thread_and_none_beyond_the_last(
 
 def test_steps_out_of_order_are_right_too(phantoms: dict[int, Any]) -> None:
     plain = batches(phantoms[3])
-    with read_ahead(batches(phantoms[3]), 10) as ready:
+    with prefetch(batches(phantoms[3]), 10) as ready:
         for step in (0, 5, 2, 3):
             assert torch.equal(ready(step)["images"].image, plain(step)["images"].image)
 
 
 def test_data_that_is_there_needs_no_thread(phantoms: dict[int, Any]) -> None:
     here = batches(phantoms[3], "host")
-    with read_ahead(here, 4) as ready:
+    with prefetch(here, 4) as ready:
         assert ready is here
 
 
@@ -81,7 +81,7 @@ def test_an_error_of_the_thread_is_the_loop_s(phantoms: dict[int, Any], monkeypa
         return original(self, *args)
 
     monkeypatch.setattr(Storage, "blocks", blocks)
-    with read_ahead(broken, 4) as ready:
+    with prefetch(broken, 4) as ready:
         ready(0)
         with pytest.raises(OSError, match="the disk is gone"):
             ready(1)
