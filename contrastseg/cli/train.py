@@ -163,7 +163,7 @@ def _resolve(
 
     method, variant = registry.get(axes.method), axes.variant
     settings = {**method.variants.get(variant, {}), **given.get("settings", {})}
-    own = {variant: settings} if settings or variant in method.variants else {}
+    variants = {variant: settings} if settings or variant in method.variants else {}
     info = PreparedDataset(inputs.data).info
     raw = given.get("raw")
     if method.engine is not None and raw is None:
@@ -175,7 +175,7 @@ def _resolve(
         "suite": given.get("suite", "by-hand"),
         "stage": method.stage(axes.stage).name,
         "spatial_dims": given.get("spatial_dims") or info.spatial_dims,
-        "settings": method.resolve(variant, variants=own),
+        "settings": method.resolve(variant, variants=variants),
         "training": validated(TrainingSettings, given.get("training", {})),
         "stage_training": given.get("stage_training", {}),
         "data": str(inputs.data),

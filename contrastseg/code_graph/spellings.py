@@ -42,6 +42,7 @@ RENAMED: tuple[Renamed, ...] = (
     Renamed("initial_weights", "taken_over", ("contrastseg.training",)),
     Renamed("last_finite_step", "good", ("contrastseg.training",)),
     Renamed("require_path", "existing", ("contrastseg.files",)),
+    Renamed("windows", "places", ("contrastseg.training.inference",)),
     Renamed("wrap_parse_errors", "understanding", ("contrastseg.files",)),
     Renamed("wrap_write_errors", "writing", ("contrastseg.files",)),
 )

@@ -44,8 +44,8 @@ def geometric_matches(queries: Tensor, keys: Tensor, stride: Sequence[int], tole
     # No matrix product: its rounding in large coordinates is as large as the distances that matter.
     distances = torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = distances.argmin(-1)
-    found = keys.gather(1, nearest[..., None].expand(-1, -1, keys.shape[-1]))
-    return torch.where(((found - queries).abs() <= tolerance).all(-1), nearest, -1)
+    nearest_keys = keys.gather(1, nearest[..., None].expand(-1, -1, keys.shape[-1]))
+    return torch.where(((nearest_keys - queries).abs() <= tolerance).all(-1), nearest, -1)
 
 
 @torch.no_grad()

@@ -148,16 +148,16 @@ def dense_info_nce_loss(
         image = torch.arange(len(matches), device=matches.device).repeat_interleave(matches.shape[1])
         rows, match = queries.flatten(0, 1), matches.flatten()
     matched, per_image = match >= 0, keys.shape[1]
-    own, number = image * per_image + match.clamp(min=0), matched.sum().clamp(min=1)
+    positive_column, number = image * per_image + match.clamp(min=0), matched.sum().clamp(min=1)
     every_key = {"same_image", "batch"} <= set(negatives)
     if every_key and queue is None:
         similarity = similarities(rows, keys.flatten(0, 1), temperature)
-        target = own.masked_fill(~matched, _NO_TARGET)
+        target = positive_column.masked_fill(~matched, _NO_TARGET)
         return F.cross_entropy(similarity, target, ignore_index=_NO_TARGET, reduction="sum") / number
-    positive = (unit_vectors(rows) * unit_vectors(keys.flatten(0, 1)[own])).sum(-1) / temperature
+    positive = (unit_vectors(rows) * unit_vectors(keys.flatten(0, 1)[positive_column])).sum(-1) / temperature
     groups = []
     if {"same_image", "batch"} & set(negatives):
-        similarity = similarities(rows, keys.flatten(0, 1), temperature).scatter(1, own[:, None], _EXCLUDED)
+        similarity = similarities(rows, keys.flatten(0, 1), temperature).scatter(1, positive_column[:, None], _EXCLUDED)
         valid = None
         if not every_key:
             owner = torch.arange(len(keys), device=keys.device).repeat_interleave(per_image)

@@ -41,7 +41,7 @@ def sample_anchors(
     """
     flat, wrong = label.flatten(), (label != predicted).flatten()
     if not values_at_hand(flat):
-        return _places_of_anchors(flat, wrong, num_classes, per_class, at_most, hard_share)
+        return _anchors_of_one_shape(flat, wrong, num_classes, per_class, at_most, hard_share)
     classes = [c for c in torch.unique(flat).tolist() if c != IGNORE]
     if not classes:
         return flat.new_zeros(0), flat.new_zeros(0)
@@ -56,25 +56,25 @@ def sample_anchors(
     return index, flat[index]
 
 
-def _places_of_anchors(
+def _anchors_of_one_shape(
     flat: Tensor, wrong: Tensor, num_classes: int, per_class: int, at_most: int, hard_share: float
 ) -> tuple[Tensor, Tensor]:
-    """As many places as any batch can fill, and who fills them, with no shape that hangs on values."""
-    # Kinds of pixels: hard 0, easy 0, hard 1, easy 1, …, and last those that are never taken.
-    kind = torch.where(flat == IGNORE, 2 * num_classes, 2 * flat + (~wrong).long())
-    order = (kind + torch.rand(flat.shape, dtype=torch.float64, device=flat.device)).argsort()
+    """As many anchors as any batch can have, so that no shape depends on values; classes of those left over are 255."""
+    # Groups of pixels: hard 0, easy 0, hard 1, easy 1, …, and last those that are never drawn.
+    group = torch.where(flat == IGNORE, 2 * num_classes, 2 * flat + (~wrong).long())
+    order = (group + torch.rand(flat.shape, dtype=torch.float64, device=flat.device)).argsort()
     counts = torch.zeros(2 * num_classes + 1, dtype=torch.int64, device=flat.device)
-    counts.scatter_add_(0, kind, torch.ones_like(kind))
+    counts.scatter_add_(0, group, torch.ones_like(group))
     starts = (counts.cumsum(0) - counts)[:-1]
     hard, easy = counts[:-1].unflatten(0, (num_classes, 2)).unbind(1)
     present = (hard + easy > 0).sum().clamp(min=1)
     wanted = (at_most // present).clamp(min=1, max=max(1, per_class))
     from_hard = torch.minimum(hard, torch.maximum((hard_share * wanted.double()).round().long(), wanted - easy))
-    taken = torch.stack([from_hard, torch.minimum(easy, wanted - from_hard)], dim=1).flatten()
-    place = torch.arange(max(1, per_class), device=flat.device)
-    filled = place < taken[:, None]
-    index = order[(starts[:, None] + place).clamp(max=len(flat) - 1).flatten()]
-    # Filled places first, in their order; there are never more of them than this.
+    drawn = torch.stack([from_hard, torch.minimum(easy, wanted - from_hard)], dim=1).flatten()
+    slot = torch.arange(max(1, per_class), device=flat.device)
+    filled = slot < drawn[:, None]
+    index = order[(starts[:, None] + slot).clamp(max=len(flat) - 1).flatten()]
+    # Filled slots first, in their order; there are never more of them than this.
     most = min(filled.numel(), max(at_most, num_classes))
     first = (~filled).flatten().long().argsort(stable=True)[:most]
     index = index[first]
@@ -111,16 +111,16 @@ class ClassQueue(nn.Module):
         each, turn = (torch.arange(n, device=classes.device) for n in (num_classes, min(at_most, size)))
         each = each[:, None]
         counts = (classes == each).sum(1).clamp(max=len(turn))
-        # Sorted by class, a class begins after all lower ones; its newest places follow what it has been given so far.
+        # Sorted by class, a class begins after all lower ones; its newest slots follow what it has been given so far.
         begins = (classes < each).sum(1, keepdim=True)
         source = classes.argsort(stable=True)[(begins + turn).clamp(max=len(classes) - 1)]
-        place = (self.pushed[:, None] + turn) % size
+        slot = (self.pushed[:, None] + turn) % size
         new = vectors[source].to(self.vectors)
-        self.vectors[each, place] = torch.where((turn < counts[:, None])[..., None], new, self.vectors[each, place])
+        self.vectors[each, slot] = torch.where((turn < counts[:, None])[..., None], new, self.vectors[each, slot])
         self.pushed += counts
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """Vectors (K · size, D) and their classes (K · size,), 255 where a place has not been filled yet."""
-        places = torch.arange(self.vectors.shape[1], device=self.pushed.device)
+        """Vectors (K · size, D) and their classes (K · size,), 255 where a slot has not been filled yet."""
+        slots = torch.arange(self.vectors.shape[1], device=self.pushed.device)
         each = torch.arange(len(self.pushed), device=self.pushed.device)[:, None]
-        return self.vectors.flatten(0, 1), torch.where(places < self.pushed[:, None], each, IGNORE).flatten()
+        return self.vectors.flatten(0, 1), torch.where(slots < self.pushed[:, None], each, IGNORE).flatten()

@@ -160,12 +160,12 @@ def region_contrast_loss(
     counting = (region[:, None] != region) & valid.repeat_interleave(points, dim=1)[:, None]
     others = log_negatives(similarity, counting).unflatten(1, (regions, points))
     # (B, R, K, K): every point of a region with every point of the same region in the other view.
-    own = similarity.reshape(batch, regions, points, regions, points).diagonal(dim1=1, dim2=3).movedim(-1, 1)
+    same_region = similarity.reshape(batch, regions, points, regions, points).diagonal(dim1=1, dim2=3).movedim(-1, 1)
     if positives == "one":
-        losses = F.softplus(others - own.diagonal(dim1=-2, dim2=-1))
+        losses = F.softplus(others - same_region.diagonal(dim1=-2, dim2=-1))
     else:
-        total = own.logsumexp(-1)
+        total = same_region.logsumexp(-1)
         losses = F.softplus(others - total)
         if positives == "average":
-            losses = losses + total - own.mean(-1)
+            losses = losses + total - same_region.mean(-1)
     return (losses.mean(-1) * valid).sum() / valid.sum().clamp(min=1)

@@ -35,8 +35,8 @@ def mask_boxes(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
             occupied = members.movedim(axis + 1, 1).flatten(2).any(2).int()
             lows.append(occupied.argmax(1))
             highs.append(size - occupied.flip(1).argmax(1))
-    found = torch.stack([*lows, *highs], dim=1).reshape(len(labels), 2, num_classes - 1, len(shape))
-    return found.transpose(1, 2).float(), torch.stack(present, dim=1)
+    boxes = torch.stack([*lows, *highs], dim=1).reshape(len(labels), 2, num_classes - 1, len(shape))
+    return boxes.transpose(1, 2).float(), torch.stack(present, dim=1)
 
 
 def widen(boxes: Tensor, margin: float, minimum: float) -> Tensor:

@@ -114,13 +114,13 @@ class CVRL(Method):
         self._high = deepest_map(self.name, network, self.task.patch_size, settings["sub_volumes"])
         (self._low,) = maps_of_strides(self.name, network, "decoder", [settings["low_stride"]], "low_stride")
         width, size = network.channels[self._high], settings["dimensions"]
-        parts: dict[str, nn.Module] = {
+        averaged: dict[str, nn.Module] = {
             "network": network,
             "high": vector_head(width, width, size),
             "low": nn.Linear(network.channels[self._low], size),
         }
-        teacher = nn.ModuleDict(copy.deepcopy(parts)).requires_grad_(False)
-        modules = {**parts, "teacher": teacher}
+        teacher = nn.ModuleDict(copy.deepcopy(averaged)).requires_grad_(False)
+        modules = {**averaged, "teacher": teacher}
         if settings["queue_size"]:
             modules["queue"] = KeyQueue(settings["queue_size"], size)
         if settings["distance_weight"]:

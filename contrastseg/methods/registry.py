@@ -24,19 +24,19 @@ def _sources() -> dict[str, str | EntryPoint]:
     """Where each method is defined, by name: a module of this package, or an installed entry point."""
     import contrastseg.methods as package
 
-    found: dict[str, str | EntryPoint] = {
+    sources: dict[str, str | EntryPoint] = {
         module.name: f"{package.__name__}.{module.name}"
         for module in pkgutil.iter_modules(package.__path__)
         if module.name not in _NOT_METHODS and not module.name.startswith("_")
     }
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name in found:
+        if entry.name in sources:
             raise SuiteError(
                 f"two methods are called {entry.name!r}",
                 remedy=f"rename the entry point {entry.value!r} in its package",
             )
-        found[entry.name] = entry
-    return found
+        sources[entry.name] = entry
+    return sources
 
 
 def names() -> list[str]:

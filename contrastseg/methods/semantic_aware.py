@@ -216,10 +216,10 @@ class SemanticAware(Method):
         fold, folds = self._fold(sample), self.modules["folds"]
         masks = torch.where(sample.label == IGNORE, BACKGROUND, sample.label)
         for index, network in enumerate(folds):
-            own = to_device((fold == index).nonzero()[:, 0], masks.device)
-            if len(own):
-                found = coarse_labels(network, sample.image[own])
-                masks[own] = torch.where(folds.seen[index] > 0, found, masks[own])
+            members = to_device((fold == index).nonzero()[:, 0], masks.device)
+            if len(members):
+                predicted = coarse_labels(network, sample.image[members])
+                masks[members] = torch.where(folds.seen[index] > 0, predicted, masks[members])
         return masks
 
     def _contrast_loss(self, sample: Sample) -> Tensor:

@@ -60,7 +60,7 @@ class Xception(nn.Module):
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         """The parts by the map each ends at, in order of computation."""
         blocks, last = self.blocks, self.blocks[20].stack
-        parts = [
+        modules = [
             self.stem[0],
             self.stem[1],
             lambda x: torch.relu(blocks[0](x)),
@@ -72,4 +72,4 @@ class Xception(nn.Module):
             last.conv2,
             last.conv3,
         ]
-        return dict(zip(self.channels, parts, strict=True))
+        return dict(zip(self.channels, modules, strict=True))

@@ -35,17 +35,17 @@ def _sources() -> dict[str, dict[str, Any] | EntryPoint]:
     here = Path(__file__)
     modules = sorted(path for path in here.parent.glob("*.py") if path != here and not path.name.startswith("_"))
     read = {path.stem: _options(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}
-    found: dict[str, dict[str, Any] | EntryPoint] = {
+    sources: dict[str, dict[str, Any] | EntryPoint] = {
         name: options for name, options in read.items() if options is not None
     }
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name in found:
+        if entry.name in sources:
             raise SuiteError(
                 f"two networks are called {entry.name!r}",
                 remedy=f"rename the entry point {entry.value!r} in its package",
             )
-        found[entry.name] = entry
-    return found
+        sources[entry.name] = entry
+    return sources
 
 
 def _options(module: ast.Module) -> dict[str, Any] | None:

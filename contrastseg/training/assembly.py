@@ -101,9 +101,9 @@ def load_module(module: nn.Module, name: str, state: Mapping[str, Any], path: st
         CheckpointError: A tensor is missing, left over, or of another shape.
     """
     prefix = f"{name}."
-    own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    module_state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     try:
-        module.load_state_dict(own)
+        module.load_state_dict(module_state)
     except RuntimeError as error:
         raise CheckpointError(
             f"the weights of {name} do not fit: {' '.join(str(error).split())[:300]}",

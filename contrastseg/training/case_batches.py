@@ -82,8 +82,8 @@ def infer_cases(
         results: list[_Result] = []
         for stack in completed:
             case = begun[0]
-            found = (labels_of if labels_only(case) else logits_of)(stack, case.image, spatial_dims)
-            results.append((case, fetch(found)))
+            result = (labels_of if labels_only(case) else logits_of)(stack, case.image, spatial_dims)
+            results.append((case, fetch(result)))
             begun.popleft()
         return results
 

@@ -46,8 +46,8 @@ def load(path: str | Path) -> dict[str, Any]:
         raise CheckpointError("no checkpoint here", file=path, remedy="train the run first, or correct the path")
     try:
         # torch does not compare the checksums it writes: a bit that flipped on the disk would be a weight.
-        with zipfile.ZipFile(path) as parts:
-            if damaged := parts.testzip():
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises errors of every kind on what was damaged

@@ -51,17 +51,17 @@ def device_errors(
         yield
     except (RuntimeError, MemoryError) as error:
         text = str(error).lower()
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in _FULL):
             raise DeviceMemoryError(
-                f"out of memory: {said}",
+                f"out of memory: {message}",
                 case=", ".join(cases()) or None,
                 remedy=_less(batch_size, patch_size, training),
             ) from error
         if isinstance(error, getattr(torch, "AcceleratorError", ())) or any(words in text for words in _GONE):
             again = "the last checkpoint is kept and the same command goes on from it" if training else "predict again"
             raise DeviceError(
-                f"the device failed or is gone: {said}",
+                f"the device failed or is gone: {message}",
                 case=", ".join(cases()) or None,
                 remedy=f"{again}; if it fails at the same step, look at `nvidia-smi` and the kernel's log (`dmesg`)",
             ) from error

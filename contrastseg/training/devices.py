@@ -85,7 +85,7 @@ def visible(environment: Mapping[str, str] | None = None) -> list[Device]:
     if restriction is None:
         return devices
     allowed = []
-    for entry in (part.strip() for part in restriction.split(",")):
+    for entry in (text.strip() for text in restriction.split(",")):
         if entry.isdigit():
             matches = devices[int(entry) : int(entry) + 1]
         else:

@@ -74,7 +74,7 @@ class _Grid:
         starts = [
             window_starts(size, n, overlap, stride) for size, n, stride in zip(shape, window, strides, strict=True)
         ]
-        self.places = [
+        self.windows = [
             tuple(slice(start, start + n) for start, n in zip(corner, window, strict=True))
             for corner in itertools.product(*starts)
         ]
@@ -84,8 +84,8 @@ class _Grid:
     @cached_property
     def weight_sum(self) -> Tensor:
         total = torch.zeros(self.shape, device=self.device)
-        for place in self.places:
-            total[place].add_(self.weights)
+        for window in self.windows:
+            total[window].add_(self.weights)
         return total
 
 
@@ -102,22 +102,22 @@ class _Stack:
         self.images = images
         self.grid = grid
         self.crop = crop
-        self.missing = len(images) * len(grid.places)
+        self.missing = len(images) * len(grid.windows)
         self._parts: list[Tensor] = []
         self._total: Tensor | None = None
 
-    def add(self, place: tuple[slice, ...], images: slice, logits: Tensor) -> bool:
-        """Add the logits of some images at one place; true when these were the last ones."""
+    def add(self, window: tuple[slice, ...], images: slice, logits: Tensor) -> bool:
+        """Add the logits of some images in one window; true when these were the last ones."""
         self.missing -= len(logits)
         if self.grid.softmax:
             logits = logits.softmax(1)
-        if len(self.grid.places) == 1:
+        if len(self.grid.windows) == 1:
             self._parts.append(logits)
         else:
             if self._total is None:
                 shape = (len(self.images), logits.shape[1], *self.grid.shape)
                 self._total = torch.zeros(shape, device=logits.device)
-            self._total[(images, slice(None), *place)].addcmul_(logits, self.grid.weights)
+            self._total[(images, slice(None), *window)].addcmul_(logits, self.grid.weights)
         return not self.missing
 
     def logits(self) -> Tensor:
@@ -131,7 +131,7 @@ class _Stack:
         return total[(slice(None), slice(None), *self.crop)]
 
 
-# Some images of a stack at one place: one slice of memory to read and, later, one to add to.
+# Some images of a stack in one window: one slice of memory to read and, later, one to add to.
 _Run = tuple[_Stack, tuple[slice, ...], slice]
 
 
@@ -182,11 +182,11 @@ def batched_logits(
             grid = _Grid(padded.shape[2:], window, overlap, padded.device, settings)
         stack = _Stack(padded, grid, crop)
         del images, padded
-        for place in grid.places:
+        for window_slices in grid.windows:
             first, count = 0, len(stack.images)
             while first < count:
                 last = min(count, first + room)
-                batch.append((stack, place, slice(first, last)))
+                batch.append((stack, window_slices, slice(first, last)))
                 room -= last - first
                 first = last
                 if not room:
@@ -209,11 +209,11 @@ def _padded(images: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice,
 
 def _run_batch(predictor: Predictor, batch: Sequence[_Run]) -> list[Tensor]:
     """The logits of the stacks whose last windows are in the batch."""
-    windows = [stack.images[(images, slice(None), *place)] for stack, place, images in batch]
+    windows = [stack.images[(images, slice(None), *window)] for stack, window, images in batch]
     logits = predictor(torch.cat(windows)).float()
     completed = []
-    for (stack, place, images), part in zip(batch, logits.split([len(w) for w in windows]), strict=True):
-        if stack.add(place, images, part):
+    for (stack, window, images), window_logits in zip(batch, logits.split([len(w) for w in windows]), strict=True):
+        if stack.add(window, images, window_logits):
             completed.append(stack.logits())
     return completed
 

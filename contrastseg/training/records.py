@@ -23,13 +23,13 @@ _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-i
 
 def versions(more: Iterable[str] = ()) -> dict[str, str]:
     """Versions of what the result depends on: the packages of every run, and `more`."""
-    found = {"contrastseg": contrastseg.__version__, "python": platform.python_version()}
+    versions_by_package = {"contrastseg": contrastseg.__version__, "python": platform.python_version()}
     for package in (*_PACKAGES, *more):
         try:
-            found[package] = version(package)
+            versions_by_package[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            versions_by_package[package] = "absent"
+    return versions_by_package
 
 
 def git_commit() -> str:
@@ -61,7 +61,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
     rounded otherwise under another, and a training ends with other weights. `ONEDNN_MAX_CPU_ISA` holds the
     convolutions to such a set; it is recorded where it is set.
     """
-    found: dict[str, Any] = {
+    machine: dict[str, Any] = {
         "device": "cpu",
         "cpu": _processor(),
         "cpu_count": os.cpu_count(),
@@ -70,11 +70,15 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
     }
     if held := os.environ.get("ONEDNN_MAX_CPU_ISA"):
-        found["onednn_max_cpu_isa"] = held
+        machine["onednn_max_cpu_isa"] = held
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        found |= {"device": properties.name, "device_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
-    return found
+        machine |= {
+            "device": properties.name,
+            "device_memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda,
+        }
+    return machine
 
 
 def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict[str, float]:
@@ -88,13 +92,13 @@ def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict
     Returns:
         A stage whose checkpoint has no `run.json` is not among them.
     """
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for path in initial.values():
-        place = Path(path).parent.parent / "run.json"
-        if place.is_file():
-            card = read_json(place)
-            found |= card.get("stages_wall_s") or {card["stage"]: card["wall_s"]}
-    return {**found, stage: wall_s}
+        record_file = Path(path).parent.parent / "run.json"
+        if record_file.is_file():
+            record = read_json(record_file)
+            seconds |= record.get("stages_wall_s") or {record["stage"]: record["wall_s"]}
+    return {**seconds, stage: wall_s}
 
 
 def peak_memory_bytes(device: torch.device) -> int:
