@@ -1,8 +1,8 @@
-"""What MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
+"""Hooks that MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
 
-The methods' pages and the pages of costs and fidelity are made at every build, so that they say what the code says. A
-link to a file of the repository is right where the repository is read; on the site it becomes the file's name. A
-picture out there comes along, at the same place below the site's root.
+The pages of methods, costs and fidelity are made at every build, so they follow the code. A link to a file of the
+repository works in the repository; on the site it becomes the file's name. A picture outside docs/ is copied to the
+same place below the site's root.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made, and the pictures that pages show from outside docs/."""
+    """Add the generated pages, and the pictures that pages show from outside docs/."""
     for place, text in {**cards.pages(), "costs.md": costs.page(), "fidelity.md": fidelity.page()}.items():
         files.append(File.generated(config, place, content=text))
     shown = {match["target"] for page in files.documentation_pages() for match in PICTURE.finditer(page.content_string)}
     for place in sorted(shown):
-        if (ROOT / place).is_file():  # the link to one that is not there ends a strict build
+        if (ROOT / place).is_file():  # the link to a missing one ends a strict build
             files.append(File.generated(config, place, abs_src_path=str(ROOT / place)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links to files outside docs/ into their names; what is not there is a warning."""
+    """Turn links to files outside docs/ into their names; a missing file is a warning."""
     here = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
 
     def named(match: re.Match[str]) -> str:
