@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import SuiteError, TrainingError, unknown_name
@@ -14,6 +15,12 @@ from contrastseg.networks.features import FeatureNetwork
 
 Encoder = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Weights = Literal["none", "imagenet"]
+Normalise = Literal["none", "imagenet", "half"]
+MEAN_AND_DEVIATION = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""Of the red, green and blue that pre-trained encoders were shown, of values in [0, 1]."""
 
 
 def resnet_encoder(
@@ -85,6 +92,45 @@ def encoder_maps(encoder: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, in
     return strides, dict(zip(names, encoder.out_channels[1:], strict=True))
 
 
+class NormalisedInput(nn.Module):
+    """Images in [0, 1] as pre-trained weights want them: minus a mean, by a deviation, channel by channel.
+
+    Args:
+        normalise: `imagenet` or `half` (−1 to 1).
+        in_channels: 3 for red, green and blue; 1 for grey, which gets the mean of the three.
+
+    Raises:
+        SuiteError: There is no such normalisation, or images have another number of channels.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: str, normalise: str, in_channels: int) -> None:
+        super().__init__()
+        if normalise not in MEAN_AND_DEVIATION:
+            names = list(get_args(Normalise))
+            raise SuiteError(unknown_name(f"normalise of network {network}", normalise, names))
+        if in_channels not in (1, 3):
+            raise SuiteError(
+                f"{network}: normalise is for images of 1 or 3 channels, these have {in_channels}",
+                remedy="leave normalise out",
+            )
+        for name, values in zip(("mean", "deviation"), MEAN_AND_DEVIATION[normalise], strict=True):
+            row = torch.tensor(values).view(3, 1, 1)
+            buffer = row if in_channels == 3 else row.mean(0, keepdim=True)
+            self.register_buffer(name, buffer, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) likewise."""
+        return (images - self.mean) / self.deviation
+
+
+def normalised_input(network: str, normalise: str, in_channels: int) -> nn.Module:
+    """What stands before the encoder: nothing for `none`, else a `NormalisedInput`, with its errors."""
+    return nn.Identity() if normalise == "none" else NormalisedInput(network, normalise, in_channels)
+
+
 class SMPNetwork(FeatureNetwork):
     """Base of the networks with a ResNet encoder, `encoder1` (stride 2) … `encoder5`, or an `Xception`."""
 
@@ -92,8 +138,9 @@ class SMPNetwork(FeatureNetwork):
     decoder: Any
     head: nn.Module
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, before: nn.Module) -> None:
         super().__init__()
+        self.before = before
         self.encoder = encoder
         self.strides, self.channels = encoder_maps(encoder)
 
@@ -113,7 +160,7 @@ class SMPNetwork(FeatureNetwork):
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """See `FeatureNetwork.encode`."""
         maps: dict[str, Tensor] = {}
-        x = images
+        x = self.before(images)
         for name, stage in self.stages().items():
             x = maps[name] = self.attached(name, stage(x))
         return maps

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.networks._smp import (
     Encoder,
+    Normalise,
     SMPNetwork,
     Weights,
     check_encoder,
     encoder_maps,
+    normalised_input,
     resnet_encoder,
     with_weights,
 )
@@ -66,10 +68,11 @@ class DeepLabV3Plus(SMPNetwork):
         decoder: With `aspp`, `up`, the low-level branch `block1`, and the convolutions `block2` and maybe `block3`.
         head: From `decoder0` to logits on the input's grid.
         width: Width of the pyramid and the decoder.
+        before: What images go through before the encoder.
     """
 
-    def __init__(self, encoder: Any, decoder: Any, head: nn.Module, width: int) -> None:
-        super().__init__(encoder)
+    def __init__(self, encoder: Any, decoder: Any, head: nn.Module, width: int, before: nn.Module) -> None:
+        super().__init__(encoder, before)
         self.decoder = decoder
         self.head = head
         self._deepest = list(self.channels)[-1]
@@ -126,6 +129,7 @@ def build(
     atrous_rates: Sequence[int] = (12, 24, 36),
     dropout: float = 0.5,
     decoder_dropout: Sequence[float] | None = None,
+    normalise: Normalise = "none",
 ) -> DeepLabV3Plus:
     """A DeepLabV3+.
 
@@ -144,6 +148,8 @@ def build(
         dropout: Dropout after the pyramid.
         decoder_dropout: Dropout after the first and the second convolution of the `paper` decoder; 0.5 and 0.1 if
             unset.
+        normalise: What images in [0, 1] become first: `imagenet` (its mean and deviation), `half` (from −1 to 1) or
+            `none`.
 
     Raises:
         SuiteError: 3D, or an option that does not exist.
@@ -161,6 +167,7 @@ def build(
     after = list(DROPOUT if decoder_dropout is None else decoder_dropout)
     if len(after) != 2:
         raise SuiteError(f"deeplabv3plus: the decoder has two convolutions, and decoder_dropout is {after}")
+    before = normalised_input("deeplabv3plus", normalise, in_channels)
     backbone = _encoder(spatial_dims, in_channels, encoder, weights, output_stride)
     from segmentation_models_pytorch.base import SegmentationHead
     from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
@@ -180,7 +187,8 @@ def build(
             aspp_separable=True,
             aspp_dropout=dropout,
         )
-    return DeepLabV3Plus(backbone, made, SegmentationHead(width, num_classes, kernel_size=1, upsampling=4), width)
+    head = SegmentationHead(width, num_classes, kernel_size=1, upsampling=4)
+    return DeepLabV3Plus(backbone, made, head, width, before)
 
 
 def _encoder(spatial_dims: int, in_channels: int, encoder: str, weights: str, output_stride: int) -> Any:

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from contrastseg.errors import SuiteError
-from contrastseg.networks._smp import Encoder, SMPNetwork, Weights, resnet_encoder
+from contrastseg.networks._smp import Encoder, Normalise, SMPNetwork, Weights, normalised_input, resnet_encoder
 
 
 class ResNetUNet(SMPNetwork):
     """Encoder `encoder1`…`encoder5`, decoder `decoder4` (stride 16) … `decoder0` (stride 1)."""
 
-    def __init__(self, encoder: Any, decoder: Any, head: nn.Module, widths: Sequence[int]) -> None:
-        super().__init__(encoder)
+    def __init__(self, encoder: Any, decoder: Any, head: nn.Module, widths: Sequence[int], before: nn.Module) -> None:
+        super().__init__(encoder, before)
         self.decoder = decoder
         self.head = head
         for level, width in zip(reversed(range(5)), widths, strict=True):
@@ -45,6 +45,7 @@ def build(
     encoder: Encoder = "resnet50",
     weights: Weights = "none",
     widths: Sequence[int] = (256, 128, 64, 32, 16),
+    normalise: Normalise = "none",
 ) -> ResNetUNet:
     """A U-Net on a ResNet.
 
@@ -55,6 +56,8 @@ def build(
         encoder: `resnet18`, `resnet34`, `resnet50` or `resnet101`.
         weights: What the encoder starts from: `none` (random) or `imagenet` (downloaded).
         widths: Widths of the decoder's five levels, deepest first.
+        normalise: What images in [0, 1] become first: `imagenet` (its mean and deviation), `half` (from −1 to 1) or
+            `none`.
 
     Raises:
         SuiteError: 3D, or an option that does not exist.
@@ -62,6 +65,7 @@ def build(
     """
     if len(widths) != 5:
         raise SuiteError(f"resnet_unet: the decoder has five levels, and widths are {list(widths)}")
+    before = normalised_input("resnet_unet", normalise, in_channels)
     backbone = resnet_encoder("resnet_unet", spatial_dims, in_channels, encoder, weights)
     from segmentation_models_pytorch.base import SegmentationHead
     from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
@@ -71,4 +75,4 @@ def build(
     head = SegmentationHead(widths[-1], num_classes, kernel_size=3)
     initialize_decoder(decoder)
     initialize_head(head)
-    return ResNetUNet(backbone, decoder, head, widths)
+    return ResNetUNet(backbone, decoder, head, widths, before)

@@ -119,3 +119,28 @@ def test_deeplabs_output_stride_and_the_smallest_batch_it_trains_on() -> None:
 def test_the_resnet_unet_has_five_decoder_levels() -> None:
     with pytest.raises(SuiteError, match="five levels"):
         registry.build({"name": "resnet_unet", "widths": [8, 8]}, spatial_dims=2, in_channels=1, num_classes=2)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3plus", "resnet_unet"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalised_input_is_what_the_plain_network_sees_of_normalised_images(name: str, channels: int) -> None:
+    def build(normalise: str) -> torch.nn.Module:
+        torch.manual_seed(0)
+        settings = {"name": name, "encoder": "resnet18", "normalise": normalise}
+        return registry.build(settings, spatial_dims=2, in_channels=channels, num_classes=2).eval()
+
+    images = torch.rand(2, channels, 64, 64)
+    mean, deviation = (torch.tensor(row).view(1, 3, 1, 1) for row in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    if channels == 1:
+        mean, deviation = mean.mean(1, keepdim=True), deviation.mean(1, keepdim=True)
+    plain, imagenet, half = build("none"), build("imagenet"), build("half")
+    assert torch.equal(imagenet(images), plain((images - mean) / deviation))
+    torch.testing.assert_close(half(images), plain(2 * images - 1))
+    assert plain.state_dict().keys() == imagenet.state_dict().keys()
+
+
+@pytest.mark.parametrize(("channels", "normalise"), [(2, "imagenet"), (3, "image_net")])
+def test_other_images_and_names_have_no_normalisation(channels: int, normalise: str) -> None:
+    settings = {"name": "resnet_unet", "encoder": "resnet18", "normalise": normalise}
+    with pytest.raises(SuiteError, match="normalise"):
+        registry.build(settings, spatial_dims=2, in_channels=channels, num_classes=2)
