@@ -1,4 +1,4 @@
-"""download, prepare, split, pool: from published files to what training reads."""
+"""download, prepare, split, pool: from published files to the inputs of training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, named_paths, prin
 from contrastseg.places import prepared_folder, split_file
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
-ENTRY = typer.Option(None, help="The suite's name for it; its own name where left out.")
+ENTRY = typer.Option(None, help="Name of the entry in the suite. Default: the name of the data set.")
 
 
 def download(
@@ -20,7 +20,9 @@ def download(
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Download data sets: resumed, checked by sha256 and unpacked; says what to do where an account is needed.
+    """Download, verify and unpack data sets. Interrupted downloads resume.
+
+    Data that needs an account is not downloaded: the command prints the steps.
 
     Example: `contrastseg download isic2016 msd_hippocampus`
     """
@@ -39,7 +41,7 @@ def download(
         print_json(rows)
     else:
         for row in rows:
-            where = row["folder"] or "generated, nothing to download"
+            where = row["folder"] or "generated data: no download needed"
             typer.echo(where if len(names) == 1 else f"{row['name']}: {where}")
     faults.raise_any()
 
@@ -47,16 +49,20 @@ def download(
 def prepare(
     dataset: str = DATASET,
     entry: str | None = ENTRY,
-    config: str | None = typer.Option(None, help="`options` and `preparation`: YAML or JSON file, or JSON text."),
-    raw: Path | None = typer.Option(None, help="Folder with the published files; found by itself where left out."),
-    output: Path | None = typer.Option(
-        None, help="Folder to write; RESOURCES/prepared/ENTRY-<digest of CONFIG> where left out."
+    config: str | None = typer.Option(
+        None, help="Settings `options` and `preparation`: YAML or JSON file, or JSON text."
     ),
-    workers: int = typer.Option(1, min=1, help="Processes."),
+    raw: Path | None = typer.Option(
+        None, help="Folder with the published files. Default: searched for in DATA_ROOT and RESOURCES."
+    ),
+    output: Path | None = typer.Option(
+        None, help="Output folder. Default: RESOURCES/prepared/ENTRY-<digest of CONFIG>."
+    ),
+    workers: int = typer.Option(1, min=1, help="Number of processes."),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Prepare a data set: one case = image, label and geometry. What is unchanged is kept.
+    """Prepare a data set: read, resample and store image, label and geometry of every case. Skip unchanged cases.
 
     Example: `contrastseg prepare phantom_lesions --entry lesions --config '{"options": {"cases": 20}}'`
     """
@@ -93,15 +99,19 @@ def split(
     dataset: str = DATASET,
     entry: str | None = ENTRY,
     config: str | None = typer.Option(
-        None, help="`split` (over the data set's own) and `subset`: YAML or JSON, as file or text."
+        None,
+        help="Settings `split` (override those of the data set), `subset` (true: accept absent patients of a published"
+        " split) and `options`: YAML or JSON file, or JSON text.",
     ),
-    prepared: Path | None = typer.Option(None, help="Prepared folder; the entry's in RESOURCES where left out."),
+    prepared: Path | None = typer.Option(
+        None, help="Folder of the prepared data set. Default: the entry's in RESOURCES."
+    ),
     output: Path | None = typer.Option(
-        None, help="File to write; RESOURCES/splits/ENTRY-<digest of CONFIG>.json where left out."
+        None, help="Output file. Default: RESOURCES/splits/ENTRY-<digest of CONFIG>.json."
     ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Split a prepared data set by patient, with nested labelled subsets in several draws.
+    """Split a prepared data set by patient, with nested label budgets in several draws.
 
     Example: `contrastseg split acdc --config '{"split": {"name": "acdc_70_10_20"}, "subset": true}'`
     """
@@ -122,15 +132,19 @@ def split(
 
 
 def pool(
-    config: str = typer.Option(help="`entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."),
-    output: Path = typer.Option(help="File to write."),
-    prepared: list[str] = typer.Option(
-        [], help="ENTRY=FOLDER, where the prepared data of an entry lies; may be repeated. RESOURCES where left out."
+    config: str = typer.Option(
+        help="Settings `entry`, `fold`, `sources` and `tests`: YAML or JSON file, or JSON text."
     ),
-    split: list[str] = typer.Option([], help="ENTRY=FILE, likewise the split of an entry."),
+    output: Path = typer.Option(help="Output file."),
+    prepared: list[str] = typer.Option(
+        [], help="Prepared data of an entry as ENTRY=FOLDER; may be repeated. Default: found in RESOURCES."
+    ),
+    split: list[str] = typer.Option(
+        [], help="Split of an entry as ENTRY=FILE; may be repeated. Default: found in RESOURCES."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Gather what pre-training without labels may see from several entries, without any case that is tested on.
+    """Collect the cases that pre-training without labels draws from, out of several entries. Exclude all test cases.
 
     Example: `contrastseg pool --config '{"entry": "a", "sources": ["a", "b"], "tests": {"a": [0]}}' --output pool.json`
     """

@@ -1,4 +1,4 @@
-"""What `contrastseg doctor` looks at."""
+"""Checks of `contrastseg doctor`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contrastseg.plugins import described, loaded
 
 @dataclass(frozen=True)
 class Check:
-    """One finding; only a `fault` keeps runs from running."""
+    """The result of one check; a `fault` prevents training."""
 
     name: str
     state: Literal["ok", "note", "fault"]
@@ -26,7 +26,7 @@ class Check:
 
 
 def examine(data_root: Path | None, resources: Path) -> list[Check]:
-    """Everything a run depends on."""
+    """Check everything that a run depends on."""
     return [
         Check(
             "Python",
@@ -55,14 +55,14 @@ def _torch() -> Check:
 
 
 def _torchvision() -> Check:
-    users = "deeplabv3plus and resnet_unet need it"
+    users = "needed by deeplabv3plus and resnet_unet"
     try:
         from contrastseg.networks._torchvision import has_stand_ins, import_torchvision
 
         import_torchvision()
     except (ImportError, OSError, RuntimeError) as error:
-        return Check("torchvision", "note", f"unusable ({str(error).splitlines()[0]}); {users}, nothing else does")
-    operators = ", without its compiled operators, which nothing here uses" if has_stand_ins() else ""
+        return Check("torchvision", "note", f"unusable ({str(error).splitlines()[0]}); {users}")
+    operators = ", without compiled operators (contrastseg uses none of them)" if has_stand_ins() else ""
     return Check("torchvision", "ok", f"{version('torchvision')}{operators}; {users}")
 
 
@@ -72,9 +72,9 @@ def _devices() -> Check:
 
         devices = visible()
     except (ImportError, OSError) as error:
-        return Check("devices", "note", f"not known: {error}")
+        return Check("devices", "note", f"cannot be listed: {error}")
     if not devices:
-        return Check("devices", "note", "no GPU is visible: runs use the CPU")
+        return Check("devices", "note", "runs use the CPU: no GPU is visible")
     return Check("devices", "ok", ", ".join(device.uuid for device in devices))
 
 
@@ -82,13 +82,13 @@ def _snakemake() -> Check:
     try:
         return Check("snakemake", "ok", version("snakemake"))
     except PackageNotFoundError:
-        return Check("snakemake", "note", "absent: single commands work, the workflow does not")
+        return Check("snakemake", "note", "not installed: single commands work, `contrastseg run` does not")
 
 
 def _latex() -> Check:
     program = shutil.which("pdflatex") or shutil.which("tectonic")
     if program is None:
-        return Check("LaTeX", "note", "absent: .tex tables are written, nothing here compiles them")
+        return Check("LaTeX", "note", "not installed: .tex tables are written, and cannot be compiled on this machine")
     shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     return Check("LaTeX", "ok", shown.splitlines()[0] if shown else program)
 
@@ -100,7 +100,7 @@ def _disk(resources: Path) -> Check:
 
 
 def _plugins() -> list[Check]:
-    """What other installed packages add, and what of it cannot be used."""
+    """Check the methods, networks and data sets that other installed packages add."""
     from contrastseg.data.registry import registry as datasets
     from contrastseg.methods import registry as methods
     from contrastseg.networks import registry as networks
@@ -123,14 +123,14 @@ def _plugins() -> list[Check]:
 
 def _data(data_root: Path | None) -> list[Check]:
     if data_root is None:
-        return [Check("CONTRASTSEG_DATA", "note", "not set: only generated and downloaded data sets are found")]
+        return [Check("CONTRASTSEG_DATA", "note", "not set: contrastseg finds generated and downloaded data sets only")]
     if not data_root.is_dir():
-        return [Check("CONTRASTSEG_DATA", "note", f"{data_root} is no folder")]
+        return [Check("CONTRASTSEG_DATA", "note", f"{data_root} is not a folder")]
     from contrastseg.data.registry import registry
 
     known = {folder: spec.title for spec in registry.specs().values() for folder in spec.folder_names}
     checks = [Check("CONTRASTSEG_DATA", "ok", str(data_root))]
     for folder in sorted(path.name for path in data_root.iterdir() if path.is_dir()):
         title = known.get(folder)
-        checks.append(Check(f"  {folder}", "ok" if title else "note", title or "not a folder any data set answers to"))
+        checks.append(Check(f"  {folder}", "ok" if title else "note", title or "unknown data set: ignored"))
     return checks

@@ -1,4 +1,4 @@
-"""What there is, what this machine can run, and what a suite comes to: nothing here changes anything."""
+"""datasets, methods, check, doctor, plan: commands that only read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contrastseg.data.faults import Group
 
 MEASURED_FOLDER = typer.Option(
-    MEASURED, help="Folder of measured parameters and step costs, methods-<hardware>.csv.", show_default="shipped"
+    MEASURED, help="Folder with methods-<hardware>.csv: measured parameters and step costs.", show_default="shipped"
 )
 
 
@@ -24,7 +24,7 @@ def datasets(
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """List the data sets and where their files are, with the steps to those that need an account.
+    """List the data sets with their licences and files. Print the steps to data that needs an account.
 
     Example: `contrastseg datasets --json`
     """
@@ -45,7 +45,7 @@ def datasets(
     for row in rows:
         if row["available"] or row["access"] != "registration":
             continue
-        typer.echo(f"\n{row['name']} needs a registration:")
+        typer.echo(f"\n{row['name']} requires registration:")
         for number, step in enumerate(row["registration"], start=1):
             typer.echo(f"  {number}. {step}")
 
@@ -54,7 +54,7 @@ def methods(
     as_json: bool = JSON,
     measured: Path = MEASURED_FOLDER,
 ) -> None:
-    """List the methods with their stages, data use, provenance and settings, and what a step costs where measured.
+    """List the methods with their stages, data use, provenance, settings and measured step costs.
 
     Example: `contrastseg methods --json`
     """
@@ -102,11 +102,13 @@ def methods(
 
 def check(
     path: Path = typer.Argument(help="Folder of a data set, as published or in nnU-Net's layout."),
-    dataset: str | None = typer.Option(None, help="Whose layout it has; found by the folder where left out."),
-    config: str | None = typer.Option(None, help="`options` and `preparation`: YAML or JSON file, or JSON text."),
+    dataset: str | None = typer.Option(None, help="Data set whose layout the folder has. Default: detected."),
+    config: str | None = typer.Option(
+        None, help="Settings `options` and `preparation`: YAML or JSON file, or JSON text."
+    ),
     as_json: bool = JSON,
 ) -> None:
-    """Report everything that is wrong or odd with a folder of data, at once. Fails where there are faults.
+    """List every fault and warning of a folder of data at once. The exit status is 1 if there are faults.
 
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
@@ -128,12 +130,12 @@ def check(
             columns = ["cases", "file", "reason", "remedy"]
             groups = grouped(found.faults)
             rows = [[group.cases, *(str(text or "") for text in _told(group))] for group in groups]
-            print_table(f"{plural(len(found.faults), 'fault')}: to be mended before it can be prepared", columns, rows)
+            print_table(f"{plural(len(found.faults), 'fault')}: correct before you prepare the data set", columns, rows)
         else:
             typer.echo("no faults")
         if found.warnings:
             seen = [[item.kind, item.text, _some(item.cases)] for item in found.warnings]
-            print_table("Worth knowing", ["what", "found", "cases"], seen)
+            print_table("Dataset warnings", ["kind", "found", "cases"], seen)
     if found.faults:
         raise typer.Exit(1)
 
@@ -149,7 +151,7 @@ def _some(cases: tuple[str, ...], shown: int = 5) -> str:
 
 
 def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: Path = RESOURCES) -> None:
-    """Say what this machine can run. Fails where training cannot run at all.
+    """Check what this machine can run. The exit status is 1 if training cannot run.
 
     Example: `contrastseg doctor`
     """
@@ -167,16 +169,16 @@ def doctor(as_json: bool = JSON, data_root: Path | None = DATA_ROOT, resources: 
 
 def plan(
     suite: str = typer.Argument(help="Name of a shipped suite, path of a suite file, or its content as JSON."),
-    output: Path | None = typer.Option(None, help="Write the plan as JSON, for `collect` and the report."),
-    skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Leave out data that is not here."),
+    output: Path | None = typer.Option(None, help="Write the plan as JSON to this file, for `collect` and the report."),
+    skip_unavailable: bool = typer.Option(False, "--skip-unavailable", help="Skip missing data."),
     as_json: bool = JSON,
     measured: Path = MEASURED_FOLDER,
     data_root: Path | None = typer.Option(
-        None, help="Your folder of data sets; what the suite says where left out, else CONTRASTSEG_DATA."
+        None, help="Your folder of data sets. Default: `data_root` of the suite, else CONTRASTSEG_DATA."
     ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Say what a suite comes to before anything starts: runs, what is left out and why, what is missing, hours, disk.
+    """Show what a suite will run: runs, skipped combinations, missing data, hours, disk space.
 
     Example: `contrastseg plan demo`
     """
@@ -217,10 +219,10 @@ def plan(
         left_out.setdefault((item["dataset"], item["method"], item["reason"]), []).append(item["labels"])
     if left_out:
         rows = [[dataset, method, ", ".join(labels), reason] for (dataset, method, reason), labels in left_out.items()]
-        print_table("Left out", ["data set", "method", "labels", "reason"], rows)
+        print_table("Skipped", ["data set", "method", "labels", "reason"], rows)
     for name, known in found.populations.items():
         if known.unlabelled:
-            typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these may train")
+            typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these can train")
     if missing:
         typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
     for name, value in expected.items():

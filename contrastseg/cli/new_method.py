@@ -1,4 +1,4 @@
-"""Starting a method of one's own: three files that already train and pass the contract tests."""
+"""new-method: three files of a new method that trains and passes the contract tests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ TITLE_LENGTH = 90  # longer ones do not fit the line they are written to
 
 
 def new_method(
-    name: str = typer.Argument(help="Lower-case identifier: the name in suites, paths and tables."),
-    title: str | None = typer.Option(None, help="Full name for the card; made of the name if unset."),
+    name: str = typer.Argument(help="Lower-case identifier, used in suites, paths and tables."),
+    title: str | None = typer.Option(None, help="Full name for the card. Default: made of NAME."),
     root: Path = typer.Option(Path("."), help="Checkout of the project to write to."),
 ) -> None:
-    """Write a method, its rule and its test from a template that already trains.
+    """Create a method, its rule and its test from a template that trains.
 
     Example: `contrastseg new-method my_idea --title "My idea"`
     """
     for path in write_method(name, title, root, datetime.now(UTC).year):
         typer.echo(f"wrote {path}")
-    typer.echo(f"check it with: pytest -k {name} tests/contracts/test_methods.py tests/methods/test_{name}.py")
+    typer.echo(f"test it: pytest -k {name} tests/contracts/test_methods.py tests/methods/test_{name}.py")
 
 
 def write_method(name: str, title: str | None, root: Path, year: int) -> list[Path]:
@@ -78,22 +78,24 @@ def _check(name: str, title: str, root: Path, files: list[Path]) -> None:
     # A leading underscore marks what methods share, capitals would meet lower case on some file systems.
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise SuiteError(
-            f"{name!r} is no name for a method",
+            f"{name!r} is not a valid method name",
             remedy="use lower-case letters, digits and single underscores, beginning with a letter: my_idea",
         )
     if not title or len(title) > TITLE_LENGTH or not title.isprintable():
-        raise SuiteError(f"a title is one line of 1 to {TITLE_LENGTH} characters, not {title!r}")
+        raise SuiteError(f"found title {title!r}, expected one line of 1 to {TITLE_LENGTH} characters")
     folders = [file.parent for file in files]
     absent = [folder for folder in folders if not folder.is_dir()]
     if absent:
         raise SuiteError(
-            "no checkout of the project here", file=absent[0], remedy="run this in the project's folder, or name --root"
+            "this folder is not a checkout of contrastseg",
+            file=absent[0],
+            remedy="change to the checkout, or give --root",
         )
     taken = [file for file in files if file.exists()]
     if taken:
-        raise SuiteError(f"there is already something called {name!r}", file=taken[0], remedy="choose another name")
+        raise SuiteError(f"the file of {name!r} exists already", file=taken[0], remedy="choose another name")
     if name in registry.names():
-        raise SuiteError(f"there is already a method called {name!r}", remedy="choose another name")
+        raise SuiteError(f"a method named {name!r} exists already", remedy="choose another name")
 
 
 COMMANDS = (new_method,)

@@ -1,4 +1,4 @@
-"""published: the numbers that papers printed, and which of them cannot be true."""
+"""published: numbers of papers, and an audit of those that are inconsistent."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ _SHOWN = ("dataset", "method", "labelled", "class", "metric", "printed", "unit",
 
 
 def published(
-    source: str | None = typer.Option(None, help="File in benchmarks/published (without .csv), or paper."),
-    dataset: str | None = typer.Option(None, help="Data set, as the source names it."),
-    method: str | None = typer.Option(None, help="Method, as the source names it."),
-    labelled: str | None = typer.Option(None, help="Labelled data, as the source says it: '7 patients', '10%'."),
-    metric: str | None = typer.Option(None, help="Metric, as the source or as this project names it."),
-    mark: str | None = typer.Option(None, help="printed, suspect or inconsistent."),
-    only_audit: bool = typer.Option(False, "--audit", help="Print what cannot, or can hardly, be true instead."),
+    source: str | None = typer.Option(None, help="Paper, or file in benchmarks/published without .csv."),
+    dataset: str | None = typer.Option(None, help="Data set as named by the source."),
+    method: str | None = typer.Option(None, help="Method as named by the source."),
+    labelled: str | None = typer.Option(None, help="Labelled data as stated by the source: '7 patients', '10%'."),
+    metric: str | None = typer.Option(None, help="Metric as named by the source or by contrastseg."),
+    mark: str | None = typer.Option(None, help="Audit mark: printed, suspect or inconsistent."),
+    only_audit: bool = typer.Option(
+        False, "--audit", help="Print the findings of the audit: impossible and unlikely numbers."
+    ),
     markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/published.md."),
     as_json: bool = JSON,
 ) -> None:
-    """Find numbers that papers printed, each with its source and how far it can be trusted.
+    """Find published numbers, each with its source and audit mark.
 
     Example: `contrastseg published --dataset ACDC --labelled "7 patients" --metric dice`
     """

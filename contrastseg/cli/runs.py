@@ -22,16 +22,18 @@ from contrastseg.cli.shared import (
 
 def predict(
     checkpoint: Path = typer.Option(help="Checkpoint of a run."),
-    output: Path = typer.Option(help="Folder for the label maps."),
-    input: Path | None = typer.Option(None, help="An image, or a folder of images, from outside the benchmark."),
-    prepared: Path | None = typer.Option(None, help="Prepared data set, with --split."),
+    output: Path = typer.Option(help="Output folder for the label maps."),
+    input: Path | None = typer.Option(None, help="Image, or folder of images, from outside the benchmark."),
+    prepared: Path | None = typer.Option(None, help="Folder of a prepared data set; requires --split."),
     split: Path | None = typer.Option(None, help="Split file."),
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
-    subset: str = typer.Option("test", help="Part of the split: test, val or train."),
+    subset: str = typer.Option("test", help="Part of the split to predict: test, val or train."),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Write label maps in the images' own geometry: NIfTI for volumes (NIfTI, NRRD, MHA), PNG for photographs.
+    """Predict label maps in the geometry of the images.
+
+    Volumes (NIfTI, NRRD, MHA) give NIfTI files, photographs PNG files.
 
     Example: `contrastseg predict --checkpoint run/checkpoints/last.ckpt --input scans/ --output labels/`
     """
@@ -68,33 +70,39 @@ def predict(
 
 
 def score(
-    prediction: Path = typer.Option(help="A label map (NIfTI, NRRD, MHA, PNG, BMP or TIFF), or a folder."),
-    reference: Path = typer.Option(help="A label map, a folder of them, or a prepared data set."),
+    prediction: Path = typer.Option(help="Label map (NIfTI, NRRD, MHA, PNG, BMP or TIFF), or folder of them."),
+    reference: Path = typer.Option(help="Label map, folder of them, or prepared data set."),
     convention: list[str] = typer.Option(
         [],
-        help="Score as a published code did: medpy, monai, transunet, ...; repeated, each in turn, overlaps and"
-        " distances only.",
+        help="Scoring convention of published code: medpy, monai, transunet, ...; may be repeated. Only overlaps and"
+        " distances have conventions. Default: the conventions of this benchmark.",
     ),
-    metric: list[str] = typer.Option([], help="Metric; may be repeated."),
+    metric: list[str] = typer.Option(
+        [], help="Metric; may be repeated. Default: dice, iou, hd95, hd95_pooled and assd."
+    ),
     classes: str | None = typer.Option(
         None,
-        help="Names from background on, comma separated, or the dataset.json of nnU-Net or of a prepared data set.",
+        help="Class names from background on, comma separated, or dataset.json of nnU-Net or of a prepared data set.",
     ),
-    ignore: int | None = typer.Option(None, help="The references' value of voxels to leave out, such as 255."),
+    ignore: int | None = typer.Option(None, help="Value in the reference whose voxels are not scored, such as 255."),
     threshold: int | None = typer.Option(
-        None, min=0, max=254, help="Values above it are the structure: for greys of one structure, such as 127."
+        None,
+        min=0,
+        max=254,
+        help="Threshold for grey masks of one structure, such as 127: higher values are the structure.",
     ),
     config: str | None = typer.Option(None, help="Evaluation settings: YAML or JSON file, or JSON text."),
-    output: Path | None = typer.Option(None, help="Write the rows as CSV."),
+    output: Path | None = typer.Option(None, help="Write the scores as CSV to this file."),
     as_json: bool = JSON,
 ) -> None:
-    """Score predictions against references, per case and class, in the image's own unit.
+    """Score predictions against references per case and class. Distances are in the unit of the image.
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
     from contrastseg.evaluation.scoring.class_names import read_class_names
     from contrastseg.evaluation.scoring.scoring import score_by_conventions, score_file, score_folder, write_scores
     from contrastseg.evaluation.settings import EvaluationSettings
+    from contrastseg.text import plural
 
     given: dict[str, Any] = read_config(config)
     if convention:
@@ -116,9 +124,11 @@ def score(
         score_one = score_folder if prediction.is_dir() else score_file
         asked = prediction, reference, settings.metrics, settings.convention
         rows = score_one(*asked, **said, tolerance=settings.nsd_tolerance)
-    holes = sorted(set(rows["case"][rows["outcome"] == "hole"]))
-    if holes:
-        typer.secho(f"{len(holes)} without a prediction: {', '.join(holes)}", fg=typer.colors.YELLOW, err=True)
+    missing = sorted(set(rows["case"][rows["outcome"] == "hole"]))
+    if missing:
+        typer.secho(
+            f"{plural(len(missing), 'missing prediction')}: {', '.join(missing)}", fg=typer.colors.YELLOW, err=True
+        )
     if output is not None:
         write_scores(rows, output)
     if as_json:

@@ -1,4 +1,4 @@
-"""What several commands share: arguments that are a file or its text, output for machines, progress for people."""
+"""Parts that several commands share: arguments that are a file or its text, JSON and tables, progress bars."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from contrastseg.errors import SuiteError, unknown_name
 Model = TypeVar("Model")
 _KINDS: dict[type, str] = {dict: "a mapping of names to values", list: "a list", str: "a text"}
 
-RESOURCES = typer.Option("resources", "--resources", help="Folder of raw and prepared data and of splits.")
+RESOURCES = typer.Option("resources", "--resources", help="Folder for raw data, prepared data and splits.")
 DATA_ROOT = typer.Option(
-    None, "--data-root", envvar="CONTRASTSEG_DATA", help="Your folder of data sets, one sub-folder each, as published."
+    None, "--data-root", envvar="CONTRASTSEG_DATA", help="Your folder of published data sets, one sub-folder each."
 )
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
@@ -78,10 +78,10 @@ def validated(model: type[Model], value: Any) -> Model:
 
 
 def named_paths(given: Sequence[str], option: str) -> dict[str, Path]:
-    """What ENTRY=PATH options say.
+    """Read options of the form ENTRY=PATH.
 
     Raises:
-        SuiteError: One says something else.
+        SuiteError: An option has another form.
     """
     found = {}
     for item in given:
@@ -93,7 +93,7 @@ def named_paths(given: Sequence[str], option: str) -> dict[str, Path]:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON without NaN, which is no JSON: null instead."""
+    """Print JSON, with null for NaN, which JSON cannot hold."""
     typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
@@ -106,7 +106,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table for people; as wide as it has to be where nobody looks at a terminal."""
+    """Print a table: as wide as the terminal, or 240 columns where the output is a file."""
     from rich.console import Console
     from rich.table import Table
 

@@ -209,7 +209,7 @@ def test_a_reference_without_a_prediction_is_a_hole_that_is_named(tmp_path):
         write_label(tmp_path / name, np.eye(8, dtype=np.uint8), geometry)
     done = process("score", "--prediction", "p", "--reference", "r", "--metric", "dice", "--json", cwd=tmp_path)
     assert done.returncode == 0
-    assert "1 without a prediction: b" in done.stderr
+    assert "1 missing prediction: b" in done.stderr
     outcomes = {row["case"]: (row["outcome"], row["value"]) for row in json.loads(done.stdout)}
     assert outcomes == {"a": ("scored", 1.0), "b": ("hole", None)}
 

@@ -32,7 +32,7 @@ def written(root: Path) -> list[str]:
     "name", ["", "2d", "My_idea", "my-idea", "my idea", "_idea", "idea_", "my__idea", "class", "../idea", "idea.py"]
 )
 def test_names_that_are_no_identifiers_are_refused_and_nothing_is_written(name: str, empty: Path) -> None:
-    with pytest.raises(SuiteError, match="no name for a method") as caught:
+    with pytest.raises(SuiteError, match="not a valid method name") as caught:
         write_method(name, None, empty, 2020)
     assert "my_idea" in str(caught.value)
     assert written(empty) == []
@@ -40,7 +40,7 @@ def test_names_that_are_no_identifiers_are_refused_and_nothing_is_written(name: 
 
 @pytest.mark.parametrize("name", ["pdcr", "supervised"])
 def test_methods_there_are_cannot_be_written_again(name: str, empty: Path) -> None:
-    with pytest.raises(SuiteError, match="already a method"):
+    with pytest.raises(SuiteError, match="a method named"):
         write_method(name, None, empty, 2020)
     for root in (empty, ROOT):
         before = written(root / "contrastseg" / "methods")
@@ -68,7 +68,7 @@ def test_titles_that_do_not_fit_a_line_are_refused(title: str, empty: Path) -> N
 
 
 def test_it_is_written_to_a_checkout_alone(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match="no checkout") as caught:
+    with pytest.raises(SuiteError, match="not a checkout") as caught:
         write_method("idea", None, tmp_path, 2020)
     assert "--root" in str(caught.value)
 

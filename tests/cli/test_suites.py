@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake.cli import get_argument_parser
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from contrastseg import places
 from contrastseg.cli import app
+from contrastseg.cli.results import _suite_file
 from contrastseg.cli.suites import find_suite, workflow_command
 from contrastseg.errors import SuiteError
 from contrastseg.suite import load_suite
@@ -134,3 +136,15 @@ def test_files_are_found_in_a_checkout_and_in_an_installed_package(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == [str((package / "_shipped").resolve()), "True"]
+
+
+def test_a_report_goes_by_a_shipped_suite_only_if_it_compares_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = {"suite": load_suite(ROOT / "benchmarks" / "demo.yaml").model_dump(mode="json")}
+    results = SimpleNamespace(plan=plan)
+    assert _suite_file(results) == ROOT / "benchmarks" / "demo.yaml"
+    plan["suite"]["methods"] = plan["suite"]["methods"][:2]
+    assert _suite_file(results) is None, "another suite of the same name"
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "demo.yaml").touch()
+    assert _suite_file(results) == Path("benchmarks/demo.yaml")
