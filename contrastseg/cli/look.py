@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MEASURED_FOLDER = typer.Option(
     MEASURED, help="Folder with methods-<hardware>.csv: measured parameters and step costs.", show_default="shipped"
 )
+_UNPREPARED = "known when the data is prepared"
 
 
 def datasets(
@@ -190,6 +191,7 @@ def plan(
     from contrastseg.errors import UnavailableDataError
     from contrastseg.files import write_json
     from contrastseg.planning.estimates import estimate
+    from contrastseg.planning.lengths import lengths
     from contrastseg.planning.rules import check_rules
     from contrastseg.report.content.labels import label_counts
     from contrastseg.suite import parse_suite
@@ -205,15 +207,19 @@ def plan(
     found = planning.expand(asked, missing if skip else {}, root, resources)
     if output is not None:
         return write_json(output, found.to_json())
-    expected = estimate(found, measured, root, resources)
+    expected, in_epochs = estimate(found, measured, root, resources), lengths(found)
     if as_json:
         counted = {name: dataclasses.asdict(known) for name, known in found.populations.items()}
-        return print_json({**found.to_json(), "missing": missing, "populations": counted, "estimate": expected})
+        more = {"missing": missing, "populations": counted, "lengths": in_epochs, "estimate": expected}
+        return print_json({**found.to_json(), **more})
     table: dict[tuple[str, str, str], int] = {}
     for run in found.runs:
         key = (run.dataset, f"{run.method}/{run.variant}", run.labels)
         table[key] = table.get(key, 0) + 1
     print_table(asked.name, ["data set", "method", "labels", "runs"], [[*key, str(n)] for key, n in table.items()])
+    if in_epochs:
+        rows = [[str(_UNPREPARED if value is None else value) for value in each.values()] for each in in_epochs]
+        print_table("Lengths in epochs", ["data set", "method", "variant", "stage", "labels", "epochs", "steps"], rows)
     left_out: dict[tuple[str, str, str], list[str]] = {}
     for item in found.skipped:
         left_out.setdefault((item["dataset"], item["method"], item["reason"]), []).append(item["labels"])

@@ -194,12 +194,13 @@ def _train(run: RunConfig, output: Path) -> None:
     from contrastseg.suite.parsing import wrap_validation_errors
     from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
     from contrastseg.training.devices import is_first
+    from contrastseg.training.length import stage_steps
     from contrastseg.training.run import train as train_run
     from contrastseg.training.run_lock import exclusive_lock
     from contrastseg.training.settings import TrainingSettings
 
     with wrap_validation_errors(TrainingSettings, "stage_training"):
-        steps = stage_training(run).steps
+        steps = stage_steps(run, stage_training(run))
     notes: list[str] = []
     alone = exclusive_lock(output) if is_first() else contextlib.nullcontext()
     title = f"{run.method} on {run.dataset}, {run.labels}, seed {run.seed}"

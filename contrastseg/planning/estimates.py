@@ -20,9 +20,11 @@ from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
 from contrastseg.places import RESOURCES
 from contrastseg.planning import Plan, Run
-from contrastseg.planning.limits import measured_seconds
+from contrastseg.planning.lengths import step_counter
+from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.stores import prepared_of
+from contrastseg.training.length import counted
 
 _SHOWN = 3
 
@@ -34,11 +36,12 @@ class Job:
     run: Run
     stage: str
     folder: Path
+    by_budget: bool = False
 
     @property
-    def kind(self) -> tuple[str, str, str]:
-        """Jobs of one kind cost alike."""
-        return self.run.dataset, self.run.method, self.stage
+    def kind(self) -> tuple[str, ...]:
+        """Jobs of one kind cost alike; a length in epochs goes by the label budget."""
+        return self.run.dataset, self.run.method, self.stage, *([self.run.labels] if self.by_budget else [])
 
     @property
     def finished(self) -> bool:
@@ -69,9 +72,9 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
     """
     evaluations = list(plan.evaluations())
     jobs = jobs_of(plan)
-    seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    sizes: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    left: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
+    seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    sizes: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    left: dict[tuple[str, ...], list[Job]] = defaultdict(list)
     for job in jobs:
         if job.card is not None:
             seconds[job.kind].append(job.card["wall_s"])
@@ -79,11 +82,12 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
         if not job.finished:
             left[job.kind].append(job)
     hours, unknown, hardware, disk = 0.0, list[str](), set[str](), 0.0
-    times = step_times(measured)
+    times, steps_of = step_times(measured), step_counter(plan)
     for kind, waiting in left.items():
         run, stage = waiting[0].run, waiting[0].stage
         disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
-        one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times)
+        steps = steps_of(run, stage)
+        one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times, steps)
         if one is None:
             unknown.append("/".join(kind))
             continue
@@ -111,8 +115,13 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
 
 def jobs_of(plan: Plan) -> list[Job]:
     """Every stage that has to be trained, once; the stages of a run in their order."""
-    found = (Job(run, stage.name, run.stage_folder(stage.name)) for run in plan.runs for stage in _stages(run))
+    found = (_job(plan, run, stage.name) for run in plan.runs for stage in _stages(run))
     return list({job.folder: job for job in found}.values())
+
+
+def _job(plan: Plan, run: Run, stage: str) -> Job:
+    by_budget = stage_settings(plan.suite, run, stage).epochs is not None and counted(run.method, stage) == "labelled"
+    return Job(run, stage, run.stage_folder(stage), by_budget)
 
 
 def _stages(run: Run) -> tuple[Stage, ...]:

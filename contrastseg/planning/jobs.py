@@ -18,6 +18,7 @@ from contrastseg.places import MANIFEST, MEASURED
 from contrastseg.planning.asked import Wildcards, asked, described, shared
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
+from contrastseg.planning.lengths import planned_steps
 from contrastseg.planning.limits import limit_minutes, measured_seconds
 from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
@@ -318,7 +319,8 @@ class Jobs:
 
     def _expected_seconds(self, run: Run, stage: str) -> float | None:
         on_cpu = self._settings(run.dataset, run.method, run.variant)["training"]["accelerator"] == "cpu"
-        found = (measured_seconds(self.suite, run, stage, self._steps(where)) for where in (on_cpu, True))
+        steps = planned_steps(self.suite, run, stage)
+        found = (measured_seconds(self.suite, run, stage, self._steps(where), steps) for where in (on_cpu, True))
         return next((seconds for seconds in found if seconds is not None), None)
 
     @cached_property

@@ -24,13 +24,15 @@ def stage_settings(suite: Suite, run: Run, stage: str) -> TrainingSettings:
     return suite.stage_training(suite.entry(run.dataset), suite.method(run.method), run.variant, stage)
 
 
-def measured_seconds(suite: Suite, run: Run, stage: str, times: Mapping[str, StepTimes]) -> float | None:
-    """Seconds of a stage by the time of its steps, their number and their pixels; None where nobody measured it."""
+def measured_seconds(
+    suite: Suite, run: Run, stage: str, times: Mapping[str, StepTimes], steps: int | None
+) -> float | None:
+    """Seconds of a stage by the time of its steps, their number and their pixels; None where one is not known."""
     known, dims = times.get(run.method), spatial_dims(suite.entry(run.dataset))
-    if known is None or (stage, dims) not in known.steps:
+    if known is None or (stage, dims) not in known.steps or steps is None:
         return None
     training, step = stage_settings(suite, run, stage), known.steps[stage, dims]
-    return training.steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
+    return steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
 
 
 def limit_minutes(seconds: float | None, attempt: int) -> int:

@@ -25,13 +25,22 @@ def stage_training(config: RunConfig) -> TrainingSettings:
     return staged(config.training, registry.get(config.method), config.stage, config.stage_training, config.settings)
 
 
-def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Method:
+def build_method(
+    config: RunConfig, in_channels: int, num_classes: int, training: TrainingSettings | None = None
+) -> Method:
     """The method with freshly initialised modules; initialisation depends on (seed, stage) alone.
+
+    Args:
+        config: The run.
+        in_channels: Channels of the image.
+        num_classes: Classes including background.
+        training: Settings of its stage with their length in steps; those of the configuration if unset. Where these
+            count epochs the method predicts and takes no step.
 
     Raises:
         TrainingError: A network's strides do not divide the patch.
     """
-    training = stage_training(config)
+    training = training or stage_training(config)
 
     build_network = partial(
         build, training.network, spatial_dims=config.spatial_dims, in_channels=in_channels, num_classes=num_classes
@@ -40,7 +49,7 @@ def build_method(config: RunConfig, in_channels: int, num_classes: int) -> Metho
         config.spatial_dims,
         in_channels,
         num_classes,
-        training.steps,
+        training.steps or 0,
         config.stage,
         build_network,
         tuple(training.patch_size),

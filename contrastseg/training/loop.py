@@ -115,7 +115,7 @@ def fit(arguments: FitArguments) -> tuple[Progress, Log]:
     """
     loop = _Loop(arguments)
     loop.start()
-    for step in range(loop.progress.step, arguments.training.steps):
+    for step in range(loop.progress.step, arguments.training.length):
         loop.advance(step)
     loop.save("last.ckpt")
     return loop.progress, loop.log
@@ -140,7 +140,7 @@ class _Due:
     @classmethod
     def after(cls, done: int, training: TrainingSettings, *, validates: bool) -> _Due:
         """What follows when this many steps are done."""
-        last = done == training.steps
+        last = done == training.length
         checkpoint = last or done % training.checkpoint_every == 0
         validation = validates and (last or done % training.validate_every == 0)
         return cls(done % training.log_every == 0 or checkpoint or validation, validation, checkpoint, last)
@@ -200,7 +200,7 @@ class _Loop:
     def advance(self, step: int) -> None:
         """Take one step and do what follows it: log, validation, checkpoint."""
         run = self.run
-        rate = learning_rate(step, run.training.steps, run.training.optimiser)
+        rate = learning_rate(step, run.training.length, run.training.optimiser)
         batch = run.batches(step)
         result = self.take(batch, step, rate)
         run.method.after_step(step)

@@ -16,11 +16,13 @@ from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
+from contrastseg.methods.contract import Source as SourceName
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, load_initial_weights, stage_training
 from contrastseg.training.batches import Batches, Source
 from contrastseg.training.device_errors import device_errors
 from contrastseg.training.engines import Engine, Outcome, TrainingJob, engine_of
+from contrastseg.training.length import batch_size, in_steps
 from contrastseg.training.loop import FitArguments, fit
 from contrastseg.training.non_finite import DUMP
 from contrastseg.training.optimisations import compile_networks, keep_small_in_float32, lay_out
@@ -30,7 +32,7 @@ from contrastseg.training.run_record import Begun, run_record
 from contrastseg.training.settings import RunConfig, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
 from contrastseg.training.storage import JoinedStorage, Storage
-from contrastseg.training.training_cases import open_pool, own_cases
+from contrastseg.training.training_cases import cases_of_run
 from contrastseg.training.validation import validation_dice
 
 if TYPE_CHECKING:
@@ -112,12 +114,10 @@ def _job(
     dataset = PreparedDataset(config.data)
     labelled = split.labelled(config.labels, config.draw, config.fold)
     validation = split.val(config.fold) if training.validate_every and config.stage == "train" else []
-    pool, cases_by_source = (
-        open_pool(config, dataset, split) if config.pool else (None, own_cases(config, dataset, split))
-    )
+    pool, cases_by_source = cases_of_run(config, dataset, split)
     return TrainingJob(
         config=config,
-        training=training,
+        training=in_steps(training, config, cases_by_source),
         dataset=dataset,
         split=split,
         labelled=labelled,
@@ -140,7 +140,7 @@ def _fit(job: TrainingJob) -> Outcome:
     batches = _batches(job, fabric)
     recording = planned(method, training, fabric.device, job.on_note)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
-    with prefetch(batches, training.steps) as ready:
+    with prefetch(batches, training.length) as ready:
         progress, log = fit(
             FitArguments(
                 method=method,
@@ -174,7 +174,7 @@ def _fit(job: TrainingJob) -> Outcome:
 def _method(job: TrainingJob) -> tuple[Method, dict[str, str]]:
     """The method ready to train, and the checkpoint that each module with initial weights got them from."""
     config, training = job.config, job.training
-    method = build_method(config, job.dataset.in_channels, job.dataset.num_classes)
+    method = build_method(config, job.dataset.in_channels, job.dataset.num_classes, training)
     weights_from = load_initial_weights(method, config)
     lay_out(method.modules, config.spatial_dims, training.memory_format)
     if job.allocation.accelerator == "cpu" and _precision(job.allocation, training) != "32-true":
@@ -210,7 +210,7 @@ def _batches(job: TrainingJob, fabric: Fabric | SingleDevice) -> Batches:
     return Batches(sources, views)
 
 
-def _source(job: TrainingJob, fabric: Fabric | SingleDevice, *, name: str, superpixels: bool) -> Source:
+def _source(job: TrainingJob, fabric: Fabric | SingleDevice, *, name: SourceName, superpixels: bool) -> Source:
     """The samples of `labelled` or `unlabelled` cases, with super-pixels where a view wants them."""
     config, training = job.config, job.training
     if name not in job.cases_by_source:
@@ -244,11 +244,9 @@ def _source(job: TrainingJob, fabric: Fabric | SingleDevice, *, name: str, super
     )
 
 
-def _share(training: TrainingSettings, name: str, processes: int) -> int:
+def _share(training: TrainingSettings, name: SourceName, processes: int) -> int:
     """Samples of a source that each of the processes draws per step."""
-    size = training.batch_size
-    if name == "unlabelled" and training.unlabelled_batch_size is not None:
-        size = training.unlabelled_batch_size
+    size = batch_size(training, name)
     if size % processes:
         raise TrainingError(
             f"a batch of {size} {name} samples cannot be shared out to {processes} devices",

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, TrainingError
 from contrastseg.networks import registry as networks
 
 
@@ -84,11 +84,18 @@ class InferenceSettings(_Strict):
         return stride
 
 
+def _steps(given: dict[str, Any]) -> int | None:
+    return 1000 if given.get("epochs") is None else None
+
+
 class TrainingSettings(_Strict):
     """One budget for every method of a comparison: network, steps, batch, optimiser, augmentation, precision."""
 
     network: dict[str, Any] = Field(default_factory=lambda: {"name": "unet"})
-    steps: int = Field(1000, ge=1)
+    epochs: int | None = Field(
+        None, ge=1, description="length in place of `steps`: passes over the label budget, incomplete batches dropped"
+    )
+    steps: int | None = Field(default_factory=_steps, ge=1, json_schema_extra={"default": 1000})
     batch_size: int = Field(8, ge=1, description="labelled samples per step")
     unlabelled_batch_size: int | None = Field(
         None, ge=1, description="unlabelled samples; as many as labelled if unset"
@@ -131,6 +138,25 @@ class TrainingSettings(_Strict):
         except SuiteError as error:
             raise ValueError(error.reason) from error
         return settings
+
+    @property
+    def length(self) -> int:
+        """Steps of a stage whose length is known.
+
+        Raises:
+            TrainingError: It is given in epochs, and how many steps these are was not asked (`training.length`).
+        """
+        if self.steps is None:
+            raise TrainingError(
+                f"how many steps {self.epochs} epochs are hangs on the data", remedy="ask training.length.in_steps"
+            )
+        return self.steps
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"a length of {self.steps} steps and {self.epochs} epochs: give one of the two")
+        return self
 
     @model_validator(mode="after")
     def _windows_without_gaps(self) -> Self:

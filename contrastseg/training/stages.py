@@ -29,9 +29,18 @@ def staged(
     return TrainingSettings.model_validate(merge(merged, method.own_training(settings)))
 
 
+_OTHER_LENGTH = {"steps": "epochs", "epochs": "steps"}
+
+
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it."""
+    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it.
+
+    A length in steps replaces one in epochs, and the other way round.
+    """
     merged = dict(base)
+    for length, other in _OTHER_LENGTH.items():
+        if override.get(length) is not None and other not in override:
+            merged.pop(other, None)
     for key, value in override.items():
         old = merged.get(key)
         if (

@@ -30,6 +30,11 @@ def own_cases(config: RunConfig, dataset: PreparedDataset, split: Split) -> Case
     return {source: [(dataset, cases)] for source, cases in shares.items() if cases}
 
 
+def cases_of_run(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool | None, CasesBySource]:
+    """The run's pool, where it has one, and its cases; arguments and errors are those of `open_pool`."""
+    return open_pool(config, dataset, split) if config.pool else (None, own_cases(config, dataset, split))
+
+
 def _copies(dataset: PreparedDataset, split: Split, fold: int) -> set[str]:
     """The cases without a label whose image is one that is validated or tested on."""
     bare = dataset.cases_of([*split.train(fold), *split.unlabelled], labelled=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,18 +145,28 @@ class Population:
         labelled: Cases with a label.
         unlabelled: Cases without one.
         usable: Of these, the cases that the first fold may train on: not those of patients who validate or test.
+        each: Cases with a label of every training patient; None where not all have as many.
     """
 
     train: int | None = None
     labelled: int = 0
     unlabelled: int = 0
     usable: int = 0
+    each: int | None = None
 
     @classmethod
     def of(cls, cohort: Cohort, train: Iterable[str]) -> Population:
         """Of a data set whose first fold trains on these patients."""
         patients = list(train)
-        return cls(len(patients), len(cohort.cases), len(cohort.bare), len(cohort.unlabelled_cases(patients)))
+        cases = Counter(patient for _, patient, _, _ in cohort.cases)
+        each = {cases[patient] for patient in patients}
+        return cls(
+            train=len(patients),
+            labelled=len(cohort.cases),
+            unlabelled=len(cohort.bare),
+            usable=len(cohort.unlabelled_cases(patients)),
+            each=each.pop() if len(each) == 1 else None,
+        )
 
 
 def train_patients(

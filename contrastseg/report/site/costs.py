@@ -15,6 +15,7 @@ from contrastseg.methods import registry
 from contrastseg.places import CHECKOUT, MEASURED
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import Job, jobs_of
+from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims
@@ -95,10 +96,18 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
     for path in sorted((root / "benchmarks").glob("*.yaml")):
         plan = expand(parse_suite(read_yaml(path), path)[0], {}, None, root / "no-data")
         jobs = [job for job in jobs_of(plan) if registry.get(job.run.method).engine is None]
-        seconds = {job.folder: measured_seconds(plan.suite, job.run, job.stage, times) for job in jobs}
-        lacking = sorted({f"`{job.run.method}/{job.stage}`" for job in jobs if seconds[job.folder] is None})
-        if lacking:
-            notes.append(f"- `{plan.suite.name}` leaves out {', '.join(lacking)}: its steps were not measured.\n")
+        steps_of = step_counter(plan)
+        steps = {job.folder: steps_of(job.run, job.stage) for job in jobs}
+        seconds = {
+            job.folder: measured_seconds(plan.suite, job.run, job.stage, times, steps[job.folder]) for job in jobs
+        }
+        unmeasured = [job for job in jobs if seconds[job.folder] is None and steps[job.folder] is not None]
+        for lacking, why in (
+            (unmeasured, "its steps were not measured"),
+            ([job for job in jobs if steps[job.folder] is None], "their length is in epochs, and known with the data"),
+        ):
+            if names := sorted({f"`{job.run.method}/{job.stage}`" for job in lacking}):
+                notes.append(f"- `{plan.suite.name}` leaves out {', '.join(names)}: {why}.\n")
         sign, network = _network(plan, jobs)
         chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
         spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]

@@ -132,7 +132,7 @@ class _Progress:
             if not self.best >= score:
                 self.best, self.best_step = score, self.step
                 checkpoints.save(self.saved / "best_val.ckpt", self.content())
-        if self._due(training.checkpoint_every) and self.step < training.steps:
+        if self._due(training.checkpoint_every) and self.step < training.length:
             state = {"trainer": self.trainer.state(), "log": self.log.rows}
             state |= {"identity": digest(self.job.config.identity), "best": self.best, "best_step": self.best_step}
             checkpoints.save_resumable(self.saved, {**self.content(), **state})
@@ -140,7 +140,7 @@ class _Progress:
 
     def _due(self, interval: int) -> bool:
         before = self.step - int(self.trainer.num_iterations_per_epoch)
-        return self.step // interval > before // interval or self.step == self.job.training.steps
+        return self.step // interval > before // interval or self.step == self.job.training.length
 
     def _validate(self, native: NativeCases) -> float:
         """Mean Dice of the validation patients on their native grids."""

