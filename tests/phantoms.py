@@ -36,7 +36,7 @@ class Phantom:
         }
         settings = registry.get(method).resolve(axes.get("variant", "default"), axes.pop("settings", None))
         return RunConfig(
-            dataset="phantom",
+            entry="phantom",
             spatial_dims=self.spatial_dims,
             method=method,
             settings=settings,

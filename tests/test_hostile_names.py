@@ -48,7 +48,7 @@ SUITE: dict[str, Any] = {
     ],
     "labels": ["r0.5"],
     "checkpoints": ["last"],
-    "comparison": {"reference": "supervised"},
+    "comparison": {"baseline": "supervised"},
     "tables": [{"name": "main"}],
     "figures": [{"name": "box", "kind": "box"}],
 }
@@ -65,7 +65,7 @@ PLACES = [
     "methods.0.stages.*",
     "labels.0",
     "checkpoints.0",
-    "comparison.reference",
+    "comparison.baseline",
     "tables.0.name",
     "figures.0.name",
 ]

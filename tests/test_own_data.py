@@ -122,7 +122,7 @@ def test_from_the_folder_to_a_trained_network(
     preparation = {**json.loads(jobs.preparation(job)), "preparation": {"size": size}}
     data = Path(call("prepare", "nnunet", "--entry", name, "--config", json.dumps(preparation)).strip()).parent
     split = call("split", "nnunet", "--entry", name, "--config", jobs.split(job)).strip()
-    axes = ("--dataset", name, "--method", "supervised", "--labels", "n2", "--config", jobs.config(job))
+    axes = ("--entry", name, "--method", "supervised", "--labels", "n2", "--config", jobs.config(job))
     call("train", *axes, "--output", "run")
     evaluated = ("--prepared", str(data), "--split", split, "--output", "predictions")
     call("predict", "--checkpoint", "run/checkpoints/last.ckpt", *evaluated)

@@ -95,12 +95,29 @@ def test_a_row_holds_for_its_modules_alone(parcel):
     assert parcel(renamed(ENTRY, row), BOXES, (row._replace(inside=("parcel.boxes",)),)) != before
 
 
+def test_a_row_may_hold_for_one_variable(parcel):
+    """`box.side` was renamed to `box.by`, in a function where `by` and `side` are names of other things."""
+    boxes = "def area(box, scale, pen):\n    return scale * box.side + pen.side + pen.by\n"
+    row = Renamed("box.by", "side", ("parcel.boxes",))
+    before = parcel(boxes=boxes)
+    now = boxes.replace("box.side", "box.by")
+    assert parcel(boxes=now, rows=(row,)) == before
+    assert stale((row,)) == []
+    assert parcel(boxes=now.replace("pen.side", "pen.by"), rows=(row,)) != before
+    assert parcel(boxes=now) != before
+    parcel(boxes=f"{now}\n\ndef other(box):\n    return box.side\n", rows=(row,))
+    assert any("its former spelling side is in use in parcel.boxes" in reason for reason in stale((row,)))
+    assert any("holds for the same modules" in each for each in stale((row, Renamed("scale", "side", row.inside))))
+    assert not any("holds for" in each for each in stale((row, row._replace(new="pen.by"))))
+
+
 @pytest.mark.parametrize(
     ("rows", "boxes", "reason"),
     [
         ((Renamed("edge", "side", WHOLE),), BOXES, "its former spelling side is in use in parcel.boxes"),
         ((Renamed("edge", "side", ("parcel.gone",)),), BOXES, "there is no module parcel.gone"),
-        ((Renamed("rim", "border", WHOLE),), BOXES, "no attribute or keyword is spelled like this"),
+        ((Renamed("rim", "border", WHOLE),), BOXES, "nothing is spelled like this"),
+        ((Renamed("scale", "start", WHOLE),), BOXES, "a function has a parameter start, too"),
         ((Renamed("edge", "rim", WHOLE), Renamed("colour", "rim", WHOLE)), "", "holds for the same modules"),
         (
             (Renamed("edge", "rim", WHOLE), Renamed("edge", "border", ("parcel.entry",))),

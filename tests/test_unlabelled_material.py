@@ -155,7 +155,7 @@ def test_they_are_trained_on_and_never_scored(here: Path) -> None:
     asked = suite("mean_teacher", labels=["r1"])
     jobs, data, split = prepare(asked)
     job = SimpleNamespace(dataset="moles", method="mean_teacher", variant="default")
-    axes = ("--dataset", "moles", "--method", "mean_teacher", "--labels", "r1", "--config", jobs.config(job))
+    axes = ("--entry", "moles", "--method", "mean_teacher", "--labels", "r1", "--config", jobs.config(job))
     call("train", *axes, "--output", "run")
     record = json.loads(Path("run/run.json").read_text())
     assert (record["labelled_count"], record["label_ratio"]) == (3, 1.0)
@@ -176,7 +176,7 @@ def test_what_unlabelled_images_show_changes_the_weights(here: Path) -> None:
     job = SimpleNamespace(dataset="moles", method="mean_teacher", variant="default")
     config = json.loads(jobs.config(job))
     config["training"]["log_every"] = 1
-    axes = ("--dataset", "moles", "--method", "mean_teacher", "--labels", "r1", "--config", json.dumps(config))
+    axes = ("--entry", "moles", "--method", "mean_teacher", "--labels", "r1", "--config", json.dumps(config))
     call("train", *axes, "--output", "run")
     for case in data.cases_of(data.patients, labelled=False):
         path = data.folder / "cases" / case / "image.npy"
@@ -191,7 +191,7 @@ def material(method: str, labels: str, stage: str = "train") -> dict[str, list[s
     _, data, split = prepare(suite(labels=["r1"]))
     paths = {"data": str(data.folder), "split": str(split_path())}
     config = RunConfig(
-        dataset="moles", method=method, labels=labels, stage=stage, spatial_dims=2, training=TRAINING, **paths
+        entry="moles", method=method, labels=labels, stage=stage, spatial_dims=2, training=TRAINING, **paths
     )
     return {
         name: [case for _, cases in drawn for case in cases] for name, drawn in own_cases(config, data, split).items()

@@ -69,7 +69,7 @@ def run_config(material: Material, method: str, device: str) -> Any:
 
     given = material.runs["methods"][method]
     return RunConfig(
-        dataset=material.runs["dataset"],
+        entry=material.runs["dataset"],
         method=method,
         labels=material.runs["labels"],
         seed=material.runs["seed"],

@@ -118,7 +118,7 @@ def train(
     from contrastseg.training.settings import RunConfig
 
     config = RunConfig(
-        dataset="speed",
+        entry="speed",
         data=str(folder / "prepared"),
         split=str(folder / "split.json"),
         method="supervised",

@@ -67,7 +67,7 @@ def measure(
             times: list[float] = []
             try:
                 config = RunConfig(
-                    dataset="phantom",
+                    entry="phantom",
                     spatial_dims=dims,
                     method=method,
                     settings=settings_of(method, steps),

@@ -98,7 +98,7 @@ def first_step(folder: Path) -> dict[str, list[str]]:
     prepare_dataset("small", "phantom_lesions", {"cases": 12}, {"size": [48, 64]}, None, resources / "prepared/small")
     fractions = {"train": 0.75, "val": 0.0, "test": 0.25}
     split_dataset("small", resources / "prepared/small", {"fractions": fractions}, resources / "splits/small.json")
-    train = ["train", "--dataset", "small", "--method", "supervised", "--labels", "r1", "--resources", str(resources)]
+    train = ["train", "--entry", "small", "--method", "supervised", "--labels", "r1", "--resources", str(resources)]
     return {
         "contrastseg": [sys.executable, "-m", "contrastseg", *train, "--config", json.dumps({"training": TRAINING})],
         "import torch": [sys.executable, "-c", "import torch"],

@@ -8,14 +8,18 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from contrastseg.cli import data, look, new_method, published, results, runs, suites, train
 from contrastseg.errors import ContrastsegError, invalid_values
 from contrastseg.files import refused
+from contrastseg.renamed import RenamedWarning, with_new_options
 
 
 class _App(typer.Typer):
@@ -23,7 +27,9 @@ class _App(typer.Typer):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().__call__(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, warnings.showwarning)
+                return super().__call__(*args, **kwargs)
         except (ContrastsegError, OSError) as error:
             # What is not written by way of `files`, such as archives that are unpacked, is refused by the same disk.
             found = error if isinstance(error, ContrastsegError) else refused(error)
@@ -38,6 +44,21 @@ class _App(typer.Typer):
                 raise
             typer.secho(f"SuiteError: {invalid_values(error)}", fg=typer.colors.RED, err=True)
             sys.exit(1)
+
+
+def _show_warning(other: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a former spelling to the person who wrote it, without a line of our code; other warnings as usual."""
+    if issubclass(category, RenamedWarning):
+        typer.secho(str(message), fg=typer.colors.YELLOW, err=True)
+    else:
+        other(message, category, *where)
+
+
+class _Command(TyperCommand):
+    """A command that still takes the former spelling of a renamed option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_new_options(self.name or "", args))
 
 
 # Typer renders help as Markdown, which drops `<suite>` as HTML and takes other signs for emphasis. Code stays code.
@@ -59,7 +80,7 @@ def _register(command: Callable[..., Any]) -> None:
         if help_text := getattr(parameter.default, "help", None):
             parameter.default.help = _literal(help_text)
     settings = _PASSED_ON if command is suites.run else None
-    app.command(help=_literal(inspect.getdoc(command) or ""), context_settings=settings)(command)
+    app.command(cls=_Command, help=_literal(inspect.getdoc(command) or ""), context_settings=settings)(command)
 
 
 app = _App(

@@ -107,11 +107,11 @@ def compare(
     config: str | None = typer.Option(None, help="Comparison settings: YAML or JSON file, or JSON text."),
     as_json: bool = typer.Option(False, "--json", help="Print the comparisons as JSON."),
 ) -> None:
-    """Summarise the scores; test every method against the reference and each other, patient by patient; rank them.
+    """Summarise the scores; test every method against the baseline and each other, patient by patient; rank them.
 
     Writes summary.csv, comparisons.csv, pairs.csv, rankings.csv and, over data sets, critical.csv.
 
-    Example: `contrastseg compare --results results/demo --config '{"reference": "supervised"}'`
+    Example: `contrastseg compare --results results/demo --config '{"baseline": "supervised"}'`
     """
     from contrastseg.evaluation.settings import ComparisonSettings
 
@@ -122,7 +122,7 @@ def compare(
 
 
 def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str] = ()) -> pd.DataFrame:
-    """Write the statistics; nothing is tested where the reference is among the planned methods and waits still."""
+    """Write the statistics; nothing is tested where the baseline is among the planned methods and waits still."""
     import pandas as pd
 
     from contrastseg.evaluation.scoring.collect import read_table
@@ -132,11 +132,11 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     from contrastseg.files import write_text
 
     scores = read_table(results / SCORES)
-    chosen = (settings.reference, settings.metrics, settings.alpha, settings.family, settings.empty_reference)
+    chosen = (settings.baseline, settings.metrics, settings.alpha, settings.family, settings.empty_reference)
     usual = (settings.metrics, settings.alpha, settings.empty_reference)
-    method = settings.reference.partition("/")[0]
+    method = settings.baseline.partition("/")[0]
     if method in planned and method not in set(scores["method"]):
-        typer.echo(f"nothing is tested: the reference, {settings.reference}, has no scores yet", err=True)
+        typer.echo(f"nothing is tested: the baseline, {settings.baseline}, has no scores yet", err=True)
         comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
     else:
         comparisons = compare_scores(scores, *chosen)

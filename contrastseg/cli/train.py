@@ -27,7 +27,7 @@ _TRAINING_KEYS = {
 
 
 def train(
-    dataset: str = typer.Option(help="Entry: prepared data and a split in RESOURCES."),
+    entry: str = typer.Option(help="Entry: prepared data and a split in RESOURCES."),
     method: str = typer.Option(help="Method (`contrastseg methods`)."),
     output: Path = typer.Option(help="The run's folder."),
     variant: str = typer.Option("default", help="Named setting of the method."),
@@ -57,16 +57,16 @@ def train(
 ) -> None:
     """Train one run. Started again after it was stopped, it goes on where it was.
 
-    Example: `contrastseg train --dataset lesions --method supervised --labels r0.25 --output /tmp/run`
+    Example: `contrastseg train --entry lesions --method supervised --labels r0.25 --output /tmp/run`
     """
     from contrastseg.methods import registry
 
     given = read_config(config, _TRAINING_KEYS)
     registry.get(method)  # an unknown method is said before missing data
-    axes = _Axes(dataset, method, variant, labels, draw, fold, seed, stage)
+    axes = _Axes(entry, method, variant, labels, draw, fold, seed, stage)
     inputs = _find_inputs(axes, named_paths(prepared, "--prepared"), split=split, pool=pool, resources=resources)
     if planned is not None:
-        _refuse_other(planned, inputs, dataset)
+        _refuse_other(planned, inputs, entry)
     run = _resolve(
         axes,
         given,
@@ -82,7 +82,7 @@ def train(
 class _Axes:
     """The axes of a run, named as in its configuration."""
 
-    dataset: str
+    entry: str
     method: str
     variant: str
     labels: str
@@ -117,7 +117,7 @@ def _find_inputs(
     from contrastseg.data.prepare.stores import find_prepared, find_split
     from contrastseg.files import read_json, require_path
 
-    entry = axes.dataset
+    entry = axes.entry
     data = folders.get(entry) or find_prepared(entry, resources)
     require_path(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
     split = split or find_split(entry, resources)
@@ -203,7 +203,7 @@ def _train(run: RunConfig, output: Path) -> None:
         steps = stage_steps(run, stage_training(run))
     notes: list[str] = []
     alone = exclusive_lock(output) if is_first() else contextlib.nullcontext()
-    title = f"{run.method} on {run.dataset}, {run.labels}, seed {run.seed}"
+    title = f"{run.method} on {run.entry}, {run.labels}, seed {run.seed}"
     with alone, progress(title, steps) as update:
         record = train_run(run, output, on_step=update, on_note=notes.append)
     if is_first():

@@ -124,6 +124,11 @@ class _Writer:
         """How the hash spells an attribute, a keyword or a parameter."""
         return self.former.get(name, name)
 
+    def spelled_attribute(self, node: ast.Attribute) -> str:
+        """How the hash spells an attribute: a row may name the variable that it is of."""
+        name = self.spelled(node.attr)
+        return self.former.get(f"{node.value.id}.{node.attr}", name) if isinstance(node.value, ast.Name) else name
+
     def meaning(self, name: str) -> Reference | str:
         """What a name is where the writer stands: a text of its number, a reference, or a text of something else."""
         for depth in range(len(self.scopes) - 1, -1, -1):
@@ -207,7 +212,7 @@ class _Writer:
         meaning = self.chain(node)
         if meaning is None:
             self.write(node.value)
-            self.text.append(f".{self.spelled(node.attr)}")
+            self.text.append(f".{self.spelled_attribute(node)}")
         else:
             self.put(meaning)
 

@@ -9,7 +9,7 @@ before it shall be recognised.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ class Renamed(NamedTuple):
     """A change of spelling.
 
     Attributes:
-        new: How the code spells the attribute or keyword now.
-        old: How it did; the hash still does.
+        new: How the code spells the attribute or keyword now. As `config.entry` the row holds for that attribute of
+            variables called `config` alone, where others have an attribute `entry` of their own.
+        old: How it did, without a variable; the hash still does.
         inside: Modules, and packages with all modules in them, that the row holds for. Where the old spelling stays in
             use for something else, name the modules that use the new one only.
     """
@@ -36,7 +37,9 @@ class Renamed(NamedTuple):
 RENAMED: tuple[Renamed, ...] = (
     Renamed("_allocation", "_claim", ("contrastseg.training",)),
     Renamed("allocation", "claim", ("contrastseg.training",)),
+    Renamed("baseline", "reference", ("contrastseg.evaluation.statistics.comparison",)),
     Renamed("cases_by_source", "material", ("contrastseg.training",)),
+    Renamed("config.entry", "dataset", ("contrastseg.training.material",)),
     Renamed("guard", "watch", ("contrastseg.training.loop",)),
     Renamed("init_from", "takes"),
     Renamed("initial_weights", "taken_over", ("contrastseg.training",)),
@@ -78,15 +81,24 @@ def stale(rows: Sequence[Renamed]) -> list[str]:
     for row in rows:
         reasons += [f"{row.new}: there is no module {place}" for place in row.inside if source(place) is None]
         modules = [name for place in row.inside for name in modules_below(place)]
-        if not any(row.new in _names_in(name) for name in modules):
-            reasons.append(f"{row.new}: no attribute or keyword is spelled like this, so the row does nothing")
-        used = [name for name in modules if row.old in _names_in(name)]
+        parameters = [names for name in modules for names in _parameters_in(name)]
+        if not any(row.new in names for names in (*map(_names_in, modules), *parameters)):
+            reasons.append(f"{row.new}: nothing is spelled like this, so the row does nothing")
+        if any({row.new, row.old} <= names for names in parameters):
+            reasons.append(f"{row.new}: a function has a parameter {row.old}, too")
+        variable, dot, _ = row.new.rpartition(".")
+        used = [name for name in modules if f"{variable}{dot}{row.old}" in _names_in(name)]
         reasons += [f"{row.new}: its former spelling {row.old} is in use in {name}" for name in used]
         for other in rows:
-            same = row.old == other.old or row.new == other.new
-            if other is not row and same and any(_covers(other, name) for name in modules):
+            if other is not row and _collide(row, other) and any(_covers(other, name) for name in modules):
                 reasons.append(f"{row.new}: {other.new} <- {other.old} holds for the same modules")
     return reasons
+
+
+def _collide(row: Renamed, other: Renamed) -> bool:
+    """Whether two rows for one module hash two names as one, or one name in two ways."""
+    variables = {row.new.rpartition(".")[0], other.new.rpartition(".")[0]}
+    return row.new == other.new or (row.old == other.old and (len(variables) == 1 or "" in variables))
 
 
 @cache
@@ -100,10 +112,21 @@ def _names_in(module: str) -> frozenset[str]:
     return frozenset([*_spelled(tree), *defined])
 
 
+@cache
+def _parameters_in(module: str) -> tuple[frozenset[str], ...]:
+    """The names of the parameters of each function in a module."""
+    path = source(module)
+    nodes: Iterable[ast.AST] = [] if path is None else ast.walk(ast.parse(path.read_bytes()))
+    functions = [node.args for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    return tuple(frozenset(a.arg for a in (*f.posonlyargs, *f.args, *f.kwonlyargs)) for f in functions)
+
+
 def _spelled(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr
+            if isinstance(node.value, ast.Name):
+                yield f"{node.value.id}.{node.attr}"
         elif isinstance(node, ast.keyword) and node.arg is not None:
             yield node.arg
         elif isinstance(node, ast.MatchClass):
@@ -117,3 +140,4 @@ def clear() -> None:
     """Forget what was read and looked up."""
     former_spellings.cache_clear()
     _names_in.cache_clear()
+    _parameters_in.cache_clear()

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, resolve_metrics
@@ -66,13 +75,18 @@ class EvaluationSettings(BaseModel):
         return (self.convention, *self.also_conventions) if self.also_conventions else ()
 
 
+_STORED_BASELINE = "reference"
+
+
 class ComparisonSettings(BaseModel):
     """Which differences are tested, and how strictly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reference: str = Field(
-        "supervised", description="The method every other is compared with: `method` or `method/variant`."
+    baseline: str = Field(
+        "supervised",
+        validation_alias=AliasChoices("baseline", _STORED_BASELINE),
+        description="The method every other is compared with: `method` or `method/variant`.",
     )
     metrics: tuple[str, ...] = Field(("dice",), min_length=1, description="Metrics that are tested.")
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the corrected tests and of the intervals.")
@@ -92,6 +106,11 @@ class ComparisonSettings(BaseModel):
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return _known(names)
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Results keep the key that they were stored with, and the digests made of them."""
+        return {_STORED_BASELINE if key == "baseline" else key: value for key, value in serialise(self).items()}
 
 
 def _convention(name: str) -> str:

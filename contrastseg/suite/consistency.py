@@ -25,10 +25,10 @@ def check_consistency(suite: SuiteFields) -> None:
         _check_entry(suite, entry, entries)
         for method in suite.methods:
             _check_training(suite, entry, method)
-    reference, _, variant = suite.comparison.reference.partition("/")
-    known("reference of the comparison,", reference, [method.name for method in suite.methods])
+    baseline, _, variant = suite.comparison.baseline.partition("/")
+    known("baseline of the comparison,", baseline, [method.name for method in suite.methods])
     if variant:
-        known("variant of the reference", variant, list(suite.method(reference).variants))
+        known("variant of the baseline", variant, list(suite.method(baseline).variants))
     if isinstance(suite.evaluation.nsd_tolerance, dict):
         _check_tolerances(suite, suite.evaluation.nsd_tolerance)
     drawings: list[TableSettings | FigureSettings] = [*suite.tables, *suite.figures]

@@ -45,7 +45,8 @@ class SuiteFields(Strict):
     training: TrainingSettings = TrainingSettings()
     checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
     evaluation: EvaluationSettings = EvaluationSettings()
-    comparison: ComparisonSettings = ComparisonSettings()
+    # Made by a function, for a default in the schema would show the spelling that is stored.
+    comparison: ComparisonSettings = Field(default_factory=ComparisonSettings)
     tables: list[TableSettings] = Field(default_factory=usual_tables)
     figures: list[FigureSettings] = Field(default_factory=usual_figures)
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")

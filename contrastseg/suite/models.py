@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from contrastseg.errors import ContrastsegError, SuiteError
+from contrastseg.renamed import with_new_keys
 from contrastseg.suite.consistency import check_consistency
 from contrastseg.suite.entries import Strict
 from contrastseg.suite.fields import SuiteFields
@@ -44,10 +45,14 @@ def parse_suite(config: Mapping[str, Any], source: str | Path | None = None) -> 
 
     Raises:
         SuiteError: It asks for something that does not exist or contradicts itself; every fault is listed.
+
+    Warns:
+        RenamedWarning: A key is written as the last version called it.
     """
     options = {key: value for key, value in config.items() if key in Options.model_fields}
     wanted = {key: value for key, value in config.items() if key not in options}
     try:
+        wanted = with_new_keys(wanted)
         return Suite.model_validate(wanted), Options.model_validate(options)
     except ValidationError as error:
         raise SuiteError(explain(error, Suite, source), file=source, remedy="correct the suite") from error

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from contrastseg.errors import SuiteError, TrainingError
 from contrastseg.networks import registry as networks
@@ -173,6 +182,9 @@ PLACES = ("data", "split", "pool", "pool_data", "raw", "initial")
 """What of a run's configuration says only where things lie."""
 
 
+_STORED_ENTRY = "dataset"
+
+
 class RunConfig(_Strict):
     """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
 
@@ -181,7 +193,7 @@ class RunConfig(_Strict):
     """
 
     suite: str = "by-hand"
-    dataset: str = Field(description="the suite's entry")
+    entry: str = Field(validation_alias=AliasChoices("entry", _STORED_ENTRY), description="name of the suite's entry")
     spatial_dims: Literal[2, 3]
     method: str
     variant: str = "default"
@@ -205,6 +217,11 @@ class RunConfig(_Strict):
     initial: dict[str, str] = Field(default_factory=dict, description="checkpoint of every earlier stage, by its name")
     inputs: dict[str, str] = Field(default_factory=dict, description="content hashes of what lies in the places above")
     fingerprint: str = Field("", description="fingerprint of the code that trains")
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs keep the key that they were stored with, and the digests made of them."""
+        return {_STORED_ENTRY if key == "entry" else key: value for key, value in serialise(self).items()}
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tupl
             f"stage {config.stage} of {config.method} uses labels; a pool has none", remedy="leave --pool out"
         )
     pool = Pool.from_file(config.pool)
-    if (pool.entry, pool.fold) != (config.dataset, config.fold):
+    if (pool.entry, pool.fold) != (config.entry, config.fold):
         raise PoolError(
-            f"made for {pool.entry}, fold {pool.fold}; the run is one of {config.dataset}, fold {config.fold}",
+            f"made for {pool.entry}, fold {pool.fold}; the run is one of {config.entry}, fold {config.fold}",
             file=pool.file,
             remedy="give the pool of this entry and fold",
         )
@@ -72,6 +72,6 @@ def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tupl
     for other in datasets.values():
         check_fits(dataset, other, config.spatial_dims)
     pool.check(datasets)
-    pool.refuse(pool_cases(config.dataset, dataset, dataset.cases_of(split.test(config.fold))))
+    pool.refuse(pool_cases(config.entry, dataset, dataset.cases_of(split.test(config.fold))))
     drawn = [(datasets[entry], pool.cases_of(entry)) for entry in pool.sources]
     return pool, {"unlabelled": [(there, cases) for there, cases in drawn if cases]}

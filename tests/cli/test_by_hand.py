@@ -111,9 +111,9 @@ def test_plan_lists_missing_data(tmp_path, monkeypatch):
             ["SuiteError", "training.network", "unett", "unet"],
         ),
         (["prepare", "acdcc"], ["acdcc", "acdc"]),
-        (["train", "--dataset", "x", "--method", "nope", "--output", "o"], ["nope", "supervised"]),
-        (["train", "--dataset", "x", "--method", "supervised", "--output", "o"], ["prepared", "contrastseg prepare"]),
-        (["train", "--dataset", "x", "--method", "supervised", "--output", "o", "--config", "{"], ["JSON"]),
+        (["train", "--entry", "x", "--method", "nope", "--output", "o"], ["nope", "supervised"]),
+        (["train", "--entry", "x", "--method", "supervised", "--output", "o"], ["prepared", "contrastseg prepare"]),
+        (["train", "--entry", "x", "--method", "supervised", "--output", "o", "--config", "{"], ["JSON"]),
         (["predict", "--checkpoint", "x.ckpt", "--output", "o"], ["--input"]),
         (["score", "--prediction", "a.nii.gz", "--reference", "b.nii.gz"], ["a.nii.gz"]),
         (["score", "--prediction", "a", "--reference", "b", "--convention", "mine"], ["mine", "medpy"]),
@@ -244,7 +244,7 @@ def test_the_road_by_hand_in_single_commands(tmp_path):
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"training": TRAINING}))
     run = tmp_path / "run"
-    axes = ("--dataset", "lesions", "--method", "supervised", "--labels", "n2")
+    axes = ("--entry", "lesions", "--method", "supervised", "--labels", "n2")
     for typo, words in (
         ({"stage_training": {"stepz": 1}}, ["stage_training: stepz", "there are: ", "steps"]),
         ({"training": {"network": {"name": "unett"}}}, ["network: unknown network 'unett'", "unet"]),

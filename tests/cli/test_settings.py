@@ -21,7 +21,7 @@ from contrastseg.errors import ContrastsegError, SuiteError
         (["prepare", "phantom_lesions"], "option", ["options", "preparation"]),
         (["split", "phantom_lesions"], "splits", ["options", "split", "subset"]),
         (["check", "."], "option", ["options"]),
-        (["train", "--dataset", "a", "--method", "supervised", "--output", "o"], "steps", ["settings", "training"]),
+        (["train", "--entry", "a", "--method", "supervised", "--output", "o"], "steps", ["settings", "training"]),
         (["report", "--results", "r"], "figure", ["figures", "tables"]),
         (["report", "scores.parquet"], "figure", ["figures", "tables"]),
     ],
@@ -55,7 +55,7 @@ def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
 
 
 WRONG = [5, "x", [1], {"no_such_key": 1}, True, [[]], -1]
-TRAIN = ["train", "--dataset", "lesions", "--method", "supervised", "--output", "run", "--config"]
+TRAIN = ["train", "--entry", "lesions", "--method", "supervised", "--output", "run", "--config"]
 SUITE = {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"]}
 
 

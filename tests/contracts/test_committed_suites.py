@@ -39,7 +39,7 @@ def test_networks_have_what_the_methods_look_for(path: Path) -> None:
                     seen.add(key)
                     run = RunConfig(
                         **{**config, "training": training, "stage": stage.name},
-                        **{"dataset": entry.name, "method": item.name, "variant": variant, "data": "", "split": ""},
+                        **{"entry": entry.name, "method": item.name, "variant": variant, "data": "", "split": ""},
                         stage_training=item.stages.get(stage.name, {}),
                     )
                     with torch.device("meta"):  # shapes and names, no numbers

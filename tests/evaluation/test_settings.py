@@ -12,7 +12,7 @@ from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettin
 def test_defaults_are_the_policy() -> None:
     assert EvaluationSettings().convention == "default"
     assert EvaluationSettings().metrics == ("dice", "iou", "hd95", "hd95_pooled", "assd")
-    assert (ComparisonSettings().reference, ComparisonSettings().alpha) == ("supervised", 0.05)
+    assert (ComparisonSettings().baseline, ComparisonSettings().alpha) == ("supervised", 0.05)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_hours_follow_measured_steps_their_number_and_their_pixels() -> None:
         f"{seconds / 3600:.2f} (steps measured on here) (no finished run and no measured step of lesions/simclr/train)"
     )
     longer = plan(
-        methods=[{"name": "simclr", "stages": {"pretrain": {"steps": 20000}}}], comparison={"reference": "simclr"}
+        methods=[{"name": "simclr", "stages": {"pretrain": {"steps": 20000}}}], comparison={"baseline": "simclr"}
     )
     assert estimate(longer, Path())["device_hours_left"].startswith(f"{20000 * 2.0 / 3600:.2f} ")
 

@@ -83,7 +83,7 @@ def test_the_committed_schema_is_the_generated_one():
             ["nsd_tolerance has none for", "of phantom_organs", "name every class"],
         ),
         ({"tables": [{"name": "t", "kind": "conventions"}]}, ["t shows conventions", "evaluation.also_conventions"]),
-        ({"comparison": {"reference": "pdcr"}}, ["reference", "pdcr", "supervised"]),
+        ({"comparison": {"baseline": "pdcr"}}, ["baseline", "pdcr", "supervised"]),
         ({"comparison": {"metrics": ["nsd"]}}, ["comparison.metrics asks for nsd", "evaluation.metrics scores: dice"]),
         ({"comparison": {"metrics": ["miou_pooled"]}}, ["comparison.metrics asks for miou_pooled"]),
         ({"evaluation": {"metrics": ["hd95"]}}, ["comparison.metrics asks for dice", "scores: hd95"]),

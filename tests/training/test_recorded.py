@@ -292,7 +292,7 @@ def test_the_command_says_why_steps_are_not_recorded(
     monkeypatch.setattr(run, "planned", lambda *rest: Recording(Failing(), on_note=rest[-1]))
     phantom = phantoms[2]
     config = json.dumps({"training": phantom.config("supervised", training={"steps": 3}).training.model_dump()})
-    arguments = ["train", "--dataset", "phantom", "--method", "supervised", "--labels", "n2", "--config", config]
+    arguments = ["train", "--entry", "phantom", "--method", "supervised", "--labels", "n2", "--config", config]
     arguments += ["--prepared", f"phantom={phantom.data}", "--split", str(phantom.split), "--output", str(tmp_path)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0

@@ -117,7 +117,7 @@ def test_a_job_does_not_wait_for_what_it_does_not_use(phantoms: dict[int, Any], 
     phantom = phantoms[2]
     training = phantom.config("mean_teacher", training={"steps": 2}).training.model_dump(mode="json")
     (tmp_path / "config.json").write_text(json.dumps({"training": training}))
-    arguments = ["train", "--dataset", "phantom", "--method", "mean_teacher", "--labels", "n2"]
+    arguments = ["train", "--entry", "phantom", "--method", "mean_teacher", "--labels", "n2"]
     arguments += ["--prepared", f"phantom={phantom.data}", "--split", str(phantom.split)]
     arguments += ["--config", str(tmp_path / "config.json"), "--output", str(tmp_path / "run")]
     code = (

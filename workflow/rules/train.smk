@@ -30,7 +30,7 @@ rule pretrain:
         initial=JOBS.earlier_options,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
-        " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
+        " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
         " {params.places} --planned {params.content:q} {params.pool} {params.initial} --config {params.config:q}"
         " --output $(dirname {output.run}) > {log} 2>&1"
@@ -70,7 +70,7 @@ rule train:
         initial=JOBS.earlier_options,
     shell:
         "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
-        " --dataset {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
+        " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed}"
         " {params.places} --planned {params.content:q} {params.initial} --config {params.config:q}"
         " --output $(dirname {output.run}) > {log} 2>&1"

@@ -47,7 +47,7 @@ def beside(matrix: ScoreMatrix, own: int, other: int, tested: bool) -> dict[str,
     Args:
         matrix: Where the two meet.
         own: The index of the method.
-        other: The index of the reference.
+        other: The index of the baseline.
         tested: Whether both have all predictions; else the numbers describe.
     """
     each, shares = matrix.false_positives([own, other])

@@ -1,4 +1,4 @@
-"""Each method against the suite's reference, paired by patient, corrected over the declared family."""
+"""Each method against the suite's baseline, paired by patient, corrected over the declared family."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ _ORDER = ["dataset", "evaluated_on", "checkpoint", "metric", "label_ratio", "lab
 
 def compare(
     scores: pd.DataFrame,
-    reference: str = "supervised",
+    baseline: str = "supervised",
     metrics: Sequence[str] = ("dice",),
     alpha: float = 0.05,
     family: FamilyName = "methods_and_ratios",
     empty_reference: EmptyReference = "best_or_worst",
 ) -> pd.DataFrame:
-    """Test every method against the reference at the same label budget, two-sided.
+    """Test every method against the baseline at the same label budget, two-sided.
 
     Per patient the mean over frames, classes, seeds and draws; Wilcoxon's signed-rank test on the patients both have
     (n says how many), Holm over the family, a sign-flip test of the mean beside it. Where even the clearest result
@@ -118,7 +118,7 @@ def compare(
 
     Args:
         scores: The collected table.
-        reference: `method` or `method/variant`; a bare method stands for its `default` variant, or its only one.
+        baseline: `method` or `method/variant`; a bare method stands for its `default` variant, or its only one.
         metrics: What to test, each a family of its own.
         alpha: Level after correction, and of the intervals.
         family: `methods_and_ratios`: all tests of one data set, evaluation set, checkpoint and metric;
@@ -127,23 +127,24 @@ def compare(
 
     Returns:
         The columns COMPARISON_COLUMNS, one row per data set, checkpoint, budget, metric, method and variant.
-        Differences are method minus reference, in the metric's unit; `direction` says which way is better.
+        Differences are method minus baseline, in the metric's unit; `direction` says which way is better.
         `mean_difference_low` and `_high` bound what training both methods again would show: patients and runs vary,
         while the tests take the trained models as they are. `detectable_difference` is what a comparison of this many
         patients, with differences as spread as these, would have found in 4 of 5 cases. `structures` were compared,
-        `undefined` more have a value for one of the two alone, `missing` and `reference_missing` count scores without a
-        prediction. `mean_against` says where the means contradict the test of ranks. Where references are empty, the
-        columns of `beside.BESIDE_COLUMNS` hold the same comparison without them, and the false positives in them.
+        `undefined` more have a value for one of the two alone, `missing` and `reference_missing` (of the baseline)
+        count scores without a prediction. `mean_against` says where the means contradict the test of ranks. Where
+        references are empty, the columns of `beside.BESIDE_COLUMNS` hold the same comparison without them, and the
+        false positives in them.
 
     Raises:
-        ScoringError: An unknown family, mixed units, or a reference that is nowhere in the scores.
+        ScoringError: An unknown family, mixed units, or a baseline that is nowhere in the scores.
     """
     if family not in get_args(FamilyName):
         raise ScoringError(unknown_name("family", family, list(get_args(FamilyName))), remedy="correct the suite")
     wanted = scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))]
     if wanted.empty:
         return pd.DataFrame(columns=list(COMPARISON_COLUMNS))
-    base = _reference(wanted, reference)
+    base = _baseline(wanted, baseline)
     counted = compared(wanted, empty_reference)
     replicates = per_replicate(counted)
     values = dict(cells(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR]))
@@ -164,8 +165,8 @@ def compare(
     return _corrected(table, alpha)
 
 
-def _reference(scores: pd.DataFrame, reference: str) -> tuple[str, str]:
-    method, _, variant = reference.partition("/")
+def _baseline(scores: pd.DataFrame, baseline: str) -> tuple[str, str]:
+    method, _, variant = baseline.partition("/")
     pairs = scores[["method", "variant"]].drop_duplicates().itertuples(index=False)
     known = sorted((str(m), str(v)) for m, v in pairs)
     mine = [v for m, v in known if m == method]
@@ -173,11 +174,11 @@ def _reference(scores: pd.DataFrame, reference: str) -> tuple[str, str]:
         variant = "default" if "default" in mine else mine[0]
         if variant != "default" and len(mine) > 1:
             raise ScoringError(
-                f"reference {method!r} has the variants {', '.join(mine)}", remedy="name one: `method/variant`"
+                f"baseline {method!r} has the variants {', '.join(mine)}", remedy="name one: `method/variant`"
             )
     if (method, variant) not in known:
         raise ScoringError(
-            unknown_name("reference", reference, ["/".join(pair) for pair in known]),
+            unknown_name("baseline", baseline, ["/".join(pair) for pair in known]),
             remedy="compare with a method that was run",
         )
     return method, variant
@@ -195,7 +196,7 @@ def _row(
     limits: Limits,
     alpha: float,
 ) -> dict[str, Any]:
-    """Everything about one method beside the reference that does not depend on its family."""
+    """Everything about one method beside the baseline that does not depend on its family."""
     own = matrix.methods.index(pair)
     missing = {"missing": int(matrix.missing[own])}
     if pair == base:
@@ -255,7 +256,7 @@ def _described(cell: Cell, limits: Limits, alpha: float) -> dict[str, Any]:
 
 
 def _difference(patients: NDArray) -> dict[str, Any]:
-    """What describes the difference of two methods on some patients, (n, 2): the method's and the reference's means."""
+    """What describes the difference of two methods on some patients, (n, 2): the method's and the baseline's means."""
     differences = patients[:, 0] - patients[:, 1]
     return {
         "n": len(patients),

@@ -40,7 +40,7 @@ def pairwise(
 
     The tests are `compare`'s (Wilcoxon's signed-rank on patients both have, averaged over frames, classes, seeds and
     draws, on the structures both have). The family that Holm corrects is all pairs of one map, another one than
-    `compare` declares: a method can differ from the reference there and not here.
+    `compare` declares: a method can differ from the baseline there and not here.
 
     Returns:
         The columns PAIR_COLUMNS, each pair once; differences are `method` minus `other`, the verdict is `method`'s:

@@ -240,15 +240,15 @@ def test_variants_are_compared_too_and_may_be_the_reference(table: Table) -> Non
     scores = pd.concat([table({"supervised": BASE, "pdcr": BASE + 0.1}), table({"pdcr": BASE - 0.1}, variant="rf")])
     found = compare(scores)
     assert row(found, "pdcr", variant="rf")["verdict"] == "worse"
-    found = compare(scores, reference="pdcr/rf")
+    found = compare(scores, baseline="pdcr/rf")
     assert row(found, "pdcr", variant="rf")["verdict"] == "reference"
     assert row(found, "supervised")["verdict"] == "better"
 
 
 def test_bad_requests_list_what_there_is(table: Table) -> None:
     scores = table({"supervised": BASE, "a": BASE})
-    with pytest.raises(ScoringError, match="unknown reference 'b'; there are: a/default, supervised/default"):
-        compare(scores, reference="b")
+    with pytest.raises(ScoringError, match="unknown baseline 'b'; there are: a/default, supervised/default"):
+        compare(scores, baseline="b")
     with pytest.raises(ScoringError, match="unknown metric"):
         compare(scores, metrics=["dise"])
     with pytest.raises(ScoringError, match="unknown family 'all'; there are: methods, methods_and_ratios"):
