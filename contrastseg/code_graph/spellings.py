@@ -39,7 +39,7 @@ RENAMED: tuple[Renamed, ...] = (
     Renamed("allocation", "claim", ("contrastseg.training",)),
     Renamed("baseline", "reference", ("contrastseg.evaluation.statistics.comparison",)),
     Renamed("cases_by_source", "material", ("contrastseg.training",)),
-    Renamed("config.entry", "dataset", ("contrastseg.training.material",)),
+    Renamed("config.entry", "dataset", ("contrastseg.training.training_cases",)),
     Renamed("guard", "watch", ("contrastseg.training.loop",)),
     Renamed("init_from", "takes"),
     Renamed("initial_weights", "taken_over", ("contrastseg.training",)),
