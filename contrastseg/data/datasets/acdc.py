@@ -54,8 +54,30 @@ def _wanted(patient: str, options: AcdcOptions) -> bool:
 
 
 def _discover_nifti(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCase]:
-    images: dict[tuple[str, str], Path] = {}
-    masks: dict[tuple[str, str], Path] = {}
+    images, masks = _nifti_files(raw, options, faults)
+    cases = []
+    for patient in sorted({patient for patient, _ in {*images, *masks}}):
+        frames = sorted({frame for owner, frame in {*images, *masks} if owner == patient})
+        info = (images.get((patient, frames[0])) or masks[patient, frames[0]]).parent / "Info.cfg"
+        phases: dict[str, str] = {}
+        with faults.collect():
+            phases = _phases(info, patient)
+        _require_frames(patient, frames, phases, options, info, faults)
+        for frame in frames:
+            image, mask = images.get((patient, frame)), masks.get((patient, frame))
+            if case := _nifti_case(patient, frame, image, mask, phases, options, faults):
+                cases.append(case)
+    return cases
+
+
+_Files = dict[tuple[str, str], Path]
+"""Files by (patient, frame)."""
+
+
+def _nifti_files(raw: Path, options: AcdcOptions, faults: Faults) -> tuple[_Files, _Files]:
+    """The images and the masks of the wanted part."""
+    images: _Files = {}
+    masks: _Files = {}
     for path in sorted(raw.rglob("patient*_frame*.nii*")):
         match = _FRAME.fullmatch(path.name)
         if match is None or not _wanted(match["patient"], options):
@@ -69,35 +91,45 @@ def _discover_nifti(raw: Path, options: AcdcOptions, faults: Faults) -> list[Raw
                 remedy="keep one",
             )
         files.setdefault(key, path)
-    cases = []
-    for patient in sorted({patient for patient, _ in {*images, *masks}}):
-        frames = sorted({frame for owner, frame in {*images, *masks} if owner == patient})
-        folder = (images.get((patient, frames[0])) or masks[patient, frames[0]]).parent
-        phases: dict[str, str] = {}
-        with faults.collect():
-            phases = _phases(folder / "Info.cfg", patient)
-        for frame, phase in phases.items() if phases.keys() >= set(frames) else ():
-            if phase in options.phases and frame not in frames:
-                faults.add(
-                    f"the frame of {phase} is missing, {frame} by Info.cfg",
-                    case=patient,
-                    file=folder / "Info.cfg",
-                    remedy=f"restore {patient}_frame{frame}.nii.gz and its mask, or leave {phase} out of `phases`",
-                )
-        for frame in frames:
-            case, key = f"{patient}_frame{frame}", (patient, frame)
-            if key not in masks:
-                faults.add("the image has no mask", case=case, file=images[key], remedy=f"restore {case}_gt.nii.gz")
-            elif key not in images:
-                faults.add("the mask has no image", case=case, file=masks[key], remedy=f"restore {case}.nii.gz")
-            elif phases and frame not in phases:
-                faults.add(
-                    "neither ED nor ES by Info.cfg", case=case, file=images[key], remedy="restore the patient's files"
-                )
-            elif phases and phases[frame] in options.phases:
-                pair = (images[key], masks[key])
-                cases.append(RawCase(case, patient, phases[frame], pair, {"layout": "nifti"}))
-    return cases
+    return images, masks
+
+
+def _require_frames(
+    patient: str, frames: list[str], phases: dict[str, str], options: AcdcOptions, info: Path, faults: Faults
+) -> None:
+    """Note the wanted phases whose frame Info.cfg names and the folder lacks, where it names all frames there are."""
+    if not phases.keys() >= set(frames):
+        return
+    for frame, phase in phases.items():
+        if phase in options.phases and frame not in frames:
+            faults.add(
+                f"the frame of {phase} is missing, {frame} by Info.cfg",
+                case=patient,
+                file=info,
+                remedy=f"restore {patient}_frame{frame}.nii.gz and its mask, or leave {phase} out of `phases`",
+            )
+
+
+def _nifti_case(
+    patient: str,
+    frame: str,
+    image: Path | None,
+    mask: Path | None,
+    phases: dict[str, str],
+    options: AcdcOptions,
+    faults: Faults,
+) -> RawCase | None:
+    """The case of a frame; None where it is not wanted, its phase is unknown, or a fault was noted."""
+    case = f"{patient}_frame{frame}"
+    if mask is None:
+        faults.add("the image has no mask", case=case, file=image, remedy=f"restore {case}_gt.nii.gz")
+    elif image is None:
+        faults.add("the mask has no image", case=case, file=mask, remedy=f"restore {case}.nii.gz")
+    elif phases and frame not in phases:
+        faults.add("neither ED nor ES by Info.cfg", case=case, file=image, remedy="restore the patient's files")
+    elif phases and phases[frame] in options.phases:
+        return RawCase(case, patient, phases[frame], (image, mask), {"layout": "nifti"})
+    return None
 
 
 def _phases(path: Path, patient: str) -> dict[str, str]:
@@ -116,8 +148,16 @@ def _phases(path: Path, patient: str) -> dict[str, str]:
 
 
 def _discover_h5(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCase]:
+    files = _h5_files(raw, options, faults)
+    _check_lists(raw, files, faults)
+    cases = (_h5_case(case, numbered, faults) for case, numbered in sorted(files.items()))
+    return [case for case in cases if case is not None]
+
+
+def _h5_files(raw: Path, options: AcdcOptions, faults: Faults) -> dict[str, dict[int, Path]]:
+    """The files of each case of the wanted part and phases, by slice; number 0 is the whole volume."""
     phases = {f"frame{number:02d}": phase for number, phase in enumerate(_PHASES, start=1)}
-    files: dict[str, dict[int, Path]] = {}  # number 0 is the whole volume
+    files: dict[str, dict[int, Path]] = {}
     for path in sorted(raw.rglob("patient*.h5")):
         match = _SLICE.fullmatch(path.name) or _VOLUME.fullmatch(path.name)
         if match is None or not _wanted(match["patient"], options):
@@ -130,22 +170,19 @@ def _discover_h5(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCas
             faults.add(f"the case is there twice, also as {other}", case=case, file=path, remedy="keep one")
         elif phases[match["frame"]] in options.phases:
             files[case][number] = path
-    _check_lists(raw, files, faults)
-    cases = []
-    for case, numbered in sorted(files.items()):
-        patient, frame = case.split("_")
-        slices = [numbered[number] for number in sorted(numbered) if number]
-        if 0 in numbered:
-            cases.append(RawCase(case, patient, frame, (numbered[0],), {"layout": "h5"}))
-        elif slices:
-            gaps = sorted(set(range(1, max(numbered) + 1)) - set(numbered))
-            if gaps:
-                faults.add(
-                    f"slices {gaps} are missing", case=case, file=slices[0].parent, remedy="restore the slice files"
-                )
-            else:
-                cases.append(RawCase(case, patient, frame, tuple(slices), {"layout": "h5"}))
-    return cases
+    return files
+
+
+def _h5_case(case: str, files: dict[int, Path], faults: Faults) -> RawCase | None:
+    """The case of a volume's file, or of all its slices; None where there is no file, or a gap was noted."""
+    patient, frame = case.split("_")
+    slices = [files[number] for number in sorted(files) if number]
+    if 0 in files:
+        return RawCase(case, patient, frame, (files[0],), {"layout": "h5"})
+    if gaps := sorted(set(range(1, max(files, default=0) + 1)) - set(files)):
+        faults.add(f"slices {gaps} are missing", case=case, file=slices[0].parent, remedy="restore the slice files")
+        return None
+    return RawCase(case, patient, frame, tuple(slices), {"layout": "h5"}) if slices else None
 
 
 def _check_lists(raw: Path, files: dict[str, dict[int, Path]], faults: Faults) -> None:

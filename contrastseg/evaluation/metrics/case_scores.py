@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import EllipsisType
 
 import numpy as np
@@ -97,56 +98,111 @@ def score_case_by_conventions(
     """
     names = resolve_metrics(metrics)
     labels = list(range(1, classes)) if isinstance(classes, int | np.integer) else sorted(classes)
-    if wrong := [reach for reach in _each(tolerance) if not reach >= 0]:
-        raise ValueError(f"a tolerance of {wrong[0]}, which is no length")
-    if prediction.shape != reference.shape:
-        raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
-    prediction, reference = whole_numbers(prediction), whole_numbers(reference)
-    voxel_ml = None if spacing is None or reference.ndim != 3 else math.prod(spacing) / 1000
-    # Along an axis of one voxel nothing lies beside anything else: it would make every voxel border.
-    prediction, reference, spacing = _longer_axes(prediction, reference, spacing)
-    # By whether a convention knows the spacing: voxel sizes and the diagonal.
-    scales = {known: _scale(spacing if known else None, reference.ndim) for known in {c.spacing for c in conventions}}
-    diagonals = {known: image_diagonal(reference.shape, scale.tolist()) for known, scale in scales.items()}
-
-    box = _foreground_box(prediction, reference)
-    prediction, reference = prediction[box], reference[box]
-    if ignore is not None:
-        unknown = reference == ignore
-        if unknown.any():
-            prediction, reference = (np.where(unknown, 0, part) for part in (prediction, reference))
-    counts = confusion(prediction, reference, max(labels, default=0) + 1, ignore=None)
-    measured = bool(SURFACE_METRICS.intersection(names))
-    # A single class fills the box around all foreground: only where there are more is each looked for.
-    boxes = [find_objects(part) for part in (prediction, reference)] if measured and len(counts) > 2 else []
-
-    called = any(rule.backend == "medpy" for rule in conventions)
+    lengths = tolerance.values() if isinstance(tolerance, Mapping) else [tolerance]
+    if negative := [length for length in lengths if not length >= 0]:
+        raise ValueError(f"a tolerance of {negative[0]}, which is no length")
+    case = _Case.of(prediction, reference, spacing, ignore)
     scores: list[list[ClassScores]] = [[] for _ in conventions]
-    for label in labels:
-        tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
-        reach = tolerance[label] if isinstance(tolerance, Mapping) else tolerance
-        joint: Box | EllipsisType = ...
-        if boxes and tally.outcome == "scored":
-            joint = _joint(boxes[0][label - 1], boxes[1][label - 1])
-        if called or (measured and tally.outcome == "scored"):
-            masks = prediction[joint] == label, reference[joint] == label
-        borders = Borders(*masks) if measured and tally.outcome == "scored" else None
-        for rule, rows in zip(conventions, scores, strict=True):
-            scale = scales[rule.spacing]
-            if rule.backend == "medpy":
-                from contrastseg.evaluation.metrics.medpy_backend import medpy_scores
-
-                values = medpy_scores(*masks, scale, names, rule)
-            else:
-                found = None if borders is None else borders.distances(scale)
-                diagonal = diagonals[rule.spacing]
-                values = {name: metric_value(name, tally, found, reach, voxel_ml, rule, diagonal) for name in names}
-            rows.append(ClassScores(label, tally.outcome, values))
+    # One class after the other: their masks and borders need not be in memory together.
+    for structure in _structures(case, labels, with_surfaces=bool(SURFACE_METRICS.intersection(names))):
+        label = structure.label
+        within = tolerance[label] if isinstance(tolerance, Mapping) else tolerance
+        for rule, of_convention in zip(conventions, scores, strict=True):
+            values = _values(structure, names, within, rule)
+            of_convention.append(ClassScores(label, structure.tally.outcome, values))
     return scores
 
 
-def _each(tolerance: float | Mapping[int, float]) -> list[float]:
-    return list(tolerance.values()) if isinstance(tolerance, Mapping) else [tolerance]
+@dataclass(frozen=True)
+class _Case:
+    """What all classes and conventions share.
+
+    Attributes:
+        prediction: Labels inside the box around all foreground, without axes of one voxel, 0 where there is no truth.
+        reference: Likewise.
+        voxel_ml: Volume of a voxel; None in 2D and where the spacing is unknown.
+        scales: Voxel sizes, by whether a convention knows the spacing.
+        diagonals: The diagonal of the whole image, likewise.
+    """
+
+    prediction: NDArray
+    reference: NDArray
+    voxel_ml: float | None
+    scales: Mapping[bool, NDArray]
+    diagonals: Mapping[bool, float]
+
+    @classmethod
+    def of(cls, prediction: NDArray, reference: NDArray, spacing: Sequence[float] | None, ignore: int | None) -> _Case:
+        """Check and cut the arrays of a case as `score_case` takes them.
+
+        Raises:
+            ValueError: Shapes differ, a label is no whole number, or a voxel size is not positive.
+        """
+        if prediction.shape != reference.shape:
+            raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
+        prediction, reference = whole_numbers(prediction), whole_numbers(reference)
+        voxel_ml = None if spacing is None or reference.ndim != 3 else math.prod(spacing) / 1000
+        # Along an axis of one voxel nothing lies beside anything else: it would make every voxel border.
+        prediction, reference, spacing = _longer_axes(prediction, reference, spacing)
+        scales = {True: _scale(spacing, reference.ndim), False: _scale(None, reference.ndim)}
+        diagonals = {known: image_diagonal(reference.shape, scale.tolist()) for known, scale in scales.items()}
+        box = _foreground_box(prediction, reference)
+        prediction, reference = prediction[box], reference[box]
+        if ignore is not None and (unknown := reference == ignore).any():
+            prediction, reference = (np.where(unknown, 0, labels) for labels in (prediction, reference))
+        return cls(prediction, reference, voxel_ml, scales, diagonals)
+
+
+@dataclass(frozen=True)
+class _Structure:
+    """One class of a case.
+
+    Attributes:
+        case: The case.
+        label: The class.
+        tally: Its voxels.
+        box: Holds the class in both arrays.
+    """
+
+    case: _Case
+    label: int
+    tally: Tally
+    box: Box | EllipsisType
+
+    @cached_property
+    def masks(self) -> tuple[NDArray, NDArray]:
+        """Prediction and reference inside the box."""
+        return self.case.prediction[self.box] == self.label, self.case.reference[self.box] == self.label
+
+    @cached_property
+    def borders(self) -> Borders:
+        """Both borders: of a class that both arrays have."""
+        return Borders(*self.masks)
+
+
+def _structures(case: _Case, labels: Sequence[int], *, with_surfaces: bool) -> Iterator[_Structure]:
+    """The classes of a case with their voxels counted; for surfaces, in the box that each fills."""
+    counts = confusion(case.prediction, case.reference, max(labels, default=0) + 1, ignore=None)
+    # A single class fills the box around all foreground: only where there are more is each looked for.
+    looked_for = with_surfaces and len(counts) > 2
+    boxes = [find_objects(labels_in) for labels_in in (case.prediction, case.reference)] if looked_for else []
+    for label in labels:
+        tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
+        there = bool(boxes) and tally.outcome == "scored"
+        yield _Structure(case, label, tally, _joint(*(found[label - 1] for found in boxes)) if there else ...)
+
+
+def _values(structure: _Structure, names: Sequence[str], tolerance: float, rule: Convention) -> dict[str, float]:
+    """The scores of one class under one convention, by metric."""
+    case, tally = structure.case, structure.tally
+    scale, diagonal = case.scales[rule.spacing], case.diagonals[rule.spacing]
+    if rule.backend == "medpy":
+        from contrastseg.evaluation.metrics.medpy_backend import medpy_scores
+
+        return medpy_scores(*structure.masks, scale, names, rule)
+    measured = tally.outcome == "scored" and not SURFACE_METRICS.isdisjoint(names)
+    distances = structure.borders.distances(scale) if measured else None
+    return {name: metric_value(name, tally, distances, tolerance, case.voxel_ml, rule, diagonal) for name in names}
 
 
 def _longer_axes(
