@@ -9,20 +9,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def softmax_mse_loss(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
+def softmax_mse_loss(
+    student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None, divisor: float | None = None
+) -> Tensor:
     """Mean squared difference of the two softmax outputs; no gradient to the teacher.
 
     Args:
         student_logits: (B, K, *spatial).
         teacher_logits: (B, K, *spatial).
-        mask: (B, *spatial), bool: the mean runs over its pixels alone, and is 0 where it has none.
+        mask: (B, *spatial), bool: the mean runs over its pixels alone, and is 0 where it has none. All where unset.
+        divisor: What the sum over the classes is divided by; K where unset.
+
+    Returns:
+        A scalar, float32.
+
+    Raises:
+        ValueError: The divisor is not above 0.
     """
+    if divisor is not None and divisor <= 0:
+        raise ValueError(f"divisor is {divisor}; expected a number above 0")
     student = torch.softmax(student_logits.float(), dim=1)
     teacher = torch.softmax(teacher_logits.detach().float(), dim=1)
     if mask is None:
-        return F.mse_loss(student, teacher)
-    squares = F.mse_loss(student, teacher, reduction="none")
-    return (squares.mean(dim=1) * mask).sum() / mask.sum().clamp(min=1)
+        loss = F.mse_loss(student, teacher)
+    else:
+        squares = F.mse_loss(student, teacher, reduction="none")
+        loss = (squares.mean(dim=1) * mask).sum() / mask.sum().clamp(min=1)
+    return loss if divisor is None else loss * (student.shape[1] / divisor)
 
 
 def entropy(probabilities: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from contrastseg.methods.contract import Batch, Card, Stage, View
+from contrastseg.errors import SuiteError
+from contrastseg.methods.contract import Batch, Card
 from contrastseg.methods.mean_teacher import MeanTeacher
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class UAMT(MeanTeacher):
@@ -25,28 +27,45 @@ class UAMT(MeanTeacher):
         summary="Mean teacher whose consistency counts pixels alone where the mean of eight noisy passes of the teacher"
         " has an entropy under (0.75 + 0.25 · ramp) · ln K.",
         differs=(
-            "The student's unlabelled images carry noise too, as in this benchmark's mean teacher; the released code"
-            " adds it to the teacher's alone.",
-            "The released code ends at two classes; ours takes the mean over K.",
+            "The student's unlabelled images carry noise too (`student_noise`), as in this benchmark's mean teacher."
+            " The released code adds noise to the teacher's alone.",
+            "The released code is for two classes: it divides by 2, and its threshold is a share of ln 2. Ours divides"
+            " by K (`divisor`) and uses ln K (`threshold`); SSL4MIS keeps both twos at four classes.",
+            "The weight of the consistency rises at every step. In the released code it rises once in 150 steps.",
             "Passes differ by noise, and by dropout only where the network has some; the paper's V-Net has.",
         ),
         options={
             **MeanTeacher.card.options,
-            "ramp_share": "as in every semi-supervised method here; in the released code it comes to the whole run",
+            "ramp_share": "0.4, as in every semi-supervised method here; the released code's is 1",
             "passes": "8, as released",
             "noise": "0.1, clipped at twice that, as released",
             "threshold_start": "0.75, as released; the share of ln K rises from there to 1",
             "threshold_ramp_share": "1: the threshold rises over the whole run, as released",
+            "threshold": "ln_k, which is the released ln 2 at two classes",
+            "divisor": "K where unset, which is the released 2 at two classes",
         },
     )
-    stages = (Stage("train", {**MeanTeacher.stages[0].views, "clean": View("unlabelled")}),)
     defaults = {
         **MeanTeacher.defaults,
         "passes": 8,
         "noise": 0.1,
         "threshold_start": 0.75,
         "threshold_ramp_share": 1.0,
+        "threshold": "ln_k",
+        "divisor": None,
     }
+    choices = {**MeanTeacher.choices, "threshold": ("ln_k", "ln2")}
+
+    def build(self) -> Mapping[str, nn.Module]:
+        """The student and its average.
+
+        Raises:
+            SuiteError: `divisor` is set to something else than a number above 0.
+        """
+        divisor = self.settings["divisor"]
+        if divisor is not None and (isinstance(divisor, bool) or not isinstance(divisor, int | float) or divisor <= 0):
+            raise SuiteError(f"divisor of ua_mt is {divisor!r}; expected a number above 0, or none for the classes")
+        return super().build()
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
         """MSE of softmax against the teacher's own noisy pass, over the pixels it is sure of."""
@@ -58,7 +77,7 @@ class UAMT(MeanTeacher):
         with torch.no_grad():
             target = self.modules["teacher"](batch["teacher"].image)
             sure = entropy(self.mean_prediction(batch["clean"].image)) < threshold
-        return softmax_mse_loss(logits, target, sure)
+        return softmax_mse_loss(logits, target, sure, self.settings["divisor"])
 
     def _threshold(self, step: int) -> float:
         """Entropy in nats under which a pixel counts."""
@@ -68,7 +87,8 @@ class UAMT(MeanTeacher):
 
         start, share = self.settings["threshold_start"], self.settings["threshold_ramp_share"]
         ramp = sigmoid_rampup(step, self.task.steps, share)
-        threshold: float = (start + (1 - start) * ramp) * math.log(self.task.num_classes)
+        classes = self.task.num_classes if self.settings["threshold"] == "ln_k" else 2
+        threshold: float = (start + (1 - start) * ramp) * math.log(classes)
         return threshold
 
     def mean_prediction(self, images: Tensor) -> Tensor:

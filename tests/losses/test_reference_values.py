@@ -175,11 +175,14 @@ def test_pdcr_shares() -> None:
     [(2, 0.2981613638533891, 0.28810055533829537), (4, 0.1950838342749944, 0.3315014483985354)],
 )
 def test_consistency(classes: int, everywhere: float, masked: float) -> None:
-    """The masked form divides by twice the pixels whatever the number of classes; ours takes the mean over them."""
+    """The masked form divides by twice the pixels whatever the number of classes."""
     student, teacher = (3 * waves(2, classes, 3, 4, frequency=frequency) for frequency in (1.7, 0.6))
     close(softmax_mse_loss(student, teacher), everywhere, 1e-6)
     mask = waves(2, 3, 4, frequency=0.45) > 0
-    close(classes / 2 * softmax_mse_loss(student, teacher, mask), masked, 1e-6)
+    close(softmax_mse_loss(student, teacher, mask, divisor=2), masked, 1e-6)
+    close(softmax_mse_loss(student, teacher, mask), 2 / classes * masked, 1e-6)
+    with pytest.raises(ValueError, match="divisor is 0"):
+        softmax_mse_loss(student, teacher, divisor=0)
 
 
 # The same, code/utils/ramps.py, sigmoid_rampup(step, 200).
