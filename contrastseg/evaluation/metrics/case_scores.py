@@ -120,6 +120,7 @@ class _Case:
     Attributes:
         prediction: Labels inside the box around all foreground, without axes of one voxel, 0 where there is no truth.
         reference: Likewise.
+        known: Voxels of the whole image that have a truth.
         voxel_ml: Volume of a voxel; None in 2D and where the spacing is unknown.
         scales: Voxel sizes, by whether a convention knows the spacing.
         diagonals: The diagonal of the whole image, likewise.
@@ -127,6 +128,7 @@ class _Case:
 
     prediction: NDArray
     reference: NDArray
+    known: int
     voxel_ml: float | None
     scales: Mapping[bool, NDArray]
     diagonals: Mapping[bool, float]
@@ -146,11 +148,12 @@ class _Case:
         prediction, reference, spacing = _longer_axes(prediction, reference, spacing)
         scales = {True: _scale(spacing, reference.ndim), False: _scale(None, reference.ndim)}
         diagonals = {known: image_diagonal(reference.shape, scale.tolist()) for known, scale in scales.items()}
+        known = reference.size if ignore is None else int(np.count_nonzero(reference != ignore))
         box = _foreground_box(prediction, reference)
         prediction, reference = prediction[box], reference[box]
         if ignore is not None and (unknown := reference == ignore).any():
             prediction, reference = (np.where(unknown, 0, labels) for labels in (prediction, reference))
-        return cls(prediction, reference, voxel_ml, scales, diagonals)
+        return cls(prediction, reference, known, voxel_ml, scales, diagonals)
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,14 @@ class _Structure:
 def _structures(case: _Case, labels: Sequence[int], *, with_surfaces: bool) -> Iterator[_Structure]:
     """The classes of a case with their voxels counted; for surfaces, in the box that each fills."""
     counts = confusion(case.prediction, case.reference, max(labels, default=0) + 1, ignore=None)
+    # Of the image's rest, outside the box, both are background where there is a truth.
+    foreground = int(counts.sum() - counts[0, 0]), int(counts[1:, 1:].sum())
+    image = case.known, case.known - foreground[0], case.known - foreground[1]
     # A single class fills the box around all foreground: only where there are more is each looked for.
     looked_for = with_surfaces and len(counts) > 2
     boxes = [find_objects(labels_in) for labels_in in (case.prediction, case.reference)] if looked_for else []
     for label in labels:
-        tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()))
+        tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()), *image)
         there = bool(boxes) and tally.outcome == "scored"
         yield _Structure(case, label, tally, _joint(*(found[label - 1] for found in boxes)) if there else ...)
 

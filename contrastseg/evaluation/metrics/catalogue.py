@@ -8,7 +8,7 @@ from typing import Literal
 
 from contrastseg.errors import ScoringError, unknown_name
 
-Kind = Literal["overlap", "surface_overlap", "rate", "distance", "volume", "count"]
+Kind = Literal["overlap", "surface_overlap", "rate", "share", "distance", "volume", "count"]
 Direction = Literal["higher", "lower"]
 OUTCOMES = ("scored", "missed", "invented", "absent", "hole")
 
@@ -36,16 +36,30 @@ METRICS: dict[str, Metric] = {
         Metric("nsd", "NSD", "surface_overlap", "higher"),
         Metric("precision", "Precision", "rate", "higher"),
         Metric("recall", "Recall", "rate", "higher"),
+        Metric("accuracy", "Pixel accuracy", "share", "higher"),
+        Metric("background_iou", "IoU of the background", "share", "higher"),
         Metric("volume_error_ml", "Volume error", "volume", "lower"),
         Metric("intersection", "Intersection", "count", "higher"),
         Metric("union", "Union", "count", "lower"),
+        Metric("background_intersection", "Intersection of the background", "count", "higher"),
+        Metric("background_union", "Union of the background", "count", "lower"),
     )
 }
 SURFACE_METRICS = frozenset(m.name for m in METRICS.values() if m.kind in ("distance", "surface_overlap"))
 DEFAULT_METRICS = ("dice", "iou", "hd95", "hd95_pooled", "assd")
 # Made from other metrics' rows when results are summarised, never scored case by case.
-DERIVED: dict[str, tuple[str, ...]] = {"miou": ("iou",), "miou_pooled": ("intersection", "union")}
-DERIVED_TITLES = {"miou": "mIoU", "miou_pooled": "mIoU (pooled)"}
+DERIVED: dict[str, tuple[str, ...]] = {
+    "miou": ("iou",),
+    "miou_pooled": ("intersection", "union"),
+    "miou_background": ("iou", "background_iou"),
+    "miou_pooled_background": ("intersection", "union", "background_intersection", "background_union"),
+}
+DERIVED_TITLES = {
+    "miou": "mIoU",
+    "miou_pooled": "mIoU (pooled)",
+    "miou_background": "mIoU (background counted)",
+    "miou_pooled_background": "mIoU (pooled, background counted)",
+}
 
 
 def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
@@ -97,4 +111,6 @@ def unit_of(metric: str, length_unit: str, spatial_dims: int) -> str:
 
 def bounds(metric: str) -> tuple[float, float]:
     """The smallest and the largest value a scored metric can have."""
-    return (0.0, 1.0) if METRICS[metric].kind in ("overlap", "surface_overlap", "rate") else (0.0, float("inf"))
+    return (
+        (0.0, 1.0) if METRICS[metric].kind in ("overlap", "surface_overlap", "rate", "share") else (0.0, float("inf"))
+    )

@@ -16,11 +16,20 @@ from contrastseg.evaluation.metrics.surfaces import SurfaceDistances
 
 @dataclass(frozen=True)
 class Tally:
-    """Voxel counts of one class: in both masks, in the prediction, in the reference."""
+    """Voxel counts of one class: in both masks, in the prediction, in the reference, and those of the whole image.
+
+    Attributes:
+        known: Voxels of the image whose class is known.
+        background: Voxels that are background in both masks.
+        background_union: Voxels that are background in either.
+    """
 
     both: int
     predicted: int
     referenced: int
+    known: int
+    background: int
+    background_union: int
 
     @property
     def outcome(self) -> str:
@@ -37,6 +46,10 @@ _COUNTED: dict[str, Callable[[Tally], float]] = {
     "iou": lambda t: t.both / (t.predicted + t.referenced - t.both),
     "precision": lambda t: t.both / t.predicted,
     "recall": lambda t: t.both / t.referenced,
+    "accuracy": lambda t: 1 - (t.predicted + t.referenced - 2 * t.both) / t.known if t.known else math.nan,
+    "background_iou": lambda t: t.background / t.background_union if t.background_union else math.nan,
+    "background_intersection": lambda t: float(t.background),
+    "background_union": lambda t: float(t.background_union),
     "intersection": lambda t: float(t.both),
     "union": lambda t: float(t.predicted + t.referenced - t.both),
 }
@@ -80,7 +93,7 @@ def metric_value(
         rule: What a structure scores that is missing from a mask.
         diagonal: The image's, in that unit.
     """
-    if METRICS[name].kind == "count":
+    if METRICS[name].kind in ("count", "share"):  # of the whole image: no structure needs to be there
         return _COUNTED[name](tally)
     if METRICS[name].kind == "volume":
         if tally.outcome == "absent":

@@ -25,7 +25,9 @@ FILTERS: dict[str, tuple[str, ...]] = {
     name: (name,) for name in ("file", "paper", "where", "dataset", "protocol", "method", "labelled", "class", "status")
 } | {"mark": ("mark",), "source": ("file", "paper"), "metric": ("metric", "metric_here")}
 # What the literature's metric is called here: its HD95 is medpy's, which pools both directions.
-HERE = {"jaccard": "iou", "hd95": "hd95_pooled"} | {name: name for name in ("dice", "hd", "asd", "miou")}
+HERE = {"jaccard": "iou", "hd95": "hd95_pooled", "pixel_accuracy": "accuracy"} | {
+    name: name for name in ("dice", "hd", "asd", "miou")
+}
 
 
 class PublishedNumber(BaseModel):

@@ -113,6 +113,22 @@ def test_the_two_mean_ious(table: Table) -> None:
     assert cell(summary, metric="iou")["mean"] == pytest.approx(((1 / 2 + 0) / 2 + 30 / 40) / 2)
 
 
+def test_the_background_is_one_more_class_where_it_is_asked_for(table: Table) -> None:
+    parts = []
+    for patient, (both, either) in enumerate([(80, 100), (10, 40)]):
+        for label, iou in {"RV": (1, 2), "LV": (3, 4)}.items():
+            where = {"class": label, "patient": f"p{patient}", "case": f"p{patient}"}
+            counted = {"intersection": iou[0], "union": iou[1]}
+            counted |= {"background_intersection": both, "background_union": either}
+            parts += [table({"supervised": [float(count)]}, name, "voxel", **where) for name, count in counted.items()]
+            parts.append(table({"supervised": [iou[0] / iou[1]]}, "iou", **where))
+            parts.append(table({"supervised": [both / either]}, "background_iou", **where))
+    summary = summarise(pd.concat(parts))
+    assert cell(summary, metric="miou")["mean"] == pytest.approx((1 / 2 + 3 / 4) / 2)
+    assert cell(summary, metric="miou_background")["mean"] == pytest.approx((1 / 2 + 3 / 4 + (0.8 + 0.25) / 2) / 3)
+    assert cell(summary, metric="miou_pooled_background")["mean"] == pytest.approx((2 / 4 + 6 / 8 + 90 / 140) / 3)
+
+
 def test_nothing_gives_an_empty_summary(table: Table) -> None:
     assert list(summarise(table({"a": [1.0]})[:0]).columns) == list(SUMMARY_COLUMNS)
 
