@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 UNFINISHED = "unfinished"
-# Without these there is nothing to draw, and a figure that was drawn where they were is better than an empty one.
+# A figure of these kinds needs files beside the scores. An older drawing is kept where they are missing.
 NEEDS = {"learning_curves": "the logs of the runs", "overlays": "the predictions and the images"}
 
 
@@ -29,16 +29,15 @@ def collect(
     results: Path = RESULTS,
     resources: Path = RESOURCES,
     conventions: bool = typer.Option(
-        False, "--conventions", help="The scores by convention instead, and how they rank the methods."
+        False, "--conventions", help="Collect the scores by convention instead, with the ranks of the methods."
     ),
     partial: bool = typer.Option(
         False,
         "--partial",
-        help="Leave out what is not scored yet, or failed, and write into `unfinished` in the folder; tables and page"
-        " that are made there name it.",
+        help="Skip pending and failed runs and write to `unfinished` in the folder. Tables and page there list them.",
     ),
 ) -> None:
-    """Put the scores of all runs of the plan into one table, their run cards and what is known of the data into files.
+    """Collect the scores of all runs in one table, and the records of runs and data in files beside it.
 
     Example: `contrastseg collect --results results/demo`
     """
@@ -64,7 +63,7 @@ def collect(
         if not partial or _up_to_date(path):
             rows.append(({name: axes[name] for name in AXES}, path))
     if absent := len(plan["evaluations"]) - len(rows):
-        typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are not there yet", err=True)
+        typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are pending", err=True)
     # Elsewhere, or the workflow, which finds all that it was to make, would take a part for the whole.
     target = results / UNFINISHED if partial else results
     if conventions:
@@ -82,7 +81,7 @@ def collect(
 
 
 def _up_to_date(scores: Path) -> bool:
-    """Whether scores are there and younger than what they are of: the run may have been made again since, or half."""
+    """Whether scores exist and are newer than run and predictions, which may have been made again since."""
     run, predictions = scores.parents[2], scores.parents[2] / "predictions" / scores.parent.name
     makers = run / "run.json", predictions / scores.name.partition(".")[0] / "predictions.json"
     if not scores.is_file():
@@ -154,10 +153,12 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
 
 def tabulate(
     results: Path = RESULTS,
-    config: str | None = typer.Option(None, help="Settings of one table (file or JSON); the usual ones without."),
+    config: str | None = typer.Option(
+        None, help="Settings of one table: YAML or JSON file, or JSON text. Default: the default tables."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Write tables as CSV, Markdown and LaTeX.
+    """Write tables as CSV, Markdown, LaTeX and HTML.
 
     Example: `contrastseg tabulate --results results/demo --config '{"name": "main", "metrics": ["dice"]}'`
     """
@@ -180,7 +181,9 @@ def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
 
 def plot(
     results: Path = RESULTS,
-    config: str | None = typer.Option(None, help="Settings of one figure (file or JSON); the usual ones without."),
+    config: str | None = typer.Option(
+        None, help="Settings of one figure: YAML or JSON file, or JSON text. Default: the default figures."
+    ),
     resources: Path = RESOURCES,
 ) -> None:
     """Draw figures as SVG, PDF and PNG.
@@ -204,7 +207,7 @@ def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
         found = {one.name: logs if one.kind == "learning_curves" else overlays.get(one.name) for one in settings}
         lacking = [one for one in settings if one.kind in NEEDS and not found[one.name]]
         for one in lacking:
-            typer.echo(f"not drawn: {one.name}: {NEEDS[one.kind]} are not here", err=True)
+            typer.echo(f"figure {one.name} skipped: {NEEDS[one.kind]} are missing", err=True)
         settings = [one for one in settings if one not in lacking]
     data = stored.scores, stored.frame("summary.csv"), stored.cards, logs, overlays
     there = [name for name in tables_read(settings) if (stored.results / f"{name}.csv").is_file()]
@@ -216,10 +219,13 @@ def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
 
 def slices(
     results: Path = RESULTS,
-    config: str | None = typer.Option(None, help="Settings of one figure of overlays (file or JSON)."),
+    config: str | None = typer.Option(
+        None,
+        help="Settings of one figure of overlays: YAML or JSON file, or JSON text. Default: default figures.",
+    ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Cut the volumes that overlays show into small pictures: what the slider of report.html moves through.
+    """Render the slices of the volumes in overlays as small pictures for the slider of report.html.
 
     Example: `contrastseg slices --results results/demo`
     """
@@ -240,24 +246,25 @@ def _slices(stored: Stored, settings: Sequence[FigureSettings]) -> None:
 
 def report(
     scores: Path | None = typer.Argument(
-        None, help="results/<suite>/scores.parquet: make statistics, tables, figures and the page again from it."
+        None, help="results/<suite>/scores.parquet: remake statistics, tables, figures and page from it."
     ),
-    results: Path | None = typer.Option(None, help="Folder of a suite's results: make the page alone."),
-    config: str | None = typer.Option(None, help="`tables` and `figures` to show: YAML or JSON file, or JSON text."),
+    results: Path | None = typer.Option(None, help="Folder of a suite's results: make the page only."),
+    config: str | None = typer.Option(None, help="Settings `tables` and `figures`: YAML or JSON file, or JSON text."),
     suite: Path | None = typer.Option(
-        None, help="Suite file to go by; benchmarks/<suite>.yaml, or the shipped suite of that name, where left out."
+        None,
+        help="Suite file with the settings. Default: benchmarks/<suite>.yaml, else the shipped suite of this name.",
     ),
     resources: Path = RESOURCES,
 ) -> None:
-    """Write report.html: everything on one page that opens offline.
+    """Write report.html: all results on one page that opens offline.
 
-    From scores.parquet everything is made again, in seconds, without the predictions, the data or a GPU. What the
-    scores do not hold (pictures, learning curves) stays as it was drawn, or the page says that it is missing.
+    With scores.parquet, the command also remakes statistics, tables and figures in seconds, without data, predictions
+    or a GPU. Pictures and learning curves need other files: they stay as drawn, or the page lists them as missing.
 
     Example: `contrastseg report results/demo/scores.parquet`
     """
     if (scores is None) == (results is None):
-        raise typer.BadParameter("name either scores.parquet or --results")
+        raise typer.BadParameter("give either scores.parquet or --results")
     from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
     given = read_config(config, {"tables": list, "figures": list})

@@ -27,42 +27,42 @@ _TRAINING_KEYS = {
 
 
 def train(
-    entry: str = typer.Option(help="Entry: prepared data and a split in RESOURCES."),
+    entry: str = typer.Option(help="Entry whose prepared data and split are in RESOURCES."),
     method: str = typer.Option(help="Method (`contrastseg methods`)."),
-    output: Path = typer.Option(help="The run's folder."),
-    variant: str = typer.Option("default", help="Named setting of the method."),
+    output: Path = typer.Option(help="Output folder of the run."),
+    variant: str = typer.Option("default", help="Variant of the method: a named set of settings."),
     labels: str = typer.Option("r1", help="Label budget: r0.25 (ratio) or n7 (patients)."),
-    draw: int = typer.Option(0, min=0, help="Which order of the training patients gets labels."),
+    draw: int = typer.Option(0, min=0, help="Draw: which training patients keep their labels."),
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
-    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
-    stage: str = typer.Option("train", help="A pre-training stage of the method, by name."),
-    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`), for a stage that uses no labels."),
-    initial: list[str] = typer.Option([], help="STAGE=CHECKPOINT of an earlier stage; may be repeated."),
+    seed: int = typer.Option(0, min=0, help="Random seed."),
+    stage: str = typer.Option("train", help="Stage of the method, such as pretrain."),
+    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`) for a stage without labels."),
+    initial: list[str] = typer.Option([], help="Checkpoint of an earlier stage as STAGE=CHECKPOINT; may be repeated."),
     prepared: list[str] = typer.Option(
         [],
-        help="ENTRY=FOLDER, where the prepared data of the data set, or of another in its pool, lies; may be repeated."
-        " RESOURCES where left out.",
+        help="Prepared data of the entry, or of an entry in its pool, as ENTRY=FOLDER; may be repeated. Default:"
+        " found in RESOURCES.",
     ),
-    split: Path | None = typer.Option(None, help="Split file; the entry's in RESOURCES where left out."),
+    split: Path | None = typer.Option(None, help="Split file. Default: the entry's in RESOURCES."),
     planned: str | None = typer.Option(
-        None, help="What the workflow knew of data and split when it planned the run: other data is an error."
+        None, help="Digests of data and split at planning; other content is an error. Set by the workflow."
     ),
     config: str | None = typer.Option(
         None,
-        help="`training`, `stage_training`, `settings`, `spatial_dims`, `suite`, and `raw`, the folder of data of one's"
-        " own: YAML or JSON file, or JSON text.",
+        help="Settings `training`, `stage_training`, `settings`, `spatial_dims`, `suite` and `raw` (the folder of your"
+        " own data): YAML or JSON file, or JSON text.",
     ),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
-    """Train one run. Started again after it was stopped, it goes on where it was.
+    """Train one run. Repeat the command to continue a run that was stopped.
 
     Example: `contrastseg train --entry lesions --method supervised --labels r0.25 --output /tmp/run`
     """
     from contrastseg.methods import registry
 
     given = read_config(config, _TRAINING_KEYS)
-    registry.get(method)  # an unknown method is said before missing data
+    registry.get(method)  # an unknown method is reported before missing data
     axes = _Axes(entry, method, variant, labels, draw, fold, seed, stage)
     inputs = _find_inputs(axes, named_paths(prepared, "--prepared"), split=split, pool=pool, resources=resources)
     if planned is not None:

@@ -143,7 +143,7 @@ def test_everything_is_made_again_from_the_scores_where_nothing_else_is(finished
     variables = {**os.environ, "PYTHONPATH": str(finished.code)}
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert "not drawn: overlays" in done.stderr
+    assert "figure overlays skipped" in done.stderr
     for name in ("comparisons.csv", "summary.csv", "tables/main.csv"):
         assert (kept / name).read_text() == (finished.results / name).read_text()
     page = (kept / "report.html").read_text()
