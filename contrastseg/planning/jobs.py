@@ -368,7 +368,7 @@ def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[st
         "suite": suite.name,
         "spatial_dims": spatial_dims(entry),
         "settings": item.resolve(variant),
-        "training": suite.training_of(entry, item).model_dump(mode="json"),
+        "training": suite.training_of(entry, item, variant).model_dump(mode="json"),
     }
 
 

@@ -224,11 +224,12 @@ def _cells(
 
 def _check_patches(suite: Suite, entry: DatasetEntry) -> None:
     dims = spatial_dims(entry)
-    for method in suite.methods if entry.evaluate_on else ():
-        patch = suite.training_of(entry, method).patch_size
+    drawn = [(method, variant) for method in suite.methods if entry.evaluate_on for variant in method.variants]
+    for method, variant in drawn:
+        patch = suite.training_of(entry, method, variant).patch_size
         if len(patch) != dims:
             raise SuiteError(
-                f"{method.name} on {entry.name} sees {dims}D images, and its patch_size is {patch}",
+                f"{method.name} ({variant}) on {entry.name} sees {dims}D images, and its patch_size is {patch}",
                 remedy=f"give the entry `training: {{patch_size: [{', '.join(['96'] * dims)}]}}`, or another size",
             )
 

@@ -20,6 +20,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=100)]
 
 
+_TRAINING = "training"
+
+
 class Strict(BaseModel):
     """A model without room for unknown keys."""
 
@@ -146,7 +149,8 @@ class MethodEntry(Strict):
 
     Attributes:
         name: The method.
-        variants: Settings by the variant's name; the method's own variants are known by name (`{rf: {}}`).
+        variants: Settings by the variant's name; the method's own variants are known by name (`{rf: {}}`). The key
+            `training` among them overrides training settings of this variant alone: one method with two networks.
         settings: Settings of all its variants.
         training: Overrides of the suite's training settings for this method, in all its stages.
         stages: Overrides for single stages by name (`{pretrain: {steps: 5000}}`); strongest of all.
@@ -191,9 +195,17 @@ class MethodEntry(Strict):
         from contrastseg.methods import registry
 
         method = registry.get(self.name)
-        # `{rf: {}}` asks for the method's own variant of that name, it does not empty it.
-        own = {name: value for name, value in self.variants.items() if value}
+        own = {}
+        for name, given in self.variants.items():
+            settings = {key: value for key, value in given.items() if key != _TRAINING}
+            # `{rf: {}}` asks for the method's own variant of that name, it does not empty it.
+            if settings or (given and name not in method.variants):
+                own[name] = settings
         return method.resolve(variant, self.settings, own)
+
+    def variant_training(self, variant: str) -> Mapping[str, Any]:
+        """Overrides of training settings for one variant, stronger than those of the method."""
+        return self.variants[variant].get(_TRAINING) or {}
 
 
 def _own_split(known: Mapping[str, Any]) -> SplitSettings:

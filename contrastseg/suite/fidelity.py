@@ -201,7 +201,7 @@ def _method_settings(suite: Suite, entry: DatasetEntry, method: MethodEntry) -> 
 
     variant = next(iter(method.variants))
     found = {f"settings.{key}": value for key, value in method.resolve(variant).items()}
-    found |= _training(suite.training_of(entry, method))
+    found |= _training(suite.training_of(entry, method, variant))
     for stage in registry.get(method.name).stages:
         training = _training(suite.stage_training(entry, method, variant, stage.name))
         found |= {key.replace("training.", f"stages.{stage.name}.", 1): value for key, value in training.items()}

@@ -85,8 +85,8 @@ class SuiteFields(Strict):
         """The method of this name."""
         return next(method for method in self.methods if method.name == name)
 
-    def training_of(self, entry: DatasetEntry, method: MethodEntry) -> TrainingSettings:
-        """Training settings of a run: the suite's, then the entry's, then those of the method's entry.
+    def training_of(self, entry: DatasetEntry, method: MethodEntry, variant: str) -> TrainingSettings:
+        """Training settings of a run: the suite's, then those of the entry, of the method and of its variant.
 
         What a stage puts on top of them, `stage_training` does.
 
@@ -98,6 +98,7 @@ class SuiteFields(Strict):
             {
                 f"datasets, {entry.name}, training": entry.training,
                 f"methods, {method.name}, training": method.training,
+                f"methods, {method.name}, variants, {variant}, training": method.variant_training(variant),
             },
         )
 
@@ -107,4 +108,4 @@ class SuiteFields(Strict):
         Raises:
             SuiteError: An override does not exist or has no valid value; the message says where it was written.
         """
-        return of_stage(self.training_of(entry, method), method, variant, stage)
+        return of_stage(self.training_of(entry, method, variant), method, variant, stage)

@@ -358,3 +358,36 @@ def test_the_data_set_s_own_split_is_the_default_and_replaced_key_by_key(monkeyp
     said = complaint(datasets=[{"name": "phantom_lesions", "split": {"val": 0.1}}])
     assert "fractions.val" in said
     assert Suite.model_validate(parse_suite(suite())[0].model_dump(mode="json")).datasets[0].split == own
+
+
+def test_a_variant_may_train_otherwise():
+    given = {
+        "name": "s",
+        "datasets": [{"name": "phantom_organs", "spatial_dims": 2}],
+        "methods": [
+            {
+                "name": "supervised",
+                "variants": {"default": {}, "wide": {"training": {"network": {"name": "resnet_unet"}}}},
+            },
+            {"name": "lrc", "variants": {"batch_negatives": {"training": {"steps": 7}}}, "training": {"steps": 5}},
+        ],
+        "labels": ["n1"],
+        "training": {"steps": 3},
+    }
+    suite, _ = parse_suite(given, None)
+    entry, (supervised, lrc) = suite.entry("phantom_organs"), suite.methods
+    assert suite.training_of(entry, supervised, "default").network["name"] == "unet"
+    assert suite.training_of(entry, supervised, "wide").network == {"name": "resnet_unet"}
+    assert suite.training_of(entry, lrc, "batch_negatives").steps == 7
+    assert supervised.resolve("wide") == supervised.resolve("default"), "no setting of the method's own"
+    assert lrc.resolve("batch_negatives")["negatives"] != registry.get("lrc").resolve()["negatives"], (
+        "its own variant stays"
+    )
+
+
+@pytest.mark.parametrize("training", [{"stepz": 3}, {"network": {"name": "unot"}}])
+def test_what_a_variant_may_not_ask_for(training):
+    variants = {"default": {}, "odd": {"training": training}}
+    given = {"name": "s", "datasets": [{"name": "phantom_organs", "spatial_dims": 2}], "labels": ["n1"]}
+    with pytest.raises(SuiteError, match=r"odd"):
+        parse_suite({**given, "methods": [{"name": "supervised", "variants": variants}]}, None)
