@@ -50,7 +50,7 @@ class ContrastsegError(Exception):
         if self.file is not None:
             parts.append(f"file: {self.file}")
         if self.remedy is not None:
-            parts.append(f"remedy: {self.remedy}")
+            parts.append(f"Fix: {self.remedy}")
         return "\n  ".join(parts)
 
 

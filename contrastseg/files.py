@@ -20,18 +20,17 @@ OTHER_IMAGES = (
 )
 """Endings of images and label maps that are read nowhere outside published data sets: named, never skipped."""
 
-# What a disk says when it takes no more, and what to do about it. Other errors of the system are not the disk's.
+_WRITABLE = "choose a folder that you can write to, or change the rights of this one (`chmod`)"
+
+# What a disk reports when it refuses to write, and what to do about it. Other errors of the system are not the disk's.
 _DISK = {
     errno.ENOSPC: ("no space left on the disk", "free some space and run again"),
     errno.EDQUOT: ("the quota of this disk is used up", "free some space and run again"),
     errno.EFBIG: ("the file would be larger than this system allows", "raise the limit (`ulimit -f`) and run again"),
-    errno.EROFS: ("the disk is read-only", "choose a folder that can be written to, or make this one so"),
-    errno.EACCES: (
-        "nobody gave the right to write here",
-        "choose a folder that can be written to, or make this one so",
-    ),
-    errno.EPERM: ("nobody gave the right to write here", "choose a folder that can be written to, or make this one so"),
-    errno.EIO: ("the disk fails", "look at the disk; results on it may be damaged"),
+    errno.EROFS: ("the disk is read-only", _WRITABLE),
+    errno.EACCES: ("permission denied: cannot write to this folder", _WRITABLE),
+    errno.EPERM: ("permission denied: cannot write to this folder", _WRITABLE),
+    errno.EIO: ("the disk reports an input/output error", "check the disk; results on it may be damaged"),
 }
 
 
@@ -138,15 +137,15 @@ def read_json(path: str | Path) -> Any:
     try:
         text = Path(path).read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise FileError("there is no such file", file=path, remedy="make it, or restore it") from error
+        raise FileError("file not found", file=path, remedy="make the file again, or restore it") from error
     except OSError as error:
         raise FileError(
-            f"it cannot be read ({error.strerror})", file=path, remedy="look at its name and rights"
+            f"it cannot be read ({error.strerror})", file=path, remedy="check its name and rights (`ls -l`)"
         ) from error
     try:
         return json.loads(text.decode("utf-8-sig"))  # editors on Windows begin a file with a mark
     except (ValueError, RecursionError) as error:
-        reason = f"this is no JSON, or not all of it ({error})"
+        reason = f"the file is not valid JSON, or incomplete ({error})"
         raise FileError(reason, file=path, remedy="delete it and make it again, or restore it") from error
 
 

@@ -49,7 +49,7 @@ def find_suite(given: str) -> Path:
         # Documents name `benchmarks/demo.yaml`, a path of the repository.
         near = f"; `{path.stem}` alone is the shipped suite of this name" if path.stem in shipped else ""
         remedy = f"correct the path{near}; `contrastseg suites` lists the shipped suites"
-        raise SuiteError("there is no such suite file", file=path.absolute(), remedy=remedy)
+        raise SuiteError("suite file not found", file=path.absolute(), remedy=remedy)
     raise SuiteError(unknown_name("suite", given, list(shipped)), remedy="name one of these, or a suite file")
 
 

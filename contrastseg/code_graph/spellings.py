@@ -79,7 +79,7 @@ def stale(rows: Sequence[Renamed]) -> list[str]:
     """
     reasons = []
     for row in rows:
-        reasons += [f"{row.new}: there is no module {place}" for place in row.inside if source(place) is None]
+        reasons += [f"{row.new}: module {place} not found" for place in row.inside if source(place) is None]
         modules = [name for place in row.inside for name in modules_below(place)]
         parameters = [names for name in modules for names in _parameters_in(name)]
         if not any(row.new in names for names in (*map(_names_in, modules), *parameters)):

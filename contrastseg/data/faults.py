@@ -43,7 +43,7 @@ class Group:
     def __str__(self) -> str:
         if self.count == 1:
             return str(self.first)
-        parts = [self.reason, f"cases: {self.cases}", f"the first: {self.first.file}", f"remedy: {self.first.remedy}"]
+        parts = [self.reason, f"cases: {self.cases}", f"the first: {self.first.file}", f"Fix: {self.first.remedy}"]
         return "\n  ".join(parts)
 
 

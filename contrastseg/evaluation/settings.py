@@ -97,7 +97,7 @@ class ComparisonSettings(BaseModel):
     )
     empty_reference: EmptyReference = Field(
         "best_or_worst",
-        description="What a structure counts in comparisons and rankings that the reference does not have: "
+        description="Score, in comparisons and rankings, of a structure that the reference does not have: "
         "`best_or_worst` (best for an empty prediction, worst for any other; precision and recall leave it out) or "
         "`leave_out` (for every method). Tables of scores keep the scoring convention's.",
     )

@@ -54,7 +54,7 @@ class CVRL(Method):
             " one between features out",
             "contrast_on": "both: labelled and unlabelled samples alike, since no contrast term reads a label;"
             " unlabelled is the other choice",
-            "dimensions": "64: not more columns than the samples of a usual batch can tell apart",
+            "dimensions": "64: not more columns than the samples of a usual batch can distinguish",
             "sub_volumes": "at least 16 cells of each crop, so that two crops give the 32 samples the"
             " feature term needs",
             "points": "64 positions of each crop, one at random in each of as many equal stretches of the map",

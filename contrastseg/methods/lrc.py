@@ -58,7 +58,7 @@ CARD = Card(
     differs=(
         STRONG_VIEWS,
         MOMENTUM_CONTRAST_DIFFERS,
-        "The paper's structure with a loss of our reading; there is no public code.",
+        "The paper's structure with a loss of our reading; its code is not public.",
         "The paper pre-trains on other, private sets than it fine-tunes on; here both see the same training patients.",
     ),
     options={**MOMENTUM_CONTRAST_OPTIONS, **REGION_CONTRAST_OPTIONS},

@@ -36,7 +36,7 @@ class PDCR(Method):
             "The sign exchange of the released 2D code is the variant `swapped_sign`, an ablation.",
             "Attached to this benchmark's network, by stride or by the maps' names, where the paper used DeepLabV3+ and"
             " nnU-Net.",
-            "Of the paper's ablations `objective: l2` and `affinity: dice` are our reading: no code of them is left.",
+            "The paper's ablations `objective: l2` and `affinity: dice` are our reading: their code is not released.",
         ),
         options={
             "encoder_weight": "0.01, the best of 0.01, 0.03, 0.1 for all three on ACDC's validation patients, one seed",

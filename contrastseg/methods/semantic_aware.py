@@ -37,7 +37,7 @@ class SemanticAware(Method):
         doi="10.1109/JBHI.2023.3285230",
         provenance="reconstructed",
         summary="A coarse network finds the organs; each is cut out with its mask as a further input channel; an"
-        " encoder learns to tell organs apart by supervised contrast, then a network segments each patch, organ"
+        " encoder learns to distinguish organs by supervised contrast, then a network segments each patch, organ"
         " against background, and the patches are put back into one label map.",
         differs=(
             "The structure is published; sizes, margins and schedules are ours.",
@@ -45,7 +45,7 @@ class SemanticAware(Method):
             " where the paper has a ResNet-50 with an ASPP decoder.",
             "All three stages see labelled patients alone, and each has a whole budget of steps.",
             "In training, masks are cross-fitted by patient: none is masked by a network that saw its labels. With a"
-            " single labelled patient there is no other network, and its own labels are its masks.",
+            " single labelled patient, its own labels are its masks.",
             "Boxes are found in each image a network sees: with volumes larger than the patch, in each inference window"
             " by itself, and overlapping windows are averaged.",
             "Images where the coarse network finds no organ are background.",
@@ -74,10 +74,10 @@ class SemanticAware(Method):
             "crop": "resized crops of 0.3 to 0.7 of the patch, as published",
             "rotation_degrees": "±30°, as published, about the slice axis in 3D",
             "mirror": "true: views are mirrored at random, as published, along the axes that the suite mirrors"
-            " (`flip_axes`) and no others: a mirrored left kidney is a right one, and the contrast cannot learn to tell"
-            " them apart. false: never",
+            " (`flip_axes`) and no others: a mirrored left kidney is a right one, and the contrast cannot learn to"
+            " distinguish them. false: never",
             "background_mask": "with one foreground class, it is told from background patches of the same size; they"
-            " carry the organ's mask, moved, or the mask alone would tell them apart; empty is the other choice",
+            " carry the organ's mask, moved, or the mask alone would distinguish them; empty is the other choice",
             "encoder": "fine-tuned after the contrast; frozen is the other published choice",
             "predict_from": "patches; coarse is the compared row of the coarse network alone",
             "coarse_at_test": "ensemble: what the coarse network misses is never segmented, and the cross-fitted"

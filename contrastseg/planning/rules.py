@@ -24,7 +24,7 @@ def method_rules(suite: Suite, base: Path = SHIPPED) -> list[Path]:
     for asked, file in zip(suite.custom_rules, custom, strict=True):
         if not file.is_file():
             raise SuiteError(
-                f"custom_rules names {asked!r}, and there is no such file",
+                f"rule file {asked!r} of custom_rules not found",
                 file=file,
                 remedy="correct the path; a relative one starts at the working directory",
             )

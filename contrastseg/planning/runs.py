@@ -181,7 +181,7 @@ def expand(
             runs += [Run(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
     if not runs:
         reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
-        raise SuiteError(f"nothing of suite {suite.name} can run: {reasons}")
+        raise SuiteError(f"every run of suite {suite.name} is skipped: {reasons}")
     runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
     return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations, resources)
 

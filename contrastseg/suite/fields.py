@@ -61,7 +61,7 @@ class SuiteFields(Strict):
     def _budgets(cls, labels: list[str]) -> list[str]:
         for label in labels:
             if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
-                raise ValueError(f"{label!r} is no label budget: write r0.25 for a ratio or n7 for 7 patients")
+                raise ValueError(f"{label!r} is not a label budget: write r0.25 for a ratio or n7 for 7 patients")
         distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
         return labels
 

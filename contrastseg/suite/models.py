@@ -32,7 +32,7 @@ class Suite(SuiteFields):
 class Options(Strict):
     """What a person says beside the suite: `--config skip_unavailable=true`."""
 
-    skip_unavailable: bool = Field(False, description="run what can run; the tables show the hole")
+    skip_unavailable: bool = Field(False, description="run the rest; the tables report what is missing")
     data_root: Path | None = Field(None, description="folder with one sub-folder per data set, as published")
 
 

@@ -49,7 +49,7 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
     ) as error:
         # Not YAML's own errors alone: a date of month 13 is a ValueError, `!!bool x` a KeyError.
         remedy = "correct the file; quote what is meant as text"
-        raise SuiteError(f"this is no YAML: {error}", file=path, remedy=remedy) from error
+        raise SuiteError(f"the file is not valid YAML: {error}", file=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise SuiteError(f"a {what} is a mapping of names to values", file=path)
     if twice := _repeated_key(node):

@@ -70,7 +70,7 @@ def _check_patch(method: Method, patch: Sequence[int]) -> None:
             divisor = network.divisor
             if any(size % step for size, step in zip(patch, divisor, strict=True)):
                 raise TrainingError(
-                    f"patch_size {list(patch)} is no multiple of the network's strides, {list(divisor)}",
+                    f"patch_size {list(patch)} is not a multiple of the network's strides, {list(divisor)}",
                     remedy="round patch_size to multiples, or give the network fewer levels or smaller strides",
                 )
 

@@ -51,9 +51,9 @@ def _opened(path: Path) -> IO[str]:
             file.seek(0)
             with file:
                 raise TrainingError(
-                    f"this run is trained already by {file.read().strip() or 'another process'}",
+                    f"this run is already being trained by {file.read().strip() or 'another process'}",
                     file=path.parent,
-                    remedy="wait for it or end it (`kill`), then run again: it goes on from the last checkpoint",
+                    remedy="wait for it or end it (`kill`), then run again: the run resumes from its last checkpoint",
                 ) from error
         except OSError:
             return file

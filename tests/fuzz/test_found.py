@@ -218,7 +218,7 @@ def test_half_a_json_names_its_file(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_json_names_its_file(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="no such file"):
+    with pytest.raises(FileError, match="not found"):
         read_json(tmp_path / "none.json")
 
 

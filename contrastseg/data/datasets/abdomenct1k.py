@@ -56,8 +56,8 @@ SPEC = DatasetSpec(
     preparation=PreparationSettings(intensity="window", window=(-160, 240)),
     folder_names=("AbdomenCT-1K", "abdomenct1k"),
     traps=(
-        "It was gathered from LiTS, KiTS, tasks of the Decathlon and NIH Pancreas-CT among others: whoever pre-trains "
-        "on it and tests on one of those has seen the test patients.",
+        "It was gathered from LiTS, KiTS, tasks of the Decathlon and NIH Pancreas-CT among others: pre-training on it "
+        "uses the test patients of those.",
         "Both kidneys have one label.",
     ),
 )

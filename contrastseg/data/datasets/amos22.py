@@ -73,7 +73,7 @@ SPEC = DatasetSpec(
     preparation=PreparationSettings(intensity="percentile"),
     folder_names=("AMOS22", "amos22"),
     traps=(
-        "CT and MR lie in the same folders; only the number tells them apart (from 500 on it is MR).",
+        "CT and MR lie in the same folders; only the number distinguishes them (from 500 on it is MR).",
         "The labels of imagesTs are not public.",
     ),
 )

@@ -103,7 +103,10 @@ def _organs(path: Path, case: str) -> np.ndarray:
     label = table[grey]
     if wrong := np.unique(grey[label == 255]).tolist():
         raise DataError(
-            f"mask values {wrong} are no organ's", case=case, file=path, remedy="restore the published mask"
+            f"mask values {wrong} belong to no organ",
+            case=case,
+            file=path,
+            remedy="restore the published mask",
         )
     return label
 

@@ -166,8 +166,8 @@ SPEC = DatasetSpec(
         "unpack both at $CONTRASTSEG_DATA/DigestPath",
     ),
     traps=(
-        "The challenge's test part is hidden: published numbers come from splits of the public 250 positive and 410 "
-        "negative images that nobody listed.",
+        "The challenge's test part is hidden: published numbers come from unlisted splits of the public 250 positive "
+        "and 410 negative images.",
         "Several images are cut from one slide. The patient is read from the accession number that a name begins with; "
         "where a name has none, the image counts as a patient of its own.",
         "Masks are JPEG: greys are thresholded at 127.",

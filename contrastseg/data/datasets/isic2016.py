@@ -47,7 +47,7 @@ SPEC = DatasetSpec(
     split=SplitSettings(name="official"),
     splits=("official",),
     traps=(
-        "There is no official validation part: a best checkpoint chosen on the 379 test images gives too good numbers.",
+        "An official validation part is missing: choosing a checkpoint on the 379 test images gives too good numbers.",
         "Copies with JPEG masks hold greys near 0 and 255: a threshold above 0, as in released code, adds a fringe to "
         "every lesion; the threshold here is 127.",
         "Images of ISIC 2016 are among those of ISIC 2017: do not train on the one and test on the other.",

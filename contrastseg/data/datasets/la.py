@@ -86,8 +86,8 @@ SPEC = DatasetSpec(
         "put the folder that holds the patients' folders at $CONTRASTSEG_DATA/LA",
     ),
     traps=(
-        "The h5 crops were cut around the label with random margins nobody seeded: crops of one's own are other "
-        "images, and on uncropped volumes the task is harder.",
+        "The h5 crops were cut around the label with unseeded random margins: crops of one's own are other images, and "
+        "on uncropped volumes the task is harder.",
         "The h5 crops hold no spacing: surface distances are in voxels (the site gives 0.625 mm in all directions "
         "for the original images).",
         "The h5 arrays are stored as (x, y, z); they are read as (z, y, x).",

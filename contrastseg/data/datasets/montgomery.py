@@ -80,8 +80,8 @@ SPEC = DatasetSpec(
     # All 138 images give 80 and 58.
     split=SplitSettings(fractions=Fractions(train=80 / 138, val=0, test=58 / 138)),
     traps=(
-        "There is no official split. ET-Net's 80 training and 58 test images were never listed; 80 and 58 are also the "
-        "numbers of normal and of tuberculous images, so its numbers compare with no random split.",
+        "An official split is missing. ET-Net's 80 training and 58 test images were never listed. 80 and 58 are also "
+        "the numbers of normal and of tuberculous images. Random splits are therefore not comparable with its numbers.",
         "Left and right lung are two files; both count as one class here.",
         "Resized copies have masks with interpolated greys: the threshold is 127, and distances in pixels are theirs, "
         "not those of the published images.",

@@ -132,7 +132,7 @@ SPEC = DatasetSpec(
     splits=("official",),
     traps=(
         "The labels of the challenge's test images are hidden: the literature's test part, and ours, is `val` (1,449 "
-        "images). There is no validation part beside it.",
+        "images). A validation part beside it is missing.",
         "Masks are palette PNGs: their indices are the labels, the colours only show them.",
         "255 marks borders that neither train nor score; the additional labels of `trainaug` have no such borders.",
         "`trainaug` (10,582 images) must not hold images of `val`; circulating lists differ; overlaps are refused.",

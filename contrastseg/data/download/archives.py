@@ -218,7 +218,7 @@ def _members(archive: Path) -> Generator[_Member]:
         return _seven_zip_members(archive)
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")) or head[257:262] == b"ustar":
         return _tar_members(archive)
-    raise ArchiveError("this is no zip, tar, rar or 7z archive", file=archive, remedy=_FRESH)
+    raise ArchiveError("the file is not a zip, tar, rar or 7z archive", file=archive, remedy=_FRESH)
 
 
 def _zip_members(archive: Path) -> Generator[_Member]:

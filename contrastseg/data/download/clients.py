@@ -123,7 +123,7 @@ def tcia_series(row: PublishedFile, catalogues: tuple[str, ...] | None = None) -
 def _series(row: PublishedFile, item: Mapping[str, Any], catalogues: tuple[str, ...]) -> PublishedFile:
     uid = str(item["SeriesInstanceUID"])
     if not re.fullmatch(r"[0-9.]{1,64}", uid):
-        raise ValueError(f"{uid!r} is no series")
+        raise ValueError(f"{uid!r} is not a series")
     addresses = [f"{base}/getImage?SeriesInstanceUID={uid}" for base in catalogues]
     return PublishedFile(
         **{

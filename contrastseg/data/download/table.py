@@ -80,7 +80,7 @@ class PublishedFile(BaseModel):
         if known and not self.file:
             raise ValueError("a checksum or size without a file")
         if known and not self.source:
-            raise ValueError("a checksum or size without a source: nobody can tell who verified it")
+            raise ValueError("a checksum or size without a source that verified it")
         if self.registration and self.file and not self.client:
             raise ValueError("a file behind a registration, and no client that could fetch it")
         if not self.registration and not self.client and not (self.file and self.address):

@@ -129,7 +129,7 @@ def read_h5(path: str | Path, case: str | None = None) -> tuple[np.ndarray, np.n
         for key in ("image", "label"):
             if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "biuf":
                 raise DataError(
-                    f"{key} is no array of real numbers", case=case, file=path, remedy="restore the published file"
+                    f"{key} is not an array of real numbers", case=case, file=path, remedy="restore the published file"
                 )
             check_declared_size(file[key].size * file[key].dtype.itemsize, file[key].id.get_storage_size(), path, case)
         return file["image"][()], file["label"][()]
@@ -237,7 +237,7 @@ def as_label(array: np.ndarray, case: str | None, path: Path) -> np.ndarray:
     if not np.array_equal(label, array):
         wrong = np.unique(array[label != array])[:5].tolist()
         raise DataError(
-            f"label values that are no whole numbers from 0 to 255: {wrong}",
+            f"label values outside the whole numbers from 0 to 255: {wrong}",
             case=case,
             file=path,
             remedy="number the classes from 0 on",

@@ -113,7 +113,7 @@ def check_dataset(
     raw = Path(folder)
     if not raw.is_dir():
         known = f"; {raw} is a data set's name, and this wants its folder" if str(raw) in registry.names() else ""
-        raise DataError(f"there is no such folder{known}", file=raw, remedy="name the folder that holds the data set")
+        raise DataError(f"folder not found{known}", file=raw, remedy="name the folder that holds the data set")
     name = registry.check(dataset) if dataset is not None else dataset_of(raw)
     check_rule(preparation)
     faults, facts, seen = Faults(), [], []

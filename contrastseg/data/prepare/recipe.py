@@ -44,7 +44,7 @@ def check(given: Any, own: PreparationSettings | None = None) -> PreparationSett
         DataError: It is no mapping, or a field does not exist or has no valid value.
     """
     if not isinstance(given, Mapping | None):
-        raise DataError(f"preparation: {given!r:.60} is no mapping", remedy="write it as {intensity: zscore}")
+        raise DataError(f"preparation: {given!r:.60} is not a mapping", remedy="write it as {intensity: zscore}")
     for name in given or ():
         if name not in PreparationSettings.model_fields:
             raise DataError(unknown_name("key of preparation", str(name), list(PreparationSettings.model_fields)))

@@ -182,7 +182,7 @@ def parse_options(dataset: str, model: type[DatasetOptions], options: Mapping[st
     if isinstance(options, model):
         return options
     if not isinstance(options, Mapping | None):
-        raise DataError(f"options of {dataset}: {options!r:.60} is no mapping", remedy=_known_options(model))
+        raise DataError(f"options of {dataset}: {options!r:.60} is not a mapping", remedy=_known_options(model))
     given = dict(options or {})
     for name in given:
         if name not in model.model_fields:

@@ -77,7 +77,7 @@ def read_description(folder: Path) -> Description:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise DataError(
-            "there is no dataset.json",
+            "dataset.json is missing",
             file=path,
             remedy='write one: {"channel_names": {"0": "T1"}, "labels": {"background": 0, "organ": 1}, '
             '"numTraining": 20, "file_ending": ".nii.gz"}',
@@ -87,9 +87,9 @@ def read_description(folder: Path) -> Description:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"this is no JSON: {error}", file=path, remedy="correct the file at that line") from error
+        raise DataError(f"invalid JSON: {error}", file=path, remedy="correct the file at that line") from error
     if not isinstance(value, Mapping):
-        raise DataError("this is no description of a data set", file=path, remedy="write a JSON object")
+        raise DataError("the description of a data set must be a JSON object", file=path, remedy="write {…}")
     faults = Faults()
     if value.get("dataset") is not None:
         faults.add(
@@ -186,7 +186,7 @@ def labels_by_value(value: Any, path: Path) -> dict[int, str]:
     if "ignore" in list(names.values())[:-1]:
         raise DataError("ignore is not the highest label", file=path, remedy="number it last, as nnU-Net asks for")
     if len([name for name in names.values() if name != "ignore"]) < 2:
-        raise DataError("there is no class beside the background", file=path, remedy="name what is to be segmented")
+        raise DataError("the background is the only class", file=path, remedy="name what is to be segmented")
     return names
 
 

@@ -62,7 +62,7 @@ def _text(table: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"the table is no UTF-8 text: {error.reason} at byte {error.start}",
+            f"the table is not UTF-8 text: {error.reason} at byte {error.start}",
             file=table,
             remedy="save it as `CSV UTF-8` (of spreadsheets) or as UTF-8 (of editors)",
         ) from error

@@ -53,7 +53,7 @@ def _pointed_at(point: EntryPoint) -> DatasetSpec | DataError:
         return error
     if isinstance(spec, DatasetSpec):
         return spec
-    return DataError(f"{described(point)} is no DatasetSpec", remedy=f"point {ENTRY_POINT_GROUP} at a DatasetSpec")
+    return DataError(f"{described(point)} is not a DatasetSpec", remedy=f"point {ENTRY_POINT_GROUP} at a DatasetSpec")
 
 
 def names() -> list[str]:

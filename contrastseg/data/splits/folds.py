@@ -201,7 +201,7 @@ def restrict(
     if absent and not subset:
         raise SplitError(
             f"{len(absent)} patients of split {name!r} are absent: {', '.join(absent)}",
-            remedy="complete the data, or declare `subset:` in the suite to go on with the patients present",
+            remedy="complete the data, or declare `subset:` in the suite to use the patients present",
         )
     kept = {part: [patient for patient in fold[part] if patient in there] for part in PARTS}
     if empty := [part for part in ("train", "test") if fold[part] and not kept[part]]:

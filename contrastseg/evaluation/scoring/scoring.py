@@ -160,7 +160,7 @@ def _declared(
     if prepared is not None:
         if ignore not in (None, IGNORE):
             raise ScoringError(
-                f"the references are prepared: they leave out {IGNORE}, and {ignore} is no value to ignore there",
+                f"the references are prepared: they leave out {IGNORE}, not {ignore}",
                 remedy="leave --ignore out; what the published labels mark for it is 255 in prepared data",
             )
         return Declared(classes or prepared, True, ours or values, IGNORE, threshold)

@@ -158,7 +158,7 @@ def test_whose_layout_it_is(tmp_path: Path) -> None:
     (tmp_path / "stuff").mkdir()
     with pytest.raises(DataError, match="neither a data set's folder"):
         check_dataset(tmp_path / "stuff")
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         check_dataset(tmp_path / "nowhere")
     with pytest.raises(DataError, match="unknown data set 'acdcc'"):
         check_dataset(tmp_path / "stuff", "acdcc")

