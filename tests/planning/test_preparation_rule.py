@@ -30,7 +30,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_field_of_the_rule_is_said_with_its_value() -> None:
     rule = told(GIVEN)["preparation"]
-    assert set(rule) | {"slice_axis"} == set(PreparationSettings.model_fields), "said where it is chosen"
+    later = {"slice_axis", "image_order", "prediction_order", "crop", "n4", "n4_shrink"}
+    assert set(rule) | later == set(PreparationSettings.model_fields), "said where they are chosen"
+    assert told({"size": [24, 24], "image_order": 0})["preparation"]["image_order"] == 0
     assert rule["size"] == [24, 24]
     assert rule["superpixels"] == SuperpixelSettings(min_size=9).model_dump(mode="json")
 
