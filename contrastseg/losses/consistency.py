@@ -44,14 +44,30 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:
-    """exp(−5 (1 − min(t/T, 1))²) with T = `share` of all steps (Laine & Aila 2017): from e⁻⁵ to 1."""
+    """Compute the ramp exp(−5 (1 − min(t/T, 1))²) with T = `share` of all steps: from e⁻⁵ to 1 (Laine & Aila 2017).
+
+    Args:
+        step: t, from 0.
+        steps: All steps of the stage.
+        share: T as a share of them; above 1 the ramp ends after the last step.
+
+    Example:
+        >>> round(sigmoid_rampup(0, 100), 4), sigmoid_rampup(40, 100)
+        (0.0067, 1.0)
+    """
     length = max(1.0, share * steps)
     return math.exp(-5.0 * (1.0 - min(step / length, 1.0)) ** 2)
 
 
 @torch.no_grad()
 def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """Teacher ← decay · teacher + (1 − decay) · student for parameters; buffers are copied."""
+    """Move the average in place: teacher ← decay · teacher + (1 − decay) · student for parameters; buffers are copied.
+
+    Args:
+        teacher: The average; a module of the student's structure.
+        student: Stays as it is.
+        decay: From 0 (the student itself) to 1 (no move).
+    """
     torch._foreach_lerp_(list(teacher.parameters()), [p.detach() for p in student.parameters()], 1.0 - decay)
     pairs = list(zip(teacher.buffers(), student.buffers(), strict=True))
     for dtype in dict.fromkeys(old.dtype for old, _ in pairs):  # those of one type are copied at once

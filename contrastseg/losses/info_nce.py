@@ -34,7 +34,13 @@ def unit_vectors(vectors: Tensor) -> Tensor:
 
 
 def similarities(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
-    """cos(row, column) / τ for (..., N, D) and (..., M, D): (..., N, M)."""
+    """Compute cos(row, column) / τ of every pair, (..., N, M), in float32 at least; outside autocast.
+
+    Args:
+        rows: (..., N, D).
+        columns: (..., M, D).
+        temperature: τ.
+    """
     with torch.autocast(rows.device.type, enabled=False):
         # The vectors are scaled, not the matrix: one pass over it less.
         scale = temperature**-0.5

@@ -205,6 +205,16 @@ def patch_centres(positions: Tensor, stride: Sequence[int]) -> Tensor:
 def grid_on_device(
     shape: tuple[int, ...], points: int, stride: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """`grid_positions` of a map and their `patch_centres`, where the map is; sent there once."""
+    """Make `grid_positions` of a map and their `patch_centres` on the map's device; they are sent there once and kept.
+
+    Args:
+        shape: Of the map, without batch and channels.
+        points: How many positions at most.
+        stride: Of the map along each axis.
+        device: Of the map.
+
+    Returns:
+        Positions (N, dims) in units of the map, and centres (N, dims) in input pixels; int64.
+    """
     positions = grid_positions(shape, points)
     return to_device(positions, device), to_device(patch_centres(positions, stride), device)

@@ -104,7 +104,13 @@ class ClassQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, vectors: Tensor, classes: Tensor, at_most: int) -> None:
-        """Put in the first `at_most` vectors (of (A, D)) of every class (of (A,)); the oldest ones leave."""
+        """Put vectors into the queues of their classes; the oldest ones leave.
+
+        Args:
+            vectors: (A, D).
+            classes: (A,), their classes; vectors of no class of the queue (255) are left out.
+            at_most: Vectors of a class that are put in; of more, the first ones.
+        """
         if len(vectors) == 0:
             return
         num_classes, size = self.vectors.shape[:2]

@@ -86,7 +86,13 @@ def _cross_entropy(log_probabilities: Tensor, label: Tensor, ignore_index: int) 
 
 
 def dice_ce_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """½ (cross-entropy + soft Dice): `segmentation_loss` as it is by default. Shapes as in `soft_dice_loss`."""
+    """Compute ½ (cross-entropy + soft Dice), the default of `segmentation_loss`.
+
+    Args:
+        logits: (B, K, *spatial).
+        label: (B, *spatial), integer.
+        ignore_index: The label left out.
+    """
     return segmentation_loss(logits, label, ignore_index=ignore_index)
 
 

@@ -22,7 +22,12 @@ def _kind(value: Any) -> str:
 
 
 def check_kind(name: str, value: Any, default: Any) -> None:
-    """Refuse a value unlike the default; where the default is None, the method itself looks.
+    """Refuse a value of another kind than the default; where the default is None, the method itself looks.
+
+    Args:
+        name: Of the setting, for messages.
+        value: Given.
+        default: Whose kind counts: true or false, a number, a name, a mapping, or a list.
 
     Raises:
         SuiteError: The value is of another kind.
@@ -32,12 +37,15 @@ def check_kind(name: str, value: Any, default: Any) -> None:
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse a value that is not among the choices; of a list, any that is not, and a list of none.
+    """Refuse a value that is not among the choices; of a list, any such item, and an empty list.
 
-    An unset value (None) is the method's to fill in.
+    Args:
+        name: Of the setting, for messages.
+        value: Given; an unset value (None) is the method's to fill in.
+        choices: The values there are.
 
     Raises:
-        SuiteError: It is not; the message lists what there is.
+        SuiteError: The value is not among them; the message lists what there is.
     """
     if value is None:
         return

@@ -125,11 +125,22 @@ class EncoderPretraining(Supervised):
             self.after_pretraining_step(step)
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
-        """Heads, averages and queues of the pre-training stage; `network` is built already."""
+        """Build heads, averages and queues of the pre-training stage; `network` is built already.
+
+        Returns:
+            Modules by name, beside `network`.
+
+        Raises:
+            NotImplementedError: A subclass does not say which.
+        """
         raise NotImplementedError
 
     def pretraining_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Named loss terms of a batch of unlabelled views."""
+        """Compute the named loss terms of a batch of unlabelled views (`first`, `second`).
+
+        Raises:
+            NotImplementedError: A subclass does not say how.
+        """
         raise NotImplementedError
 
     def after_pretraining_step(self, step: int) -> None:

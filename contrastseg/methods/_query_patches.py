@@ -40,13 +40,25 @@ def mask_boxes(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
 
 
 def widen(boxes: Tensor, margin: float, minimum: float) -> Tensor:
-    """Boxes (N, 2, d) about the same centres, `margin` of a side larger at each end, no side under `minimum` pixels."""
+    """Widen boxes (N, 2, d) about their centres.
+
+    Args:
+        boxes: Lower and upper corners, in pixels.
+        margin: Added at each end, as a share of the side.
+        minimum: No side is shorter afterwards, in pixels.
+    """
     sides = ((boxes[:, 1] - boxes[:, 0]) * (1 + 2 * margin)).clamp(min=minimum)
     return _about(boxes.mean(1), sides)
 
 
 def move(boxes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Boxes (N, 2, d) with centres moved by `shift` (N, d) sides and sides multiplied by `scale` (N, 1) or (N, d)."""
+    """Move and scale boxes (N, 2, d).
+
+    Args:
+        boxes: Lower and upper corners, in pixels.
+        shift: (N, d), of the centres, in sides.
+        scale: (N, 1) or (N, d), factor of the sides.
+    """
     sides = boxes[:, 1] - boxes[:, 0]
     return _about(boxes.mean(1) + shift * sides, sides * scale)
 
@@ -124,7 +136,13 @@ def random_rotations(count: int, dims: int, degrees: float, mirrored: Sequence[i
 
 
 def image_positions(boxes: Tensor, shape: Sequence[int], patch: Sequence[int]) -> Tensor:
-    """(N, *shape, d): where the centre of every image pixel lies in each patch, in the patch's edge coordinates."""
+    """Find where the centre of every image pixel lies in each patch: (N, *shape, d), in the patch's edge coordinates.
+
+    Args:
+        boxes: (N, 2, d), where the patches lie in the image, in pixels.
+        shape: Of the image.
+        patch: Of a patch.
+    """
     import torch
 
     from contrastseg.tensors import constant
@@ -138,7 +156,14 @@ def image_positions(boxes: Tensor, shape: Sequence[int], patch: Sequence[int]) -
 
 
 def sample_at(images: Tensor, positions: Tensor, nearest: bool = False, outside: str = "border") -> Tensor:
-    """Values (N, C, *out) of images (N, C, *spatial) at positions (N, *out, d); `outside`: `border` or `zeros`."""
+    """Sample values (N, C, *out) of images at positions.
+
+    Args:
+        images: (N, C, *spatial).
+        positions: (N, *out, d), in the images' edge coordinates.
+        nearest: Take the nearest pixel; linear in between otherwise.
+        outside: What lies beyond the image: `border` continues it, `zeros` is 0.
+    """
     import torch.nn.functional as F
 
     from contrastseg.tensors import constant
@@ -151,7 +176,13 @@ def sample_at(images: Tensor, positions: Tensor, nearest: bool = False, outside:
 
 
 def paste(patches: Tensor, boxes: Tensor, shape: Sequence[int]) -> Tensor:
-    """Patches (N, C, *patch) back where their boxes lie in an image: (N, C, *shape), 0 outside the box."""
+    """Put patches back where their boxes lie in an image: (N, C, *shape), 0 outside the box.
+
+    Args:
+        patches: (N, C, *patch).
+        boxes: (N, 2, d), in pixels of the image.
+        shape: Of the image.
+    """
     import torch
 
     from contrastseg.tensors import constant

@@ -234,7 +234,15 @@ class Method:
         overrides: Mapping[str, Any] | None = None,
         variants: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """The settings of a variant: defaults, then the variant's (the suite's first), then the overrides.
+        """Resolve the settings of a variant: defaults, then the variant's (the suite's first), then the overrides.
+
+        Args:
+            variant: Its name.
+            overrides: Single settings, stronger than all.
+            variants: The suite's own variants; of one name, the suite's counts.
+
+        Returns:
+            A value for every name in `defaults`.
 
         Raises:
             SuiteError: The variant, a setting or the value of one with choices is unknown (the message lists the known

@@ -89,7 +89,16 @@ class MeanTeacher(Method):
         return None
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
-        """How far the student's logits of the unlabelled images are from the teacher's; `ua_mt` masks it."""
+        """Compute how far the student is from the teacher on the unlabelled images; `ua_mt` masks it.
+
+        Args:
+            logits: (B, K, *spatial), the student's.
+            batch: Its view `teacher` is what the teacher sees.
+            step: The present step.
+
+        Returns:
+            A scalar, before its weight.
+        """
         import torch
 
         from contrastseg.losses.consistency import softmax_mse_loss

@@ -116,7 +116,16 @@ class SupConPixel(Method):
         return None
 
     def embed(self, features: Tensor, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings (A, D) of sampled units of a map (B, C, *grid), and their classes (A,), 255 where none is."""
+        """Embed sampled units of a feature map.
+
+        Args:
+            features: (B, C, *grid).
+            logits: (B, K, *spatial); units that are predicted wrongly are the hard ones.
+            label: (B, *spatial), 255 = ignore.
+
+        Returns:
+            Embeddings (A, D), and their classes (A,), 255 where a row holds none.
+        """
         from contrastseg.losses.pixel_sampling import sample_anchors
 
         settings = self.settings

@@ -68,7 +68,16 @@ class UAMT(MeanTeacher):
         return super().build()
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:
-        """MSE of softmax against the teacher's own noisy pass, over the pixels it is sure of."""
+        """Compute the MSE of softmax against the teacher's own noisy pass, over the pixels it is sure of.
+
+        Args:
+            logits: (B, K, *spatial), the student's.
+            batch: Its view `teacher` is what the teacher sees, and `clean` what its noisy passes are made of.
+            step: The present step, which sets the threshold.
+
+        Returns:
+            A scalar, before its weight.
+        """
         import torch
 
         from contrastseg.losses.consistency import entropy, softmax_mse_loss

@@ -41,10 +41,15 @@ SITE_OPTIONS = {
 
 
 def attach_reweighting(network: Any, spatial_dims: int, settings: Mapping[str, Any]) -> Any:
-    """Attach the blocks the settings ask for to the network's maps and return it.
+    """Attach the blocks that the settings ask for to the network's maps.
 
-    Raises:
-        SuiteError: A site that the network does not have, or a block that cannot be built.
+    Args:
+        network: Its maps are named in the settings; it is changed in place.
+        spatial_dims: 2 or 3.
+        settings: Of `uafr`.
+
+    Returns:
+        The network.
     """
     from contrastseg.networks.uafr import UncertaintyReweighting
 

@@ -53,8 +53,15 @@ def resnet_encoder(
 def check_encoder(network: str, spatial_dims: int, encoder: str, weights: str, known: Sequence[str]) -> None:
     """Refuse 3D, and an encoder or weights that do not exist.
 
+    Args:
+        network: Name of the network, for messages.
+        spatial_dims: Of the images.
+        encoder: The encoder asked for.
+        weights: The weights asked for.
+        known: Names of the encoders there are.
+
     Raises:
-        SuiteError: It is one of these; the message lists what there is.
+        SuiteError: The network is 2D only, or there is no such encoder or no such weights; the message lists them.
     """
     if spatial_dims != 2:
         raise SuiteError(f"{network} is a 2D network", remedy="use unet or vnet in 3D")
@@ -64,10 +71,18 @@ def check_encoder(network: str, spatial_dims: int, encoder: str, weights: str, k
 
 
 def with_weights(network: str, encoder: str, make: Callable[[], Any]) -> Any:
-    """What `make` returns, an encoder whose ImageNet weights it downloads.
+    """Make an encoder whose ImageNet weights are downloaded at the first use.
+
+    Args:
+        network: Name of the network, for messages.
+        encoder: Name of the encoder, for messages.
+        make: Makes it.
+
+    Returns:
+        What `make` returns.
 
     Raises:
-        TrainingError: The weights cannot be had.
+        TrainingError: The weights cannot be downloaded.
     """
     try:
         return make()

@@ -32,7 +32,14 @@ class FeatureNetwork(nn.Module):
         self.attachments = nn.ModuleDict()
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Feature maps by name, each (B, channels[name], *spatial / strides[name])."""
+        """Compute all feature maps of images (B, C, *spatial), in order of computation.
+
+        Returns:
+            Maps by name, each (B, channels[name], *spatial / strides[name]).
+
+        Raises:
+            NotImplementedError: A network does not say how.
+        """
         raise NotImplementedError
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
@@ -40,7 +47,11 @@ class FeatureNetwork(nn.Module):
         return {name: x for name, x in self.features(images).items() if name.startswith("encoder")}
 
     def classify(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, K, *spatial) from the maps of `features`."""
+        """Compute logits (B, K, *spatial) from the maps of `features`.
+
+        Raises:
+            NotImplementedError: A network does not say how.
+        """
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor:

@@ -104,7 +104,13 @@ def load_initial_weights(method: Method, config: RunConfig) -> dict[str, str]:
 
 
 def load_module(module: nn.Module, name: str, state: Mapping[str, Any], path: str) -> None:
-    """Load the part of a checkpoint's state that belongs to the module `name`, all of it or nothing.
+    """Load the part of a checkpoint's state that belongs to one module, all of it or nothing.
+
+    Args:
+        module: Gets the weights.
+        name: Its name in the checkpoint, dotted where it is a part of one.
+        state: Tensors by name.
+        path: Of the checkpoint, for messages.
 
     Raises:
         CheckpointError: A tensor is missing, left over, or of another shape.
@@ -122,7 +128,16 @@ def load_module(module: nn.Module, name: str, state: Mapping[str, Any], path: st
 
 
 def restore(method: Method, state: Mapping[str, Any], path: str) -> None:
-    """Load a checkpoint's modules into a method built from the same configuration."""
+    """Load a checkpoint's modules into a method built from the same configuration.
+
+    Args:
+        method: With its modules built.
+        state: Tensors by name, of all modules.
+        path: Of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: The checkpoint does not fit the method.
+    """
     try:
         method.modules.load_state_dict(state)
     except RuntimeError as error:

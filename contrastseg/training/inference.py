@@ -26,9 +26,15 @@ _CPU_VOXELS = 2**16
 
 
 def window_starts(size: int, window: int, overlap: float, stride: int | None = None) -> list[int]:
-    """Where windows start along an axis: every `stride` and at the end.
+    """Compute where windows start along an axis: every `stride` and at the end.
 
     Without a stride they are evenly spread, at least `overlap` of a window shared by neighbours.
+
+    Args:
+        size: Of the axis.
+        window: Of the window.
+        overlap: Share of a window, from 0 to below 1.
+        stride: In voxels; stronger than `overlap`.
     """
     if size <= window:
         return [0]
@@ -39,7 +45,13 @@ def window_starts(size: int, window: int, overlap: float, stride: int | None = N
 
 
 def windows_of_batch(batch_size: int, window: Sequence[int], device: torch.device) -> int:
-    """Windows that go through the network at once: `batch_size`, on a CPU fewer where windows are large."""
+    """Choose how many windows go through the network at once: `batch_size`, on a CPU fewer where windows are large.
+
+    Args:
+        batch_size: Of training.
+        window: Size of a window.
+        device: Where the network is.
+    """
     if device.type != "cpu":
         return batch_size
     # Not one alone where two may be: torch takes its slower convolution for a single small image.
@@ -226,7 +238,16 @@ def sliding_logits(
     batch_size: int = 8,
     settings: InferenceSettings = _USUAL,
 ) -> Tensor:
-    """Logits (N, K, *spatial), float32, of images (N, C, *spatial) larger or smaller than the window."""
+    """Compute logits (N, K, *spatial), float32, of images larger or smaller than the window.
+
+    Args:
+        predictor: Logits (B, K, *window) of windows (B, C, *window).
+        images: (N, C, *spatial).
+        window: Size of a window.
+        overlap: Share of a window that neighbours have in common, at least.
+        batch_size: Windows of a batch.
+        settings: Strides in place of the overlap, weights of a window, what is averaged.
+    """
     (logits,) = itertools.chain.from_iterable(
         batched_logits(predictor, [images], window, overlap, batch_size, settings)
     )
@@ -234,18 +255,37 @@ def sliding_logits(
 
 
 def stack_of(image: np.ndarray, scale: float, spatial_dims: int, device: torch.device) -> Tensor:
-    """A prepared image (C, *spatial) on the device as a stack (N, C, *spatial), float32: N slices, or one image."""
+    """Send a prepared image to the device as a stack (N, C, *spatial), float32: N slices, or one image.
+
+    Args:
+        image: (C, *spatial), as it is stored.
+        scale: Factor of the stored values.
+        spatial_dims: Of the network; a 2D network sees a volume slice by slice.
+        device: Where the network is.
+    """
     tensor = upload(image, device).float() * scale
     return tensor.movedim(1, 0) if _sliced(image, spatial_dims) else tensor[None]
 
 
 def logits_of(stack: Tensor, image: np.ndarray, spatial_dims: int) -> Tensor:
-    """Logits (K, *spatial) of the image whose stack has the logits (N, K, *spatial)."""
+    """Turn logits of a stack into those of its image, (K, *spatial).
+
+    Args:
+        stack: Logits (N, K, *spatial).
+        image: (C, *spatial), whose stack it was.
+        spatial_dims: Of the network.
+    """
     return stack.movedim(0, 1) if _sliced(image, spatial_dims) else stack[0]
 
 
 def labels_of(stack: Tensor, image: np.ndarray, spatial_dims: int) -> Tensor:
-    """The class with the largest logit, uint8 (*spatial), likewise; the lowest class wins a tie."""
+    """Turn logits of a stack into the label map of its image, uint8 (*spatial); the lowest class wins a tie.
+
+    Args:
+        stack: Logits (N, K, *spatial).
+        image: (C, *spatial), whose stack it was.
+        spatial_dims: Of the network.
+    """
     labels = stack.argmax(1).to(torch.uint8)
     return labels if _sliced(image, spatial_dims) else labels[0]
 

@@ -17,9 +17,14 @@ _COMPILED = ("features", "encode", "classify")
 
 
 def lay_out(modules: nn.Module, spatial_dims: int, chosen: MemoryFormat) -> None:
-    """Put the convolutions' weights into a layout; what they compute takes it over.
+    """Put the convolutions' weights into a layout; the maps they compute take it over.
 
     Random numbers that a dropout draws over feature maps come in the order of memory, so they change with it.
+
+    Args:
+        modules: Changed in place.
+        spatial_dims: 2 or 3.
+        chosen: `contiguous` leaves the modules as they are.
     """
     if chosen == "channels_last":
         modules.to(memory_format=_CHANNELS_LAST[spatial_dims])  # type: ignore[call-overload]

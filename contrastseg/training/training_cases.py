@@ -14,11 +14,17 @@ CasesBySource = dict[str, list[tuple[PreparedDataset, list[str]]]]
 
 
 def own_cases(config: RunConfig, dataset: PreparedDataset, split: Split) -> CasesBySource:
-    """Of the run's own data set. A pre-training stage that uses no labels sees every training patient.
+    """Collect the cases of the run's own data set.
 
-    Unlabelled are the cases of training patients beyond the label budget, and every case without a label: those of
-    training patients, whatever their budget, and those of patients without any label. An image that a patient who
-    validates or tests has too, under another name, is left out.
+    A pre-training stage that uses no labels sees every training patient. Unlabelled are the cases of training patients
+    beyond the label budget, and every case without a label: those of training patients, whatever their budget, and those
+    of patients without any label. An image that a patient who validates or tests has too, under another name, is left
+    out.
+
+    Args:
+        config: The run.
+        dataset: Its prepared data set.
+        split: Of that data set.
     """
     budget: list[str] = []
     if registry.get(config.method).stage(config.stage).data != "unlabelled":

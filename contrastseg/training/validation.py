@@ -30,7 +30,18 @@ def validation_dice(
     training: TrainingSettings,
     fabric: Fabric | SingleDevice,
 ) -> float:
-    """`mean_dice` of the method's present weights; of every case the label map alone comes to the host."""
+    """Compute `mean_dice` of the method's present weights; of every case the label map alone comes to the host.
+
+    Args:
+        method: In evaluation mode.
+        dataset: Whose patients.
+        patients: The validation patients.
+        training: Gives window, overlap and batch of inference.
+        fabric: Device and precision.
+
+    Returns:
+        From 0 to 1; NaN where no patient has a foreground class.
+    """
 
     def pairs() -> Iterator[LabelPair]:
         for case, labels in infer_cases(

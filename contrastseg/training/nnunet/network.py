@@ -26,7 +26,16 @@ class Extending(Protocol):
     """A method of this engine."""
 
     def extend(self, network: Any, settings: Mapping[str, Any], task: Task) -> Regulariser | None:
-        """Attach what the settings ask for to the network's maps; None where that brings no terms of its own."""
+        """Attach what the settings ask for to the network's maps.
+
+        Args:
+            network: nnU-Net's; it is changed in place.
+            settings: Of the method.
+            task: What the network is for.
+
+        Returns:
+            What makes the further loss terms; None where there are none.
+        """
         ...
 
 

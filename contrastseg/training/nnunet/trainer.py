@@ -50,7 +50,17 @@ class Trainer(nnUNetTrainer):
         settings: Mapping[str, Any],
         seed: int,
     ) -> Trainer:
-        """A trainer with its network initialised, which depends on the seed alone."""
+        """Make a trainer with its network initialised, which depends on the seed alone.
+
+        Args:
+            plans: nnU-Net's.
+            dataset_json: nnU-Net's description of the data set.
+            configuration: Of the plans, such as `2d` or `3d_fullres`.
+            device: Where to train.
+            method: What it adds to nnU-Net.
+            settings: Of the method.
+            seed: The run's.
+        """
         trainer: Trainer = cls({**plans, "continue_training": False}, configuration, "all", dataset_json, device)
         trainer.method, trainer.settings, trainer.seed, trainer.seconds = method, settings, seed, 0.0
         trainer.num_epochs = settings["epochs"]
@@ -114,7 +124,11 @@ class Trainer(nnUNetTrainer):
         """Nothing: there is no pseudo validation."""
 
     def on_epoch_end(self) -> None:
-        """Hand the epoch's values on."""
+        """Hand the epoch's values on.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
         self.current_epoch += 1
         values = {
             "loss": float(self.logger.get_value("train_losses", step=-1)),
