@@ -12,7 +12,7 @@ from torch import Tensor, nn
 def softmax_mse_loss(
     student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None, divisor: float | None = None
 ) -> Tensor:
-    """Mean squared difference of the two softmax outputs; no gradient to the teacher.
+    """Compute the mean squared difference of the two softmax outputs; no gradient to the teacher.
 
     Args:
         student_logits: (B, K, *spatial).

@@ -13,7 +13,7 @@ from contrastseg.tensors import constant
 
 
 def map_coordinates(coordinates: Tensor, stride: Sequence[int]) -> Tensor:
-    """Where the units of a map lie: the mean of the places of the `stride` pixels each unit stands for.
+    """Find where the units of a map lie: the mean of the places of the `stride` pixels each unit stands for.
 
     Args:
         coordinates: (B, *spatial, dims), where every pixel of a view was taken from.

@@ -70,7 +70,7 @@ def _soft_dice(
 
 
 def cross_entropy_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """Mean cross-entropy over the pixels with a label; 0 (not NaN) where there is none.
+    """Compute the mean cross-entropy over the pixels with a label; 0 (not NaN) where there is none.
 
     Args:
         logits: (B, K, *spatial).
@@ -108,7 +108,7 @@ def segmentation_loss(
     ignore_index: int = IGNORE,
     smooth: float = 1e-5,
 ) -> Tensor:
-    """The supervised loss of every method: cross-entropy, soft Dice, or both. Shapes as in `soft_dice_loss`.
+    """Compute the supervised loss of every method: cross-entropy, soft Dice, or both. Shapes as in `soft_dice_loss`.
 
     Args:
         logits: (B, K, *spatial).

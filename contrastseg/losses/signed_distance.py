@@ -40,7 +40,7 @@ def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE
 
 
 def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:
-    """Mean squared difference where a distance is known; 0 where none is.
+    """Compute the mean squared difference where a distance is known; 0 where none is.
 
     Args:
         predicted: (B, K−1, *spatial), in [−1, 1].

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mask_boxes(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """The tight box of every foreground class.
+    """Find the tight box of every foreground class.
 
     Args:
         labels: (B, *spatial), integer.

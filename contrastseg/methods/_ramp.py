@@ -8,7 +8,7 @@ from contrastseg.methods.contract import Method
 
 
 def ramped(method: Method, setting: str, step: int, first: int = 0) -> Any:
-    """The setting times the sigmoid ramp over `ramp_share` of the steps: from e⁻⁵ of it to all of it.
+    """Multiply the setting by the sigmoid ramp over `ramp_share` of the steps: from e⁻⁵ of it to all of it.
 
     Args:
         method: Has the setting, `ramp_share` and the length of the stage.

@@ -267,7 +267,7 @@ class Method:
 
     @classmethod
     def name_note(cls, settings: Mapping[str, Any]) -> str:
-        """What tables print in brackets behind the name, such as a schedule shorter than the source's."""
+        """Say what tables print in brackets behind the name, such as a schedule shorter than the source's."""
         return ""
 
     @classmethod
@@ -282,7 +282,7 @@ class Method:
 
     @classmethod
     def stage(cls, name: str) -> Stage:
-        """The stage of this name.
+        """Get the stage of this name.
 
         Raises:
             SuiteError: There is none; the message lists the known ones.
@@ -293,15 +293,15 @@ class Method:
         raise SuiteError(unknown_name(f"stage of {cls.name}", name, [stage.name for stage in cls.stages]))
 
     def build(self) -> Mapping[str, nn.Module]:
-        """Every module that has state, by name. All of it is in the checkpoint; what has gradients is optimised."""
+        """Build every module that has state, by name: all are saved in checkpoints, what has gradients is optimised."""
         return {"network": self.task.build_network()}
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Named loss terms of this batch, weighted; their sum is minimised."""
+        """Compute the named loss terms of this batch, weighted; their sum is minimised."""
         raise NotImplementedError
 
     def segmentation_loss(self, logits: Tensor, label: Tensor) -> Tensor:
-        """The suite's loss on labelled images (`training.segmentation`), ½ (cross-entropy + soft Dice) by default.
+        """Compute the suite's loss on labelled images (`training.segmentation`), by default ½ (CE + soft Dice).
 
         Args:
             logits: (B, K, *spatial).
@@ -315,7 +315,7 @@ class Method:
         return segmentation_loss(logits, label, **self.task.segmentation)
 
     def host_value(self, make: Callable[[int], Any], step: int) -> Any:
-        """What a step needs of the host and differs from step to step: a weight that rises, places drawn at random.
+        """Make what a step needs of the host and changes with it: a weight that rises, positions drawn at random.
 
         A recorded step runs no Python when it is replayed, so what else Python computes stays as it was at the
         recording.
@@ -331,7 +331,7 @@ class Method:
         return make(step) if self.host_values is None else self.host_values(make)
 
     def unrecordable(self) -> str | None:
-        """Why a step of this stage cannot be recorded and replayed; None where it can.
+        """Say why a step of this stage cannot be recorded and replayed; None where it can.
 
         It can where its operations are the same at every step, nothing waits for a value of the device, and whatever
         differs from step to step is in the batch, in `modules`, from `host_value`, or drawn on the device. Subclasses
@@ -343,6 +343,6 @@ class Method:
         """Called after the optimiser's step, for moving averages and queues; never recorded."""
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits (B, K, *spatial) for images (B, C, *spatial)."""
+        """Compute logits (B, K, *spatial) for images (B, C, *spatial)."""
         logits: Tensor = self.modules["network"](images)
         return logits

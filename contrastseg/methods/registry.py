@@ -40,13 +40,13 @@ def _sources() -> dict[str, str | EntryPoint]:
 
 
 def names() -> list[str]:
-    """The names of all methods, sorted."""
+    """List the names of all methods, sorted."""
     return sorted(_sources())
 
 
 @cache
 def get(name: str) -> type[Method]:
-    """The method of this name. A method's name is its file's name (or its entry point's).
+    """Get the method of this name. A method's name is its file's name (or its entry point's).
 
     Raises:
         SuiteError: There is no such method (the message lists those there are), or its file defines none of that name.
@@ -83,5 +83,5 @@ def _complete(method: type[Method]) -> type[Method]:
 
 
 def module_of(name: str) -> str:
-    """The dotted name of the module that defines the method."""
+    """Get the dotted name of the module that defines the method."""
     return get(name).__module__

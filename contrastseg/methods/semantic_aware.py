@@ -376,5 +376,5 @@ def balanced_choice(present: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def nothing_to_learn(module: nn.Module) -> Tensor:
-    """A loss of 0 with gradients of 0, for a batch without a patch or a row that skips a stage."""
+    """Make a loss of 0 with gradients of 0, for a batch without a patch or a row that skips a stage."""
     return next(parameter for parameter in module.parameters() if parameter.requires_grad).sum() * 0.0

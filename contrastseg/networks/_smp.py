@@ -26,7 +26,7 @@ MEAN_AND_DEVIATION = {
 def resnet_encoder(
     network: str, spatial_dims: int, in_channels: int, encoder: str, weights: str, output_stride: int = 32
 ) -> Any:
-    """A ResNet encoder for images of any number of channels; ImageNet's filters are repeated or summed over them.
+    """Build a ResNet encoder for images of any number of channels; ImageNet's filters are repeated or summed over them.
 
     Args:
         network: Who asks, for messages.
@@ -142,7 +142,7 @@ class NormalisedInput(nn.Module):
 
 
 def normalised_input(network: str, normalise: str, in_channels: int) -> nn.Module:
-    """What stands before the encoder: nothing for `none`, else a `NormalisedInput`, with its errors."""
+    """Build what stands before the encoder: nothing for `none`, else a `NormalisedInput`, with its errors."""
     return nn.Identity() if normalise == "none" else NormalisedInput(network, normalise, in_channels)
 
 

@@ -14,7 +14,7 @@ _defined: list[object] = []  # a torch.library.Library takes its operators along
 
 
 def import_torchvision() -> ModuleType:
-    """The torchvision package; afterwards what builds on it (timm, segmentation_models_pytorch) can be imported too.
+    """Import torchvision; afterwards what builds on it (timm, segmentation_models_pytorch) can be imported too.
 
     A torchvision built for another torch cannot load its operators and stops at "operator torchvision::nms does not
     exist". The two operators its import asks for are then declared, without a body: networks of convolutions run, and
@@ -43,5 +43,5 @@ def import_torchvision() -> ModuleType:
 
 
 def has_stand_ins() -> bool:
-    """Whether `import_torchvision` had to declare operators."""
+    """Say whether `import_torchvision` had to declare operators."""
     return bool(_defined)

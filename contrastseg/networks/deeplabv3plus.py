@@ -131,7 +131,7 @@ def build(
     decoder_dropout: Sequence[float] | None = None,
     normalise: Normalise = "none",
 ) -> DeepLabV3Plus:
-    """A DeepLabV3+.
+    """Build a DeepLabV3+.
 
     Args:
         spatial_dims: 2; there is no 3D form.

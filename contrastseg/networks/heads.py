@@ -8,7 +8,7 @@ from torch import nn
 
 
 def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: bool = False) -> nn.Sequential:
-    """A multi-layer perceptron for (B, inside) vectors: linear layers with ReLU between them.
+    """Build a multi-layer perceptron for (B, inside) vectors: linear layers with ReLU between them.
 
     Args:
         inside: Width of the vectors.
@@ -28,7 +28,7 @@ def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: b
 
 
 def dense_head(inside: int, hidden: int, outside: int, spatial_dims: int, layers: int = 2) -> nn.Sequential:
-    """The same for maps (B, inside, *spatial): 1×1 convolutions, so that every position keeps a vector of its own.
+    """Build the same for maps (B, inside, *spatial): 1×1 convolutions, which give every position a vector of its own.
 
     Args:
         inside: Width of the map.

@@ -62,7 +62,7 @@ def _options(module: ast.Module) -> dict[str, Any] | None:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The options of a network of this package and their defaults; nothing of another package's, which is not loaded.
+    """Get the options of a network of this package with their defaults; a network of another package has none here.
 
     Raises:
         SuiteError: Unknown network; the message lists the known ones.
@@ -72,12 +72,12 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def names() -> list[str]:
-    """The names of all networks, sorted."""
+    """List the names of all networks, sorted."""
     return sorted(_sources())
 
 
 def check(settings: Mapping[str, Any]) -> str:
-    """The name of the network that settings ask for, when there is such a network with such options.
+    """Get the name of the network that settings ask for, when there is such a network with such options.
 
     The options of another package's network are known when it is built, and looked at then.
 
@@ -121,7 +121,7 @@ def build(
     in_channels: int,
     num_classes: int,
 ) -> FeatureNetwork:
-    """A freshly initialised network.
+    """Build a freshly initialised network.
 
     Args:
         settings: `name` and that network's options.

@@ -47,7 +47,7 @@ def build(
     widths: Sequence[int] = (256, 128, 64, 32, 16),
     normalise: Normalise = "none",
 ) -> ResNetUNet:
-    """A U-Net on a ResNet.
+    """Build a U-Net on a ResNet.
 
     Args:
         spatial_dims: 2; there is no 3D form.

@@ -139,7 +139,7 @@ def build(
     dropout: float | Sequence[float] = 0.0,
     head_kernel: int = 1,
 ) -> UNet:
-    """A U-Net.
+    """Build a U-Net.
 
     Args:
         spatial_dims: 2 or 3.

@@ -136,7 +136,7 @@ def build(
     residual: bool = False,
     dropout: float = 0.5,
 ) -> VNet:
-    """A V-Net of five levels with 1, 2, 3, 3 and 3 convolutions.
+    """Build a V-Net of five levels with 1, 2, 3, 3 and 3 convolutions.
 
     Args:
         spatial_dims: 2 or 3.

@@ -21,14 +21,14 @@ from contrastseg.training.stages import staged
 
 
 def stage_training(config: RunConfig) -> TrainingSettings:
-    """The settings that the run's stage trains with."""
+    """Get the settings that the run's stage trains with."""
     return staged(config.training, registry.get(config.method), config.stage, config.stage_training, config.settings)
 
 
 def build_method(
     config: RunConfig, in_channels: int, num_classes: int, training: TrainingSettings | None = None
 ) -> Method:
-    """The method with freshly initialised modules; initialisation depends on (seed, stage) alone.
+    """Build the method with freshly initialised modules; initialisation depends on (seed, stage) alone.
 
     Args:
         config: The run.

@@ -62,7 +62,7 @@ def load(path: str | Path) -> dict[str, Any]:
 
 
 def not_finite(state: Mapping[str, Any], most: int = 20) -> list[str]:
-    """Names of tensors that hold NaN or infinite values, the first few."""
+    """List the names of tensors that hold NaN or infinite values, the first few."""
     tensors = {name: value for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()}
     if not tensors or bool(torch.stack([value.isfinite().all() for value in tensors.values()]).all()):
         return []  # asked once: every answer makes the processor wait for the device
@@ -78,7 +78,7 @@ def save_resumable(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_resumable(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The newest whole checkpoint of the same run, or None: the one before is used when the newest is damaged.
+    """Load the newest whole checkpoint of the same run, or None: the one before is used when the newest is damaged.
 
     A checkpoint of another configuration, of other data or of other code is not this run's and is left out.
     """

@@ -54,7 +54,7 @@ class DeviceAllocation:
 
 
 def is_first(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether this process writes for the run: the only one, or the first of several that train it together."""
+    """Say whether this process writes for the run: the only one, or the first of several that train it together."""
     return (os.environ if environment is None else environment).get("LOCAL_RANK", "0") == "0"
 
 
@@ -75,7 +75,7 @@ def _installed(environment: Mapping[str, str]) -> list[Device]:
 
 
 def visible(environment: Mapping[str, str] | None = None) -> list[Device]:
-    """The devices this process may use: those of the machine, restricted by CUDA_VISIBLE_DEVICES as CUDA reads it.
+    """List the devices this process may use: the machine's, restricted by CUDA_VISIBLE_DEVICES as CUDA reads it.
 
     Entries are indices or UUID prefixes; the first invalid one ends the list.
     """

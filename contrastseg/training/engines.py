@@ -122,6 +122,6 @@ class Engine(Protocol):
 
 
 def engine_of(method: str) -> Engine | None:
-    """The engine a method names, None for this project's loop."""
+    """Import the engine a method names; None for this project's loop."""
     name = registry.get(method).engine
     return None if name is None else importlib.import_module(name)

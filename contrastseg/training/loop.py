@@ -80,7 +80,7 @@ class FitArguments:
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """The learning rate of a step: a linear rise over the warm-up, then what the schedule says.
+    """Compute the learning rate of a step: a linear rise over the warm-up, then what the schedule says.
 
     Args:
         step: Number of the step, from 0.

@@ -56,7 +56,7 @@ def begin_iteration(mode: CompileMode) -> None:
 
 
 def in_iterations(predict: Callable[[Tensor], Tensor], mode: CompileMode) -> Callable[[Tensor], Tensor]:
-    """The same function; every call is an iteration of its own (see `begin_iteration`) and its logits stay."""
+    """Make every call of `predict` an iteration of its own (see `begin_iteration`) whose logits stay."""
     if mode != "reduce-overhead":
         return predict
 

@@ -20,7 +20,7 @@ _OF_THE_MACHINE = ("foreach", "fused", "capturable", "lr")
 
 
 def fuses(device: torch.device, training: TrainingSettings) -> bool:
-    """Whether a run's optimiser is fused: on a GPU, but not with 16-mixed.
+    """Say whether a run's optimiser is fused: on a GPU, but not with 16-mixed.
 
     There gradients have to be unscaled before they are clipped, and a fused optimiser unscales them in its step.
     """
@@ -30,7 +30,7 @@ def fuses(device: torch.device, training: TrainingSettings) -> bool:
 def build_optimiser(
     parameters: Sequence[nn.Parameter], settings: OptimiserSettings, *, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimiser the settings name.
+    """Build the optimiser the settings name.
 
     Args:
         parameters: What it moves.
@@ -66,7 +66,7 @@ def load_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
 
 
 def scaler_state(fabric: Fabric | SingleDevice) -> dict[str, Any]:
-    """How gradients are scaled (16-mixed) at present; empty where they are not."""
+    """Get how gradients are scaled (16-mixed) at present; empty where they are not."""
     return {} if isinstance(fabric, SingleDevice) else fabric.strategy.precision.state_dict()
 
 

@@ -12,7 +12,7 @@ from contrastseg.training.batches import Batches, BatchSource
 
 @contextmanager
 def prefetch(batches: Batches, steps: int) -> Iterator[BatchSource]:
-    """The same batches, the next one built by a thread where it comes from disk, or from the host to a GPU.
+    """Give the same batches, the next one built by a thread where it comes from disk, or from the host to a GPU.
 
     Where the data lies in the memory of the device that computes there is nothing to wait for, and a thread would only
     compete. A batch is a function of (seed, step), so who builds it, and when, makes no difference.

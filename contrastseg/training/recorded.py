@@ -89,7 +89,7 @@ def planned(
     device: torch.device,
     on_note: Callable[[str], None] = warnings.warn,
 ) -> Recording:
-    """Whether steps are to be recorded, as far as it can be known before the first.
+    """Decide whether steps are recorded, as far as it can be known before the first.
 
     Args:
         method: With its modules built.

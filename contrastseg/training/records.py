@@ -22,7 +22,7 @@ _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-i
 
 
 def versions(more: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of what the result depends on: the packages of every run, and `more`."""
+    """List the versions of what the result depends on: the packages of every run, and `more`."""
     versions_by_package = {"contrastseg": contrastseg.__version__, "python": platform.python_version()}
     for package in (*_PACKAGES, *more):
         try:
@@ -33,7 +33,7 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The commit of the source tree, `-dirty` when it has changes; empty outside a repository."""
+    """Get the commit of the source tree, `-dirty` when it has changes; empty outside a repository."""
     if INSTALLED:  # perhaps below a repository, but that of another project
         return ""
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -55,7 +55,7 @@ def _processor() -> str:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The machine and the device of the run.
+    """Describe the machine and the device of the run.
 
     `cpu_capability` is the set of vector instructions that torch's own kernels use, such as AVX2 or AVX512: sums are
     rounded otherwise under another, and a training ends with other weights. `ONEDNN_MAX_CPU_ISA` holds the
@@ -82,7 +82,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict[str, float]:
-    """Seconds of this stage and of all before it, by their names, from the `run.json` beside their checkpoints.
+    """List the seconds of this stage and of all before it, by their names, from the `run.json` beside their checkpoints.
 
     Args:
         initial: Checkpoint of every stage that this one starts from.
@@ -102,7 +102,7 @@ def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held at once: allocated on the GPU, or resident in the process on the CPU."""
+    """Get the most memory held at once: allocated on the GPU, or resident in the process on the CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024

@@ -8,13 +8,13 @@ import torch
 
 
 def stream_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for a named stream of a run, e.g. `stream_seed(seed, "labelled", step)`."""
+    """Derive a 63-bit seed for a named stream of a run, e.g. `stream_seed(seed, "labelled", step)`."""
     text = "/".join(str(name) for name in (seed, *names))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator at the start of a named stream. Everything but noise fields is drawn on the CPU."""
+    """Make a generator at the start of a named stream. Everything but noise fields is drawn on the CPU."""
     result = torch.Generator(device=device)
     result.manual_seed(stream_seed(seed, *names))
     return result

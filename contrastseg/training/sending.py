@@ -31,7 +31,7 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of an array on the device. The host does not wait for it, nor for what the device does before it."""
+    """Copy an array to the device. The host does not wait for it, nor for what the device does before it."""
     return to_device(torch.from_numpy(np.array(array)), device)
 
 

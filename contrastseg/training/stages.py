@@ -12,7 +12,7 @@ from contrastseg.training.settings import TrainingSettings
 def staged(
     training: TrainingSettings, method: type[Method], stage: str, own: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> TrainingSettings:
-    """The settings of a stage: the run's, the method's for the stage, the suite's for it, what the method's imply.
+    """Merge a stage's settings: the run's, the method's for the stage, the suite's for it, what the method's imply.
 
     Args:
         training: The run's: the suite's with those of its entry and its method on top.

@@ -17,9 +17,9 @@ def own_cases(config: RunConfig, dataset: PreparedDataset, split: Split) -> Case
     """Collect the cases of the run's own data set.
 
     A pre-training stage that uses no labels sees every training patient. Unlabelled are the cases of training patients
-    beyond the label budget, and every case without a label: those of training patients, whatever their budget, and those
-    of patients without any label. An image that a patient who validates or tests has too, under another name, is left
-    out.
+    beyond the label budget, and every case without a label: those of training patients, whatever their budget, and
+    those of patients without any label. An image that a patient who validates or tests has too, under another name,
+    is left out.
 
     Args:
         config: The run.
@@ -37,7 +37,7 @@ def own_cases(config: RunConfig, dataset: PreparedDataset, split: Split) -> Case
 
 
 def cases_of_run(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool | None, CasesBySource]:
-    """The run's pool, where it has one, and its cases; arguments and errors are those of `open_pool`."""
+    """Open the run's pool, where it has one, and collect its cases; arguments and errors are those of `open_pool`."""
     return open_pool(config, dataset, split) if config.pool else (None, own_cases(config, dataset, split))
 
 
@@ -50,7 +50,7 @@ def _copies(dataset: PreparedDataset, split: Split, fold: int) -> set[str]:
 
 
 def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, CasesBySource]:
-    """The run's pool and its cases, after every check.
+    """Open the run's pool and collect its cases, after every check.
 
     Args:
         config: A run with a pool.

@@ -62,7 +62,7 @@ def validation_dice(
 
 
 def mean_dice(dataset: PreparedDataset, patients: Sequence[str], pairs: Iterable[LabelPair]) -> float:
-    """Mean over patients of the mean over their cases and foreground classes; classes absent from both are left out.
+    """Compute the mean over patients of the mean over their cases and foreground classes, but those absent from both.
 
     Args:
         dataset: Whose cases.

@@ -40,7 +40,7 @@ class Extending(Protocol):
 
 
 def extending(method: str) -> Extending:
-    """The method of this name, as this engine asks it."""
+    """Get the method of this name, as this engine asks it."""
     return cast(Extending, registry.get(method))
 
 
