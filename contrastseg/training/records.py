@@ -82,7 +82,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict[str, float]:
-    """List the seconds of this stage and of all before it, by their names, from the `run.json` beside their checkpoints.
+    """List the seconds of this stage and all before it, by their names, from the `run.json` beside their checkpoints.
 
     Args:
         initial: Checkpoint of every stage that this one starts from.
