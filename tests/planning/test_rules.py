@@ -37,7 +37,7 @@ def test_the_suite_s_own_files_come_last(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"custom_rules names 'mine\.smk'") as caught:
+    with pytest.raises(SuiteError, match=r"'mine\.smk'") as caught:
         check_rules(suite("mine.smk"), project(tmp_path, "supervised"))
     assert caught.value.file == Path("mine.smk").resolve()
     assert "working directory" in str(caught.value.remedy)

@@ -44,7 +44,7 @@ def test_the_plain_command_runs_the_full_benchmark_and_lists_all_data_it_lacks(f
     assert "profiles/default" in done.stdout
     for entry in ("digestpath", "btcv_2d_18_12", "acdc_2d"):
         assert f"\n{entry}: " in done.stdout, "every one at once"
-    assert done.stdout.count("remedy: (1) ") == 3, "each with the steps to get it"
+    assert done.stdout.count("Fix: (1) ") == 3, "each with the steps to get it"
     assert "Job stats" not in done.stdout
     assert "Traceback" not in done.stdout
 

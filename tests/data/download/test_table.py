@@ -86,7 +86,7 @@ def test_what_is_wrong_is_named_with_line_and_column(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"md5": "0" * 32, "source": ""}, "nobody can tell who verified it"),
+        ({"md5": "0" * 32, "source": ""}, "without a source"),
         ({"file": "", "address": "", "client": "tcia:Set", "size": "5"}, "without a file"),
         ({"registration": "required"}, "no client"),
         ({"address": ""}, "neither a file"),
