@@ -11,7 +11,7 @@ from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print
 from contrastseg.places import MEASURED
 
 if TYPE_CHECKING:
-    from contrastseg.data.faults import Group
+    from contrastseg.data.faults import FaultGroup
 
 MEASURED_FOLDER = typer.Option(
     MEASURED, help="Folder with methods-<hardware>.csv: measured parameters and step costs.", show_default="shipped"
@@ -113,7 +113,7 @@ def check(
 
     Example: `contrastseg check path/to/Dataset001_Mine`
     """
-    from contrastseg.data.faults import grouped
+    from contrastseg.data.faults import group_faults
     from contrastseg.data.inspect.dataset_check import check_dataset
     from contrastseg.report.content.labels import label_counts
     from contrastseg.text import plural
@@ -129,7 +129,7 @@ def check(
         typer.echo(f"{path}, read as {found.dataset}: {read}{counts}")
         if found.faults:
             columns = ["cases", "file", "reason", "remedy"]
-            groups = grouped(found.faults)
+            groups = group_faults(found.faults)
             rows = [[group.cases, *(str(text or "") for text in _told(group))] for group in groups]
             print_table(f"{plural(len(found.faults), 'fault')}: correct before you prepare the data set", columns, rows)
         else:
@@ -141,7 +141,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _told(group: Group) -> tuple[Path | None, str, str | None]:
+def _told(group: FaultGroup) -> tuple[Path | None, str, str | None]:
     return group.first.file, group.reason, group.first.remedy
 
 

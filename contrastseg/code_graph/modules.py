@@ -75,7 +75,7 @@ def source(name: str) -> Path | None:
     return None if found is None else found.path
 
 
-def _sources(name: str) -> dict[str, packages.Source]:
+def _sources(name: str) -> dict[str, packages.SourceFile]:
     """The modules of the package that a module lies in."""
     return packages.package(name.partition(".")[0]).modules
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """A module's file."""
 
     path: Path
@@ -30,7 +30,7 @@ class Package:
         digest: Of all files, by their place in the package: 64 hex digits.
     """
 
-    modules: dict[str, Source]
+    modules: dict[str, SourceFile]
     digest: str
 
 
@@ -41,13 +41,13 @@ def package(name: str) -> Package:
     Args:
         name: Of a package that lies in no other.
     """
-    modules: dict[str, Source] = {}
+    modules: dict[str, SourceFile] = {}
     hashed = hashlib.sha256()
     for place in _places(name):
-        here: dict[str, Source] = {}
+        here: dict[str, SourceFile] = {}
         for parts, path in sorted(_files(place)):
             with contextlib.suppress(FileNotFoundError):  # it was removed since it was listed
-                found = Source(path, path.read_bytes())
+                found = SourceFile(path, path.read_bytes())
                 hashed.update(f"{'/'.join(parts)} {len(found.content)}\n".encode() + found.content)
                 dotted = ".".join((name, *parts[:-1], *([] if parts[-1] == "__init__" else parts[-1:])))
                 if dotted not in here or parts[-1] != "__init__":  # of a module and a package, the module

@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class FaultGroup:
     """Faults of one kind.
 
     Attributes:
@@ -47,7 +47,7 @@ class Group:
         return "\n  ".join(parts)
 
 
-def grouped(faults: Iterable[DataError]) -> list[Group]:
+def group_faults(faults: Iterable[DataError]) -> list[FaultGroup]:
     """Faults by kind, in the order of the first of each; up to three of a kind stand alone.
 
     Of one kind are faults whose reasons differ in numbers, how many they list, and the names of case and file alone.
@@ -58,9 +58,9 @@ def grouped(faults: Iterable[DataError]) -> list[Group]:
     groups = []
     for members in kinds.values():
         if len(members) <= _SHOWN:
-            groups += [Group(fault, 1, (_name(fault),)) for fault in members]
+            groups += [FaultGroup(fault, 1, (_name(fault),)) for fault in members]
         else:
-            groups.append(Group(members[0], len(members), tuple(_name(fault) for fault in members[:_SHOWN])))
+            groups.append(FaultGroup(members[0], len(members), tuple(_name(fault) for fault in members[:_SHOWN])))
     return groups
 
 
@@ -85,7 +85,7 @@ class FaultyCasesError(DataError):
 
     def __init__(self, faults: tuple[DataError, ...]) -> None:
         self.faults = faults
-        groups = grouped(faults)
+        groups = group_faults(faults)
         kinds = f", {len(groups)} {'kind' if len(groups) == 1 else 'kinds'}" if len(groups) < len(faults) else ""
         listed = "\n".join(f"- {group}" for group in groups)
         super().__init__(f"{len(faults)} faults in the data{kinds}:\n{listed}")

@@ -10,7 +10,7 @@ from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite.drawings import check_drawings, check_metrics
 from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.fields import SuiteFields
-from contrastseg.suite.names import distinct, known
+from contrastseg.suite.names import require_distinct, require_known
 
 
 def check_consistency(suite: SuiteFields) -> None:
@@ -26,9 +26,9 @@ def check_consistency(suite: SuiteFields) -> None:
         for method in suite.methods:
             _check_training(suite, entry, method)
     baseline, _, variant = suite.comparison.baseline.partition("/")
-    known("baseline of the comparison,", baseline, [method.name for method in suite.methods])
+    require_known("baseline of the comparison,", baseline, [method.name for method in suite.methods])
     if variant:
-        known("variant of the baseline", variant, list(suite.method(baseline).variants))
+        require_known("variant of the baseline", variant, list(suite.method(baseline).variants))
     if isinstance(suite.evaluation.nsd_tolerance, dict):
         _check_tolerances(suite, suite.evaluation.nsd_tolerance)
     drawings: list[TableSettings | FigureSettings] = [*suite.tables, *suite.figures]
@@ -42,12 +42,12 @@ def check_consistency(suite: SuiteFields) -> None:
 
 def _check_entry(suite: SuiteFields, entry: DatasetEntry, entries: list[str]) -> None:
     for other in entry.evaluate_on:
-        known(f"entry to evaluate {entry.name} on,", other, entries)
-    distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
+        require_known(f"entry to evaluate {entry.name} on,", other, entries)
+    require_distinct(f"evaluate_on of {entry.name}", entry.evaluate_on)
     for other in entry.pool:
-        known(f"entry in the pool of {entry.name},", other, entries)
+        require_known(f"entry in the pool of {entry.name},", other, entries)
         _fits(entry, suite.entry(other))
-    distinct(f"pool of {entry.name}", entry.pool)
+    require_distinct(f"pool of {entry.name}", entry.pool)
     folds = entry.split.number_of_folds
     if folds is not None and entry.evaluate_on and max(suite.folds) >= folds:
         raise ValueError(f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {folds}")
@@ -62,7 +62,7 @@ def _check_tolerances(suite: SuiteFields, tolerances: Mapping[str, float]) -> No
         except UnavailableDataError:  # what is not on this machine, the plan lists: its classes are not known
             return
     for name in tolerances:
-        known("class of evaluation.nsd_tolerance,", name, list(classes))
+        require_known("class of evaluation.nsd_tolerance,", name, list(classes))
     if lacking := [f"{name!r} of {entry}" for name, entry in classes.items() if name not in tolerances]:
         raise ValueError(
             f"evaluation.nsd_tolerance has none for {', '.join(lacking)}: name every class, or give a number"

@@ -9,7 +9,7 @@ from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettin
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.report.settings.metrics import metrics_of
 from contrastseg.report.settings.published import PaperSettings
-from contrastseg.suite.names import known
+from contrastseg.suite.names import require_known
 
 
 def check_drawings(
@@ -43,7 +43,7 @@ def check_drawings(
         if isinstance(drawing, TableSettings) and drawing.published is not None:
             wanted += _mapped(drawing.published, entries, methods, labels)
         for kind, name, there in wanted:
-            known(f"{kind} in {drawing.name}:", name, there)
+            require_known(f"{kind} in {drawing.name}:", name, there)
 
 
 def check_metrics(
@@ -63,7 +63,7 @@ def check_metrics(
     for drawing in drawings:
         there = metrics_of(drawing.kind, evaluation, comparison)
         for metric in _shown(drawing):
-            known(f"metric in {drawing.name}:", metric, [*METRICS, *DERIVED])
+            require_known(f"metric in {drawing.name}:", metric, [*METRICS, *DERIVED])
             if metric not in there:
                 raise ValueError(
                     f"{drawing.name} cannot show {metric}; with these evaluation.metrics and comparison.metrics a"
@@ -71,7 +71,7 @@ def check_metrics(
                 )
         if isinstance(drawing, TableSettings):
             for metric in drawing.decimals:
-                known(f"metric in decimals of {drawing.name}:", metric, [*METRICS, *DERIVED])
+                require_known(f"metric in decimals of {drawing.name}:", metric, [*METRICS, *DERIVED])
 
 
 def _shown(drawing: TableSettings | FigureSettings) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from contrastseg.data.settings import SplitSettings, given_for_volumes
 from contrastseg.errors import DataError, SuiteError, UnavailableDataError
-from contrastseg.suite.names import known
+from contrastseg.suite.names import require_known
 
 if TYPE_CHECKING:
     from contrastseg.data.readers.specs import DatasetSpec
@@ -115,7 +115,7 @@ class DatasetEntry(Strict):
             return self
         except DataError as error:
             raise ValueError(str(error)) from error
-        known(f"split of {self.dataset}", self.split.name, ["random", "nnunet", *spec.splits])
+        require_known(f"split of {self.dataset}", self.split.name, ["random", "nnunet", *spec.splits])
         if spec.spatial_dims == 2 and (unfit := given_for_volumes(self.preparation)):
             raise ValueError(f"{spec.title} has photographs, no volumes: leave {unfit[0]} out of preparation")
         return self
@@ -176,9 +176,9 @@ class MethodEntry(Strict):
     def _known_method(self) -> Self:
         from contrastseg.methods import registry
 
-        known("method", self.name, registry.names())
+        require_known("method", self.name, registry.names())
         for stage in self.stages:
-            known(f"stage of {self.name}", stage, [one.name for one in registry.get(self.name).stages])
+            require_known(f"stage of {self.name}", stage, [one.name for one in registry.get(self.name).stages])
         for variant in self.variants:
             try:
                 self.resolve(variant)

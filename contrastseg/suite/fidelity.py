@@ -27,7 +27,7 @@ Status = Literal["same", "differs", "unknown"]
 
 
 @dataclass(frozen=True)
-class Row:
+class RecipeRow:
     """One key of a suite held against its source.
 
     Attributes:
@@ -54,7 +54,7 @@ class Row:
         return (self.stated.missing or self.stated.differs) if self.status == "differs" else ""
 
 
-def rows(suite: Suite, recipe: Recipe) -> list[Row]:
+def rows(suite: Suite, recipe: Recipe) -> list[RecipeRow]:
     """Every key of the suite that the recipe has, and every key of the recipe that the benchmark has not.
 
     Args:
@@ -114,7 +114,7 @@ def check_recipe(suite: Suite, recipe: Recipe) -> None:
         raise RecipeError(reason, remedy="correct the suite or its recipe, key by key")
 
 
-def _row(entry: str, method: str, key: str, settings: Mapping[str, Any], stated: Stated) -> Row:
+def _row(entry: str, method: str, key: str, settings: Mapping[str, Any], stated: Stated) -> RecipeRow:
     absent = key not in settings
     ours = None if absent else settings[key]
     status: Status = "differs"
@@ -122,10 +122,10 @@ def _row(entry: str, method: str, key: str, settings: Mapping[str, Any], stated:
         status = "unknown"
     elif not absent and _plain(ours) == _plain(stated.value):
         status = "same"
-    return Row(entry, method, key, ours, stated, status, absent)
+    return RecipeRow(entry, method, key, ours, stated, status, absent)
 
 
-def _problem(row: Row) -> str:
+def _problem(row: RecipeRow) -> str:
     """What is wrong with a row; empty where nothing is."""
     if row.absent and not row.stated.missing:
         return (

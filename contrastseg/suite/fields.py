@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
 from contrastseg.suite.entries import DatasetEntry, MethodEntry, Name, Strict
-from contrastseg.suite.names import distinct, known
+from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.recipes import recipe_names
 from contrastseg.training.settings import TrainingSettings
@@ -19,14 +19,14 @@ Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 _BUDGET = re.compile(r"r(0\.\d+|1(\.0+)?)|n[1-9]\d*")
 
 
-def _as_label(value: Any) -> Any:
+def _refuse_numbers(value: Any) -> Any:
     """`1` and `0.25` are what people write first; say what is meant instead of guessing."""
     if isinstance(value, int | float):
         raise ValueError(f"{value} is ambiguous: write r{value} for a ratio or n{value} for a number of patients")
     return value
 
 
-Label = Annotated[str, BeforeValidator(_as_label)]
+LabelBudget = Annotated[str, BeforeValidator(_refuse_numbers)]
 
 
 class SuiteFields(Strict):
@@ -38,7 +38,7 @@ class SuiteFields(Strict):
     recipe: Name | None = Field(None, description="the source whose recipe it follows: a file in benchmarks/recipes")
     datasets: list[DatasetEntry] = Field(min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
-    labels: list[Label] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
+    labels: list[LabelBudget] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
     draws: Axis = [0]
     folds: Axis = [0]
     seeds: Axis = [0]
@@ -54,7 +54,7 @@ class SuiteFields(Strict):
     @field_validator("recipe")
     @classmethod
     def _known_recipe(cls, name: str | None) -> str | None:
-        return name if name is None else known("recipe", name, recipe_names())
+        return name if name is None else require_known("recipe", name, recipe_names())
 
     @field_validator("labels")
     @classmethod
@@ -62,19 +62,19 @@ class SuiteFields(Strict):
         for label in labels:
             if not _BUDGET.fullmatch(label) or (label[0] == "r" and not float(label[1:])):
                 raise ValueError(f"{label!r} is not a label budget: write r0.25 for a ratio or n7 for 7 patients")
-        distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
+        require_distinct("label budget", [f"{label[0]}{float(label[1:]):g}" for label in labels])
         return labels
 
     @field_validator("datasets", "methods", "tables", "figures")
     @classmethod
     def _distinct_names(cls, items: list[Any]) -> list[Any]:
-        distinct("name", [item.name for item in items])
+        require_distinct("name", [item.name for item in items])
         return items
 
     @field_validator("draws", "folds", "seeds", "checkpoints")
     @classmethod
     def _distinct_values(cls, values: list[Any]) -> list[Any]:
-        distinct("value", values)
+        require_distinct("value", values)
         return values
 
     def entry(self, name: str) -> DatasetEntry:

@@ -8,7 +8,7 @@ from typing import Any
 from contrastseg.errors import unknown_name
 
 
-def known(kind: str, name: str, there: Collection[str]) -> str:
+def require_known(kind: str, name: str, there: Collection[str]) -> str:
     """`name`, when it is there.
 
     Raises:
@@ -19,7 +19,7 @@ def known(kind: str, name: str, there: Collection[str]) -> str:
     return name
 
 
-def distinct(kind: str, values: Sequence[Any]) -> None:
+def require_distinct(kind: str, values: Sequence[Any]) -> None:
     """Refuse values that repeat.
 
     Raises:

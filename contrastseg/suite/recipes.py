@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from contrastseg.errors import RecipeError, SuiteError, invalid_values
 from contrastseg.places import SHIPPED
-from contrastseg.suite.names import known
+from contrastseg.suite.names import require_known
 from contrastseg.suite.parsing import read_yaml
 
 RECIPES_FOLDER = SHIPPED / "benchmarks" / "recipes"
@@ -99,7 +99,7 @@ def load_recipe(name: str, folder: Path = RECIPES_FOLDER) -> Recipe:
     """
     path = folder / f"{name}.yaml"
     try:
-        known("recipe", name, recipe_names(folder))
+        require_known("recipe", name, recipe_names(folder))
         return Recipe.model_validate(read_yaml(path, "recipe"))
     except ValidationError as error:
         raise RecipeError(invalid_values(error), file=path, remedy="correct these keys of the recipe") from error

@@ -14,7 +14,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from contrastseg.data.faults import Faults, FaultyCasesError, grouped
+from contrastseg.data.faults import Faults, FaultyCasesError, group_faults
 from contrastseg.data.files.itk import keeping_locale
 from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
@@ -226,7 +226,7 @@ def test_a_thousand_faults_of_a_kind_are_one_line(volumes: Path) -> None:
     (volumes / "patients.csv").write_text(table_of([*ROWS, *rows]))
     found = check_dataset(volumes)
     assert len(found.faults) == len(found.to_json()["faults"]) == 1000
-    (group,) = grouped(found.faults)
+    (group,) = group_faults(found.faults)
     assert (group.count, group.cases) == (1000, "other0, other1, other10 and 997 more")
     with pytest.raises(FaultyCasesError) as caught:
         prepared(volumes)
@@ -235,7 +235,7 @@ def test_a_thousand_faults_of_a_kind_are_one_line(volumes: Path) -> None:
 
 def test_lists_of_other_lengths_are_one_kind() -> None:
     found = [DataError(f"label values {list(range(2, 2 + n))} are unknown", case=f"c{n}") for n in range(1, 6)]
-    assert [group.count for group in grouped(found)] == [5]
+    assert [group.count for group in group_faults(found)] == [5]
 
 
 def test_labels_that_number_their_objects_are_one_structure_once_written_so(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_labels_that_number_their_objects_are_one_structure_once_written_so(tmp_
     (folder / "dataset.json").write_text(json.dumps({**card, "numTraining": 6}))
     faults = check_dataset(folder).faults
     assert len(faults) == 6
-    assert len(grouped(faults)) == 1
+    assert len(group_faults(faults)) == 1
     assert "above 0" in str(faults[0].remedy)
     for file in (folder / "labelsTr").iterdir():
         Image.fromarray((np.asarray(Image.open(file)) > 0).astype(np.uint8)).save(file)
@@ -263,9 +263,9 @@ def test_labels_that_number_their_objects_are_one_structure_once_written_so(tmp_
 def test_three_of_a_kind_and_those_of_other_kinds_stand_alone() -> None:
     alike = [DataError(f"label values [{n}] are unknown", case=f"c{n}", file=f"c{n}.png") for n in range(3)]
     other = DataError("the file is empty", case="c1", file="c1.png")
-    assert [group.count for group in grouped([*alike, other])] == [1, 1, 1, 1]
+    assert [group.count for group in group_faults([*alike, other])] == [1, 1, 1, 1]
     more = DataError("label values [77] are unknown", case="c9", file="c9.png")
-    assert [(group.count, group.cases) for group in grouped([*alike, other, more])] == [
+    assert [(group.count, group.cases) for group in group_faults([*alike, other, more])] == [
         (4, "c0, c1, c2 and 1 more"),
         (1, "c1"),
     ]

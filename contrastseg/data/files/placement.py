@@ -1,4 +1,4 @@
-"""Where voxels lie: what a NIfTI header says of it, in millimetres, and how far apart two grids are."""
+"""Where voxels lie: what a NIfTI header says of it, in millimetres, and how far grid_distance two grids are."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def shift(one: Affine, other: Affine, shape: Sequence[int]) -> float:
     return float(np.hypot(np.linalg.norm(along, axis=1), out).max())
 
 
-def apart(one: Sequence[Affine], other: Sequence[Affine], shape: Sequence[int]) -> float:
+def grid_distance(one: Sequence[Affine], other: Sequence[Affine], shape: Sequence[int]) -> float:
     """The smallest `shift` between where nibabel sees one file and any place of the other, or the reverse.
 
     A label that was drawn in a viewer has the place that the viewer saw, one of its image's. Two places that nibabel
@@ -223,7 +223,7 @@ def unit_of_partner(
     if header is None or header.names_unit or (other is not None and not other.names_unit):
         return 1.0
     factors = (1.0, *_MILLIMETRES.values())
-    return min(factors, key=lambda factor: apart([scaled(place, factor) for place in ours], theirs, shape))
+    return min(factors, key=lambda factor: grid_distance([scaled(place, factor) for place in ours], theirs, shape))
 
 
 def scaled(affine: Affine, factor: float) -> Affine:
@@ -244,5 +244,5 @@ def difference(
     """
     if tuple(shape) != tuple(other_shape):
         return f"shape {tuple(shape)} and {tuple(other_shape)}"
-    away = apart(ours, theirs, shape)
+    away = grid_distance(ours, theirs, shape)
     return None if away <= LARGEST_SHIFT else f"they lie up to {away:.3g} voxels apart, {LARGEST_SHIFT:g} are allowed"

@@ -13,8 +13,8 @@ from typing import Any
 
 from contrastseg.evaluation.published.audit_rows import (
     LINE,
+    AuditRow,
     Finding,
-    Row,
     Severity,
     half,
     highest,
@@ -29,7 +29,7 @@ from contrastseg.evaluation.published.audit_rows import (
 _OUTLIER = 2.0  # a share of the image this many times smaller or larger than the other rows' is asked about
 
 
-def _outside_their_range(rows: Sequence[Row]) -> Iterator[Finding]:
+def _outside_their_range(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """A score below zero, or a share above 100 % or 1 (impossible); a percentage below 1 (unlikely)."""
     for row in rows:
         if str(row["metric"]).endswith("gain"):
@@ -44,7 +44,7 @@ def _outside_their_range(rows: Sequence[Row]) -> Iterator[Finding]:
             yield Finding("range", "unlikely", (row,), f"{shown} looks like a fraction")
 
 
-def _dice_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
+def _dice_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """Mean Jaccard below Dice/(2 − Dice), or above Dice, of the mean Dice over the same cases.
 
     In each case J = D/(2 − D), a convex function. By Jensen's inequality, the mean of J is at least D/(2 − D) of the
@@ -64,14 +64,14 @@ def _dice_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
                 yield Finding("dice_jaccard", "impossible", (dice, jaccard), told)
 
 
-def _accuracy_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
+def _accuracy_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """Pixel accuracy below Jaccard; or an implied size of the structure that differs from all other rows'.
 
     In each case 1 − accuracy = (1 − J)·u, where u is the share of the image that reference and prediction cover
     together. So accuracy ≥ J, also in the mean. (1 − accuracy)/(1 − J) estimates u, which depends on the data set, not
     on the method.
     """
-    shares: dict[tuple[Any, ...], list[tuple[float, tuple[Row, Row]]]] = {}
+    shares: dict[tuple[Any, ...], list[tuple[float, tuple[AuditRow, AuditRow]]]] = {}
     for line in lines_of(rows, LINE):
         for accuracy, jaccard in pairs(line, "pixel_accuracy", "jaccard"):
             shown = f"pixel accuracy {text(accuracy)}, Jaccard {text(jaccard)}"
@@ -95,7 +95,7 @@ def _accuracy_and_jaccard(rows: Sequence[Row]) -> Iterator[Finding]:
                 yield Finding("accuracy_jaccard", "unlikely", pair, told)
 
 
-def _averages(rows: Sequence[Row]) -> Iterator[Finding]:
+def _averages(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """An average that differs from the mean of its columns (only where every case has every class)."""
     for line in lines_of(rows, (*LINE[:-1], "metric", "unit")):
         columns = [row for row in line if row["class"] and not is_average(row["class"])]
@@ -110,7 +110,7 @@ def _averages(rows: Sequence[Row]) -> Iterator[Finding]:
                 yield Finding("average", "impossible", (row, *columns), told)
 
 
-def _distances(rows: Sequence[Row]) -> Iterator[Finding]:
+def _distances(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """A maximum below a percentile or a mean of the same distances (impossible); an HD95 below a mean (unlikely)."""
     means = ("asd", "assd")
     orders: tuple[tuple[str, tuple[str, ...], Severity], ...] = (
@@ -126,7 +126,7 @@ def _distances(rows: Sequence[Row]) -> Iterator[Finding]:
                         yield Finding("distances", severity, (high, low), told)
 
 
-def _deviations(rows: Sequence[Row]) -> Iterator[Finding]:
+def _deviations(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """A standard deviation too large for values between 0 and 1 with this mean.
 
     The variance is at most mean·(1 − mean) (Bhatia and Davis, 2000), times n/(n − 1) ≤ 2 for that of the sample.
@@ -146,12 +146,12 @@ def _deviations(rows: Sequence[Row]) -> Iterator[Finding]:
                     yield Finding("deviation", "impossible", (mean, deviation), told)
 
 
-def _twins(rows: Sequence[Row]) -> Iterator[Finding]:
+def _twins(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """Equal numbers in two or more metrics under several names: unlikely in one table, a remark across tables.
 
     Papers repeat their final setting in each ablation. Across a paper's tables it is one run with several names.
     """
-    found: dict[tuple[Any, ...], list[list[Row]]] = {}
+    found: dict[tuple[Any, ...], list[list[AuditRow]]] = {}
     for line in lines_of(rows, LINE):
         numbers = tuple(sorted((str(row["metric"]), str(row["printed"])) for row in line))
         if len({metric for metric, _ in numbers}) > 1:
@@ -167,7 +167,7 @@ def _twins(rows: Sequence[Row]) -> Iterator[Finding]:
             yield Finding("twins", severity, tuple(row for line in lines for row in line), told)
 
 
-def _sources(rows: Sequence[Row]) -> Iterator[Finding]:
+def _sources(rows: Sequence[AuditRow]) -> Iterator[Finding]:
     """Two sources with different numbers for one method, protocol and label budget."""
     for line in lines_of(rows, ("file", "dataset", "protocol", "method", "labelled", "class", "metric", "unit")):
         values = {row["value"]: row for row in line}
@@ -176,7 +176,7 @@ def _sources(rows: Sequence[Row]) -> Iterator[Finding]:
             yield Finding("sources", "remark", tuple(line), f"{line[0]['metric']}: {shown}")
 
 
-CHECKS: dict[str, Callable[[Sequence[Row]], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Sequence[AuditRow]], Iterator[Finding]]] = {
     "range": _outside_their_range,
     "dice_jaccard": _dice_and_jaccard,
     "accuracy_jaccard": _accuracy_and_jaccard,

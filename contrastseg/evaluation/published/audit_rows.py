@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Severity = Literal["impossible", "unlikely", "remark"]
-Row = Mapping[str, Any]
+AuditRow = Mapping[str, Any]
 AVERAGES = ("mean", "avg", "average")
 # One line of a table, whatever metrics it prints.
 LINE = ("file", "paper", "where", "dataset", "protocol", "method", "labelled", "class")
@@ -31,7 +31,7 @@ class Finding:
 
     check: str
     severity: Severity
-    rows: tuple[Row, ...]
+    rows: tuple[AuditRow, ...]
     what: str
 
     @property
@@ -52,15 +52,15 @@ class Finding:
         return {"check": self.check, "severity": self.severity, **named, "what": self.what, "rows": lines}
 
 
-def rows_of(table: pd.DataFrame) -> list[Row]:
+def rows_of(table: pd.DataFrame) -> list[AuditRow]:
     """The rows of `published.load_published`."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def lines_of(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:
+def lines_of(rows: Sequence[AuditRow], names: Sequence[str]) -> Iterator[list[AuditRow]]:
     """Rows that agree in all these columns, in the order of the first of each."""
 
-    def key(row: Row) -> tuple[str, ...]:
+    def key(row: AuditRow) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in names)
 
     order: dict[tuple[str, ...], int] = {}
@@ -70,7 +70,7 @@ def lines_of(rows: Sequence[Row], names: Sequence[str]) -> Iterator[list[Row]]:
         yield list(line)
 
 
-def pairs(line: Sequence[Row], first: str, second: str) -> Iterator[tuple[Row, Row]]:
+def pairs(line: Sequence[AuditRow], first: str, second: str) -> Iterator[tuple[AuditRow, AuditRow]]:
     """Every row of the first metric with every row of the second."""
     for one in line:
         for other in line:
@@ -83,32 +83,32 @@ def is_average(name: str) -> bool:
     return name.split(" ")[0].casefold() in AVERAGES
 
 
-def half(row: Row) -> float:
+def half(row: AuditRow) -> float:
     """Half a unit of the last printed decimal, in the printed unit, and a hair more against floating point."""
     return 0.5 * (1 + 1e-9) * float(10.0 ** -int(row["decimals"]))
 
 
-def scale(row: Row) -> float:
+def scale(row: AuditRow) -> float:
     """What one printed unit is as a fraction."""
     return 0.01 if row["unit"] == "%" else 1.0
 
 
-def lowest(row: Row) -> float:
+def lowest(row: AuditRow) -> float:
     """The smallest fraction that is printed like this."""
     return max(0.0, float(row["fraction"]) - half(row) * scale(row))
 
 
-def highest(row: Row) -> float:
+def highest(row: AuditRow) -> float:
     """The largest fraction that is printed like this."""
     return float(row["fraction"]) + half(row) * scale(row)
 
 
-def like(row: Row, fraction: float) -> str:
+def like(row: AuditRow, fraction: float) -> str:
     """A fraction as the row prints its own value."""
     return f"{fraction / scale(row):.{row['decimals']}f}{' %' if row['unit'] == '%' else ''}"
 
 
-def text(row: Row) -> str:
+def text(row: AuditRow) -> str:
     """The number as printed, with its unit."""
     unit = {"%": " %", "voxel": " voxels"}.get(str(row["unit"]), "")
     return f"{row['printed']}{unit}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contrastseg.data.files.formats import as_label, read_header, read_label
 from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
-from contrastseg.data.files.placement import LARGEST_SHIFT, Affine, apart, places, scaled, unit_of_partner
+from contrastseg.data.files.placement import LARGEST_SHIFT, Affine, grid_distance, places, scaled, unit_of_partner
 from contrastseg.data.files.tiff import is_tiff, read_tiff_label, spacing_beside
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, undeclared_ignore
@@ -32,7 +32,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Pair:
+class MaskPair:
     """A reference and its prediction, None where there is no file."""
 
     reference: Reference
@@ -56,7 +56,7 @@ class Labels:
 
 def pairs_of_folder(
     predictions: str | Path, references: PreparedDataset | str | Path, cases: Iterable[str] | None = None
-) -> tuple[list[Pair], tuple[str, ...] | None]:
+) -> tuple[list[MaskPair], tuple[str, ...] | None]:
     """Every expected case of a folder of predictions, by name, and the names of the labels where they are known.
 
     Expected are `cases`, else what the folder's `predictions.json` lists, else every reference.
@@ -83,10 +83,10 @@ def pairs_of_folder(
             remedy="give the references of these cases, or remove the predictions; a case is named by its file",
         )
     names = tuple(references.info.classes) if prepared else None  # type: ignore[union-attr]
-    return [Pair(known[case], found.get(case)) for case in expected], names
+    return [MaskPair(known[case], found.get(case)) for case in expected], names
 
 
-def pair_of_files(prediction: str | Path, reference: str | Path) -> Pair:
+def pair_of_files(prediction: str | Path, reference: str | Path) -> MaskPair:
     """Two files, whatever they are called; the case is named after the prediction.
 
     Raises:
@@ -104,10 +104,10 @@ def pair_of_files(prediction: str | Path, reference: str | Path) -> Pair:
                 remedy=f"convert it to one of {', '.join(SUFFIXES)}",
             )
     case = str(case_of(prediction))
-    return Pair(Reference(case, case, Path(reference)), Path(prediction))
+    return MaskPair(Reference(case, case, Path(reference)), Path(prediction))
 
 
-def values_of(pairs: Iterable[Pair], references: bool) -> list[FileValues]:
+def values_of(pairs: Iterable[MaskPair], references: bool) -> list[FileValues]:
     """The values of every reference, or of every prediction that is there: file by file, none is kept in memory."""
     found = []
     for pair in pairs:
@@ -117,7 +117,7 @@ def values_of(pairs: Iterable[Pair], references: bool) -> list[FileValues]:
     return found
 
 
-def read_pair(pair: Pair, meaning: Meaning) -> Labels:
+def read_pair(pair: MaskPair, meaning: Meaning) -> Labels:
     """Read both files as labels 0..K-1, and 255 where the reference is to be left out.
 
     Raises:
@@ -235,7 +235,7 @@ def _difference(
                 f"image they part by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed"
             )
     if found is not None and expected is not None:
-        away = apart(expected, found, truth.shape)
+        away = grid_distance(expected, found, truth.shape)
         if not away <= LARGEST_SHIFT:
             return (
                 f"prediction and reference lie in different places: their affines differ by {away:.3g} voxels, "

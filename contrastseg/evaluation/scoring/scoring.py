@@ -15,7 +15,7 @@ from contrastseg.evaluation.metrics.case_scores import ClassScores, image_diagon
 from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, by_conventions, resolve_metrics, unit_of
 from contrastseg.evaluation.metrics.conventions import Convention, get_convention, replayable
 from contrastseg.evaluation.scoring.meaning import Declared, Meaning, meaning_of
-from contrastseg.evaluation.scoring.pairs import Pair, pair_of_files, pairs_of_folder, read_pair, values_of
+from contrastseg.evaluation.scoring.pairs import MaskPair, pair_of_files, pairs_of_folder, read_pair, values_of
 from contrastseg.evaluation.scoring.predictions import INDEX
 from contrastseg.files import atomic_path
 from contrastseg.labels import IGNORE, fault_of_names
@@ -167,7 +167,7 @@ def _declared(
     return Declared(classes, values, values, ignore, threshold)
 
 
-def _meaning(pairs: Sequence[Pair], declared: Declared, announce: Announce) -> Meaning:
+def _meaning(pairs: Sequence[MaskPair], declared: Declared, announce: Announce) -> Meaning:
     meaning = meaning_of(declared, lambda references: values_of(pairs, references))
     for remark in meaning.remarks:
         announce(remark)
@@ -175,7 +175,7 @@ def _meaning(pairs: Sequence[Pair], declared: Declared, announce: Announce) -> M
 
 
 def _score(
-    pairs: Sequence[Pair],
+    pairs: Sequence[MaskPair],
     meaning: Meaning,
     metrics: Sequence[str],
     rules: Sequence[Convention],
@@ -201,7 +201,7 @@ def _score(
 
 
 def _score_pair(
-    pair: Pair,
+    pair: MaskPair,
     meaning: Meaning,
     metrics: Sequence[str],
     rules: Sequence[Convention],

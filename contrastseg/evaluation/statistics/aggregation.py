@@ -23,7 +23,7 @@ _RUN = ("fold", "draw", "seed")
 
 
 @dataclass(frozen=True)
-class Cell:
+class ReplicateMatrix:
     """All values of one cell of a table.
 
     Attributes:
@@ -39,10 +39,12 @@ class Cell:
     values: NDArray
 
 
-def cells(replicates: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Cell]]:
+def replicate_matrices(
+    replicates: pd.DataFrame, keys: Sequence[str]
+) -> Iterator[tuple[tuple[str, ...], ReplicateMatrix]]:
     """Cut the rows of `per_replicate` into one matrix per distinct value of `keys`, in their order.
 
-    Plain arrays instead of one pivot per cell: a grid has tens of thousands of cells.
+    Plain arrays instead of one pivot per cell: a grid has tens of thousands of replicate_matrices.
     """
     if replicates.empty:
         return
@@ -59,7 +61,7 @@ def cells(replicates: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple
         columns, column = np.unique(run.ravel()[start:stop], return_inverse=True)
         matrix = np.full((len(rows), len(columns)), np.nan)
         matrix[row, column] = values[start:stop]
-        yield key, Cell(patients[rows], runs[columns, 0], runs[columns, 1], matrix)
+        yield key, ReplicateMatrix(patients[rows], runs[columns, 0], runs[columns, 1], matrix)
 
 
 def per_replicate(scores: pd.DataFrame) -> pd.DataFrame:

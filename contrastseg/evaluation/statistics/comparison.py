@@ -16,10 +16,10 @@ from contrastseg.evaluation.settings import FamilyName
 from contrastseg.evaluation.statistics.aggregation import (
     MATRIX_KEYS,
     MEAN,
-    Cell,
-    cells,
+    ReplicateMatrix,
     longest_distances,
     per_replicate,
+    replicate_matrices,
 )
 from contrastseg.evaluation.statistics.beside import (
     BESIDE_COLUMNS,
@@ -147,7 +147,7 @@ def compare(
     base = _baseline(wanted, baseline)
     counted = compared(wanted, empty_reference)
     replicates = per_replicate(counted)
-    values = dict(cells(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR]))
+    values = dict(replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR]))
     longest = longest_distances(wanted)
     constant = wanted.groupby([*MATRIX_KEYS, *_PAIR], sort=True)[["label_ratio", "unit"]].first().to_dict("index")
     rows = []
@@ -191,7 +191,7 @@ def _row(
     matrix: ScoreMatrix,
     pair: tuple[str, str],
     base: tuple[str, str],
-    values: dict[tuple[str, ...], Cell],
+    values: dict[tuple[str, ...], ReplicateMatrix],
     counted: pd.DataFrame,
     limits: Limits,
     alpha: float,
@@ -228,19 +228,19 @@ def _row(
 
 def _on_common(
     matrix: ScoreMatrix, common: NDArray, pairs: Sequence[tuple[str, str]], counted: pd.DataFrame
-) -> tuple[Cell, Cell]:
+) -> tuple[ReplicateMatrix, ReplicateMatrix]:
     """The values of two methods on their common structures alone."""
     here = np.logical_and.reduce([counted[name] == part for name, part in zip(MATRIX_KEYS, matrix.place, strict=True)])
     rows = counted[here].merge(matrix.structures[common].astype(str), on=["patient", "case", "class"])
     found = []
     for method, variant in pairs:
         replicates = per_replicate(rows[(rows["method"] == method) & (rows["variant"] == variant)])
-        (cell,) = cells(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
+        (cell,) = replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
         found.append(cell[1])
     return found[0], found[1]
 
 
-def _described(cell: Cell, limits: Limits, alpha: float) -> dict[str, Any]:
+def _described(cell: ReplicateMatrix, limits: Limits, alpha: float) -> dict[str, Any]:
     """The mean of one method with its interval."""
     found = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits[0], longest=limits[1])
     return {
@@ -267,7 +267,7 @@ def _difference(patients: NDArray) -> dict[str, Any]:
     }
 
 
-def _tested(mine: Cell, theirs: Cell, limits: Limits, alpha: float) -> dict[str, Any]:
+def _tested(mine: ReplicateMatrix, theirs: ReplicateMatrix, limits: Limits, alpha: float) -> dict[str, Any]:
     """The tests and intervals of one pair, whose patients are the same."""
     means = np.stack([np.nanmean(mine.values, axis=1), np.nanmean(theirs.values, axis=1)], axis=1)
     differences = means[:, 0] - means[:, 1]

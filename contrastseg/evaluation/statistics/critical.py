@@ -30,21 +30,21 @@ class Critical:
 
     Attributes:
         ranks: (k,) mean ranks, 1 is best.
-        difference: The critical difference: mean ranks closer than this are not told apart.
+        difference: The critical difference: mean ranks closer than this do not differ significantly.
         p: Friedman's, from the chi-square approximation.
-        apart: (k, k), whether two methods' mean ranks differ by at least the critical difference.
+        significant: (k, k), whether two methods' mean ranks differ by at least the critical difference.
         datasets: N.
     """
 
     ranks: NDArray
     difference: float
     p: float
-    apart: NDArray
+    significant: NDArray
     datasets: int
 
     @property
-    def hopeless(self) -> bool:
-        """Whether not even the best and the worst method of every data set could be told apart."""
+    def cannot_reject(self) -> bool:
+        """Whether not even the best and the worst method of every data set could differ significantly."""
         return self.difference > len(self.ranks) - 1
 
 
@@ -62,8 +62,8 @@ def critical_difference(scores: NDArray, higher: bool, alpha: float = 0.05) -> C
     difference = float(_quantile(methods, alpha) * np.sqrt(methods * (methods + 1) / (6 * datasets)))
     equal = bool((values == values[:, :1]).all())
     p = 1.0 if equal else float(friedmanchisquare(*values.T).pvalue)
-    apart = np.abs(ranks[:, None] - ranks) >= difference
-    return Critical(ranks, difference, p, apart, datasets)
+    significant = np.abs(ranks[:, None] - ranks) >= difference
+    return Critical(ranks, difference, p, significant, datasets)
 
 
 @lru_cache(maxsize=128)
@@ -79,12 +79,12 @@ def nemenyi(scores: NDArray) -> NDArray:
 
 
 def groups(critical: Critical) -> list[NDArray]:
-    """The bars of a diagram: the largest sets of neighbours in rank that are not told apart, as indices, best first."""
+    """The bars of a diagram: the largest sets of neighbours in rank that do not differ significantly, best first."""
     order = np.argsort(critical.ranks, kind="stable")
     bars: list[NDArray] = []
     end = 0
     for start in range(len(order)):
-        last = max(place for place in range(start, len(order)) if not critical.apart[order[start], order[place]])
+        last = max(place for place in range(start, len(order)) if not critical.significant[order[start], order[place]])
         if last > start and last > end:
             bars.append(order[start : last + 1])
         end = max(end, last)
@@ -93,7 +93,7 @@ def groups(critical: Critical) -> list[NDArray]:
 
 @lru_cache(maxsize=128)
 def diagram_power(datasets: int, methods: int, alpha: float = 0.05) -> float:
-    """How often a diagram of this size tells a method apart from another that it beats by one standard deviation.
+    """How often a diagram of this size tells a method from another that it beats by one standard deviation.
 
     By simulation: normal scores, the other methods equal, the standard deviation that of a score around its data set's
     and method's mean. Such a method wins a pair of scores with a chance of 0.76.

@@ -88,14 +88,14 @@ def mean_interval(
     if not variance > (_NOISE * np.abs(means).max()) ** 2:
         # All equal, such as a method that missed everything: no spread was seen, which is not certainty.
         return Interval(mean, np.nan, np.nan, "none", equal=equal)
-    reach = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
-    low, high, kind = mean - reach, mean + reach, "degenerate"
+    half_width = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
+    low, high, kind = mean - half_width, mean + half_width, "degenerate"
     if equal < 2 or n - equal >= FEWEST_DIFFERING:
         if n < BOOTSTRAP_FROM:
-            (low, high), kind = _around(mean, reach, bounds), "t"
+            (low, high), kind = _around(mean, half_width, bounds), "t"
         elif (quantiles := _studentised_quantiles(means, alpha, seed)) is not None:
             # What runs add, and that there are few of them, widens the interval of patients alone.
-            spread = reach / float(stdtrit(n - 1, 1 - alpha / 2))
+            spread = half_width / float(stdtrit(n - 1, 1 - alpha / 2))
             low, high, kind = mean - quantiles[1] * spread, mean - quantiles[0] * spread, "bootstrap"
     low, high, marked = clipped(min(low, mean), max(high, mean), limits[0], max(limits[1], mean))
     return Interval(mean, low, high, kind, marked, equal)
@@ -138,21 +138,21 @@ def difference_interval(
     largest = max(float(np.nanmax(np.abs(values))) for values in (mine, theirs))
     if not variance > (_NOISE * largest) ** 2:
         return (np.nan, np.nan)
-    reach = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
-    return float(differences.mean()) - reach, float(differences.mean()) + reach
+    half_width = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
+    return float(differences.mean()) - half_width, float(differences.mean()) + half_width
 
 
-def _around(mean: float, reach: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Mean ± reach, carried to where the metric has no bounds and back (the delta method)."""
+def _around(mean: float, half_width: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Mean ± half width, carried to where the metric has no bounds and back (the delta method)."""
     bottom, top = bounds
     if np.isfinite(bottom) and np.isfinite(top):
         share = (mean - bottom) / (top - bottom)
-        step = reach / (top - bottom) / (share * (1 - share))
+        step = half_width / (top - bottom) / (share * (1 - share))
         low, high = expit(logit(share) + np.array([-step, step])) * (top - bottom) + bottom
     elif np.isfinite(bottom):
-        low, high = bottom + (mean - bottom) * np.exp(np.array([-1.0, 1.0]) * reach / (mean - bottom))
+        low, high = bottom + (mean - bottom) * np.exp(np.array([-1.0, 1.0]) * half_width / (mean - bottom))
     else:
-        low, high = mean - reach, mean + reach
+        low, high = mean - half_width, mean + half_width
     return float(low), float(high)
 
 

@@ -38,7 +38,7 @@ class ScoreMatrix:
         lacking: (structures, methods), how many runs have no prediction.
         partial: (methods,), whether some runs have a value for a structure for which others have none.
         empty: (structures,) whether the reference is empty.
-        invented: (structures, methods), the share of runs that found something in an empty reference; else NaN.
+        false_positive_shares: (structures, methods), runs that found something in an empty reference; else NaN.
     """
 
     place: tuple[str, ...]
@@ -48,7 +48,7 @@ class ScoreMatrix:
     lacking: NDArray
     partial: NDArray
     empty: NDArray
-    invented: NDArray
+    false_positive_shares: NDArray
 
     @property
     def direction(self) -> catalogue.Direction:
@@ -106,7 +106,7 @@ class ScoreMatrix:
             (structures, columns) the share of runs that found something, and (patients, columns) the means of these
             over a patient's structures.
         """
-        shares = self.invented[:, columns]
+        shares = self.false_positive_shares[:, columns]
         rows = self.empty & ~np.isnan(shares).any(axis=1)
         return shares[rows], _means(shares[rows], self._codes[0][rows])[0]
 
@@ -151,45 +151,47 @@ def score_matrices_of(scores: pd.DataFrame) -> Iterator[ScoreMatrix]:
     table = grouped[["hole", "void", "found", "there"]].sum()
     table["mean"], table["defined"] = grouped["value"].mean(), grouped["value"].count()
     table["runs"] = grouped.size()
-    for place, part in table.groupby(list(MATRIX_KEYS), sort=True, observed=True):
-        yield _score_matrix(tuple(map(str, place)), part.droplevel(list(MATRIX_KEYS)))
+    for place, outcome_counts in table.groupby(list(MATRIX_KEYS), sort=True, observed=True):
+        yield _score_matrix(tuple(map(str, place)), outcome_counts.droplevel(list(MATRIX_KEYS)))
 
 
-def _score_matrix(place: tuple[str, ...], part: pd.DataFrame) -> ScoreMatrix:
-    level = part.index.to_frame(index=False).astype(str)
+def _score_matrix(place: tuple[str, ...], outcome_counts: pd.DataFrame) -> ScoreMatrix:
+    level = outcome_counts.index.to_frame(index=False).astype(str)
     pairs = sorted(set(zip(level["method"], level["variant"], strict=True)))
     which = {pair: at for at, pair in enumerate(pairs)}
     column = np.array([which[pair] for pair in zip(level["method"], level["variant"], strict=True)])
     structures = level[_STRUCTURE].drop_duplicates().sort_values(_STRUCTURE, ignore_index=True)
     row = pd.MultiIndex.from_frame(structures).get_indexer(pd.MultiIndex.from_frame(level[_STRUCTURE]))
     runs = np.zeros(len(pairs), dtype=int)
-    np.maximum.at(runs, column, part["runs"].to_numpy())
+    np.maximum.at(runs, column, outcome_counts["runs"].to_numpy())
     lacking = np.tile(runs, (len(structures), 1))
-    lacking[row, column] -= (part["runs"] - part["hole"]).to_numpy()
+    lacking[row, column] -= (outcome_counts["runs"] - outcome_counts["hole"]).to_numpy()
     known = np.zeros(len(pairs), dtype=int)
-    np.maximum.at(known, column, part["defined"].to_numpy())
+    np.maximum.at(known, column, outcome_counts["defined"].to_numpy())
     wanted = np.where(lacking.any(axis=0), known, runs)[column]
-    defined = ((part["defined"] == wanted) & (part["defined"] > 0)).to_numpy()
+    defined = ((outcome_counts["defined"] == wanted) & (outcome_counts["defined"] > 0)).to_numpy()
     partial = np.zeros(len(pairs), dtype=bool)
-    partial[column[((part["defined"] > 0) & ~defined).to_numpy()]] = True
+    partial[column[((outcome_counts["defined"] > 0) & ~defined).to_numpy()]] = True
     values = np.full(lacking.shape, np.nan)
-    values[row[defined], column[defined]] = part["mean"].to_numpy()[defined]
+    values[row[defined], column[defined]] = outcome_counts["mean"].to_numpy()[defined]
     empty = np.zeros(len(structures), dtype=bool)
-    empty[row[(part["void"] > 0).to_numpy()]] = True
-    there = row[(part["there"] > 0).to_numpy()]
+    empty[row[(outcome_counts["void"] > 0).to_numpy()]] = True
+    there = row[(outcome_counts["there"] > 0).to_numpy()]
     if empty[there].any():
-        raise _two_references(place, level, structures.iloc[there[empty[there]][0]], part)
-    invented = np.full(lacking.shape, np.nan)
-    invented[row, column] = (part["found"] / part["runs"]).to_numpy()
-    invented[(lacking > 0) | ~empty[:, None]] = np.nan
-    return ScoreMatrix(place, pairs, structures, values, lacking, partial, empty, invented)
+        raise _two_references(place, level, structures.iloc[there[empty[there]][0]], outcome_counts)
+    false_positive_shares = np.full(lacking.shape, np.nan)
+    false_positive_shares[row, column] = (outcome_counts["found"] / outcome_counts["runs"]).to_numpy()
+    false_positive_shares[(lacking > 0) | ~empty[:, None]] = np.nan
+    return ScoreMatrix(place, pairs, structures, values, lacking, partial, empty, false_positive_shares)
 
 
-def _two_references(place: tuple[str, ...], level: pd.DataFrame, at: pd.Series, part: pd.DataFrame) -> ScoringError:
+def _two_references(
+    place: tuple[str, ...], level: pd.DataFrame, at: pd.Series, outcome_counts: pd.DataFrame
+) -> ScoringError:
     """Why one reference cannot be empty for one run and not for another."""
     here = (level[_STRUCTURE] == at).all(axis=1).to_numpy()
     names = level["method"] + "/" + level["variant"]
-    one, other = (names[here & (part[kind] > 0).to_numpy()].iloc[0] for kind in ("void", "there"))
+    one, other = (names[here & (outcome_counts[kind] > 0).to_numpy()].iloc[0] for kind in ("void", "there"))
     where = ", ".join(f"{name} {value}" for name, value in zip(MATRIX_KEYS, place, strict=True))
     return ScoringError(
         f"the reference of class {at['class']} is empty where {one} was scored, and not where {other} was ({where})",
@@ -211,11 +213,11 @@ def missing_scores(scores: pd.DataFrame) -> dict[tuple[str, ...], int]:
 
     Expected in every run of a method are the structures that any method of its place has rows for.
     """
-    found: dict[tuple[str, ...], int] = {}
+    missing: dict[tuple[str, ...], int] = {}
     for matrix in score_matrices_of(scores):
         labels = matrix.structures["class"].to_numpy()
         for name in (*dict.fromkeys(labels), MEAN):
             lacking = matrix.lacking if name == MEAN else matrix.lacking[labels == name]
             for pair, count in zip(matrix.methods, lacking.sum(axis=0).tolist(), strict=True):
-                found[*matrix.place, *pair, name] = count
-    return found
+                missing[*matrix.place, *pair, name] = count
+    return missing

@@ -14,10 +14,10 @@ from contrastseg.evaluation.statistics.aggregation import (
     GROUP,
     MATRIX_KEYS,
     MEAN,
-    Cell,
-    cells,
+    ReplicateMatrix,
     longest_distances,
     per_replicate,
+    replicate_matrices,
 )
 from contrastseg.evaluation.statistics.coverage import simulated_coverage
 from contrastseg.evaluation.statistics.derived import derived_metrics
@@ -95,7 +95,7 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     longest = longest_distances(scores)
     measured = {
         key: _describe(cell, bounds(key[-2]), longest.get((key[0], key[1], key[-2]), np.nan), alpha)
-        for key, cell in cells(per_replicate(scores), _CELL)
+        for key, cell in replicate_matrices(per_replicate(scores), _CELL)
     }
     counts = _counts(scores)
     # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.
@@ -111,7 +111,7 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
 
 
-def _describe(cell: Cell, limits: tuple[float, float], longest: float, alpha: float) -> dict[str, Any]:
+def _describe(cell: ReplicateMatrix, limits: tuple[float, float], longest: float, alpha: float) -> dict[str, Any]:
     most = np.inf if np.isnan(longest) else longest
     interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits, longest=most)
     patients = np.nanmean(cell.values, axis=1)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Part(NamedTuple):
+class VariancePart(NamedTuple):
     """One part of a variance, and the degrees of freedom it was estimated with."""
 
     variance: float
     freedom: float
 
 
-def mean_variance(values: NDArray, draws: NDArray) -> Part:
+def mean_variance(values: NDArray, draws: NDArray) -> VariancePart:
     """Variance of the grand mean of patients × runs, both random.
 
     With patients p and runs r crossed, x = μ + a_p + b_r + e_pr, Var(x̄) = σ_a²/n + σ_b²/R + σ_e²/(nR). The variance of
@@ -28,12 +28,12 @@ def mean_variance(values: NDArray, draws: NDArray) -> Part:
     return combined(patient_part(np.nanmean(values, axis=1)), run_part(values, draws))
 
 
-def patient_part(means: NDArray) -> Part:
+def patient_part(means: NDArray) -> VariancePart:
     """Variance of the mean of the patients' means (or differences), (n,)."""
-    return Part(float(means.var(ddof=1)) / len(means), len(means) - 1.0)
+    return VariancePart(float(means.var(ddof=1)) / len(means), len(means) - 1.0)
 
 
-def run_part(values: NDArray, draws: NDArray) -> Part:
+def run_part(values: NDArray, draws: NDArray) -> VariancePart:
     """What the luck of the runs adds to the variance of the grand mean, at least 0: s_b²/R - s_e²/(nR).
 
     S. Searle, G. Casella, C. McCulloch, Variance Components, 1992, ch. 4. Runs are the draws of labelled patients where
@@ -44,19 +44,19 @@ def run_part(values: NDArray, draws: NDArray) -> Part:
     columns = _repeats(values - np.nanmean(values, axis=1, keepdims=True), draws)
     n, repeats = columns.shape
     if repeats < 2:
-        return Part(0.0, 1.0)
+        return VariancePart(0.0, 1.0)
     luck = np.nanmean(columns, axis=0)
     known = int(np.count_nonzero(~np.isnan(columns)))
     inside = float(np.nansum((columns - luck) ** 2)) / max(1, known - n - repeats + 1)
-    return Part(max(0.0, float(luck.var(ddof=1)) / repeats - inside / (n * repeats)), repeats - 1.0)
+    return VariancePart(max(0.0, float(luck.var(ddof=1)) / repeats - inside / (n * repeats)), repeats - 1.0)
 
 
-def combined(*parts: Part) -> Part:
+def combined(*parts: VariancePart) -> VariancePart:
     """The sum of independent parts, with the degrees of freedom of F. Satterthwaite (Biometrics Bulletin 2, 1946)."""
     total = sum(part.variance for part in parts)
     if total <= 0:
-        return Part(0.0, parts[0].freedom)
-    return Part(total, total**2 / sum(part.variance**2 / part.freedom for part in parts))
+        return VariancePart(0.0, parts[0].freedom)
+    return VariancePart(total, total**2 / sum(part.variance**2 / part.freedom for part in parts))
 
 
 def _repeats(deviations: NDArray, draws: NDArray) -> NDArray:

@@ -7,12 +7,12 @@ UNTESTED = ("reference", "no pairs", "incomplete")
 """Verdicts without a test: `incomplete` where one of the two lacks predictions."""
 
 
-def verdict_of(p: float, reach: float, balance: float, direction: str, alpha: float, differing: int) -> str:
+def verdict_of(p: float, smallest_p: float, balance: float, direction: str, alpha: float, differing: int) -> str:
     """What a test says.
 
     Args:
         p: Corrected.
-        reach: The smallest corrected p that this test could have reached.
+        smallest_p: The smallest corrected p that this test could have reached.
         balance: Rank sum of the positive differences minus that of the negative ones.
         direction: `higher` or `lower`: which way is better.
         alpha: Level after correction.
@@ -20,7 +20,7 @@ def verdict_of(p: float, reach: float, balance: float, direction: str, alpha: fl
     """
     if not differing:
         return "identical"
-    if reach > alpha:
+    if smallest_p > alpha:
         return "n too small"
     if p > alpha:
         return "n.s."

@@ -118,7 +118,7 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
     for ax, diagram in zip(drawn.axes, found, strict=True):
         _ranks(ax, diagram, styles, material, drawn)
         power = 100 * diagram_power(len(diagram.datasets), len(diagram.methods), material.facts.alpha)
-        hopeless = "nothing can be told apart" if diagram.critical.hopeless else f"power at 1 SD {power:.0f} %"
+        hopeless = "nothing can be told apart" if diagram.critical.cannot_reject else f"power at 1 SD {power:.0f} %"
         over = f"over {len(diagram.datasets)} data sets ({hopeless})"
         drawn.below(ax, f"mean rank by {metric_title(settings.metric)} {over}")
         checkpoint = "" if diagram.checkpoint == "last" else f" · checkpoint {diagram.checkpoint}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from contrastseg.evaluation.published.audit_checks import CHECKS
-from contrastseg.evaluation.published.audit_rows import Finding, Row, Severity, rows_of
+from contrastseg.evaluation.published.audit_rows import AuditRow, Finding, Severity, rows_of
 from contrastseg.evaluation.published.published import STATUSES
 from contrastseg.report.site.markdown import table
 
@@ -89,7 +89,7 @@ def _finding(finding: Finding) -> tuple[str, str, str, str]:
     return where, _name(finding.rows[0]), ", ".join(finding.marks), finding.what
 
 
-def _name(row: Row) -> str:
+def _name(row: AuditRow) -> str:
     """Data set, method and labels."""
     values = [str(row[key]) for key in ("dataset", "method", "labelled")]
     return " · ".join(filter(None, values))

@@ -9,7 +9,7 @@ from contrastseg.places import SHIPPED
 from contrastseg.report.site.cards import shown
 from contrastseg.report.site.markdown import table
 from contrastseg.suite import load_suite
-from contrastseg.suite.fidelity import Row, rows
+from contrastseg.suite.fidelity import RecipeRow, rows
 from contrastseg.suite.recipes import RECIPES_FOLDER, Recipe, load_recipe, recipe_names
 
 _INTRODUCTION = """# Fidelity of the suites to their sources
@@ -49,7 +49,7 @@ def page(benchmarks: Path = SHIPPED / "benchmarks", recipes: Path = RECIPES_FOLD
     return _INTRODUCTION + "\n".join(parts)
 
 
-def _held(held: Iterable[Row]) -> Iterator[tuple[str, ...]]:
+def _held(held: Iterable[RecipeRow]) -> Iterator[tuple[str, ...]]:
     """A line for each key and value, with the entries and methods that it is of; what differs comes first."""
     lines: dict[tuple[str, ...], list[str]] = {}
     order = {"differs": 0, "unknown": 1, "same": 2}

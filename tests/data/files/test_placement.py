@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contrastseg.data.files.formats import read_header, read_image, read_label, read_nifti, write_label
 from contrastseg.data.files.geometry import Geometry
-from contrastseg.data.files.placement import NiftiHeader, apart, places, shift
+from contrastseg.data.files.placement import NiftiHeader, grid_distance, places, shift
 from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.inference_inputs import prepare_inference_image
@@ -302,7 +302,7 @@ def test_check_reports_units_and_forms(tmp_path: Path) -> None:
     assert kinds["unit"].text.startswith("1 of 4 volumes store lengths in microns")
 
 
-# How far apart
+# How far grid_distance
 
 
 @settings(max_examples=60, deadline=None)
@@ -321,7 +321,7 @@ def test_a_shift_is_measured_in_voxels_at_any_scale(
     other[:3, 3] += here @ moved
     expected = float(np.linalg.norm(moved))
     assert shift(one.tolist(), other.tolist(), SHAPE) == pytest.approx(expected, abs=1e-6 + 1e-11 / edge)
-    assert apart([one.tolist()], [other.tolist()], SHAPE) == pytest.approx(expected, abs=1e-6 + 1e-11 / edge)
+    assert grid_distance([one.tolist()], [other.tolist()], SHAPE) == pytest.approx(expected, abs=1e-6 + 1e-11 / edge)
 
 
 def test_a_shift_counts_voxels_of_the_axis_it_goes_along() -> None:

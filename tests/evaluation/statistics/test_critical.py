@@ -31,7 +31,7 @@ def test_it_agrees_with_scikit_posthocs_and_the_formula(seed: int) -> None:
     assert found.p == pytest.approx(float(stats.chi2.sf(statistic, 4)))
     p = posthoc_nemenyi_friedman(scores).to_numpy()
     off = ~np.eye(5, dtype=bool)
-    assert ((p <= 0.05) == found.apart)[off].all()
+    assert ((p <= 0.05) == found.significant)[off].all()
     assert (p <= 0.05)[off].any(), "the case shows nothing"
     assert nemenyi(scores) == pytest.approx(p)
 
@@ -53,11 +53,11 @@ def test_first_rank_is_best_and_equal_methods_are_no_finding() -> None:
 def test_three_data_sets_cannot_tell_many_methods_apart_however_clear() -> None:
     perfect = np.tile(np.arange(20.0), (3, 1))
     found = critical_difference(perfect, higher=True)
-    assert not found.hopeless
-    assert found.apart.sum() <= 6, "only the far ends, after three unanimous data sets"
+    assert not found.cannot_reject
+    assert found.significant.sum() <= 6, "only the far ends, after three unanimous data sets"
     assert diagram_power(3, 20) < 0.02
     assert diagram_power(30, 4) > 0.7
-    assert critical_difference(np.tile(np.arange(3.0), (2, 1)), higher=True).hopeless
+    assert critical_difference(np.tile(np.arange(3.0), (2, 1)), higher=True).cannot_reject
 
 
 def test_bars_join_what_is_not_told_apart_and_are_not_inside_one_another() -> None:

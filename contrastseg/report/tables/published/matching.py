@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from contrastseg.evaluation.published.audit import marked_published
-from contrastseg.evaluation.published.audit_rows import Row, rows_of
+from contrastseg.evaluation.published.audit_rows import AuditRow, rows_of
 from contrastseg.report.content.labels import split_reference
 from contrastseg.report.content.report_data import Material, Place, keep, records
 from contrastseg.report.settings.published import PaperSettings
@@ -34,7 +34,7 @@ class Pair:
         protocols: Both protocols; None where nothing of ours belongs here.
     """
 
-    printed: Row
+    printed: AuditRow
     place: Place
     labels: str
     method: tuple[str, str]
@@ -91,7 +91,7 @@ class Pairing:
         """
         return self.pair({**pair.printed, **values, **_NOTHING_PRINTED}, own)
 
-    def pair(self, printed: Row, own: tuple[str, str] | None = None) -> Pair:
+    def pair(self, printed: AuditRow, own: tuple[str, str] | None = None) -> Pair:
         """A printed number with ours, by the mapping (or with our method `own`)."""
         paper = self.paper
         data = paper.datasets[str(printed["dataset"])]
@@ -155,7 +155,7 @@ class Pairing:
 
 
 @cache
-def _published() -> tuple[Row, ...]:
+def _published() -> tuple[AuditRow, ...]:
     return tuple(rows_of(marked_published()))
 
 
