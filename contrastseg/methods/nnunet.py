@@ -50,6 +50,8 @@ class NNUNet(Method):
             "cuts slices along the axis of the largest spacing, whatever `preparation.slice_axis` says",
             "epochs": "1000, the released value; a shorter schedule is printed with the name",
             "iterations_per_epoch": "250, the released value; a shorter schedule is printed with the name",
+            "augmentation": "true; false is nnU-Net's own trainer without augmentation, and nothing is mirrored in "
+            "inference either",
             "augmentation_workers": "unset: as many as the run's threads on a GPU, none on the CPU",
         },
     )
@@ -63,6 +65,7 @@ class NNUNet(Method):
         "configuration": None,
         "epochs": SCHEDULE[0],
         "iterations_per_epoch": SCHEDULE[1],
+        "augmentation": True,
         "augmentation_workers": None,
     }
     choices = {**PDCR.choices, **SITE_CHOICES, "configuration": ("2d", "3d_fullres", "3d_lowres")}
@@ -71,6 +74,7 @@ class NNUNet(Method):
         "pdcr": {"pdcr": True},
         "uafr": {"uafr": True},
         "pdcr_uafr": {"pdcr": True, "uafr": True},
+        "no_augmentation": {"augmentation": False},
     }
     memory_mb = 16_000
 

@@ -314,3 +314,28 @@ def test_on_a_gpu(phantoms: dict[int, Any], tmp_path: Path, monkeypatch: pytest.
     record = train(config, tmp_path)
     assert record["precision"] == "16-mixed"
     assert record["device_uuid"].startswith("GPU-")
+
+
+def test_without_augmentation_images_stay_as_they_are(trained: Path, phantoms: dict[int, Any], tmp_path: Path) -> None:
+    usual, plain = (make_trainer(last(trained), tmp_path / str(on), augmentation=on) for on in (True, False))
+    images, target = batch()
+    shown = {"image": images[0], "segmentation": target[0][0]}
+    seen = []
+    for trainer in (usual, plain):
+        rotation, dummy, _, axes = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        transforms = trainer.get_training_transforms(
+            trainer.configuration_manager.patch_size, rotation, None, axes, dummy, foreground_labels=[1]
+        )
+        torch.manual_seed(0)
+        seen.append(
+            torch.equal(transforms(**{name: value.clone() for name, value in shown.items()})["image"], images[0])
+        )
+    assert seen == [False, True]
+    assert plain.inference_allowed_mirroring_axes is None
+    assert usual.inference_allowed_mirroring_axes is not None
+    folder = tmp_path / "run"
+    train(phantoms[2].config("nnunet", settings={**SHORT, "augmentation": False}), folder)
+    assert last(folder)["mirror_axes"] == []
+    patients = Split.from_file(phantoms[2].split).test()[:1]
+    predict_prepared(folder / "checkpoints" / "last.ckpt", phantoms[2].data, patients, tmp_path / "out")
+    assert list((tmp_path / "out").glob("*.png"))

@@ -119,7 +119,7 @@ class _Progress:
     def content(self) -> dict[str, Any]:
         """A checkpoint that is complete in itself."""
         weights = self.trainer.network.state_dict()
-        mirror = list(self.trainer.inference_allowed_mirroring_axes)
+        mirror = list(self.trainer.inference_allowed_mirroring_axes or ())
         return {**self.job.header, **self.plan, "mirror_axes": mirror, "modules": weights, "step": self.step}
 
     def on_epoch(self, values: dict[str, float]) -> None:
@@ -207,7 +207,7 @@ def _labeller(network: Any, manager: Any, content: Mapping[str, Any], device: to
         [content["modules"]],
         content["dataset_json"],
         "nnUNetTrainer",
-        tuple(content["mirror_axes"]),
+        tuple(content["mirror_axes"]) or None,
     )
 
     def label(case: Case) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 import time
@@ -90,13 +91,28 @@ class Trainer(nnUNetTrainer):
         return _Loss(own, self.regulariser, self.features, self.label_manager.ignore_label)
 
     def get_training_transforms(self, *arguments: Any, **named: Any) -> Any:
-        """nnU-Net's, without a choice between algorithms by the clock: it decides about the last bits of the result."""
+        """nnU-Net's, without a choice between algorithms by the clock: it decides about the last bits of the result.
+
+        Without augmentation those of validation, as in nnU-Net's own trainer of that name.
+        """
+        if not self.settings["augmentation"]:
+            kept = ("deep_supervision_scales", "is_cascaded", "foreground_labels", "regions", "ignore_label")
+            given = inspect.signature(super().get_training_transforms).bind(*arguments, **named).arguments
+            return self.get_validation_transforms(**{name: given[name] for name in kept if name in given})
         transforms = super().get_training_transforms(*arguments, **named)
         for transform in transforms.transforms:
             inner = getattr(transform, "transform", transform)
             if hasattr(inner, "benchmark"):
                 inner.benchmark = False
         return transforms
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:
+        """nnU-Net's; without augmentation patches need no margin, and nothing is mirrored in inference."""
+        rotation, dummy, size, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        if not self.settings["augmentation"]:
+            self.inference_allowed_mirroring_axes = None
+            size, axes = self.configuration_manager.patch_size, None
+        return rotation, dummy, size, axes
 
     def on_epoch_start(self) -> None:
         """Seed everything that draws in this process."""
