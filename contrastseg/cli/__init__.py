@@ -74,13 +74,14 @@ def _literal(text: str) -> str:
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-def _register(command: Callable[..., Any]) -> None:
-    """Add a command, its help and that of its parameters printed as they are written."""
+def _register(command: Callable[..., Any], panel: str) -> None:
+    """Add a command under a heading, its help and that of its parameters printed as they are written."""
     for parameter in inspect.signature(command).parameters.values():
         if help_text := getattr(parameter.default, "help", None):
             parameter.default.help = _literal(help_text)
     settings = _PASSED_ON if command is suites.run else None
-    app.command(cls=_Command, help=_literal(inspect.getdoc(command) or ""), context_settings=settings)(command)
+    help_text = _literal(inspect.getdoc(command) or "")
+    app.command(cls=_Command, help=help_text, context_settings=settings, rich_help_panel=panel)(command)
 
 
 app = _App(
@@ -91,6 +92,13 @@ app = _App(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-for _module in (suites, look, data, train, runs, results, published, new_method):
-    for _command in _module.COMMANDS:
-        _register(_command)
+_PANELS = {
+    "Suites and what they use": (*suites.COMMANDS, *look.COMMANDS),
+    "Data": data.COMMANDS,
+    "One run": (*train.COMMANDS, *runs.COMMANDS),
+    "Results": (*results.COMMANDS, *published.COMMANDS),
+    "A method of your own": new_method.COMMANDS,
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        _register(_command, _panel)

@@ -106,9 +106,9 @@ def compare(
     config: str | None = typer.Option(None, help="Comparison settings: YAML or JSON file, or JSON text."),
     as_json: bool = typer.Option(False, "--json", help="Print the comparisons as JSON."),
 ) -> None:
-    """Summarise the scores; test every method against the baseline and each other, patient by patient; rank them.
+    """Summarise the scores. Test every method against the baseline and each other by patient, and rank the methods.
 
-    Writes summary.csv, comparisons.csv, pairs.csv, rankings.csv and, over data sets, critical.csv.
+    The output files are summary.csv, comparisons.csv, pairs.csv, rankings.csv and, over data sets, critical.csv.
 
     Example: `contrastseg compare --results results/demo --config '{"baseline": "supervised"}'`
     """
@@ -121,7 +121,7 @@ def compare(
 
 
 def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str] = ()) -> pd.DataFrame:
-    """Write the statistics; nothing is tested where the baseline is among the planned methods and waits still."""
+    """Write the statistics. Tests are skipped while the planned baseline has no scores."""
     import pandas as pd
 
     from contrastseg.evaluation.scoring.collect import read_table
@@ -135,7 +135,7 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     usual = (settings.metrics, settings.alpha, settings.empty_reference)
     method = settings.baseline.partition("/")[0]
     if method in planned and method not in set(scores["method"]):
-        typer.echo(f"nothing is tested: the baseline, {settings.baseline}, has no scores yet", err=True)
+        typer.echo(f"tests skipped: the baseline {settings.baseline} has no scores yet", err=True)
         comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
     else:
         comparisons = compare_scores(scores, *chosen)

@@ -41,7 +41,12 @@ def predict(
     from contrastseg.errors import SplitError, SuiteError, unknown_name
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
-        raise SuiteError("nothing to predict", remedy="give --input, or --prepared together with --split")
+        named = {"--input": input, "--prepared": prepared, "--split": split}
+        found = " and ".join(name for name, value in named.items() if value is not None) or "neither"
+        raise SuiteError(
+            f"found {found}, expected --input, or --prepared with --split",
+            remedy="give --input IMAGES, or --prepared FOLDER --split FILE",
+        )
     if subset not in ("train", "val", "test"):
         raise SuiteError(unknown_name("part", subset, ["train", "val", "test"]))
     from contrastseg.training.prediction import predict_files, predict_prepared
@@ -75,7 +80,7 @@ def score(
     convention: list[str] = typer.Option(
         [],
         help="Scoring convention of published code: medpy, monai, transunet, ...; may be repeated. Only overlaps and"
-        " distances have conventions. Default: the conventions of this benchmark.",
+        " distances have conventions. Default: `default`, the convention of this benchmark.",
     ),
     metric: list[str] = typer.Option(
         [], help="Metric; may be repeated. Default: dice, iou, hd95, hd95_pooled and assd."

@@ -47,14 +47,16 @@ def find_suite(given: str) -> Path:
         return shipped[given]
     if path.suffix in (".yaml", ".yml") or path.parent != Path():
         # Documents name `benchmarks/demo.yaml`, a path of the repository.
-        near = f"; `{path.stem}` alone is the shipped suite of this name" if path.stem in shipped else ""
-        remedy = f"correct the path{near}; `contrastseg suites` lists the shipped suites"
+        beside = ", ".join(sorted(str(other) for other in path.parent.glob("*.yaml")))
+        remedy = f"correct the path; there are: {beside}" if beside else "correct the path"
+        remedy += f"; `{path.stem}` alone is the shipped suite of this name" if path.stem in shipped else ""
+        remedy += "; `contrastseg suites` lists the shipped suites"
         raise SuiteError("suite file not found", file=path.absolute(), remedy=remedy)
     raise SuiteError(unknown_name("suite", given, list(shipped)), remedy="name one of these, or a suite file")
 
 
 def suites(as_json: bool = JSON) -> None:
-    """List the suites that come with the project.
+    """List the shipped suites with their data sets, methods, label budgets and seeds.
 
     `contrastseg plan NAME` shows the runs, hours and disk space of one; `contrastseg run NAME` runs it.
 
@@ -156,7 +158,7 @@ def _check_working_directory(folder: Path) -> None:
     other = folder / "contrastseg"
     if (other / "__init__.py").is_file() and other.resolve() != PACKAGE:
         raise SuiteError(
-            f"this folder holds another copy of contrastseg than the one that you called, {PACKAGE}",
+            f"the working directory contains another copy of contrastseg; you called {PACKAGE}",
             file=other,
             remedy="run from another folder, or run the copy: snakemake --configfile SUITE --cores all",
         )

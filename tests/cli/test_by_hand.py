@@ -98,7 +98,7 @@ def test_plan_lists_missing_data(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan", "absent.yaml"], ["SuiteError", "no such suite", "absent.yaml"]),
+        (["plan", "absent.yaml"], ["SuiteError", "absent.yaml", "contrastseg suites"]),
         (
             [
                 "plan",
