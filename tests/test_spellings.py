@@ -115,7 +115,7 @@ def test_a_row_may_hold_for_one_variable(parcel):
     ("rows", "boxes", "reason"),
     [
         ((Renamed("edge", "side", WHOLE),), BOXES, "its former spelling side is in use in parcel.boxes"),
-        ((Renamed("edge", "side", ("parcel.gone",)),), BOXES, "there is no module parcel.gone"),
+        ((Renamed("edge", "side", ("parcel.gone",)),), BOXES, "module parcel.gone not found"),
         ((Renamed("rim", "border", WHOLE),), BOXES, "nothing is spelled like this"),
         ((Renamed("scale", "start", WHOLE),), BOXES, "a function has a parameter start, too"),
         ((Renamed("edge", "rim", WHOLE), Renamed("colour", "rim", WHOLE)), "", "holds for the same modules"),

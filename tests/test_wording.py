@@ -75,7 +75,6 @@ HASHED = {
     "evaluation/scoring/predictions.py",
     "labels.py",
     "methods/glcl.py",
-    "methods/moco.py",
     "training/device_errors.py",
 }
 

@@ -35,6 +35,7 @@ class Renamed(NamedTuple):
 
 # Sorted by the new spelling, one row a line.
 RENAMED: tuple[Renamed, ...] = (
+    Renamed("PATH_KEYS", "PLACES", ("contrastseg.training",)),
     Renamed("_allocation", "_claim", ("contrastseg.training",)),
     Renamed("allocation", "claim", ("contrastseg.training",)),
     Renamed("baseline", "reference", ("contrastseg.evaluation.statistics.comparison",)),

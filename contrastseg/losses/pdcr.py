@@ -80,7 +80,7 @@ def class_shares(
         0 where none is.
     """
     values, present, members = _patches(label, centres, sizes, ignore_index)
-    # (sizes, offsets) @ (B, N, offsets) for each class, so that nothing of size K × offsets × sizes is ever made.
+    # (sizes, offsets) @ (B, N, offsets) for each class, so that no array of size K × offsets × sizes is made.
     counts = torch.einsum("so,bno->sbn", members, present.float())
     shares = [
         torch.einsum("so,bno->sbn", members, ((values == c) & present).float()) / counts.clamp(min=1)

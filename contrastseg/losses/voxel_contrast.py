@@ -24,7 +24,7 @@ def batch_contrast_loss(
 ) -> Tensor:
     """L_b = −(1/n) Σ_i log [ exp(z_i·z'_i/τ) / Σ_j exp(z_i·z'_j/τ) ], rows scaled to length 1.
 
-    A sample is told from the others of its batch. Memory is O(n (n + q)); nothing of n² · d is made. Computed in
+    Negatives are the other samples of the batch. Memory is O(n (n + q)), never n² · d. Computed in
     float32 at least, whatever the precision around it.
 
     Args:

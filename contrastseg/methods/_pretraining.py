@@ -14,8 +14,8 @@ from contrastseg.methods.supervised import Supervised
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Two views of an image must differ in all that segmentation should not depend on, or telling images apart is easy. The
-# crops are those of a random part of half to all of the extent; flips are the suite's, which knows the anatomy.
+# Two views of an image must differ in all that segmentation should not depend on, or images are easily distinguished.
+# The crops are those of a random part of half to all of the extent; flips are the suite's, which knows the anatomy.
 STRONG: Mapping[str, Any] = {
     "augmentation": {
         "scale": (0.9, 2.0),

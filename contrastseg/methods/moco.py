@@ -33,7 +33,7 @@ MOMENTUM_CONTRAST_OPTIONS = {
     "hidden": "unset: the encoder's width, as 2048 is ResNet-50's",
     "queue_size": "1,024 keys, for data sets of hundreds to thousands of images; 65,536 in the source, for 1.3 million",
     "queue_newest_only": "a queue as large as the data would hold every image several times, so only an image's newest"
-    " key stays and is no negative of its own image; the queue starts empty and the batch's keys enter before the"
+    " key stays and is never a negative of its own image; the queue starts empty and the batch's keys enter before the"
     " contrast. false is the published queue: random at the start, the batch's keys enter after",
 }
 MOMENTUM_CONTRAST_DIFFERS = "One device per run, so that there is no batch to shuffle for batch norm."

@@ -67,10 +67,10 @@ def get(name: str) -> type[Method]:
 
 
 def _complete(method: type[Method]) -> type[Method]:
-    """The method, when it has what nobody can do without.
+    """Give the method back when it has all that methods need.
 
     Raises:
-        SuiteError: It says nothing of where it comes from, or of its stages.
+        SuiteError: Its card or its stages are missing.
     """
     for attribute, kind in (("card", Card), ("stages", tuple)):
         if not isinstance(getattr(method, attribute, None), kind):

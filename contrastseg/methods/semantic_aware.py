@@ -1,4 +1,4 @@
-"""Semantic-aware contrast: patches around coarsely found organs are told apart by organ, then segmented."""
+"""Semantic-aware contrast: patches around coarsely found organs are contrasted by organ, then segmented."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class SemanticAware(Method):
         # starts elsewhere.
         modules: dict[str, nn.Module] = {"network": task.build_network()}
         modules["folds"] = nn.ModuleList(task.build_network() for _ in range(settings["folds"]))
-        # How many samples each has been trained on: a network without any masks nobody.
+        # How many samples each has been trained on: a network without any makes no masks.
         modules["folds"].register_buffer("seen", torch.zeros(settings["folds"], dtype=torch.int64))
         if task.stage == "coarse":
             return modules

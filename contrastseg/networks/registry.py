@@ -1,7 +1,7 @@
 """Finds networks by name: every module of this package with a function `build`, and the entry points of others.
 
 Modules whose name begins with an underscore hold what several networks share. What there is, and with which options, is
-read from the source: nothing of it is imported before it is built, so that a suite can be checked without torch.
+read from the source: a network is imported when it is built, so that a suite can be checked without torch.
 """
 
 from __future__ import annotations

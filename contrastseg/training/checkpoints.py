@@ -21,7 +21,7 @@ def save(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically.
 
     Raises:
-        TrainingError: A weight is no number; what was saved before stays.
+        TrainingError: A weight is not finite; what was saved before stays.
         FileError: The disk is full or cannot be written to; what was saved before stays.
     """
     if wrong := not_finite(content["modules"]):

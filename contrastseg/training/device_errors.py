@@ -40,7 +40,7 @@ def device_errors(
     Args:
         batch_size: Samples at once, for the message.
         patch_size: Of each.
-        training: Whether the block trains, and so can go on from a checkpoint.
+        training: Whether the block trains, and so can resume from a checkpoint.
         cases: Names the cases that the block works on; called when it fails.
 
     Raises:

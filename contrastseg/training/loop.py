@@ -165,7 +165,7 @@ class _Loop:
         self._running_since = math.nan
 
     def _set_up(self, resumed: dict[str, Any] | None) -> list[dict[str, Any]]:
-        """Build optimiser and steps, and go on from a checkpoint if there is one; the log's rows so far."""
+        """Build optimiser and steps, and resume from a checkpoint if there is one; the log's rows so far."""
         run = self.run
         fused = run.recording.recorder is not None or fuses(run.fabric.device, run.training)
         parameters = [p for p in self.modules.parameters() if p.requires_grad]
@@ -253,7 +253,7 @@ class _Loop:
                 self.save("best_val.ckpt")
 
     def _save_resumable(self) -> None:
-        """Save all that a killed run needs to go on from here, and write the log."""
+        """Save all that a killed run needs to resume from here, and write the log."""
         with self._stopped_clock():
             resumable = {
                 "identity": digest(self.run.identity),

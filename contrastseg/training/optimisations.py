@@ -70,7 +70,7 @@ def in_iterations(predict: Callable[[Tensor], Tensor], mode: CompileMode) -> Cal
 class _SmallInFloat32:
     """A convolution that leaves autocast where an axis of its input is shorter than its kernel.
 
-    There oneDNN's bfloat16 gradient of the weights reads memory that nobody has written (seen with torch 2.13 on a CPU
+    There oneDNN's bfloat16 gradient of the weights reads memory that was never written (seen with torch 2.13 on a CPU
     with AVX-512 BF16: other gradients at every call, at times NaN, once a damaged heap). Maps are that small at the
     bottom of a network, where float32 costs next to nothing.
     """

@@ -52,7 +52,7 @@ def build_optimiser(
 
 
 def load_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Go on from a checkpoint's state, computed as this machine does: a CPU may go on where a GPU stopped.
+    """Load a checkpoint's state, computed as this machine does: a CPU may resume where a GPU stopped.
 
     Args:
         optimiser: Built for this machine.
@@ -71,6 +71,6 @@ def scaler_state(fabric: Fabric | SingleDevice) -> dict[str, Any]:
 
 
 def load_scaler(fabric: Fabric | SingleDevice, state: dict[str, Any]) -> None:
-    """Go on with the scale of a checkpoint; without it the first steps after it would be skipped as too large."""
+    """Load the scale of a checkpoint; without it the first steps after it would be skipped as too large."""
     if state and not isinstance(fabric, SingleDevice):
         fabric.strategy.precision.load_state_dict(state)

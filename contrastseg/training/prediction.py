@@ -61,7 +61,7 @@ class Predictor:
         self.native = engine is not None
         self._precision: AbstractContextManager[Any] = nullcontext()  # an engine has its own
         self._allocation = devices.allocate(accelerator or self.training.accelerator)
-        # Not through Fabric: one device and no gradients need nothing of it, and its import takes seconds.
+        # Not through Fabric: one device and no gradients do without it, and its import takes seconds.
         self.device = torch.device(self._allocation.accelerator)
         try:
             if engine is None:

@@ -95,7 +95,7 @@ def planned(
         method: With its modules built.
         training: Settings of the stage.
         device: Where it trains.
-        on_note: Called with the reason why a GPU does not record; not where nobody could expect it.
+        on_note: Called with the reason why a GPU does not record; silent where recording cannot be expected.
     """
     if training.record == "off":
         return Recording(reason="training.record is off")

@@ -20,7 +20,7 @@ LOCK = ".training.lock"
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold the run's folder for this process while the block runs; the kernel lets go when the process ends.
 
-    Two meet where Snakemake was killed and its jobs were not: they go on, and the same command starts them again.
+    Two meet where Snakemake was killed and its jobs were not: they continue, and the same command starts them again.
 
     Raises:
         TrainingError: Another process trains this run.

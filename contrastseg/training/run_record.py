@@ -10,7 +10,7 @@ from typing import Any
 from contrastseg.methods import registry
 from contrastseg.training import records
 from contrastseg.training.engines import Outcome, TrainingJob
-from contrastseg.training.settings import PLACES
+from contrastseg.training.settings import PATH_KEYS
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, An
     config = job.config
     method = registry.get(config.method)
     return {
-        **config.model_dump(mode="json", exclude={"training", *PLACES}),
+        **config.model_dump(mode="json", exclude={"training", *PATH_KEYS}),
         "training": {**job.training.model_dump(mode="json"), **outcome.training},
         "card": _card(config.method),
         "printed_name": method.printed or method.name,

@@ -178,7 +178,7 @@ class TrainingSettings(_Strict):
         return self
 
 
-PLACES = ("data", "split", "pool", "pool_data", "raw", "initial")
+PATH_KEYS = ("data", "split", "pool", "pool_data", "raw", "initial")
 """What of a run's configuration says only where things lie."""
 
 
@@ -188,7 +188,7 @@ _STORED_ENTRY = "dataset"
 class RunConfig(_Strict):
     """Everything one run is a function of, resolved: the axes, the settings, and where its data lies.
 
-    The `PLACES` are folders and files of this machine; they are left out of the digest that decides whether a
+    The `PATH_KEYS` are folders and files of this machine; they are left out of the digest that decides whether a
     checkpoint belongs to this run, the content hashes in `inputs` stand for them.
     """
 
@@ -226,4 +226,4 @@ class RunConfig(_Strict):
     @property
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same run."""
-        return self.model_dump(mode="json", exclude=set(PLACES))
+        return self.model_dump(mode="json", exclude=set(PATH_KEYS))

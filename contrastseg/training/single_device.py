@@ -65,7 +65,7 @@ class SingleDevice:
             module: What `setup` made of the module; it is not looked at.
             optimiser: Moves the parameters.
             max_norm: Largest norm that gradients keep.
-            error_if_nonfinite: Whether a norm that is no number raises an error, for which the host has to wait.
+            error_if_nonfinite: Whether a norm that is not finite raises an error, for which the host has to wait.
 
         Returns:
             The norm before, 0-dimensional.

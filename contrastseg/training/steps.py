@@ -119,7 +119,7 @@ class Steps:
         self._fabric.backward(loss)
         norm, largest = None, self._training.optimiser.clip_norm
         if largest is not None:
-            # Scaled gradients (16-mixed) are unscaled first; an infinite one skips the step, and is no error.
+            # Scaled gradients (16-mixed) are unscaled first; an infinite one skips the step without an error.
             norm = self._fabric.clip_gradients(self._module, self.optimiser, max_norm=largest, error_if_nonfinite=False)
         self.optimiser.step()
         return StepResult(loss.detach(), {name: term.detach() for name, term in terms.items()}, norm)

@@ -167,7 +167,7 @@ class Trainer(nnUNetTrainer):
         """Nothing: it needs a package that is not here."""
 
     def state(self) -> dict[str, Any]:
-        """What a killed run goes on from, beside the weights."""
+        """What a killed run resumes from, beside the weights."""
         scaler = None if self.grad_scaler is None else self.grad_scaler.state_dict()
         return {
             "optimiser": self.optimizer.state_dict(),
@@ -177,7 +177,7 @@ class Trainer(nnUNetTrainer):
         }
 
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Go on from a state and its weights."""
+        """Resume from a state and its weights."""
         self.network.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimiser"])
         if self.grad_scaler is not None and state["scaler"] is not None:
