@@ -4,7 +4,10 @@
 no such folder: `contrastseg.places` finds the same files where they lie.
 """
 
+import shutil
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 # Data alone: Python files below the package would count as its code (see contrastseg.code_graph).
 SHIPPED = (
@@ -23,7 +26,19 @@ SHIPPED = (
     "workflow/schemas/*.json",
 )
 
+
+class FreshBuild(build_py):
+    """A build without leftovers: setuptools adds to an earlier `build/lib`, where a removed method would be found."""
+
+    def run(self) -> None:
+        """Empty the folder, then copy the files."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 setup(
+    cmdclass={"build_py": FreshBuild},
     packages=[*find_packages(include=["contrastseg", "contrastseg.*"]), "contrastseg._shipped"],
     package_dir={"contrastseg._shipped": "."},
     package_data={

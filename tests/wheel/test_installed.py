@@ -31,6 +31,7 @@ MINIATURE = (
     "seeds=[0]",
     "training={patch_size: [48, 64], steps: 6}",
 )
+LEFTOVER = "contrastseg/methods/removed.py"
 FINGERPRINTS = """
 import json
 from contrastseg.fingerprints import stage_fingerprint
@@ -80,6 +81,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     with tarfile.open(archive) as opened:
         opened.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
+    leftover = unpacked / "build" / "lib" / LEFTOVER
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("raise ImportError('this method was removed')\n")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
     subprocess.run([*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", archives, unpacked], check=True)
@@ -96,6 +100,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     found = Installed(environment, source, work)
     module = found.call("python", "-c", "import contrastseg; print(contrastseg.__file__)").strip()
     assert Path(module).is_relative_to(own), "the checkout is not to be seen from here"
+    assert not (own / LEFTOVER).exists(), "an earlier build left it"
     return found
 
 
