@@ -45,14 +45,23 @@ _ROOTS: dict[str, tuple[str, ...]] = {
         f"contrastseg.evaluation.statistics:{name}"
         for name in ("compare", "critical_table", "pairwise", "ranking_table", "summarise")
     ),
-    "tabulate": ("contrastseg.report.content.results_folder:Stored", "contrastseg.report.tables.build:make_tables"),
+    "tabulate": (
+        "contrastseg.report.content.report_data:ReportData",
+        "contrastseg.report.tables.build:make_tables",
+        "contrastseg.report.tables.*",
+    ),
     "plot": (
-        "contrastseg.report.content.results_folder:Stored",
+        "contrastseg.report.content.report_data:ReportData",
         "contrastseg.report.figures.build:make_figures",
-        "contrastseg.report.figures.overlay_cases:load_overlays",
+        "contrastseg.report.figures.*",
     ),
     "slices": ("contrastseg.report.page.slices:make_slices",),
-    "report": ("contrastseg.report.content.results_folder:Stored", "contrastseg.report.page.build:make_report"),
+    "report": (
+        "contrastseg.report.content.report_data:ReportData",
+        "contrastseg.report.page.build:make_report",
+        "contrastseg.report.figures.*",
+        "contrastseg.report.tables.*",
+    ),
 }
 
 

@@ -18,9 +18,9 @@ from contrastseg.cli import app
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import SuiteError
-from contrastseg.report.content.report_data import Material
-from contrastseg.report.content.suite_info import gather_facts
-from contrastseg.report.tables.footnotes import _splits
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.content.suite_info import gather_suite_info
+from contrastseg.report.tables.footnotes import split_footnotes
 from contrastseg.suite import Suite, parse_suite
 from contrastseg.training.nnunet.data import _labelled_cases
 from contrastseg.training.settings import RunConfig
@@ -237,8 +237,8 @@ def test_nnunet_trains_on_the_labelled_images_alone(here: Path) -> None:
 def test_tables_name_the_images_without_a_label(here: Path) -> None:
     asked = suite(labels=["r1"])
     _, data, _ = prepare(asked)
-    facts = gather_facts(asked.model_dump(mode="json"), [json.loads(split_path().read_text())])
+    facts = gather_suite_info(asked.model_dump(mode="json"), [json.loads(split_path().read_text())])
     infos = [data.info.model_dump(mode="json")]
     empty = pd.DataFrame()
-    lines = _splits(Material(empty, empty, [], infos, [], facts), "moles", "moles")
+    lines = split_footnotes(ReportData(summary=empty, infos=infos, suite=facts), "moles", "moles")
     assert re.search(r"Images: 6 labelled, 14 without label\. Split random", " ".join(lines))

@@ -11,7 +11,7 @@ import typer
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.files import require_path
 from contrastseg.places import SCORES
-from contrastseg.report.content.results_folder import Stored, of_run
+from contrastseg.report.content.results_folder import ResultsFolder, of_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 UNFINISHED = "unfinished"
-# A figure of these kinds needs files beside the scores. An older drawing is kept where they are missing.
-NEEDS = {"learning_curves": "the logs of the runs", "overlays": "the predictions and the images"}
 
 
 def collect(
@@ -47,7 +45,7 @@ def collect(
     from contrastseg.evaluation.scoring.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
 
-    plan = Stored(results, resources).plan
+    plan = ResultsFolder(results, resources).plan
     folders = [run["folder"] for run in plan["runs"]]
     if partial:
         folders = [folder for folder in folders if (results / folder / "run.json").is_file()]
@@ -76,7 +74,7 @@ def collect(
         shutil.rmtree(results / UNFINISHED, ignore_errors=True)
     write_table(collect_scores(rows), target / SCORES)
     write_json(target / "cards.json", list(cards.values()))
-    write_json(target / "data.json", Stored(target, resources, whole=False).data_copy())
+    write_json(target / "data.json", ResultsFolder(target, resources, strict=False).data_copy())
     typer.echo(str(target / SCORES))
 
 
@@ -164,18 +162,17 @@ def tabulate(
     """
     from contrastseg.report.settings import TableSettings, default_tables
 
-    stored = Stored(results, resources)
-    usual = default_tables(stored.several_conventions)
-    _tabulate(stored, usual if config is None else [validated(TableSettings, read_config(config))])
+    folder = ResultsFolder(results, resources)
+    usual = default_tables(folder.several_conventions)
+    _tabulate(folder, usual if config is None else [validated(TableSettings, read_config(config))])
 
 
-def _tabulate(stored: Stored, settings: Sequence[TableSettings]) -> None:
+def _tabulate(folder: ResultsFolder, settings: Sequence[TableSettings]) -> None:
+    from contrastseg.report.content.report_data import ReportData
     from contrastseg.report.tables.build import make_tables
+    from contrastseg.report.tables.kind import frames_read
 
-    frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
-    material = stored.cards, stored.infos, stored.skipped or []
-    folder = stored.results / "tables"
-    for path in make_tables(*frames, *material, settings, stored.facts, folder, _ranks(stored, settings)):
+    for path in make_tables(ReportData.of(folder, frames_read(settings)), settings, folder.path / "tables"):
         typer.echo(str(path))
 
 
@@ -192,28 +189,30 @@ def plot(
     """
     from contrastseg.report.settings import FigureSettings, default_figures
 
-    stored = Stored(results, resources)
-    usual = default_figures(stored.several_conventions)
-    _plot(stored, usual if config is None else [validated(FigureSettings, read_config(config))])
+    folder = ResultsFolder(results, resources)
+    usual = default_figures(folder.several_conventions)
+    _plot(folder, usual if config is None else [validated(FigureSettings, read_config(config))])
 
 
-def _plot(stored: Stored, settings: Sequence[FigureSettings]) -> None:
-    from contrastseg.report.figures.build import make_figures, tables_read
+def _plot(folder: ResultsFolder, settings: Sequence[FigureSettings]) -> None:
+    from contrastseg.report.content.report_data import ReportData
+    from contrastseg.report.figures.build import make_figures
+    from contrastseg.report.figures.kind import figure_kind, frames_read
     from contrastseg.report.figures.overlay_cases import load_overlays
 
-    logs = stored.logs() if any(figure.kind == "learning_curves" for figure in settings) else {}
-    overlays = load_overlays(stored.scores, stored.prepared, stored.folders, settings)
-    if not stored.whole:
-        found = {one.name: logs if one.kind == "learning_curves" else overlays.get(one.name) for one in settings}
-        lacking = [one for one in settings if one.kind in NEEDS and not found[one.name]]
-        for one in lacking:
-            typer.echo(f"figure {one.name} skipped: {NEEDS[one.kind]} are missing", err=True)
-        settings = [one for one in settings if one not in lacking]
-    data = stored.scores, stored.frame("summary.csv"), stored.cards, logs, overlays
-    there = [name for name in tables_read(settings) if (stored.results / f"{name}.csv").is_file()]
-    frames = {name: stored.frame(f"{name}.csv") for name in there}
-    folder = stored.results / "figures"
-    for path in make_figures(*data, settings, folder, stored.infos, stored.facts, frames):
+    logs = folder.logs() if any(figure.kind == "learning_curves" for figure in settings) else {}
+    overlays = load_overlays(folder.scores, settings, prepared=folder.prepared, run_folders=folder.run_folders)
+    if not folder.strict:
+        # A figure that was drawn where the logs and images are is better than an empty one.
+        present = {
+            figure.name: logs if figure.kind == "learning_curves" else overlays.get(figure.name) for figure in settings
+        }
+        lacking = [figure for figure in settings if figure_kind(figure.kind).needs and not present[figure.name]]
+        for figure in lacking:
+            typer.echo(f"figure {figure.name} skipped: {figure_kind(figure.kind).needs} are missing", err=True)
+        settings = [figure for figure in settings if figure not in lacking]
+    data = ReportData.of(folder, [name for name in frames_read(settings) if folder.has(name)])
+    for path in make_figures(data, settings, folder.path / "figures", logs=logs, overlays=overlays):
         typer.echo(str(path))
 
 
@@ -231,16 +230,22 @@ def slices(
     """
     from contrastseg.report.settings import FigureSettings, default_figures
 
-    stored = Stored(results, resources)
-    usual = default_figures(stored.several_conventions)
-    _slices(stored, usual if config is None else [validated(FigureSettings, read_config(config))])
+    folder = ResultsFolder(results, resources)
+    usual = default_figures(folder.several_conventions)
+    _slices(folder, usual if config is None else [validated(FigureSettings, read_config(config))])
 
 
-def _slices(stored: Stored, settings: Sequence[FigureSettings]) -> None:
+def _slices(folder: ResultsFolder, settings: Sequence[FigureSettings]) -> None:
     from contrastseg.report.page.slices import make_slices
 
-    data = stored.scores, stored.prepared, stored.folders
-    for path in make_slices(*data, settings, stored.results / "figures", keep=not stored.whole):
+    for path in make_slices(
+        folder.scores,
+        settings,
+        folder.path / "figures",
+        prepared=folder.prepared,
+        run_folders=folder.run_folders,
+        keep=not folder.strict,
+    ):
         typer.echo(str(path))
 
 
@@ -269,18 +274,19 @@ def report(
 
     given = read_config(config, {"tables": list, "figures": list})
     if results is not None:
-        stored = Stored(results, resources)
+        folder = ResultsFolder(results, resources)
     else:
         assert scores is not None
         path = scores / SCORES if scores.is_dir() else scores
-        stored = Stored(require_path(path, "scores", "run `contrastseg collect`").parent, resources, whole=False)
-    tables, figures = default_tables(stored.several_conventions), default_figures(stored.several_conventions)
+        parent = require_path(path, "scores", "run `contrastseg collect`").parent
+        folder = ResultsFolder(parent, resources, strict=False)
+    tables, figures = default_tables(folder.several_conventions), default_figures(folder.several_conventions)
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]
         figures = [validated(FigureSettings, item) for item in given.get("figures", [])]
-    if stored.whole:
-        return _page(stored, tables, figures)
-    comparison, file = stored.plan["suite"].get("comparison") or {}, suite or _suite_file(stored)
+    if folder.strict:
+        return _page(folder, tables, figures)
+    comparison, file = folder.plan["suite"].get("comparison") or {}, suite or _suite_file(folder)
     if file is not None:
         from contrastseg.suite import load_suite
 
@@ -289,26 +295,27 @@ def report(
         comparison = chosen.comparison.model_dump()
         if not given:
             tables, figures = chosen.tables, chosen.figures
-        stored = Stored(stored.results, resources, chosen.model_dump(mode="json"), whole=False)
-    if not (stored.results / "conventions.csv").is_file():
-        tables = [one for one in tables if one.kind != "conventions"]
-        figures = [one for one in figures if one.kind != "conventions"]
+        folder = ResultsFolder(folder.path, resources, chosen.model_dump(mode="json"), strict=False)
     from contrastseg.evaluation.settings import ComparisonSettings
+    from contrastseg.report.figures.kind import figure_kind
+    from contrastseg.report.tables.kind import table_kind
 
-    planned = [method["name"] for method in stored.plan["suite"]["methods"]]
-    _compare(stored.results, validated(ComparisonSettings, comparison), planned)
-    _tabulate(stored, tables)
-    _plot(stored, figures)
-    _slices(stored, figures)
-    _page(stored, tables, figures)
+    tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
+    figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]
+    planned = [method["name"] for method in folder.plan["suite"]["methods"]]
+    _compare(folder.path, validated(ComparisonSettings, comparison), planned)
+    _tabulate(folder, tables)
+    _plot(folder, figures)
+    _slices(folder, figures)
+    _page(folder, tables, figures)
 
 
-def _suite_file(stored: Stored) -> Path | None:
+def _suite_file(folder: ResultsFolder) -> Path | None:
     """The suite's file in the working directory, else the shipped suite of this name if it compares the same."""
     from contrastseg.cli.suites import shipped_suites
     from contrastseg.suite import load_suite
 
-    name = stored.plan["suite"]["name"]
+    name = folder.plan["suite"]["name"]
     file = Path("benchmarks") / f"{name}.yaml"
     if file.is_file():
         return file
@@ -316,7 +323,7 @@ def _suite_file(stored: Stored) -> Path | None:
     if shipped is None:
         return None
     said = load_suite(shipped).model_dump(mode="json")
-    same = all(_names(said[axis]) == _names(stored.plan["suite"][axis]) for axis in ("datasets", "methods"))
+    same = all(_names(said[axis]) == _names(folder.plan["suite"][axis]) for axis in ("datasets", "methods"))
     return shipped if same else None
 
 
@@ -324,21 +331,19 @@ def _names(items: Sequence[dict[str, Any]]) -> list[str]:
     return [item["name"] for item in items]
 
 
-def _page(stored: Stored, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:
+def _page(folder: ResultsFolder, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:
+    from contrastseg.report.content.report_data import ReportData
     from contrastseg.report.page.build import make_report
+    from contrastseg.report.tables.kind import frames_read
 
-    frames = stored.frame("summary.csv"), stored.frame("comparisons.csv")
-    material = *frames, stored.cards, stored.infos, stored.skipped
-    folder, page = stored.results / "figures", stored.results / "report.html"
-    rankings = stored.frame("rankings.csv") if (stored.results / "rankings.csv").is_file() else None
-    known = stored.facts, page, stored.unavailable, rankings, _ranks(stored, tables)
-    typer.echo(str(make_report(*material, tables, figures, folder, *known)))
-
-
-def _ranks(stored: Stored, tables: Sequence[TableSettings]) -> pd.DataFrame | None:
-    """How conventions rank the methods, where a table shows it."""
-    wanted = any(table.kind == "conventions" for table in tables)
-    return stored.frame("conventions.csv", "collect --conventions") if wanted else None
+    page = make_report(
+        ReportData.of(folder, frames_read(tables)),
+        tables=tables,
+        figures=figures,
+        figures_folder=folder.path / "figures",
+        path=folder.path / "report.html",
+    )
+    typer.echo(str(page))
 
 
 COMMANDS = (collect, compare, tabulate, plot, slices, report)

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contrastseg.evaluation.metrics.catalogue import DERIVED, METRICS, resolve_metrics
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings
-from contrastseg.report.settings.metrics import metrics_of
-from contrastseg.report.settings.published import PaperSettings
+from contrastseg.report.settings.published import PublishedSettings
 from contrastseg.suite.names import require_known
 
 
@@ -61,13 +60,13 @@ def check_metrics(
                 f"comparison.metrics asks for {metric}, and evaluation.metrics scores: {', '.join(scored)}"
             )
     for drawing in drawings:
-        there = metrics_of(drawing.kind, evaluation, comparison)
+        available = drawing.available_metrics(evaluation, comparison)
         for metric in _shown(drawing):
             require_known(f"metric in {drawing.name}:", metric, [*METRICS, *DERIVED])
-            if metric not in there:
+            if metric not in available:
                 raise ValueError(
                     f"{drawing.name} cannot show {metric}; with these evaluation.metrics and comparison.metrics a"
-                    f" drawing of kind {drawing.kind} can show: {', '.join(there) or 'none'}"
+                    f" drawing of kind {drawing.kind} can show: {', '.join(available) or 'none'}"
                 )
         if isinstance(drawing, TableSettings):
             for metric in drawing.decimals:
@@ -87,7 +86,7 @@ def _shown(drawing: TableSettings | FigureSettings) -> Iterator[str]:
 
 
 def _mapped(
-    paper: PaperSettings, entries: Collection[str], methods: Mapping[str, Collection[str]], labels: Collection[str]
+    paper: PublishedSettings, entries: Collection[str], methods: Mapping[str, Collection[str]], labels: Collection[str]
 ) -> Iterator[tuple[str, str, Collection[str]]]:
     """Our side of a mapping to printed rows."""
     for data in paper.datasets.values():

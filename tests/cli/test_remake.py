@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.files import read_json, write_json
+from contrastseg.report.page.wording import not_drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "results" / "reference" / "acdc_small" / "cpu-amd-epyc-2cores-a156c4e"
@@ -66,7 +67,7 @@ def test_everything_is_made_again_within_a_minute(kept, suite):
     page = (kept / "report.html").read_text()
     assert "ACDC, reduced size on a CPU" in page
     assert "As it was." in page
-    assert "missing: this figure was not drawn; its pictures are made where the predictions and the images are" in page
+    assert not_drawn("the predictions and the images") in page
     assert '<img class="drawing" alt="Learning curves.' in page  # what was drawn where the logs are
     assert "left behind where the data was prepared" in page
 
@@ -85,7 +86,7 @@ def test_the_scores_alone_are_enough(kept):
     invoke("report", kept / "scores.parquet", "--config", '{"tables": [{"name": "main"}], "figures": []}')
     page = (kept / "report.html").read_text()
     assert "no card: provenance unknown" in page
-    assert "No run has left its card." in page
+    assert "The records of the runs are missing." in page
     methods = set(pd.read_parquet(kept / "scores.parquet")["method"])
     assert all(method in page for method in methods)
 
@@ -160,9 +161,9 @@ def test_what_waits_or_failed_is_left_out_and_named(kept, suite):
     assert "Partly run: supervised" in notes
     assert "1 of 2 runs without scores (draw 0, fold 0, seed 1)" in notes
     assert "Not run: pdcr" in notes
-    assert "missing:" not in notes
+    assert "Missing: " not in notes
     page = (shown / "report.html").read_text()
-    table = page.partition('id="holes"')[2].partition("</section>")[0]
+    table = page.partition('<section id="missing"')[2].partition("</section>")[0]
     assert table.count("<tr>") == 3, "a header, what is partly run, what is not run"
     assert "planned, without scores" in page
 

@@ -196,8 +196,8 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
 
 def test_a_planned_variant_without_scores_is_named(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = as_shipped.references(as_shipped.CHECKOUT, ("phantoms",))
-    scores = run.stored.scores
-    monkeypatch.setitem(vars(run.stored), "scores", scores[scores["method"] != "lrc_supervised"])
+    scores = run.results.scores
+    monkeypatch.setitem(vars(run.results), "scores", scores[scores["method"] != "lrc_supervised"])
     assert "Planned and not run yet: `lrc_supervised` [R]." in "\n".join(as_shipped.variants(run))
 
 
@@ -231,7 +231,7 @@ def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
 
 def test_a_run_whose_reference_has_none_costs_no_ratio(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     (run,) = as_shipped.references(as_shipped.CHECKOUT, ("acdc_small",))[:1]
-    cards = [card for card in run.stored.cards if card["method"] != "supervised"]
-    monkeypatch.setitem(vars(run.stored), "cards", cards)
+    kept = [record for record in run.results.runs if record["method"] != "supervised"]
+    monkeypatch.setitem(vars(run.results), "runs", kept)
     (row,) = [line for line in as_shipped.costs([run]) if line.startswith("| `cps`")]
     assert "×" not in row

@@ -34,7 +34,7 @@ from contrastseg.evaluation.scoring.predictions import expected_predictions
 from contrastseg.evaluation.scoring.scoring import SCORE_COLUMNS
 from contrastseg.evaluation.statistics.summary import SUMMARY_COLUMNS
 from contrastseg.files import write_json
-from contrastseg.report.content.results_folder import Stored
+from contrastseg.report.content.results_folder import ResultsFolder
 from contrastseg.suite import load_suite
 from contrastseg.training import checkpoints
 from tests import rar
@@ -154,8 +154,8 @@ def _results(folder: Path) -> None:
 
 
 def _stored(folder: Path) -> Any:
-    stored = Stored(folder, folder / "resources")
-    return [stored.plan, stored.cards, stored.infos, stored.frame("summary.csv"), stored.entries, stored.skipped]
+    stored = ResultsFolder(folder, folder / "resources")
+    return [stored.plan, stored.runs, stored.infos, stored.frame("summary"), stored.entries, stored.skipped]
 
 
 def _own_data(folder: Path) -> None:

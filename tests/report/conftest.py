@@ -14,9 +14,9 @@ import pytest
 from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.evaluation.statistics import compare, summarise
 from contrastseg.files import write_json
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.content.run_keys import run_key
-from contrastseg.report.content.suite_info import Facts, gather_facts
+from contrastseg.report.content.suite_info import SuiteInfo, gather_suite_info
 from contrastseg.report.figures._style import KNOWN
 from contrastseg.report.figures.build import make_figures
 from contrastseg.report.figures.overlay_cases import RANKS, Overlay, Volume
@@ -39,21 +39,35 @@ class World:
     scores: pd.DataFrame
     summary: pd.DataFrame
     comparisons: pd.DataFrame
-    cards: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
     infos: list[dict[str, Any]]
     skipped: list[dict[str, str]]
-    facts: Facts
+    suite: SuiteInfo
     logs: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
-    def material(self) -> Material:
-        return Material(self.summary, self.comparisons, self.cards, self.infos, self.skipped, self.facts)
+    def data(self) -> ReportData:
+        return ReportData(
+            summary=self.summary,
+            comparisons=self.comparisons,
+            runs=self.runs,
+            infos=self.infos,
+            skipped=self.skipped,
+            suite=self.suite,
+            scores=self.scores,
+        )
+
+    @property
+    def nothing(self) -> ReportData:
+        """The same columns without a row."""
+        frames = {name: getattr(self, name).iloc[:0] for name in ("summary", "comparisons", "scores")}
+        return ReportData(**frames)
 
     def rename(self, old: str, new: str) -> World:
         """The same world with a method called otherwise."""
         frames = [frame.replace({"method": {old: new}}) for frame in (self.scores, self.summary, self.comparisons)]
-        cards = [card | {"method": new} if card["method"] == old else card for card in self.cards]
-        methods = tuple(new if name == old else name for name in self.facts.methods)
+        runs = [run | {"method": new} if run["method"] == old else run for run in self.runs]
+        methods = tuple(new if name == old else name for name in self.suite.methods)
         return replace(
             self,
             scores=frames[0],
@@ -61,8 +75,8 @@ class World:
             comparisons=frames[2],
             infos=list(self.infos),
             skipped=list(self.skipped),
-            cards=cards,
-            facts=replace(self.facts, methods=methods),
+            runs=runs,
+            suite=replace(self.suite, methods=methods),
         )
 
 
@@ -200,7 +214,9 @@ def build(methods: tuple[str, ...] = tuple(PROVENANCE)) -> World:
     skipped = [
         {"dataset": "lesions", "method": "pdcr", "labels": "r0.5", "reason": "no unlabelled patients are left"},
     ]
-    return World(scores, summarise(scores), compare(scores), cards, infos, skipped, gather_facts(suite, splits), logs)
+    return World(
+        scores, summarise(scores), compare(scores), cards, infos, skipped, gather_suite_info(suite, splits), logs
+    )
 
 
 def pictures() -> list[Overlay]:
@@ -265,17 +281,7 @@ def figure_settings() -> list[FigureSettings]:
 def drawn(world: World, figure_settings: list[FigureSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the default figures."""
     folder = tmp_path_factory.mktemp("figures")
-    make_figures(
-        world.scores,
-        world.summary,
-        world.cards,
-        world.logs,
-        {"overlays": pictures()},
-        figure_settings,
-        folder,
-        world.infos,
-        world.facts,
-    )
+    make_figures(world.data, figure_settings, folder, logs=world.logs, overlays={"overlays": pictures()})
     write_json(folder / f"overlays{SUFFIX}", fit(stacks(), LIMIT))
     return folder
 
@@ -285,18 +291,8 @@ def report(
     world: World, drawn: Path, figure_settings: list[FigureSettings], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The page of the invented comparison."""
-    return make_report(
-        world.summary,
-        world.comparisons,
-        world.cards,
-        world.infos,
-        world.skipped,
-        default_tables(),
-        figure_settings,
-        drawn,
-        world.facts,
-        tmp_path_factory.mktemp("page") / "report.html",
-    )
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    return make_report(world.data, tables=default_tables(), figures=figure_settings, figures_folder=drawn, path=path)
 
 
 def grid_scores(methods: Sequence[str], datasets: Mapping[str, int], patients: int, seeds: int = 3) -> pd.DataFrame:
@@ -378,9 +374,9 @@ def crowd() -> World:
     datasets = {"one": 1, "three": 3, "many": 13}
     scores = grid_scores(KNOWN, datasets, patients=4, seeds=2)
     cards = grid_cards(scores)
-    facts = Facts("grid", methods=KNOWN, datasets=tuple(datasets), reference="supervised")
+    suite = SuiteInfo("grid", methods=KNOWN, datasets=tuple(datasets), baseline="supervised")
     empty = pd.DataFrame()
-    return World(scores, summarise(scores), empty, cards, [], [], facts, grid_logs(cards, 60))
+    return World(scores, summarise(scores), empty, cards, [], [], suite, grid_logs(cards, 60))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from contrastseg.report.page.wording import not_drawn
 from tests.workflow.conftest import moved
 
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
@@ -148,7 +149,7 @@ def test_everything_is_made_again_from_the_scores_where_nothing_else_is(finished
         assert (kept / name).read_text() == (finished.results / name).read_text()
     page = (kept / "report.html").read_text()
     assert "Phantom" in page  # the data's own title, from the copy beside the scores
-    assert "missing: this figure was not drawn; its pictures are made where the predictions" in page
+    assert not_drawn("the predictions and the images") in page
 
 
 def test_another_seed_leaves_the_finished_runs_alone(finished):

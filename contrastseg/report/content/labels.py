@@ -23,12 +23,12 @@ _DECIMALS = {"distance": 2, "volume": 2, "count": 0}
 VERDICTS = {
     "better": "better",
     "worse": "worse",
-    "n.s.": "no difference found",
+    "n.s.": "not significant",
     "n too small": "n too small",
     "identical": "identical",
     "incomplete": "not tested: predictions missing",
-    "no pairs": "no pairs",
-    "reference": "reference",
+    "no pairs": "not tested: no patient in common",
+    "reference": "baseline",
 }
 
 
@@ -215,9 +215,9 @@ def budget_short(labels: str) -> str:
     return f"{100 * value:g} %" if kind == 1 else f"{value:g}" if kind == 0 else labels
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """Method and variant of a reference written `method` or `method/variant`."""
-    method, _, variant = reference.partition("/")
+def split_baseline(baseline: str) -> tuple[str, str]:
+    """Method and variant of a baseline written `method` or `method/variant`."""
+    method, _, variant = baseline.partition("/")
     return method, variant or "default"
 
 

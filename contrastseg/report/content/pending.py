@@ -1,4 +1,4 @@
-"""What a plan holds that no score stands for yet: runs that wait, or that failed."""
+"""Planned runs without scores: they wait, or they failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AXES = ("draw", "fold", "seed")
 _SCORED = ("dataset", "method", "variant", "labels", *_AXES, "evaluated_on", "checkpoint")
 
 
-def unfinished(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[dict[str, Any]]:
+def pending_runs(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[dict[str, Any]]:
     """The cells of a plan without scores, and those with scores of a part of their runs.
 
     Args:

@@ -1,14 +1,16 @@
-"""What tables, figures and the page are made from, with the look-ups they share."""
+"""The one entry to the report: results of a suite as frames and records, with the look-ups tables and figures share."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.report.content.labels import (
     MethodLabel,
     in_order,
@@ -18,40 +20,110 @@ from contrastseg.report.content.labels import (
     printed_names,
     provenances,
 )
-from contrastseg.report.content.suite_info import Facts
-from contrastseg.report.settings import TableSettings
+from contrastseg.report.content.results_folder import ResultsFolder
+from contrastseg.report.content.suite_info import SuiteInfo
+from contrastseg.report.settings import FigureSettings, TableSettings
 
 PLACE = ("dataset", "evaluated_on", "checkpoint")
+OPTIONAL = ("conventions", "rankings")  # tables of the results folder that are read where they are there
 Place = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
-class Material:
-    """Everything tables and figures are made from, with the look-ups they share."""
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """The results of one suite: what tables, figures and the page are made from.
+
+    Attributes:
+        summary: One row per (dataset, evaluated_on, checkpoint, labels, method, variant, class, metric, unit), as
+            `evaluation.statistics.summarise` makes it.
+        comparisons: One row per comparison with the baseline, as `evaluation.statistics.compare` makes it.
+        runs: The `run.json` of each run.
+        infos: The `dataset.json` of each entry.
+        suite: Names, order, splits, convention and level.
+        skipped: `{dataset, method, labels, reason}` of the combinations that do not apply, and with a `state` of
+            those that were planned and have no scores.
+        skipped_known: False where the plan was left behind, so that `skipped` is empty for want of knowledge.
+        scores: The collected scores, one row per case, class and metric; figures and the choice of cases need them.
+        frames: Other tables of the results folder by file name without suffix, such as `conventions`.
+        unavailable: Data sets that were not on the machine, with the reason.
+    """
 
     summary: pd.DataFrame
-    comparisons: pd.DataFrame
-    cards: Sequence[Mapping[str, Any]]
-    infos: Sequence[Mapping[str, Any]]
-    skipped: Sequence[Mapping[str, Any]]
-    facts: Facts
-    conventions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    runs: Sequence[Mapping[str, Any]] = ()
+    infos: Sequence[Mapping[str, Any]] = ()
+    suite: SuiteInfo = field(default_factory=lambda: SuiteInfo("suite"))
+    skipped: Sequence[Mapping[str, Any]] = ()
+    skipped_known: bool = True
+    scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
+    frames: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, results_folder: str | Path, *, resources: str | Path = "resources") -> ReportData:
+        """The results in a folder that `contrastseg collect` and `contrastseg compare` have written.
+
+        Args:
+            results_folder: A suite's folder, such as `results/demo` or `results/reference/phantoms/<machine>`.
+            resources: The project's resources. Descriptions of data sets and splits are read there, else from the
+                copies beside the scores.
+
+        Raises:
+            ContrastsegError: The scores, the summary or the comparisons are not there, or not as they were written.
+        """
+        return cls.of(ResultsFolder(Path(results_folder), Path(resources), strict=False))
+
+    @classmethod
+    def of(cls, folder: ResultsFolder, needed: Collection[str] = ()) -> ReportData:
+        """The results in an opened folder.
+
+        Args:
+            folder: The folder, with its rule for missing parts.
+            needed: Tables that must be there beside summary and comparisons, by file name without suffix.
+
+        Raises:
+            ContrastsegError: A part that is needed is not there, or not as it was written.
+        """
+        there = {name for name in OPTIONAL if folder.has(name)}
+        skipped = folder.skipped
+        return cls(
+            summary=folder.frame("summary"),
+            comparisons=folder.frame("comparisons"),
+            runs=folder.runs,
+            infos=folder.infos,
+            suite=folder.suite_info,
+            skipped=skipped or (),
+            skipped_known=skipped is not None,
+            scores=folder.scores,
+            frames={name: folder.frame(name) for name in sorted(there | set(needed))},
+            unavailable=folder.unavailable,
+        )
+
+    @property
+    def conventions(self) -> pd.DataFrame:
+        """Ranks by scoring convention; empty where the suite scores by one."""
+        return self.frames.get("conventions", pd.DataFrame())
+
+    @property
+    def rankings(self) -> pd.DataFrame:
+        """How often each method is first when patients are resampled; empty where that was not computed."""
+        return self.frames.get("rankings", pd.DataFrame())
 
     @cached_property
     def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
         # A method that applies nowhere has no run; the plan knows where it comes from.
         skipped = {str(item["method"]): str(item["provenance"]) for item in self.skipped if item.get("provenance")}
-        return skipped | provenances(self.cards), printed_names(self.cards)
+        return skipped | provenances(self.runs), printed_names(self.runs)
 
     @cached_property
     def _labelled(self) -> dict[tuple[str, str], int]:
-        return labelled_counts(self.cards)
+        return labelled_counts(self.runs)
 
     @cached_property
     def training(self) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
         """(entry, method) -> the training settings of its runs."""
         found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for card in self.cards:
+        for card in self.runs:
             found.setdefault((str(card["dataset"]), str(card["method"])), []).append(card.get("training") or {})
         return found
 
@@ -77,7 +149,7 @@ class Material:
 
     def method_order(self, methods: Sequence[str]) -> list[str]:
         """These methods in the suite's order."""
-        return in_order(methods, self.facts.methods)
+        return in_order(methods, self.suite.methods)
 
     def pair_order(self, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
         """These (method, variant) in the suite's order, variants behind their method's default."""
@@ -90,8 +162,8 @@ class Material:
         known = [str(name) for info in self.infos if info.get("entry") == entry for name in info.get("classes", ())]
         return sorted(present, key=lambda name: known.index(name) if name in known else len(known))
 
-    def chosen(self, settings: TableSettings) -> Material:
-        """The part of the material that a table's settings ask for."""
+    def chosen(self, settings: TableSettings | FigureSettings) -> ReportData:
+        """The part that the settings of a table or a figure ask for; the suite's order stays that of all methods."""
         wanted = {
             "dataset": settings.datasets,
             "method": settings.methods,
@@ -102,7 +174,8 @@ class Material:
             self,
             summary=keep(self.summary, wanted),
             comparisons=keep(self.comparisons, wanted),
-            conventions=keep(self.conventions, wanted),
+            scores=keep(self.scores, wanted),
+            frames={name: keep(frame, wanted) for name, frame in self.frames.items()},
             skipped=[
                 item
                 for item in self.skipped
@@ -115,7 +188,7 @@ class Material:
         if not len(frame):
             return []
         parts = [((str(a), str(b), str(c)), part) for (a, b, c), part in frame.groupby(list(PLACE), sort=True)]
-        order = in_order([key[0] for key, _ in parts], self.facts.datasets)
+        order = in_order([key[0] for key, _ in parts], self.suite.datasets)
         return sorted(parts, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
 
     def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:

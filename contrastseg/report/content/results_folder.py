@@ -1,4 +1,4 @@
-"""What stands in a folder of results, and what can be said without the parts that were left behind."""
+"""The files of a results folder, and what can be said without the parts that were left behind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from contrastseg.places import SCORES, prepared_folder, split_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from contrastseg.report.content.suite_info import Facts
+    from contrastseg.report.content.suite_info import SuiteInfo
 
 # What pandas must not take for numbers or for missing values: a class may be called "NA", a budget "n7".
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
 _TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
 _TEXT |= {"nonempty_verdict", "false_positives_verdict"}
+_MADE_BY = {"conventions": "collect --conventions"}  # the command that writes a table; the others are of `compare`
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
 _SUITE = {"name": str, "datasets": list, "methods": list}
@@ -29,26 +30,26 @@ _OF_A_SPLIT = ("entry", "name", "source", "hash", "complete_counts", "subset")
 
 
 @dataclass(frozen=True)
-class Stored:
+class ResultsFolder:
     """The results of one suite.
 
     Attributes:
-        results: The suite's folder.
+        path: The suite's folder.
         resources: The project's resources; what was prepared and split is read there, or in the copy of `collect`.
         suite: The suite as a plain dict where it is read anew; else the plan's.
-        whole: Whether a part that is missing is an error. Not so where only stored scores are shown again.
+        strict: Whether a missing part is an error. Set it to False where only stored scores are shown again.
     """
 
-    results: Path
+    path: Path
     resources: Path
     suite: dict[str, Any] | None = None
-    whole: bool = True
+    strict: bool = True
 
     @cached_property
     def plan(self) -> dict[str, Any]:
         """The plan; without its file and if that is allowed, what the run cards and the scores say of it."""
-        path = self.results / "plan.json"
-        if self.whole or path.is_file():
+        path = self.path / "plan.json"
+        if self.strict or path.is_file():
             remedy = f"run `contrastseg plan SUITE --output {path}` first"
             plan = _shaped(require_path(path, "plan", remedy), _PLAN)
             with wrap_parse_errors(path, remedy=remedy):
@@ -62,9 +63,9 @@ class Stored:
     def _plan_of_the_scores(self) -> dict[str, Any]:
         scores = self.scores
         suite = {
-            "name": str(scores["suite"].iloc[0]) if len(scores) else self.results.name,
+            "name": str(scores["suite"].iloc[0]) if len(scores) else self.path.name,
             "datasets": [{"name": name} for name in dict.fromkeys(scores["dataset"])],
-            "methods": [{"name": name} for name in dict.fromkeys(card["method"] for card in self.cards)],
+            "methods": [{"name": name} for name in dict.fromkeys(run["method"] for run in self.runs)],
         }
         return {"suite": suite, "runs": [], "evaluations": [], "skipped": None, "unavailable": {}}
 
@@ -73,28 +74,28 @@ class Stored:
         """`scores.parquet`."""
         from contrastseg.evaluation.scoring.collect import read_table
 
-        return read_table(self.results / SCORES)
+        return read_table(self.path / SCORES)
 
     @cached_property
-    def cards(self) -> list[dict[str, Any]]:
+    def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of the runs."""
-        path = self.results / "cards.json"
-        if not self.whole and not path.is_file():
+        path = self.path / "cards.json"
+        if not self.strict and not path.is_file():
             return []
-        cards = read_json(require_path(path, "run cards", "run `contrastseg collect` first"))
+        runs = read_json(require_path(path, "run records", "run `contrastseg collect` first"))
         with wrap_parse_errors(path, remedy=_COLLECT):
-            for card in cards:
-                _check(card, {"method": str})
-        return list(cards)
+            for run in runs:
+                _check(run, {"method": str})
+        return list(runs)
 
     @property
     def skipped(self) -> list[dict[str, Any]] | None:
-        """The pairs that do not apply, and those that were planned and have no scores; None where nobody knows."""
-        from contrastseg.report.content.pending import unfinished
+        """The combinations that do not apply, and the planned ones without scores; None where the plan is missing."""
+        from contrastseg.report.content.pending import pending_runs
 
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
-        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
-            return None if skipped is None else [*skipped, *unfinished(self.plan, self.scores)]
+        with wrap_parse_errors(self.path / "plan.json", remedy="plan again"):
+            return None if skipped is None else [*skipped, *pending_runs(self.plan, self.scores)]
 
     @property
     def entries(self) -> Sequence[str]:
@@ -112,15 +113,24 @@ class Stored:
         """Whether the suite scores by other conventions too."""
         return bool(self.plan["suite"].get("evaluation", {}).get("also_conventions"))
 
-    def frame(self, name: str, command: str = "compare") -> pd.DataFrame:
-        """A CSV of `compare`, or of another command, text as text."""
+    def has(self, name: str) -> bool:
+        """Whether the table of this name, without suffix, is there."""
+        return (self.path / f"{name}.csv").is_file()
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A CSV table by its name without suffix, text as text.
+
+        Raises:
+            ContrastsegError: It is not there, or an earlier version made it.
+        """
         import pandas as pd
 
-        path = require_path(self.results / name, "summary of the scores", f"run `contrastseg {command}` first")
+        command = _MADE_BY.get(name, "compare")
+        path = require_path(self.path / f"{name}.csv", "summary of the scores", f"run `contrastseg {command}` first")
         with wrap_parse_errors(path, remedy=f"run `contrastseg {command}` again"):
             columns = pd.read_csv(path, nrows=0).columns
             text = {name: str for name in columns if name in _TEXT}
-            if older := [name for name in _columns_of(name) if name not in columns]:
+            if older := [column for column in _columns_of(name) if column not in columns]:
                 raise ValueError(f"an earlier version made it, without {', '.join(older[:3])}")
             numbers = {name: ["", "nan"] for name in columns if name not in _TEXT}
             return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numbers)
@@ -131,16 +141,16 @@ class Stored:
         return self._of_entries("infos", self._description, "prepared data set", "contrastseg prepare")
 
     @property
-    def facts(self) -> Facts:
-        """What tables and figures say of splits and suite."""
-        from contrastseg.report.content.suite_info import gather_facts
+    def suite_info(self) -> SuiteInfo:
+        """Names, order, splits, convention and level of the suite."""
+        from contrastseg.report.content.suite_info import gather_suite_info
 
         splits = self._of_entries("splits", self._split, "split", "contrastseg split")
-        return gather_facts(self.plan["suite"], splits)
+        return gather_suite_info(self.plan["suite"], splits)
 
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
-        path = self.results / "data.json"
+        path = self.path / "data.json"
         with wrap_parse_errors(path, remedy=_COLLECT):
             copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
         found = []
@@ -150,7 +160,7 @@ class Stored:
                 found.append(_shaped(file, {"entry": str}))
             elif entry in copies:
                 found.append(copies[entry])
-            elif self.whole:
+            elif self.strict:
                 require_path(file, what, f"run `{command}` first")
         return found
 
@@ -181,25 +191,25 @@ class Stored:
 
     def _store(self, entry: str, kind: str) -> str:
         """The name that the plan says; plans of older versions, and none at all, know the entry's alone."""
-        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
+        with wrap_parse_errors(self.path / "plan.json", remedy="plan again"):
             return str(self.plan.get("stores", {}).get(entry, {}).get(kind, entry))
 
     @cached_property
-    def folders(self) -> dict[str, Path]:
+    def run_folders(self) -> dict[str, Path]:
         """Folder of each run by `run_keys.run_key`."""
         from contrastseg.report.content.run_keys import run_key
 
-        with wrap_parse_errors(self.results / "plan.json", remedy="plan again"):
-            return {run_key(run): self.results / run["folder"] for run in self.plan["runs"]}
+        with wrap_parse_errors(self.path / "plan.json", remedy="plan again"):
+            return {run_key(run): self.path / run["folder"] for run in self.plan["runs"]}
 
     def logs(self) -> dict[str, pd.DataFrame]:
         """`log.csv` of each run."""
         import pandas as pd
 
         found = {}
-        for key, folder in self.folders.items():
+        for key, folder in self.run_folders.items():
             path = folder / "log.csv"
-            if self.whole or path.is_file():
+            if self.strict or path.is_file():
                 with wrap_parse_errors(path, remedy="train the run again"):
                     found[key] = pd.read_csv(of_run(path))
         return found
@@ -207,11 +217,11 @@ class Stored:
 
 def _columns_of(name: str) -> Sequence[str]:
     """The columns that tables and figures rely on in a CSV of `compare`."""
-    if name not in ("summary.csv", "comparisons.csv"):
+    if name not in ("summary", "comparisons"):
         return ()
     from contrastseg.evaluation.statistics import COMPARISON_COLUMNS, SUMMARY_COLUMNS
 
-    return SUMMARY_COLUMNS if name == "summary.csv" else COMPARISON_COLUMNS
+    return SUMMARY_COLUMNS if name == "summary" else COMPARISON_COLUMNS
 
 
 def of_run(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What every table and figure has to say about where its numbers come from."""
+"""Suite and splits as tables, figures and the page describe them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contrastseg.evaluation.metrics.empty_references import EmptyReference
 
 
 @dataclass(frozen=True)
-class EntryFacts:
+class EntryInfo:
     """One data set of the suite: its split, how much of the published list is present, its pre-training pool."""
 
     entry: str
@@ -36,36 +36,49 @@ class EntryFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """The suite as the report speaks of it."""
+class SuiteInfo:
+    """The suite as the report speaks of it.
 
-    suite: str
+    Attributes:
+        name: The suite's name.
+        title: Its title, empty where it has none.
+        description: Its description.
+        convention: The scoring convention of every table but that of conventions.
+        baseline: The method, as `method` or `method/variant`, that every other is compared with.
+        alpha: Level of the tests; intervals have a nominal coverage of 1 − alpha.
+        empty_reference: How comparisons and rankings count an empty reference.
+        methods: Names of the methods, in the suite's order.
+        datasets: Names of its entries, in the suite's order.
+        entries: The split of each entry, as far as it is known.
+    """
+
+    name: str
     title: str = ""
     description: str = ""
     convention: str = "default"
-    reference: str | None = None
+    baseline: str | None = None
     alpha: float = 0.05
     empty_reference: EmptyReference = "best_or_worst"
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
-    entries: Mapping[str, EntryFacts] = field(default_factory=dict)
+    entries: Mapping[str, EntryInfo] = field(default_factory=dict)
 
     @property
     def level(self) -> str:
         """The nominal coverage of every interval, such as "95 %"."""
         return f"{100 * (1 - self.alpha):g} %"
 
-    def entry(self, name: str) -> EntryFacts:
-        """The facts of one entry (empty ones when its split is not known)."""
-        return self.entries.get(name, EntryFacts(name))
+    def entry(self, name: str) -> EntryInfo:
+        """What is known of one entry; empty values where its split is unknown."""
+        return self.entries.get(name, EntryInfo(name))
 
 
 def _name(item: Any) -> str:
     return str(item["name"]) if isinstance(item, Mapping) else str(item)
 
 
-def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) -> Facts:
-    """Collect the facts from a suite (as a plain dict) and the split files (as read from JSON).
+def gather_suite_info(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) -> SuiteInfo:
+    """Collect the information from a suite (as a plain dict) and the split files (as read from JSON).
 
     Args:
         suite: `name`, `title`, `description`, `datasets`, `methods`, `evaluation`, `comparison` of the suite file.
@@ -76,7 +89,7 @@ def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) 
     for split in splits:
         entry = str(split["entry"])
         first = split["folds"][0] if split.get("folds") else {}
-        entries[entry] = EntryFacts(
+        entries[entry] = EntryInfo(
             entry=entry,
             split_name=str(split.get("name", "")),
             split_hash=str(split.get("hash", "")),
@@ -87,12 +100,12 @@ def gather_facts(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) 
             pool=tuple(items.get(entry, {}).get("pool") or ()),
         )
     comparison = suite.get("comparison") or {}
-    return Facts(
-        suite=str(suite.get("name", "suite")),
+    return SuiteInfo(
+        name=str(suite.get("name", "suite")),
         title=str(suite.get("title") or ""),
         description=str(suite.get("description") or ""),
         convention=str((suite.get("evaluation") or {}).get("convention") or "default"),
-        reference=comparison.get("reference"),
+        baseline=comparison.get("reference"),
         alpha=float(comparison.get("alpha", 0.05)),
         empty_reference=comparison.get("empty_reference", "best_or_worst"),
         methods=tuple(_name(item) for item in suite.get("methods", ())),

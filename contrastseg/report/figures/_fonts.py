@@ -43,7 +43,7 @@ def legible(text: str) -> str:
     return "".join(letter if family_of(letter) else _code_point(letter) for letter in text)
 
 
-def say_what_is_missing(texts: Iterable[str]) -> None:
+def warn_of_missing_letters(texts: Iterable[str]) -> None:
     """Warn, once for all of them, of letters that no font of this machine has."""
     missing = sorted({letter for text in texts for letter in text if not text.isascii() and not family_of(letter)})
     missing = [letter for letter in missing if unicodedata.category(letter) not in ("Cc", "Cf", "Cs")]

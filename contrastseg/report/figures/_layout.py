@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from contrastseg.report.content.labels import budget_order
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.settings import FigureSettings
@@ -67,7 +67,7 @@ class Cells:
 
 def by_method(
     styles: dict[Pair, MethodStyle],
-    material: Material,
+    data: ReportData,
     titles: Sequence[str],
     width: float,
     cell: float = 0.36,
@@ -77,13 +77,13 @@ def by_method(
 
     Args:
         styles: The methods, in drawing order.
-        material: Their names.
+        data: Their names.
         titles: Of the columns.
         width: Of the figure, in inches.
         cell: Height of a row, in inches.
         foot: Room below everything, for a legend or a note.
     """
-    names = [material.label(*pair).plain for pair in styles]
+    names = [data.label(*pair).plain for pair in styles]
     if len(titles) <= 2:
         return _blocks(styles, names, titles, width, foot)
     bands = -(-len(titles) // _MOST_COLUMNS)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from contrastseg.report.content.labels import budget_order, budget_title, in_order
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
 from contrastseg.report.figures._text import SMALL, clean, distinct, fitted, width_of
+from contrastseg.report.figures.small_multiples import Margins, placed_frames
+from contrastseg.report.figures.wording import budgets_left_out
 from contrastseg.report.settings import FigureSettings
 
 ROW, HEAD = 0.165, 0.42  # inches: a method's row, the title of a panel
@@ -20,16 +22,16 @@ _TWO_ACROSS = 6.0  # inches: a narrower figure has one panel in a line
 _TITLE = 8.5  # points
 
 
-def with_room(frame: pd.DataFrame, material: Material, settings: FigureSettings) -> tuple[pd.DataFrame, str]:
+def with_room(frame: pd.DataFrame, data: ReportData, settings: FigureSettings) -> tuple[pd.DataFrame, str]:
     """The rows of as many label budgets of each data set as there is room for, and a sentence on those left out.
 
     Args:
         frame: Scores or ranks; budgets at which fewer than two methods were run make no panel.
-        material: The suite's order of data sets.
+        data: The suite's order of data sets.
         settings: The budgets asked for.
     """
     kept, left_out = [], set[str]()
-    places = material.places(frame)
+    places = data.places(frame)
     crowded = len(frame[["method", "variant"]].drop_duplicates()) > CROWD
     for _, part in places:
         runs = part[["labels", "method", "variant"]].drop_duplicates().groupby("labels", observed=True).size()
@@ -37,23 +39,23 @@ def with_room(frame: pd.DataFrame, material: Material, settings: FigureSettings)
         budgets = shown_budgets(part, settings, (MOST_OF_CROWD if crowded else MOST) // len(places))
         left_out |= set(part["labels"].astype(str)) - set(budgets)
         kept.append(part[part["labels"].isin(budgets)])
-    said = ", ".join(budget_title(labels) for labels in sorted(left_out, key=budget_order))
-    return pd.concat(kept) if kept else frame, f"Not drawn for every data set: {said}." if said else ""
+    titles = [budget_title(labels) for labels in sorted(left_out, key=budget_order)]
+    return pd.concat(kept) if kept else frame, budgets_left_out(titles)
 
 
-def place_order(place: tuple[str, ...], material: Material) -> tuple[object, ...]:
-    """Sort key of a matrix's place: data sets in the suite's order, label budgets ascending."""
-    datasets = in_order({place[0], *material.facts.datasets}, material.facts.datasets)
+def place_order(place: tuple[str, ...], data: ReportData) -> tuple[object, ...]:
+    """Sort key of a place with its label budget: data sets in the suite's order, label budgets ascending."""
+    datasets = in_order({place[0], *data.suite.datasets}, data.suite.datasets)
     return (datasets.index(place[0]), place[0], place[1], place[2], budget_order(place[4]))
 
 
-def place_title(place: tuple[str, ...], material: Material, width: float) -> str:
+def place_title(place: tuple[str, ...], data: ReportData, width: float) -> str:
     """Data set above, label budget below, each in one line of this many inches."""
     dataset, evaluated_on, checkpoint, _, labels = place
-    budget = budget_title(labels, material.labelled(dataset, labels))
+    budget = budget_title(labels, data.labelled(dataset, labels))
     if width_of(budget, _TITLE, True) > width:
         budget = budget_title(labels)
-    lines = (material.block_title(dataset, evaluated_on, checkpoint), budget)
+    lines = (data.block_title(dataset, evaluated_on, checkpoint), budget)
     return "\n".join(fitted(line, width, _TITLE, True) for line in lines)
 
 
@@ -73,7 +75,7 @@ class Panels:
     title_width: float
     label_width: float
     right: float
-    axes: list[Axes] = field(default_factory=list)
+    axes: list[Axes]
 
     def title(self, ax: Axes, text: str) -> None:
         """A title in two lines above the panel, from where its names begin."""
@@ -86,7 +88,7 @@ class Panels:
         ax.set_xlabel(fitted(text, self.label_width, SMALL, lines=2), fontsize=SMALL, labelpad=2)
 
 
-def panels(width: float, rows: Sequence[int], right: float, foot: float, said: str = "") -> Panels:
+def panels(width: float, rows: Sequence[int], right: float, foot: float, footnote: str = "") -> Panels:
     """Empty panels with room for names to the left and numbers to the right.
 
     Args:
@@ -94,25 +96,19 @@ def panels(width: float, rows: Sequence[int], right: float, foot: float, said: s
         rows: The rows of each panel.
         right: Room for what stands right of a panel, in inches.
         foot: Room for the axis below it, in inches.
-        said: A note below everything.
+        footnote: A line below everything.
     """
     across = min(len(rows), 2 if width >= _TWO_ACROSS else 1)
-    lines = [rows[first : first + across] for first in range(0, len(rows), across)]
     pitch = width / across
     inside = pitch - NAMES - right - 0.08
-    sheet = Sheet(width, sum(HEAD + ROW * max(line) + foot for line in lines) + (0.25 if said else 0))
-    found = Panels(sheet, pitch - 0.15, inside + 2 * min(right, NAMES), right)
-    top = HEAD
-    for line in lines:
-        for column, count in enumerate(line):
-            ax = sheet.axes(column * pitch + NAMES, top, inside, count * ROW)
-            ax.tick_params(labelsize=SMALL, length=2, pad=2)
-            ax.grid(axis="x")
-            found.axes.append(ax)
-        top += HEAD + ROW * max(line) + foot
-    if said:
-        note(sheet, said)
-    return found
+    margins = Margins(left=NAMES, right=right + 0.08, head=HEAD, foot=foot, below=0.25 if footnote else 0)
+    sheet, spots = placed_frames([count * ROW for count in rows], width=width, across=across, margins=margins)
+    for spot in spots:
+        spot.ax.tick_params(labelsize=SMALL, length=2, pad=2)
+        spot.ax.grid(axis="x")
+    if footnote:
+        note(sheet, footnote)
+    return Panels(sheet, pitch - 0.15, inside + 2 * min(right, NAMES), right, [spot.ax for spot in spots])
 
 
 def share_text(share: float) -> str:
@@ -122,9 +118,9 @@ def share_text(share: float) -> str:
     return "> 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
 
 
-def named_rows(ax: Axes, methods: Sequence[Pair], material: Material, right: Sequence[str] = ()) -> None:
+def named_rows(ax: Axes, methods: Sequence[Pair], data: ReportData, right: Sequence[str] = ()) -> None:
     """Names at the left, a number for each at the right, the first on top."""
-    names = distinct([material.label(*pair).plain for pair in methods], NAMES - 0.15, SMALL)
+    names = distinct([data.label(*pair).plain for pair in methods], NAMES - 0.15, SMALL)
     ax.set_yticks(range(len(methods)), names, fontsize=SMALL)
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

@@ -18,7 +18,7 @@ from contrastseg.report.figures._text import SMALL
 # name -> colour, opacity; of unlike luminance, so that a grey print tells them apart too
 ERRORS = {
     "right": ("#0072B2", 0.30),
-    "invented": ("#D55E00", 0.62),
+    "false positive": ("#D55E00", 0.62),
     "missed": ("#F0E442", 0.62),
     "wrong class": ("#CC79A7", 0.70),
 }

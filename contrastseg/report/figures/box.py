@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,19 @@ from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title
-from contrastseg.report.content.report_data import Material, Place
+from contrastseg.report.content.report_data import Place, ReportData
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
-from contrastseg.report.figures._legend import legend, panel_title, styles_of
+from contrastseg.report.figures._legend import legend, styles_of
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
+from contrastseg.report.figures.small_multiples import Panel, budget_panels, small_multiples, with_ylabel
 from contrastseg.report.settings import FigureSettings
 
 MOST_POINTS = 100  # with more patients only those beyond the whiskers are drawn: the others would be a blot
 _ACROSS, _ROW = 5, 0.15
 _LEAST = 3  # panels a line has room for, or a single one would be too wide to compare
-Panel = tuple[Place, str, pd.DataFrame]
 Values = dict[tuple[str, str, str], np.ndarray]
 
 
@@ -35,27 +37,23 @@ def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The scores, and titles, order, provenance.
         settings: The metric and the width.
     """
-    material, scores = source.material, source.scores
+    data, scores = source.data, source.data.scores
     if len(scores):
         scores = scores[scores["metric"] == settings.metric]
     patients = per_patient(scores) if len(scores) else scores
     if not len(patients):
-        return empty_figure(settings.width, f"No {settings.metric} was scored.")
-    units = {key: metric_title(settings.metric, str(part["unit"].iloc[0])) for key, part in material.places(scores)}
-    styles = styles_of(patients, material)
+        return empty_figure(settings.width, wording.not_scored(settings.metric))
+    units = {key: metric_title(settings.metric, str(part["unit"].iloc[0])) for key, part in data.places(scores)}
+    styles = styles_of(patients, data)
     if len(styles) > CROWD:
-        return _many(patients, styles, material, units, settings)
-    panels = [
-        (key, labels, part[part["labels"] == labels])
-        for key, part in material.places(patients)
-        for labels in sorted(set(part["labels"].astype(str)), key=budget_order)
-    ]
-    return _few(panels, styles, material, units, settings)
+        return _many(patients, styles, data, units, settings)
+    panels = with_ylabel(budget_panels(patients, data), lambda panel: units[panel.place])
+    return _few(panels, styles, data, settings)
 
 
-def _groups(part: pd.DataFrame, material: Material, entry: str) -> list[str]:
+def _groups(part: pd.DataFrame, data: ReportData, entry: str) -> list[str]:
     """The classes in the data set's order, and their mean where they are several."""
-    classes = [name for name in material.class_order(part, entry) if name != "mean"]
+    classes = [name for name in data.class_order(part, entry) if name != "mean"]
     return [*classes, "mean"] if len(classes) > 1 else classes
 
 
@@ -66,55 +64,58 @@ def _values(part: pd.DataFrame) -> Values:
     return {(str(m), str(v), str(c)): values.to_numpy() for (m, v, c), values in grouped}
 
 
-def _ran(part: pd.DataFrame) -> set[Pair]:
+def _with_rows(part: pd.DataFrame) -> set[Pair]:
     """The methods and variants that have rows."""
     return set(zip(part["method"].astype(str), part["variant"].astype(str), strict=True))
 
 
-def _absent(pair: Pair, ran: set[Pair]) -> str:
+def _absent(pair: Pair, with_rows: set[Pair]) -> str:
     """What stands where a box would."""
-    return "no scores" if pair in ran else "not run"
+    return "no scores" if pair in with_rows else "not run"
 
 
 def _few(
-    panels: Sequence[Panel],
-    styles: dict[Pair, MethodStyle],
-    material: Material,
-    units: dict[Place, str],
-    settings: FigureSettings,
+    panels: Sequence[Panel], styles: dict[Pair, MethodStyle], data: ReportData, settings: FigureSettings
 ) -> Figure:
-    most = max(len(_groups(part, material, key[0])) for key, _, part in panels)
-    across = 2 if most <= 2 and len(panels) > 1 else 1
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(settings.width, 2.1 * down + 0.5), layout="constrained")
-    axes = figure.subplots(down, across, squeeze=False)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
+    """Standing boxes side by side, for as few methods as a legend is read for."""
+    groups = {panel.place: _groups(panel.rows, data, panel.place[0]) for panel in panels}
+    across = 2 if max(map(len, groups.values())) <= 2 and len(panels) > 1 else 1
     scales: dict[Place, Axes] = {}
-    width = 0.8 / len(styles)
-    for ax, (key, labels, part) in zip(axes.flat, panels, strict=False):
-        ax.sharey(scales.setdefault(key, ax))  # the budgets of one data set on one scale
-        groups, values, ran = _groups(part, material, key[0]), _values(part), _ran(part)
-        for place, (pair, style) in enumerate(styles.items()):
-            for centre, name in enumerate(groups):
-                at = centre + (place - (len(styles) - 1) / 2) * width
-                if (*pair, name) in values:
-                    _box(ax, values[*pair, name], at, width, style)
-                else:
-                    said = {"transform": ax.get_xaxis_transform(), "rotation": 90, "fontsize": SMALL, "color": INK}
-                    ax.text(at, 0.5, _absent(pair, ran), ha="center", va="center", **said)
-        room = settings.width / across / len(groups) - 0.1
-        ax.set_xticks(range(len(groups)), [fitted(_class(name), room, 7.5, lines=2) for name in groups])
-        ax.tick_params(axis="x", length=0)
-        ax.set_xlim(-0.5, len(groups) - 0.5)
-        for edge in range(1, len(groups)):
-            ax.axvline(edge - 0.5, color=FAINT, linewidth=0.5, alpha=0.6)
-        title = f"{material.block_title(*key)} · {budget_title(labels, material.labelled(key[0], labels))}"
-        ax.set_title(panel_title(title, settings.width / across - 0.65))
-        ax.set_ylabel(units[key])
-        ax.grid(axis="y")
-    legend(figure, styles, material, lines=False)
+
+    def draw_cell(ax: Axes, panel: Panel) -> None:
+        ax.sharey(scales.setdefault(panel.place, ax))  # the budgets of one data set on one scale
+        _standing_boxes(ax, panel, groups[panel.place], styles, settings.width / across)
+
+    figure = small_multiples(panels, draw_cell, width=settings.width, across=across)
+    legend(figure, styles, data, lines=False)
     return figure
+
+
+def _standing_boxes(
+    ax: Axes, panel: Panel, groups: Sequence[str], styles: dict[Pair, MethodStyle], pitch: float
+) -> None:
+    """A box for each class and method, or why there is none."""
+    values, with_rows = _values(panel.rows), _with_rows(panel.rows)
+    width = 0.8 / len(styles)
+    for place, (pair, style) in enumerate(styles.items()):
+        for centre, name in enumerate(groups):
+            at = centre + (place - (len(styles) - 1) / 2) * width
+            if (*pair, name) in values:
+                _box(ax, values[*pair, name], at, width, style)
+            else:
+                turned: dict[str, Any] = {
+                    "transform": ax.get_xaxis_transform(),
+                    "rotation": 90,
+                    "fontsize": SMALL,
+                    "color": INK,
+                }
+                ax.text(at, 0.5, _absent(pair, with_rows), ha="center", va="center", **turned)
+    room = pitch / len(groups) - 0.1
+    ax.set_xticks(range(len(groups)), [fitted(_class(name), room, 7.5, lines=2) for name in groups])
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.5, len(groups) - 0.5)
+    for edge in range(1, len(groups)):
+        ax.axvline(edge - 0.5, color=FAINT, linewidth=0.5, alpha=0.6)
 
 
 def _class(name: str) -> str:
@@ -144,7 +145,7 @@ def _box(ax: Axes, values: np.ndarray, position: float, width: float, style: Met
 def _many(
     patients: pd.DataFrame,
     styles: dict[Pair, MethodStyle],
-    material: Material,
+    data: ReportData,
     units: dict[Place, str],
     settings: FigureSettings,
 ) -> Figure:
@@ -153,8 +154,8 @@ def _many(
     As many label budgets are drawn as stand in one line; the figure says which are left out.
     """
     bands = []
-    for key, part in material.places(patients):
-        groups = _groups(part, material, key[0])
+    for key, part in data.places(patients):
+        groups = _groups(part, data, key[0])
         budgets = shown_budgets(part, settings, max(1, _ACROSS // len(groups)))
         panels = [(labels, name) for labels in budgets for name in groups]
         bands.append((key, part, panels, set(part["labels"].astype(str)) - set(budgets)))
@@ -163,20 +164,35 @@ def _many(
     sheet = Sheet(settings.width, sum(-(-len(panels) // across) * line + 0.32 for _, _, panels, _ in bands) + 0.28)
     top = 0.0
     for key, part, panels, _ in bands:
-        title = fitted(f"{material.block_title(*key)} · {units[key]}", settings.width - 0.1, 8.5, True)
+        title = fitted(f"{data.block_title(*key)} · {units[key]}", settings.width - 0.1, 8.5, True)
         sheet.text(0.05, top + 0.08, title, fontweight="bold", fontsize=8.5)
         top += 0.32
-        values = {labels: _values(part[part["labels"] == labels]) for labels in dict.fromkeys(one for one, _ in panels)}
+        values = {
+            labels: _values(part[part["labels"] == labels]) for labels in dict.fromkeys(name for name, _ in panels)
+        }
         order = _ranked(values[panels[0][0]], styles, panels[-1][1], higher="↑" in units[key])
         limits = (part["value"].min(), part["value"].max())
-        ran = {labels: _ran(part[part["labels"] == labels]) for labels in values}
+        with_rows = {labels: _with_rows(part[part["labels"] == labels]) for labels in values}
         for first in range(0, len(panels), across):
-            shown = [(*one, values[one[0]], ran[one[0]]) for one in panels[first : first + across]]
-            _band(sheet, top, across, shown, order, styles, material, key[0], limits)
+            line_of_panels = [
+                _Band(labels, name, values[labels], with_rows[labels])
+                for labels, name in panels[first : first + across]
+            ]
+            _draw_line(
+                sheet,
+                top,
+                line_of_panels,
+                across=across,
+                order=order,
+                styles=styles,
+                data=data,
+                entry=key[0],
+                limits=limits,
+            )
             top += line
     left_out = {labels for *_, missing in bands for labels in missing}
-    said = ", ".join(budget_title(labels) for labels in sorted(left_out, key=budget_order))
-    note(sheet, f"Line: median; box: quartiles.{f' Not drawn for every data set: {said}.' if said else ''}")
+    titles = [budget_title(labels) for labels in sorted(left_out, key=budget_order)]
+    note(sheet, f"{wording.MEDIAN_AND_BOX} {wording.budgets_left_out(titles)}".strip())
     return sheet.figure
 
 
@@ -189,40 +205,51 @@ def _ranked(
     return sorted(styles, key=lambda pair: sign * medians[pair] if pair in medians else np.inf)
 
 
-def _band(
+@dataclass(frozen=True)
+class _Band:
+    """One class at one label budget: the patients' values by method, and the methods that have rows."""
+
+    labels: str
+    group: str
+    values: Values
+    with_rows: set[Pair]
+
+
+def _draw_line(
     sheet: Sheet,
     top: float,
+    line: Sequence[_Band],
+    *,
     across: int,
-    panels: Sequence[tuple[str, str, Values, set[Pair]]],
     order: Sequence[Pair],
     styles: dict[Pair, MethodStyle],
-    material: Material,
+    data: ReportData,
     entry: str,
     limits: tuple[float, float],
 ) -> None:
     """One line of panels with the methods' names on the left."""
     tall, pitch = len(order) * _ROW, (sheet.width - NAMES - 0.1) / across
-    names = distinct([material.label(*pair).plain for pair in order], NAMES - 0.3, SMALL)
+    names = distinct([data.label(*pair).plain for pair in order], NAMES - 0.3, SMALL)
     for row, (pair, name) in enumerate(zip(order, names, strict=True)):
         middle = top + 0.3 + (row + 0.5) * _ROW
         sheet.key(0.1, middle, styles[pair], 4.5)
         sheet.text(0.2, middle, name, va="center_baseline")
     margin = 0.03 * (limits[1] - limits[0]) or 0.01
-    for at, (labels, group, values, ran) in enumerate(panels):
+    for at, band in enumerate(line):
         ax = sheet.axes(NAMES + at * pitch, top + 0.3, pitch - 0.1, tall)
-        heading = fitted(_class(group), pitch - 0.1, SMALL, True)
-        whole = budget_title(labels, material.labelled(entry, labels))
-        below = whole if width_of(whole, SMALL) < pitch - 0.1 else fitted(budget_title(labels), pitch - 0.1, SMALL)
+        heading = fitted(_class(band.group), pitch - 0.1, SMALL, True)
+        whole = budget_title(band.labels, data.labelled(entry, band.labels))
+        below = whole if width_of(whole, SMALL) < pitch - 0.1 else fitted(budget_title(band.labels), pitch - 0.1, SMALL)
         sheet.text(NAMES + at * pitch, top + 0.27, f"{heading}\n{below}", va="bottom", linespacing=1.0)
-        _rows(ax, [values.get((*pair, group)) for pair in order], [styles[pair].colour for pair in order])
+        _rows(ax, [band.values.get((*pair, band.group)) for pair in order], [styles[pair].colour for pair in order])
         for row, pair in enumerate(order):
-            if ran and (*pair, group) not in values:
-                said: dict[str, Any] = {
+            if band.with_rows and (*pair, band.group) not in band.values:
+                style: dict[str, Any] = {
                     "transform": ax.get_yaxis_transform(),
                     "fontsize": SMALL,
                     "va": "center_baseline",
                 }
-                ax.text(0.03, row, _absent(pair, ran), **said)
+                ax.text(0.03, row, _absent(pair, band.with_rows), **style)
         ax.set_xlim(limits[0] - margin, limits[1] + margin)
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.set_yticks([])
@@ -256,3 +283,6 @@ def _rows(ax: Axes, rows: Sequence[np.ndarray | None], colours: Sequence[str]) -
     # one path of many strokes: a marker each would make the file ten times as large
     strokes = np.stack([[x, x, gap], [at - 0.2, at + 0.2, gap]]).transpose(0, 2, 1).reshape(2, -1)
     ax.plot(*strokes, color=INK, linewidth=0.5, alpha=0.55)
+
+
+KIND = FigureKind(wording.BOX_CAPTION, box_plots)

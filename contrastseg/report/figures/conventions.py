@@ -7,14 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.content.labels import budget_order, budget_title, metric_title
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.labels import budget_title, metric_title
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import named_rows, panels, with_room
 from contrastseg.report.figures._style import MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
+from contrastseg.report.figures.small_multiples import budget_panels
 from contrastseg.report.settings import FigureSettings
 
 _RANK, _NAME = 0.25, 1.0  # inches: right of a panel for the ranks, the longest name of a convention
@@ -27,31 +29,27 @@ def convention_ranks_figure(source: FigureSource, settings: FigureSettings) -> F
         source: Ranks of `evaluation.statistics.convention_ranks` among its frames; titles, order, provenance.
         settings: The metric and the width.
     """
-    ranks, material = source.frames.get("conventions", pd.DataFrame()), source.material
+    ranks, data = source.data.conventions, source.data
     if len(ranks):
         ranks = ranks[ranks["metric"] == settings.metric]
     if not len(ranks):
-        return empty_figure(settings.width, f"No {settings.metric} was scored under several conventions.")
-    ranks, said = with_room(ranks, material, settings)
-    found = [
-        (key, labels, part[part["labels"] == labels])
-        for key, part in material.places(ranks)
-        for labels in sorted(set(part["labels"].astype(str)), key=budget_order)
-    ]
-    styles = styles_of(ranks, material)
+        return empty_figure(settings.width, wording.not_scored_by_conventions(settings.metric))
+    ranks, left_out = with_room(ranks, data, settings)
+    wanted = budget_panels(ranks, data)
+    styles = styles_of(ranks, data)
     conventions = list(dict.fromkeys(ranks["convention"].astype(str)))
     sloped = max(width_of(name, SMALL) for name in conventions)
-    rows = [len(part[["method", "variant"]].drop_duplicates()) for *_, part in found]
-    drawn = panels(settings.width, rows, _RANK, 0.22 + 0.5 * min(sloped, _NAME), said)
-    for ax, (key, labels, part) in zip(drawn.axes, found, strict=True):
-        _lines(ax, part, styles, material)
-        budget = f"{metric_title(settings.metric)} · {budget_title(labels, material.labelled(key[0], labels))}"
-        lines = (material.block_title(*key), budget)
+    rows = [len(panel.rows[["method", "variant"]].drop_duplicates()) for panel in wanted]
+    drawn = panels(settings.width, rows, _RANK, 0.22 + 0.5 * min(sloped, _NAME), left_out)
+    for ax, panel in zip(drawn.axes, wanted, strict=True):
+        _lines(ax, panel.rows, styles, data)
+        budget = budget_title(panel.labels, data.labelled(panel.place[0], panel.labels))
+        lines = (data.block_title(*panel.place), f"{metric_title(settings.metric)} · {budget}")
         drawn.title(ax, "\n".join(fitted(line, drawn.title_width, 8.5, True) for line in lines))
     return drawn.sheet.figure
 
 
-def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], material: Material) -> None:
+def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportData) -> None:
     """A line for each method, its name where it starts, its last rank where it ends."""
     conventions = list(dict.fromkeys(part["convention"].astype(str)))
     lines = {
@@ -61,8 +59,8 @@ def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], materi
     }
     order = sorted(lines, key=lambda pair: (np.isnan(lines[pair][0]), lines[pair][0]))
     ranked = [not np.isnan(lines[pair]).all() for pair in order]
-    named_rows(ax, order, material, [str(place + 1) if there else "–" for place, there in enumerate(ranked)])
-    shifts = _apart(np.array([lines[pair] for pair in order]))
+    named_rows(ax, order, data, [str(place + 1) if there else "–" for place, there in enumerate(ranked)])
+    shifts = _side_by_side(np.array([lines[pair] for pair in order]))
     for pair, shift in zip(order, shifts, strict=True):
         style = styles[pair]
         ranks = lines[pair] - 1 + shift
@@ -74,7 +72,7 @@ def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], materi
     ax.set_xlim(-0.25, len(conventions) - 0.75)
 
 
-def _apart(lines: np.ndarray) -> np.ndarray:
+def _side_by_side(lines: np.ndarray) -> np.ndarray:
     """Shifts (M, C) that set methods of one rank side by side, so that a tie hides nobody."""
     shifts = np.zeros_like(lines)
     for column in range(lines.shape[1]):
@@ -82,3 +80,6 @@ def _apart(lines: np.ndarray) -> np.ndarray:
             tied = np.flatnonzero(lines[:, column] == rank)
             shifts[tied, column] = (np.arange(len(tied)) - (len(tied) - 1) / 2) * 0.5 / max(2, len(tied))
     return shifts
+
+
+KIND = FigureKind(wording.CONVENTIONS_CAPTION, convention_ranks_figure, reads=("conventions",))

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
-from contrastseg.report.content.labels import budget_title, higher_is_better, metric_title
-from contrastseg.report.content.report_data import complete_rows, records
-from contrastseg.report.figures._front import pareto_front, resampled_front, steps_of
+from contrastseg.report.content.labels import higher_is_better, metric_title
+from contrastseg.report.content.report_data import PLACE, Place, complete_rows, records
+from contrastseg.report.figures import wording
+from contrastseg.report.figures._front import Resampled, pareto_front, resampled_front, steps_of
 from contrastseg.report.figures._labels import label_points
-from contrastseg.report.figures._layout import Sheet, note, shown_budgets
+from contrastseg.report.figures._layout import Pair, note
 from contrastseg.report.figures._legend import panel_title, styles_of
 from contrastseg.report.figures._panels import share_text
-from contrastseg.report.figures._style import NEUTRAL, empty_figure
+from contrastseg.report.figures._style import NEUTRAL, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
+from contrastseg.report.figures.small_multiples import Margins, Panel, budget_panels, placed_frames
 from contrastseg.report.settings import FigureSettings
 
 Cost = Literal["seconds", "parameters", "memory"]
@@ -38,126 +42,169 @@ _SELDOM = 0.05  # share of resamplings: methods that are on the front less often
 _TALL, _ROOMY, _PER_NAME = 2.1, 10, 0.11  # inches of a panel, the names it has room for, inches for each beyond
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Tradeoff:
+    """What one panel shows: cost and mean score of every method at one data set and label budget.
+
+    Attributes:
+        panel: Its title and its rows of the summary.
+        points: (cost, mean score) by method.
+        front: The methods on the Pareto front by ascending cost; empty where costs do not compare.
+        resampled: The front over resampled patients; None where too few patients are common.
+        comparable: Whether the costs come from the same hardware, or do not depend on it.
+    """
+
+    panel: Panel
+    points: Mapping[Pair, tuple[float, float]]
+    front: Sequence[Pair]
+    resampled: Resampled | None
+    comparable: bool
+
+
 def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     """Mean score against cost, one panel per data set and label budget; the Pareto front is a line.
 
     Args:
-        source: Summary and run cards, and titles, order, provenance.
+        source: Summary, scores and runs, and titles, order, provenance.
         settings: The cost, the metric and the width.
     """
-    material, summary = source.material, source.material.summary
-    costs, devices = costs_of(material.cards, settings.cost)
-    unknown = any(_cost(card, settings.cost) is None for card in material.cards)
-    if len(summary):
-        chosen = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
-        keys = zip(*(chosen[name].astype(str) for name in ("dataset", "labels", "method", "variant")), strict=True)
-        summary = chosen.assign(cost=[costs.get(key, np.nan) for key in keys]).dropna(subset=["cost", "mean"])
+    data = source.data
+    costs, devices = costs_of(data.runs, settings.cost)
+    summary = _with_costs(data.summary, settings.metric, costs)
     if not len(summary):
-        return empty_figure(settings.width, f"No run says its {settings.cost}, or no {settings.metric} was scored.")
-    places = material.places(summary)
-    styles = styles_of(summary, material)
-    most = max(1, _MOST_PANELS // len(places))
-    panels = [
-        (key, labels, part[part["labels"] == labels])
-        for key, part in places
-        for labels in shown_budgets(part, settings, most)
-    ]
-    left_out = len(panels) < sum(part["labels"].nunique() for _, part in places)
+        return empty_figure(settings.width, wording.no_cost(settings.cost, settings.metric))
+    most = max(1, _MOST_PANELS // len(data.places(summary)))
+    panels = budget_panels(summary, data, settings=settings, most=most)
+    patients = _patients(data.scores, settings.metric)
+    tradeoffs = [_tradeoff(panel, patients, devices, settings) for panel in panels]
+    styles = styles_of(summary, data)
+    names = dict(zip(styles, distinct([data.label(*pair).plain for pair in styles], 1.25, SMALL), strict=True))
     across = min(2, len(panels))
-    tall = _TALL + _PER_NAME * max(0, max(len(part) for _, _, part in panels) - _ROOMY)
-    line = _TITLE + tall + _AXIS
-    pitch = settings.width / across
-    sheet = Sheet(settings.width, -(-len(panels) // across) * line + 0.45)
-    names = dict(zip(styles, distinct([material.label(*pair).plain for pair in styles], 1.25, SMALL), strict=True))
-    better = higher_is_better(settings.metric) is not False
-    mixed, sure = False, False
-    patients = source.scores[source.scores["metric"] == settings.metric]
-    patients = per_patient(patients) if len(patients) else patients
-    patients = patients[patients["class"] == "mean"]
-    for at, (key, labels, part) in enumerate(panels):
-        down, column = divmod(at, across)
-        ax = sheet.axes(column * pitch + 0.55, down * line + _TITLE, pitch - 0.65, tall)
-        here = devices.get((key[0], labels), set())
-        comparable = settings.cost == "parameters" or len(here) <= 1
-        mixed |= not comparable
-        points = {(str(row.method), str(row.variant)): (float(row.cost), float(row.mean)) for row in records(part)}
-        complete = {(str(row.method), str(row.variant)) for row in records(complete_rows(part))}
-        ranked = {pair: point for pair, point in points.items() if pair in complete}
-        front = pareto_front(ranked, better) if comparable else []
-        known = patients[_at(patients, key, labels)] if comparable else patients.iloc[:0]
-        known = known[pd.MultiIndex.from_frame(known[["method", "variant"]]).isin(list(complete))]
-        again = resampled_front(known, {pair: ranked[pair][0] for pair in ranked}, better)
-        sure |= again is not None
-        if again is not None:
-            ax.fill_between(again.costs, again.low, again.high, step="post", color=NEUTRAL, alpha=0.2, linewidth=0)
-        steps = steps_of([points[pair] for pair in front])
-        ax.plot([x for x, _ in steps], [y for _, y in steps], color=NEUTRAL, linewidth=0.9, zorder=1)
-        for pair, (x, y) in points.items():
-            ax.plot([x], [y], zorder=3, **styles[pair].point)
-        costs_here = [x for x, _ in points.values()]
-        if min(costs_here) > 0 and max(costs_here) > 15 * min(costs_here):
-            ax.set_xscale("log")
-        ax.margins(x=0.14, y=0.14)
-        title = f"{material.block_title(*key)} · {budget_title(labels, material.labelled(key[0], labels))}"
-        ax.set_title(panel_title(title, pitch - 0.65))
-        ax.set_xlabel(TITLES[settings.cost], labelpad=2)
-        ax.set_ylabel(metric_title(settings.metric, str(part["unit"].iloc[0])), labelpad=2)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace(",", " "))
-        ax.grid()
-        shares = again.shares if again is not None else {}
-        told = {pair: _told(names[pair], shares.get(pair), pair in front) for pair in points}
-        label_points(ax, [(told[pair], points[pair], pair in front) for pair in points], steps)
-    note(sheet, _note(unknown, left_out, mixed, sure), above=0.04)
+    height = _TALL + _PER_NAME * max(0, max(len(panel.rows) for panel in panels) - _ROOMY)
+    margins = Margins(left=0.55, right=0.1, head=_TITLE, foot=_AXIS, below=0.45)
+    sheet, spots = placed_frames([height] * len(panels), width=settings.width, across=across, margins=margins)
+    for tradeoff, spot in zip(tradeoffs, spots, strict=True):
+        _draw(spot.ax, tradeoff, styles, settings)
+        spot.ax.set_title(panel_title(tradeoff.panel.title, settings.width / across - 0.65))
+        _name_points(spot.ax, tradeoff, names)
+    every_budget = sum(rows["labels"].nunique() for _, rows in data.places(summary))
+    sentences = [
+        wording.FRONT,
+        wording.FRONT_SHARES if any(tradeoff.resampled is not None for tradeoff in tradeoffs) else "",
+        wording.COST_UNKNOWN if any(_cost(run, settings.cost) is None for run in data.runs) else "",
+        "" if all(tradeoff.comparable for tradeoff in tradeoffs) else wording.UNLIKE_HARDWARE,
+        wording.NOT_EVERY_BUDGET if len(panels) < every_budget else "",
+    ]
+    note(sheet, " ".join(filter(None, sentences)), above=0.04)
     return sheet.figure
 
 
-def _at(patients: pd.DataFrame, key: tuple[str, str, str], labels: str) -> pd.Series:
+def _with_costs(summary: pd.DataFrame, metric: str, costs: Mapping[tuple[str, str, str, str], float]) -> pd.DataFrame:
+    """The means over classes of a metric with the column `cost`, where both are known."""
+    if not len(summary):
+        return summary
+    means = summary[(summary["metric"] == metric) & (summary["class"] == "mean")]
+    keys = zip(*(means[name].astype(str) for name in ("dataset", "labels", "method", "variant")), strict=True)
+    return means.assign(cost=[costs.get(key, np.nan) for key in keys]).dropna(subset=["cost", "mean"])
+
+
+def _patients(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The patients' means over classes of a metric."""
+    of_metric = scores[scores["metric"] == metric]
+    patients = per_patient(of_metric) if len(of_metric) else of_metric
+    return patients[patients["class"] == "mean"]
+
+
+def _tradeoff(
+    panel: Panel,
+    patients: pd.DataFrame,
+    devices: Mapping[tuple[str, str], set[str]],
+    settings: FigureSettings,
+) -> _Tradeoff:
+    """The points of a panel, the front of the methods that may be ranked, and how certain it is."""
+    higher = higher_is_better(settings.metric) is not False
+    comparable = settings.cost == "parameters" or len(devices.get((panel.place[0], panel.labels), ())) <= 1
+    points = {(str(row.method), str(row.variant)): (float(row.cost), float(row.mean)) for row in records(panel.rows)}
+    complete = {(str(row.method), str(row.variant)) for row in records(complete_rows(panel.rows))}
+    ranked = {pair: point for pair, point in points.items() if pair in complete}
+    known = patients[_at(patients, panel.place, panel.labels)] if comparable else patients.iloc[:0]
+    known = known[pd.MultiIndex.from_frame(known[["method", "variant"]]).isin(list(complete))]
+    return _Tradeoff(
+        panel=panel,
+        points=points,
+        front=pareto_front(ranked, higher) if comparable else [],
+        resampled=resampled_front(known, {pair: cost for pair, (cost, _) in ranked.items()}, higher),
+        comparable=comparable,
+    )
+
+
+def _draw(ax: Axes, tradeoff: _Tradeoff, styles: Mapping[Pair, MethodStyle], settings: FigureSettings) -> None:
+    """Points, front and band; a logarithmic axis where costs differ widely."""
+    resampled, points = tradeoff.resampled, tradeoff.points
+    if resampled is not None:
+        band: dict[str, Any] = {"step": "post", "color": NEUTRAL, "alpha": 0.2, "linewidth": 0}
+        ax.fill_between(resampled.costs, resampled.low, resampled.high, **band)
+    steps = steps_of([points[pair] for pair in tradeoff.front])
+    ax.plot([x for x, _ in steps], [y for _, y in steps], color=NEUTRAL, linewidth=0.9, zorder=1)
+    for pair, (x, y) in points.items():
+        ax.plot([x], [y], zorder=3, **styles[pair].point)
+    costs = [x for x, _ in points.values()]
+    if min(costs) > 0 and max(costs) > 15 * min(costs):
+        ax.set_xscale("log")
+    ax.margins(x=0.14, y=0.14)
+    ax.set_xlabel(TITLES[settings.cost], labelpad=2)
+    ax.set_ylabel(metric_title(settings.metric, str(tradeoff.panel.rows["unit"].iloc[0])), labelpad=2)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace(",", " "))
+    ax.grid()
+
+
+def _name_points(ax: Axes, tradeoff: _Tradeoff, names: Mapping[Pair, str]) -> None:
+    """A name beside each point, with how often it is on the front; bold for those on it."""
+    shares = {} if tradeoff.resampled is None else tradeoff.resampled.shares
+    labels = [
+        (_with_share(names[pair], shares.get(pair), pair in tradeoff.front), point, pair in tradeoff.front)
+        for pair, point in tradeoff.points.items()
+    ]
+    label_points(ax, labels, steps_of([tradeoff.points[pair] for pair in tradeoff.front]))
+
+
+def _at(patients: pd.DataFrame, place: Place, labels: str) -> pd.Series:
     """Which rows are of this place and budget."""
-    wanted = dict(zip(("dataset", "evaluated_on", "checkpoint", "labels"), (*key, labels), strict=True))
+    wanted = dict(zip((*PLACE, "labels"), (*place, labels), strict=True))
     return (patients[list(wanted)].astype(str) == list(wanted.values())).all(axis=1)
 
 
-def _told(name: str, share: float | None, on_front: bool) -> str:
+def _with_share(name: str, share: float | None, on_front: bool) -> str:
     """A name with how often the method is on the front, where that is worth a word."""
     return name if share is None or (share < _SELDOM and not on_front) else f"{name} {share_text(share)}"
 
 
-def _note(unknown: bool, left_out: bool, mixed: bool, sure: bool) -> str:
-    parts = ["Line and bold names: Pareto front (without methods that lack predictions)."]
-    if sure:
-        parts.append("Percent: how often on it when patients are resampled (from 5 %); band: 95 % of those fronts.")
-    if unknown:
-        parts.append("Runs that do not say what it took, or not for all stages, are left out.")
-    if mixed:
-        parts.append("Panels without a line: the runs stem from unlike hardware and their costs do not compare.")
-    if left_out:
-        parts.append("Not every label budget is drawn.")
-    return " ".join(parts)
-
-
 def costs_of(
-    cards: Sequence[Mapping[str, Any]], cost: Cost
+    runs: Sequence[Mapping[str, Any]], cost: Cost
 ) -> tuple[dict[tuple[str, str, str, str], float], dict[tuple[str, str], set[str]]]:
     """The median cost over the runs by (data set, labels, method, variant); the devices by (data set, labels)."""
-    found: dict[tuple[str, str, str, str], list[float]] = {}
+    costs: dict[tuple[str, str, str, str], list[float]] = {}
     devices: dict[tuple[str, str], set[str]] = {}
-    for card in cards:
-        value = _cost(card, cost)
+    for run in runs:
+        value = _cost(run, cost)
         if value is None:
             continue
-        dataset, labels, method, variant = (str(card[axis]) for axis in ("dataset", "labels", "method", "variant"))
-        found.setdefault((dataset, labels, method, variant), []).append(value)
-        hardware = card.get("hardware") or {}
+        dataset, labels, method, variant = (str(run[axis]) for axis in ("dataset", "labels", "method", "variant"))
+        costs.setdefault((dataset, labels, method, variant), []).append(value)
+        hardware = run.get("hardware") or {}
         devices.setdefault((dataset, labels), set()).add(
             str(hardware.get("cpu") if hardware.get("device") == "cpu" else hardware.get("device"))
         )
-    return {key: float(np.median(values)) for key, values in found.items()}, devices
+    return {key: float(np.median(values)) for key, values in costs.items()}, devices
 
 
-def _cost(card: Mapping[str, Any], cost: Cost) -> float | None:
-    """What one run card says; None where it says nothing, or nothing of the stages that the run started from."""
-    if cost == "seconds" and card.get("stages_wall_s"):
-        return float(sum(card["stages_wall_s"].values()))
+def _cost(run: Mapping[str, Any], cost: Cost) -> float | None:
+    """The cost of one run; None where it is not stored, or not for the stages that the run started from."""
+    if cost == "seconds" and run.get("stages_wall_s"):
+        return float(sum(run["stages_wall_s"].values()))
     name, factor = _FIELDS[cost]
-    known = card.get(name) is not None and not (cost == "seconds" and card.get("taken_over"))
-    return float(card[name]) * factor if known else None
+    known = run.get(name) is not None and not (cost == "seconds" and run.get("taken_over"))
+    return float(run[name]) * factor if known else None
+
+
+KIND = FigureKind(wording.COST_CAPTION, cost_scores)

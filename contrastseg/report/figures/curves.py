@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.report.content.labels import budget_order, budget_short, budget_title, in_order
-from contrastseg.report.content.report_data import Material, keep
+from contrastseg.report.content.report_data import ReportData, keep
 from contrastseg.report.content.run_keys import AXES, parse_run_key
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
-from contrastseg.report.figures._legend import legend, panel_title, styles_of
+from contrastseg.report.figures._legend import legend, styles_of
 from contrastseg.report.figures._style import INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
+from contrastseg.report.figures.small_multiples import Panel, small_multiples
 from contrastseg.report.settings import FigureSettings
 
 TITLES = {"loss": "training loss", "val_dice": "validation Dice ↑"}
@@ -34,39 +36,36 @@ def learning_curves(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The logs, and titles, order, provenance.
         settings: The columns and the width.
     """
-    logs, material = source.logs, source.material
+    logs, data = source.logs, source.data
     index = pd.DataFrame([parse_run_key(key) | {"key": key} for key in logs], columns=[*AXES, "key"])
     index = keep(index, {"dataset": settings.datasets, "method": settings.methods, "labels": settings.labels})
     columns = [name for name in settings.columns if any(_has(logs[key], name) for key in index["key"])]
     if not columns:
-        return empty_figure(settings.width, "No training log has these columns.")
-    styles = styles_of(index, material)
-    datasets = in_order(index["dataset"], material.facts.datasets)
+        return empty_figure(settings.width, wording.NO_LOG)
+    styles = styles_of(index, data)
+    datasets = in_order(index["dataset"], data.suite.datasets)
     if len(styles) > CROWD:
-        return _many(index, logs, columns, datasets, styles, material, settings)
-    budgets = [
-        (dataset, labels, index[(index["dataset"] == dataset) & (index["labels"] == labels)])
+        return _many(index, logs, columns, datasets, styles, data, settings)
+    panels = [
+        Panel(
+            title=f"{data.dataset_title(dataset)} · {budget_title(labels, data.labelled(dataset, labels))}",
+            place=(dataset, dataset, ""),
+            labels=labels,
+            rows=index[(index["dataset"] == dataset) & (index["labels"] == labels)].assign(column=column),
+            ylabel=TITLES.get(column, column),
+        )
         for dataset in datasets
         for labels in sorted(set(index.loc[index["dataset"] == dataset, "labels"]), key=budget_order)
+        for column in columns
     ]
-    panels = [(column, *budget) for budget in budgets for column in columns]
-    across = min(2, len(panels))
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(settings.width, 2.05 * down + 0.5), layout="constrained")
-    axes = figure.subplots(down, across, squeeze=False)
-    for ax, (column, dataset, labels, part) in zip(axes.flat, panels, strict=False):
+
+    def draw_cell(ax: Axes, panel: Panel) -> None:
         for pair, style in styles.items():
-            _curve(ax, _lines(part, logs, pair, column), style)
-        title = f"{material.dataset_title(dataset)} · {budget_title(labels, material.labelled(dataset, labels))}"
-        ax.set_title(panel_title(title, settings.width / across - 0.65))
-        ax.set_ylabel(TITLES.get(column, column))
-        ax.grid(axis="y")
+            _curve(ax, _lines(panel.rows, logs, pair, str(panel.rows["column"].iloc[0])), style)
         ax.margins(x=0.02)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
-    for ax in axes.flat[max(0, len(panels) - across) : len(panels)]:
-        ax.set_xlabel("step")
-    legend(figure, styles, material)
+
+    figure = small_multiples(panels, draw_cell, width=settings.width, height=2.05, xlabel="step")
+    legend(figure, styles, data)
     return figure
 
 
@@ -119,12 +118,12 @@ def _many(
     columns: Sequence[str],
     datasets: Sequence[str],
     styles: dict[Pair, MethodStyle],
-    material: Material,
+    data: ReportData,
     settings: FigureSettings,
 ) -> Figure:
     panels = [(dataset, column) for column in columns for dataset in datasets]
-    titles = [f"{material.dataset_title(dataset)}: {TITLES.get(column, column)}" for dataset, column in panels]
-    cells = by_method(styles, material, titles, settings.width)
+    titles = [f"{data.dataset_title(dataset)}: {TITLES.get(column, column)}" for dataset, column in panels]
+    cells = by_method(styles, data, titles, settings.width)
     for place, (dataset, column) in enumerate(panels):
         part = index[index["dataset"] == dataset]
         budgets = sorted(set(part["labels"]), key=budget_order)
@@ -142,9 +141,8 @@ def _many(
                 drawn.append((ax, float(np.nanmin(mean)), float(np.nanmax(mean))))
         _scale(cells, place, column, drawn)
     print_scales(cells)
-    said = ", ".join(budget_short(labels) for labels in sorted(set(index["labels"]), key=budget_order))
-    own = " Losses: every cell on a scale of its own." if set(columns) & set(OWN_SCALE) else ""
-    note(cells.sheet, f"Against the step, mean over runs; light and thin to dark and thick: {said} labelled.{own}")
+    shades = [budget_short(labels) for labels in sorted(set(index["labels"]), key=budget_order)]
+    note(cells.sheet, wording.curves(shades, own_scales=bool(set(columns) & set(OWN_SCALE))))
     return cells.sheet.figure
 
 
@@ -172,3 +170,6 @@ def _scale(cells: Cells, place: int, column: str, drawn: Sequence[tuple[Axes, fl
 
 def _thousands(value: float) -> str:
     return f"{value / 1000:.2g}k" if value >= 1000 else f"{value:g}"
+
+
+KIND = FigureKind(wording.LEARNING_CURVES_CAPTION, learning_curves, needs=wording.NEEDS_LOGS)

@@ -10,13 +10,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_reference
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_baseline
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import CROWD, Pair, by_method, note, print_scales, word_ticks
-from contrastseg.report.figures._legend import CROSS, CROSSED, legend, panel_title, styles_of
+from contrastseg.report.figures._legend import CROSS, legend, styles_of
 from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
+from contrastseg.report.figures.small_multiples import Panel, place_panels, small_multiples, with_ylabel
 from contrastseg.report.settings import FigureSettings
 
 _TICK = 0.14  # inches a number on an axis wants
@@ -29,38 +31,37 @@ def label_ratio(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The summary, and titles, order, provenance.
         settings: The metric and the width.
     """
-    material, summary = source.material, source.material.summary
+    data, summary = source.data, source.data.summary
     if len(summary):
         summary = summary[(summary["metric"] == settings.metric) & (summary["class"] == "mean")]
     if not len(summary):
-        return empty_figure(settings.width, f"No {settings.metric} was scored.")
-    styles = styles_of(summary, material)
+        return empty_figure(settings.width, wording.not_scored(settings.metric))
+    styles = styles_of(summary, data)
     if len(styles) > CROWD:
-        return _many(summary, styles, material, settings)
-    places = material.places(summary)
-    columns = min(2, len(places))
-    lines = -(-len(places) // columns)
-    figure = Figure(figsize=(settings.width, 2.6 * lines + 0.55), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False)
-    for ax, (key, part) in zip(axes.flat, places, strict=False):
-        budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
-        for place, (pair, style) in enumerate(styles.items()):
-            shift = (place - (len(styles) - 1) / 2) * min(0.06, 0.5 / len(styles))  # or the intervals hide each other
-            x, values = _line(part, pair, budgets)
-            ax.plot(x + shift, values["mean"], color=style.colour, linestyle=style.line, alpha=0.8, zorder=2)
-            ax.errorbar(x + shift, values["mean"], _reach(values), fmt="none", ecolor=style.colour, **_BARS)
-            ax.plot(x + shift, values["mean"], linestyle="none", zorder=3, **style.point)
-            _cross_out(ax, x + shift, values)
-        titles = [budget_title(budget, material.labelled(key[0], budget)) for budget in budgets]
-        ax.set_xticks(range(len(budgets)), [title.replace(" (", "\n(") for title in titles])
-        ax.set_xlim(-0.45, len(budgets) - 0.55)
-        ax.set_title(panel_title(material.block_title(*key), settings.width / columns - 0.65))
-        ax.set_ylabel(metric_title(settings.metric, str(part["unit"].iloc[0])))
-        ax.grid(axis="y")
-    for ax in axes.flat[len(places) :]:
-        ax.set_visible(False)
-    legend(figure, styles, material, crossed=bool((summary["missing"] > 0).any()))
+        return _many(summary, styles, data, settings)
+    panels = with_ylabel(
+        place_panels(summary, data), lambda panel: metric_title(settings.metric, str(panel.rows["unit"].iloc[0]))
+    )
+    figure = small_multiples(
+        panels, lambda ax, panel: _few(ax, panel, styles, data), width=settings.width, height=2.6, below=0.55
+    )
+    legend(figure, styles, data, crossed=bool((summary["missing"] > 0).any()))
     return figure
+
+
+def _few(ax: Axes, panel: Panel, styles: dict[Pair, MethodStyle], data: ReportData) -> None:
+    """The lines of all methods side by side, for as few as a legend is read for."""
+    budgets = sorted(set(panel.rows["labels"].astype(str)), key=budget_order)
+    for place, (pair, style) in enumerate(styles.items()):
+        shift = (place - (len(styles) - 1) / 2) * min(0.06, 0.5 / len(styles))  # or the intervals hide each other
+        x, values = _line(panel.rows, pair, budgets)
+        ax.plot(x + shift, values["mean"], color=style.colour, linestyle=style.line, alpha=0.8, zorder=2)
+        ax.errorbar(x + shift, values["mean"], _reach(values), fmt="none", ecolor=style.colour, **_BARS)
+        ax.plot(x + shift, values["mean"], linestyle="none", zorder=3, **style.point)
+        _cross_out(ax, x + shift, values)
+    titles = [budget_title(budget, data.labelled(panel.place[0], budget)) for budget in budgets]
+    ax.set_xticks(range(len(budgets)), [title.replace(" (", "\n(") for title in titles])
+    ax.set_xlim(-0.45, len(budgets) - 0.55)
 
 
 _BARS: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "zorder": 3}
@@ -77,22 +78,19 @@ def _reach(values: pd.DataFrame) -> np.ndarray:
     return np.nan_to_num(np.array([values["mean"] - values["low"], values["high"] - values["mean"]])).clip(min=0)
 
 
-def _many(
-    summary: pd.DataFrame, styles: dict[Pair, MethodStyle], material: Material, settings: FigureSettings
-) -> Figure:
-    """A cell for each method and data set: its line and interval in colour, the reference's line in grey behind."""
-    places = material.places(summary)
+def _many(summary: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportData, settings: FigureSettings) -> Figure:
+    """A cell for each method and data set: its line and interval in colour, the baseline's line in grey behind."""
+    places = data.places(summary)
     units = [metric_title(settings.metric, str(part["unit"].iloc[0])) for _, part in places]
     same = len(set(units)) == 1
     titles = [
-        material.block_title(*key) + ("" if same else f" · {unit}")
-        for (key, _), unit in zip(places, units, strict=True)
+        data.block_title(*key) + ("" if same else f" · {unit}") for (key, _), unit in zip(places, units, strict=True)
     ]
-    cells = by_method(styles, material, titles, settings.width)
-    reference = split_reference(material.facts.reference) if material.facts.reference else None
+    cells = by_method(styles, data, titles, settings.width)
+    baseline = split_baseline(data.suite.baseline) if data.suite.baseline else None
     for column, (_, part) in enumerate(places):
         budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
-        base = _line(part, reference, budgets) if reference else None
+        base = _line(part, baseline, budgets) if baseline else None
         limits = _limits(part)
         for pair, style in styles.items():
             ax = cells.axes[pair, column]
@@ -105,8 +103,8 @@ def _many(
             ax.set_yticks(_ticks(*limits, most=int(ax.bbox.height / ax.figure.dpi / _TICK)))
     print_scales(cells)
     unit = f"{units[0]} " if same else ""
-    behind = f"; grey: {material.label(*reference).plain}" if reference else ""
-    crossed = f"; crossed out: {CROSSED}" if (summary["missing"] > 0).any() else ""
+    behind = f"; grey: {data.label(*baseline).plain}" if baseline else ""
+    crossed = f"; crossed out: {wording.MISSING_CROSSED}" if (summary["missing"] > 0).any() else ""
     note(cells.sheet, f"{unit}against the labels (ratio or patients); band: interval of the table{behind}{crossed}.")
     return cells.sheet.figure
 
@@ -146,3 +144,6 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     step = next((one for one, after in pairwise(steps) if span / one < max(most, 3.2)), steps[-1])
     first = np.ceil(low / step) * step
     return [float(round(value, 6)) for value in np.arange(first, high, step)]
+
+
+KIND = FigureKind(wording.LABEL_RATIO_CAPTION, label_ratio)

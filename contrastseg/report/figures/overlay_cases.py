@@ -158,7 +158,11 @@ class Picked:
 
 
 def find_cases(
-    scores: pd.DataFrame, prepared: Mapping[str, str | Path], runs: Mapping[str, str | Path], settings: FigureSettings
+    scores: pd.DataFrame,
+    settings: FigureSettings,
+    *,
+    prepared: Mapping[str, str | Path],
+    run_folders: Mapping[str, str | Path],
 ) -> Iterator[Picked]:
     """The cases that one figure of overlays shows, without those whose prediction or image is no longer there."""
     selection = {"dataset": settings.datasets, "method": settings.methods, "checkpoint": settings.checkpoints}
@@ -168,9 +172,9 @@ def find_cases(
     for picked in pick_cases(scores, settings.metric, settings.labels).to_dict("records"):
         row = {str(name): value for name, value in picked.items()}
         key, entry, case = run_key(row), str(row["evaluated_on"]), str(row["case"])
-        if key not in runs:
+        if key not in run_folders:
             continue
-        folder = Path(runs[key]) / "predictions" / entry / str(row["checkpoint"])
+        folder = Path(run_folders[key]) / "predictions" / entry / str(row["checkpoint"])
         if not folder.is_dir():
             continue
         file = (expected_predictions(folder) or label_files(folder)).get(case)
@@ -181,9 +185,10 @@ def find_cases(
 
 def load_overlays(
     scores: pd.DataFrame,
-    prepared: Mapping[str, str | Path],
-    runs: Mapping[str, str | Path],
     settings: Iterable[FigureSettings],
+    *,
+    prepared: Mapping[str, str | Path],
+    run_folders: Mapping[str, str | Path],
 ) -> dict[str, list[Overlay]]:
     """Pick the cases and read their arrays, for each figure of kind `overlays`, by its name.
 
@@ -191,14 +196,16 @@ def load_overlays(
 
     Args:
         scores: The collected scores.
-        prepared: Folder of the prepared data set by entry.
-        runs: Folder of each run by `run_keys.run_key`.
         settings: The figures of the suite; other kinds are passed over.
+        prepared: Folder of the prepared data set by entry.
+        run_folders: Folder of each run by `run_keys.run_key`.
     """
     return {
-        one.name: [_overlay(picked) for picked in find_cases(scores, prepared, runs, one)]
-        for one in settings
-        if one.kind == "overlays"
+        figure.name: [
+            _overlay(picked) for picked in find_cases(scores, figure, prepared=prepared, run_folders=run_folders)
+        ]
+        for figure in settings
+        if figure.kind == "overlays"
     }
 
 

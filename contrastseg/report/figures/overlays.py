@@ -1,4 +1,4 @@
-"""Overlays: image, reference contour, and the prediction coloured by what is right, invented and missed."""
+"""Overlays: image, reference contour, and the prediction coloured by what is right, false positive and missed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from skimage.measure import find_contours
 
 from contrastseg.labels import IGNORE
 from contrastseg.report.content.labels import budget_title, in_order, metric_title
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import Sheet
 from contrastseg.report.figures._style import ERRORS, INK, empty_figure
 from contrastseg.report.figures._text import SMALL, fitted, shortened
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
 from contrastseg.report.figures.overlay_cases import RANKS, Overlay
 from contrastseg.report.settings import FigureSettings
 
@@ -35,10 +36,10 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The pictures, as `overlay_cases.load_overlays` picked them, and titles, order, provenance.
         settings: The metric that ranked them, and the width.
     """
-    overlays, material = source.overlays, source.material
+    overlays, data = source.overlays, source.data
     if not overlays:
-        return empty_figure(settings.width, "No prediction is there to draw.")
-    blocks = _blocks(overlays, material)
+        return empty_figure(settings.width, wording.NO_PREDICTION)
+    blocks = _blocks(overlays, data)
     side_by_side = 1 if max(map(len, blocks.values())) <= FEW else 2
     pitch = (settings.width - 2 * EDGE + BETWEEN) / side_by_side
     side = (pitch - BETWEEN - 2 * GAP) / len(RANKS)
@@ -46,7 +47,7 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
     placed: list[tuple[float, float, Line]] = []  # exact, for pictures must neither shrink nor drift apart
     top = 0.0
     for key, lines in blocks.items():
-        headings.append((top + 0.08, _title(key, lines[0], material, settings.width)))
+        headings.append((top + 0.08, _title(key, lines[0], data, settings.width)))
         top += HEADING
         for first in range(0, len(lines), side_by_side):
             row = lines[first : first + side_by_side]
@@ -58,7 +59,7 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
     canvas = sheet.canvas()
     for left, at, line in placed:
         pair = next((one.method, one.variant) for one in line.values())
-        name = fitted(material.label(*pair).plain, 3 * side, 7.5, True)
+        name = fitted(data.label(*pair).plain, 3 * side, 7.5, True)
         sheet.text(left, at, name, fontweight="bold", fontsize=7.5)
         _row(sheet, canvas, line, left, at + NAME, side, settings.metric)
     handles = [
@@ -69,10 +70,10 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
     return sheet.figure
 
 
-def _blocks(overlays: Sequence[Overlay], material: Material) -> dict[tuple[str, str, str], list[Line]]:
+def _blocks(overlays: Sequence[Overlay], data: ReportData) -> dict[tuple[str, str, str], list[Line]]:
     """(data set, evaluated on, checkpoint) -> the pictures of each method by rank, all in order."""
-    order = material.method_order([one.method for one in overlays])
-    datasets = in_order([one.dataset for one in overlays], material.facts.datasets)
+    order = data.method_order([one.method for one in overlays])
+    datasets = in_order([one.dataset for one in overlays], data.suite.datasets)
     lines: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, Overlay]]] = {}
     for one in sorted(
         overlays,
@@ -83,11 +84,11 @@ def _blocks(overlays: Sequence[Overlay], material: Material) -> dict[tuple[str, 
     return {key: list(block.values()) for key, block in lines.items()}
 
 
-def _title(key: tuple[str, str, str], line: Line, material: Material, width: float) -> str:
+def _title(key: tuple[str, str, str], line: Line, data: ReportData, width: float) -> str:
     first = next(iter(line.values()))
-    budget = budget_title(first.labels, material.labelled(first.dataset, first.labels))
+    budget = budget_title(first.labels, data.labelled(first.dataset, first.labels))
     room = 0.98 * (width - 2 * EDGE)  # letters on a grid of pixels come out up to a hundredth wider than measured
-    return fitted(f"{material.block_title(*key)} · {budget}", room, 8.5, True)
+    return fitted(f"{data.block_title(*key)} · {budget}", room, 8.5, True)
 
 
 def _row(sheet: Sheet, canvas: Axes, line: Line, left: float, top: float, side: float, metric: str) -> None:
@@ -172,7 +173,7 @@ def error_colours(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     found, there = prediction > 0, (reference > 0) & (reference != IGNORE)
     kinds = {
         "right": there & (prediction == reference),
-        "invented": found & (reference == 0),
+        "false positive": found & (reference == 0),
         "missed": there & ~found,
         "wrong class": there & found & (prediction != reference),
     }
@@ -181,3 +182,6 @@ def error_colours(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         colour, alpha = ERRORS[name]
         picture[mask] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [alpha]
     return picture
+
+
+KIND = FigureKind(wording.OVERLAYS_CAPTION, overlay_grid, needs=wording.NEEDS_IMAGES)

@@ -1,8 +1,6 @@
-"""Figures of rankings: how stable one is over patients, and which methods several data sets tell apart."""
+"""Figures of rankings: how stable one is over patients, and which methods differ significantly over data sets."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +11,8 @@ from contrastseg.evaluation.statistics.critical import FEWEST, Diagram, diagram_
 from contrastseg.evaluation.statistics.ranking import Ranking, rankings
 from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix
 from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.figures import wording
 from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import (
@@ -28,7 +27,7 @@ from contrastseg.report.figures._panels import (
 )
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, fitted
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureKind, FigureSource
 from contrastseg.report.settings import FigureSettings
 
 _TICKS = 10  # ranks that are numbered below a panel
@@ -42,31 +41,29 @@ def rank_stability(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The collected scores; titles, order and the level of the tests.
         settings: The metric and the width.
     """
-    scores, material = source.scores, source.material
-    scores, said = with_room(scores[scores["metric"].isin(resolve_metrics([settings.metric]))], material, settings)
-    counted = material.facts.empty_reference
-    found = list(rankings(scores, [settings.metric], empty_reference=counted)) if len(scores) else []
-    if not found:
-        return empty_figure(settings.width, f"No two methods have {settings.metric} on two patients in common.")
-    styles = styles_of(scores, material)
-    found.sort(key=lambda item: place_order(item[0].place, material))
-    said = " ".join(filter(None, [said, _unranked([pair for one, _ in found for pair in one.unranked], material)]))
-    drawn = panels(settings.width, [len(matrix.ranked) for matrix, _ in found], _FIRSTS, 0.5, said)
-    for ax, (matrix, ranking) in zip(drawn.axes, found, strict=True):
+    scores, data = source.data.scores, source.data
+    of_metric = scores[scores["metric"].isin(resolve_metrics([settings.metric]))]
+    scores, budgets_left_out = with_room(of_metric, data, settings)
+    counted = data.suite.empty_reference
+    ranked = list(rankings(scores, [settings.metric], empty_reference=counted)) if len(scores) else []
+    if not ranked:
+        return empty_figure(settings.width, wording.no_common_patients(settings.metric))
+    styles = styles_of(scores, data)
+    ranked.sort(key=lambda item: place_order(item[0].place, data))
+    unranked = data.pair_order({pair for matrix, _ in ranked for pair in matrix.unranked})
+    footnotes = (budgets_left_out, wording.not_ranked([data.label(*pair).plain for pair in unranked]))
+    rows = [len(matrix.ranked) for matrix, _ in ranked]
+    drawn = panels(settings.width, rows, _FIRSTS, 0.5, " ".join(filter(None, footnotes)))
+    for ax, (matrix, ranking) in zip(drawn.axes, ranked, strict=True):
         _blobs(ax, matrix, ranking, styles, drawn)
         order = np.argsort(ranking.ranks, kind="stable")
         firsts = [f"first {share_text(ranking.first[method])}" for method in order]
-        named_rows(ax, [matrix.ranked[method] for method in order], material, firsts)
+        named_rows(ax, [matrix.ranked[method] for method in order], data, firsts)
         known = ranking.tau[~np.isnan(ranking.tau)]
         agreement = f", Kendall τ {known.mean():.2f}" if known.size else ""
-        drawn.title(ax, place_title(matrix.place, material, drawn.title_width))
+        drawn.title(ax, place_title(matrix.place, data, drawn.title_width))
         drawn.below(ax, f"rank by mean {metric_title(settings.metric)} (n = {ranking.patients}{agreement})")
     return drawn.sheet.figure
-
-
-def _unranked(pairs: Sequence[Pair], material: Material) -> str:
-    names = [material.label(*pair).plain for pair in material.pair_order(set(pairs))]
-    return f"Not ranked where predictions are missing: {', '.join(names)}." if names else ""
 
 
 def _blobs(ax: Axes, matrix: ScoreMatrix, ranking: Ranking, styles: dict[Pair, MethodStyle], drawn: Panels) -> None:
@@ -101,42 +98,40 @@ def critical_diagram(source: FigureSource, settings: FigureSettings) -> Figure:
         source: The collected scores; titles, order and the level of the tests.
         settings: The metric and the width.
     """
-    scores, material = source.scores, source.material
-    facts = material.facts
-    found = diagrams(scores, [settings.metric], facts.alpha, facts.empty_reference) if len(scores) else []
-    if not found:
-        text = f"No {FEWEST} methods have {settings.metric} on the same {FEWEST} data sets: no critical difference."
-        return empty_figure(settings.width, text)
-    styles = styles_of(scores, material)
-    found.sort(key=lambda diagram: (diagram.checkpoint, budget_order(diagram.labels)))
-    bars = max(len(groups(diagram.critical)) for diagram in found)
-    rows = [len(diagram.methods) + 2 for diagram in found]  # two for the critical difference
-    left_out = material.pair_order({pair for diagram in found for pair in diagram.left_out})
-    names = ", ".join(material.label(*pair).plain for pair in left_out)
-    said = f"Left out, not run or lacking predictions on a data set: {names}." if names else ""
-    drawn = panels(settings.width, rows, _RANKS + bars * _BAR, 0.5, said)
-    for ax, diagram in zip(drawn.axes, found, strict=True):
-        _ranks(ax, diagram, styles, material, drawn)
-        power = 100 * diagram_power(len(diagram.datasets), len(diagram.methods), material.facts.alpha)
-        hopeless = "nothing can be told apart" if diagram.critical.cannot_reject else f"power at 1 SD {power:.0f} %"
-        over = f"over {len(diagram.datasets)} data sets ({hopeless})"
-        drawn.below(ax, f"mean rank by {metric_title(settings.metric)} {over}")
+    scores, data = source.data.scores, source.data
+    suite = data.suite
+    drawable = diagrams(scores, [settings.metric], suite.alpha, suite.empty_reference) if len(scores) else []
+    if not drawable:
+        return empty_figure(settings.width, wording.no_critical_difference(settings.metric, FEWEST))
+    styles = styles_of(scores, data)
+    drawable.sort(key=lambda diagram: (diagram.checkpoint, budget_order(diagram.labels)))
+    bars = max(len(groups(diagram.critical)) for diagram in drawable)
+    rows = [len(diagram.methods) + 2 for diagram in drawable]  # two for the critical difference
+    left_out = data.pair_order({pair for diagram in drawable for pair in diagram.left_out})
+    footnote = wording.left_out_of_diagram([data.label(*pair).plain for pair in left_out])
+    drawn = panels(settings.width, rows, _RANKS + bars * _BAR, 0.5, footnote)
+    for ax, diagram in zip(drawn.axes, drawable, strict=True):
+        _ranks(ax, diagram, styles, data, drawn)
+        datasets = len(diagram.datasets)
+        cannot_reject = diagram.critical.cannot_reject
+        power = None if cannot_reject else diagram_power(datasets, len(diagram.methods), suite.alpha)
+        drawn.below(ax, wording.diagram_axis(metric_title(settings.metric), datasets, power))
         checkpoint = "" if diagram.checkpoint == "last" else f" · checkpoint {diagram.checkpoint}"
-        title = f"{budget_title(diagram.labels)}{checkpoint} · Friedman p {p_value(diagram.critical.p, facts.alpha)}"
+        title = f"{budget_title(diagram.labels)}{checkpoint} · Friedman p {p_value(diagram.critical.p, suite.alpha)}"
         drawn.title(ax, fitted(title, drawn.title_width, 8.5, True, 2))
     return drawn.sheet.figure
 
 
-def _ranks(ax: Axes, diagram: Diagram, styles: dict[Pair, MethodStyle], material: Material, drawn: Panels) -> None:
-    found, count = diagram.critical, len(diagram.methods)
-    order = np.argsort(found.ranks, kind="stable")
+def _ranks(ax: Axes, diagram: Diagram, styles: dict[Pair, MethodStyle], data: ReportData, drawn: Panels) -> None:
+    critical, count = diagram.critical, len(diagram.methods)
+    order = np.argsort(critical.ranks, kind="stable")
     rows = {int(method): y for y, method in enumerate(order)}
     for method, y in rows.items():
         style = styles[diagram.methods[method]]
-        ax.plot(found.ranks[method], y, **style.point, zorder=3)
-    named_rows(ax, [diagram.methods[method] for method in order], material, [f"{found.ranks[m]:.2f}" for m in order])
+        ax.plot(critical.ranks[method], y, **style.point, zorder=3)
+    named_rows(ax, [diagram.methods[method] for method in order], data, [f"{critical.ranks[m]:.2f}" for m in order])
     wide = ax.get_position().width * drawn.sheet.width
-    for place, bar in enumerate(groups(found)):
+    for place, bar in enumerate(groups(critical)):
         x = 1 + (_RANKS + _BAR * place) / wide
         ends = rows[int(bar[0])] - 0.25, rows[int(bar[-1])] + 0.25
         ax.plot([x, x], ends, color=INK, linewidth=2.2, clip_on=False, transform=ax.get_yaxis_transform())
@@ -144,9 +139,13 @@ def _ranks(ax: Axes, diagram: Diagram, styles: dict[Pair, MethodStyle], material
     ax.set_xticks(_numbered(count))
     ax.set_ylim(count - 0.5, -2.5)
     # A difference that no two ranks can reach runs out of the frame, without an end.
-    reach = min(1 + found.difference, count + 0.4)
+    reach = min(1 + critical.difference, count + 0.4)
     ax.plot([1, reach], [-0.9, -0.9], color=INK, linewidth=1.2)
-    marks = [1, reach] if reach == 1 + found.difference else [1]
+    marks = [1, reach] if reach == 1 + critical.difference else [1]
     ax.plot(marks, [-0.9] * len(marks), color=INK, marker="|", markersize=5, linestyle="none")
-    words = f"critical difference {found.difference:.2f} of at most {count - 1}"
+    words = f"critical difference {critical.difference:.2f} of at most {count - 1}"
     ax.text(1, -1.25, fitted(words, wide + drawn.right - 0.1, SMALL), fontsize=SMALL, va="bottom")
+
+
+RANK_STABILITY = FigureKind(wording.RANK_STABILITY_CAPTION, rank_stability)
+CRITICAL_DIFFERENCE = FigureKind(wording.CRITICAL_DIFFERENCE_CAPTION, critical_diagram)

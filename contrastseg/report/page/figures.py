@@ -12,60 +12,60 @@ from markupsafe import Markup
 
 from contrastseg.files import read_json
 from contrastseg.report.content.labels import budget_title, in_order, metric_title
-from contrastseg.report.content.report_data import Material
+from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures._style import ERRORS
-from contrastseg.report.figures.build import CAPTIONS
+from contrastseg.report.figures.kind import figure_caption, figure_kind
 from contrastseg.report.figures.overlay_cases import RANKS
+from contrastseg.report.page import wording
 from contrastseg.report.page.slices import SUFFIX
 from contrastseg.report.page.svg import inline_svg
 from contrastseg.report.settings import FigureSettings
 
-# What a figure of this kind is drawn from beside the stored scores: said where it could not be drawn.
-NEEDED = {
-    "overlays": "its pictures are made where the predictions and the images are",
-    "learning_curves": "it is drawn where the logs of the runs are",
-}
-# as opaque as a swatch has to be to be told apart
+# as opaque as a swatch has to be
 LEGEND = tuple((name, f"{colour}{round(255 * min(1, alpha + 0.2)):02x}") for name, (colour, alpha) in ERRORS.items())
 
 
-def page_figures(settings: Sequence[FigureSettings], folder: Path, material: Material) -> list[dict[str, Any]]:
+def page_figures(settings: Sequence[FigureSettings], folder: Path, data: ReportData) -> list[dict[str, Any]]:
     """Title, caption, drawing and slices of every figure, in the suite's order."""
     return [
         {
-            "kind": one.kind,
-            "title": one.name.replace("_", " ").capitalize(),
-            "caption": one.caption or CAPTIONS.get(one.kind, ""),
-            "drawing": _drawing(folder, one),
-            "needs": NEEDED.get(one.kind),
-            "stacks": _stacks(folder / f"{one.name}{SUFFIX}", material) if one.kind == "overlays" else None,
+            "kind": figure.kind,
+            "title": _title(figure),
+            "caption": figure_caption(figure),
+            "drawing": _drawing(folder, figure),
+            "not_drawn": wording.not_drawn(figure_kind(figure.kind).needs),
+            "stacks": _stacks(folder / f"{figure.name}{SUFFIX}", data) if figure.kind == "overlays" else None,
         }
-        for one in settings
+        for figure in settings
     ]
 
 
-def _drawing(folder: Path, one: FigureSettings) -> Markup | None:
+def _title(figure: FigureSettings) -> str:
+    return figure.name.replace("_", " ").capitalize()
+
+
+def _drawing(folder: Path, figure: FigureSettings) -> Markup | None:
     """The SVG in the page's colours; the PNG where only that was kept."""
-    title, caption = one.name.replace("_", " ").capitalize(), one.caption or CAPTIONS.get(one.kind, "")
-    svg, png = folder / f"{one.name}.svg", folder / f"{one.name}.png"
+    title, caption = _title(figure), figure_caption(figure)
+    svg, png = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
     if svg.is_file():
-        return inline_svg(svg, f"fig-{one.name}", f"{title}. {caption}")
+        return inline_svg(svg, f"fig-{figure.name}", f"{title}. {caption}")
     if png.is_file():
-        data = base64.b64encode(png.read_bytes()).decode("ascii")
+        encoded = base64.b64encode(png.read_bytes()).decode("ascii")
         return Markup('<img class="drawing" alt="{}" src="data:image/png;base64,{}">').format(
-            f"{title}. {caption}", data
+            f"{title}. {caption}", encoded
         )
     return None
 
 
-def _stacks(file: Path, material: Material) -> dict[str, Any] | None:
+def _stacks(file: Path, data: ReportData) -> dict[str, Any] | None:
     """The volumes of a figure: by data set, then by method, worst to best; None where none were cut."""
     if not file.is_file():
         return None
     stored = read_json(file)
     volumes = stored["volumes"]
-    datasets = in_order([str(one["dataset"]) for one in volumes], material.facts.datasets)
-    methods = material.method_order([str(one["method"]) for one in volumes])
+    datasets = in_order([str(one["dataset"]) for one in volumes], data.suite.datasets)
+    methods = data.method_order([str(one["method"]) for one in volumes])
 
     def place(one: Mapping[str, Any]) -> tuple[Any, ...]:
         return datasets.index(one["dataset"]), one["evaluated_on"], one["checkpoint"]
@@ -77,17 +77,17 @@ def _stacks(file: Path, material: Material) -> dict[str, Any] | None:
     for _, members in groupby(sorted(volumes, key=order), key=place):
         found = list(members)
         first = found[0]
-        budget = budget_title(first["labels"], material.labelled(first["dataset"], first["labels"]))
-        title = material.block_title(first["dataset"], first["evaluated_on"], first["checkpoint"])
+        budget = budget_title(first["labels"], data.labelled(first["dataset"], first["labels"]))
+        title = data.block_title(first["dataset"], first["evaluated_on"], first["checkpoint"])
         pairs = groupby(found, key=lambda one: (str(one["method"]), str(one["variant"])))
-        rows = [(material.label(*pair), [_volume(one, material) for one in volumes]) for pair, volumes in pairs]
+        rows = [(data.label(*pair), [_volume(one, data) for one in volumes]) for pair, volumes in pairs]
         groups.append({"title": f"{title} · {budget}", "rows": rows})
     return {"groups": groups, "left_out": stored["left_out"]}
 
 
-def _volume(one: Mapping[str, Any], material: Material) -> dict[str, Any]:
+def _volume(one: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
     score = f"{metric_title(one['metric'], arrow=False)} {one['score']:.3f}"
-    about = f"{material.label(one['method'], one['variant']).plain}, {one['rank']} case {one['case']}, {score}"
+    about = f"{data.label(one['method'], one['variant']).plain}, {one['rank']} case {one['case']}, {score}"
     return {
         "rank": one["rank"],
         "case": one["case"],

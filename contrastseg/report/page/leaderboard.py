@@ -1,4 +1,4 @@
-"""Who leads where, and how sure that is: the highest mean of each data set and budget, beside what the tests say."""
+"""The leaderboard: the best mean of each data set and label budget, with the test against the baseline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from contrastseg.report.content.labels import (
     interval,
     number,
     p_value,
-    split_reference,
+    split_baseline,
 )
-from contrastseg.report.content.report_data import Material, complete_rows, records
+from contrastseg.report.content.report_data import Place, ReportData, complete_rows, records
+from contrastseg.report.page import wording
 from contrastseg.text import plural
 
 _SAME = 1e-12
@@ -27,7 +28,7 @@ _TIED = 3  # methods of a tie that are named
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedMean:
     """A method's mean as it is printed.
 
     Attributes:
@@ -46,7 +47,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Leader:
+class LeaderboardLine:
     """One data set at one budget.
 
     Attributes:
@@ -56,58 +57,58 @@ class Leader:
         metric: What is compared.
         first: The method with the best mean; None where no two have complete scores, and where several share it.
         second: The next one.
-        certainty: What the test of the first against the reference says.
-        found: Whether that test found a difference.
-        stability: How often it stays first when patients are drawn again; empty where rankings were not resampled.
-        tests: What all tests of the place say, counted.
+        certainty: The result of the test of the first against the baseline.
+        significant: Whether that test found a significant difference.
+        stability: How often it stays first when patients are resampled; empty where rankings were not resampled.
+        tests: The results of all tests of the place, counted.
     """
 
     place: str
     budget: str
     order: float
     metric: str
-    first: Standing | None
-    second: Standing | None
+    first: RankedMean | None
+    second: RankedMean | None
     certainty: str
-    found: bool
+    significant: bool
     stability: str
     tests: str
 
 
-def leaders(material: Material, rankings: pd.DataFrame | None = None) -> list[Leader]:
+def leaderboard(data: ReportData) -> list[LeaderboardLine]:
     """One line per data set and label budget, of Dice or else of the first metric that was scored.
 
     Args:
-        material: Means, tests, titles.
-        rankings: One row per method and place with `first`, the share of resamplings in which it was first.
+        data: Means, tests, rankings where patients were resampled, titles.
     """
-    frame = material.summary
-    means = frame[frame["class"] == "mean"] if len(frame) else frame
+    means = data.summary[data.summary["class"] == "mean"] if len(data.summary) else data.summary
     if not len(means):
         return []
-    metric = material.metrics(["dice"])[0]
-    lines = []
-    for key, part in material.places(means[means["metric"] == metric]):
-        for labels in sorted(set(part["labels"].astype(str)), key=budget_order):
-            tests = rows_at(material.comparisons, key, labels, metric)
-            ranks = rows_at(rankings, key, labels, metric)
-            best, after = standings(material, part[part["labels"] == labels], tests, ranks, metric)
-            first, second = (best[0], after) if len(best) == 1 else (None, None)
-            lines.append(
-                Leader(
-                    place=material.block_title(*key),
-                    budget=_budget(labels, material.labelled(key[0], labels)),
-                    order=budget_order(labels)[1],
-                    metric=metric,
-                    first=first,
-                    second=second,
-                    certainty=tie(best) if len(best) > 1 else _certainty(material, tests, first),
-                    found=_verdict(tests, first) in ("better", "worse"),
-                    stability=_stability(ranks, first),
-                    tests=_counted(tests),
-                )
-            )
-    return lines
+    metric = data.metrics(["dice"])[0]
+    return [
+        _line(data, key, labels, metric, rows[rows["labels"] == labels])
+        for key, rows in data.places(means[means["metric"] == metric])
+        for labels in sorted(set(rows["labels"].astype(str)), key=budget_order)
+    ]
+
+
+def _line(data: ReportData, key: Place, labels: str, metric: str, rows: pd.DataFrame) -> LeaderboardLine:
+    tests = rows_at(data.comparisons, key, labels, metric)
+    ranks = rows_at(data.rankings, key, labels, metric)
+    best, second = best_means(data, rows, tests=tests, ranks=ranks, metric=metric)
+    first, second = (best[0], second) if len(best) == 1 else (None, None)
+    return LeaderboardLine(
+        place=data.block_title(*key),
+        budget=_budget(labels, data.labelled(key[0], labels)),
+        order=budget_order(labels)[1],
+        metric=metric,
+        first=first,
+        second=second,
+        certainty=tie(best) if len(best) > 1 else _certainty(data, tests, first),
+        significant=_verdict(tests, first) in ("better", "worse"),
+        stability=_stability(ranks, first),
+        tests=_counted(tests),
+    )
 
 
 def _budget(labels: str, patients: int | None) -> str:
@@ -119,19 +120,19 @@ def _budget(labels: str, patients: int | None) -> str:
     return f"{budget_short(labels)}{people}"
 
 
-def standings(
-    material: Material, rows: pd.DataFrame, tests: pd.DataFrame, ranks: pd.DataFrame, metric: str
-) -> tuple[list[Standing], Standing | None]:
+def best_means(
+    data: ReportData, rows: pd.DataFrame, *, tests: pd.DataFrame, ranks: pd.DataFrame, metric: str
+) -> tuple[list[RankedMean], RankedMean | None]:
     """The methods that share the best mean, mostly one, and the next; none where fewer than two can be ranked.
 
     Means are those of the ranking, where empty references count as the suite says, else those of the tables.
 
     Args:
-        material: Titles.
+        data: Titles.
         rows: Of the summary, of one place, budget and metric.
         tests: The comparisons of that place.
         ranks: The ranking of that place.
-        metric: What is compared.
+        metric: The metric of all three.
     """
     ranked = ranks[ranks["rank"].notna()] if "rank" in ranks else ranks.iloc[:0]
     if len(ranked) < 2:
@@ -144,9 +145,9 @@ def standings(
     places = decimals(metric)
     while tied == 1 and number(values[0], places) == number(values[1], places):
         places += 1
-    found = [
-        Standing(
-            material.label(str(row.method), str(row.variant)),
+    means = [
+        RankedMean(
+            data.label(str(row.method), str(row.variant)),
             number(row.mean, places),
             _interval(row, tests, rows, places),
             float(row.mean),
@@ -154,14 +155,14 @@ def standings(
         )
         for row in records(ranked.head(tied + 1))
     ]
-    return found[:tied], (found[tied] if len(found) > tied else None)
+    return means[:tied], (means[tied] if len(means) > tied else None)
 
 
-def tie(best: list[Standing]) -> str:
+def tie(best: list[RankedMean]) -> str:
     """Such as "a and b share the best mean, 0.812"."""
-    names = [one.label.plain for one in best]
+    names = [mean.label.plain for mean in best]
     named = names if len(names) <= _TIED else [*names[: _TIED - 1], plural(len(names) - _TIED + 1, "other method")]
-    return f"{', '.join(named[:-1])} and {named[-1]} share the best mean, {best[0].mean}"
+    return wording.tie(named, best[0].mean)
 
 
 def _interval(row: Any, tests: pd.DataFrame, rows: pd.DataFrame, places: int) -> str:
@@ -169,73 +170,69 @@ def _interval(row: Any, tests: pd.DataFrame, rows: pd.DataFrame, places: int) ->
     for frame, ends in ((tests, ("mean_low", "mean_high", "mean_clipped")), (rows, ("low", "high", "clipped"))):
         if len(frame):
             own = frame[(frame["method"] == row.method) & (frame["variant"] == row.variant)]
-            for one in records(own[(own["mean"] - row.mean).abs() < _SAME]):
-                low, high, clipped = (getattr(one, name) for name in ends)
+            for same in records(own[(own["mean"] - row.mean).abs() < _SAME]):
+                low, high, clipped = (getattr(same, name) for name in ends)
                 return interval(low, high, places, str(clipped))
     return ""
 
 
-def rows_at(frame: pd.DataFrame | None, key: tuple[str, str, str], labels: str, metric: str) -> pd.DataFrame:
+def rows_at(frame: pd.DataFrame, key: Place, labels: str, metric: str) -> pd.DataFrame:
     """The rows of one place, budget and metric."""
-    if frame is None or not len(frame):
+    if not len(frame):
         return pd.DataFrame()
     same = (frame["dataset"] == key[0]) & (frame["evaluated_on"] == key[1]) & (frame["checkpoint"] == key[2])
     return frame[same & (frame["labels"] == labels) & (frame["metric"] == metric)]
 
 
-def _row(rows: pd.DataFrame, first: Standing | None) -> Any:
+def _row(rows: pd.DataFrame, first: RankedMean | None) -> Any:
     if first is None or not len(rows):
         return None
     own = (rows["method"] == first.label.method) & (rows["variant"] == first.label.variant)
     return next(records(rows[own]), None)
 
 
-def _stability(ranks: pd.DataFrame, first: Standing | None) -> str:
+def _stability(ranks: pd.DataFrame, first: RankedMean | None) -> str:
     row = _row(ranks, first)
     if row is None or pd.isna(row.first):
         return ""
-    return f"first in {100 * row.first:.0f} % of resamplings of the patients"
+    return wording.first_in(row.first)
 
 
-def _verdict(tests: pd.DataFrame, first: Standing | None) -> str:
+def _verdict(tests: pd.DataFrame, first: RankedMean | None) -> str:
     row = _row(tests, first)
     return "" if row is None else str(row.verdict)
 
 
-def _certainty(material: Material, tests: pd.DataFrame, first: Standing | None) -> str:
+def _certainty(data: ReportData, tests: pd.DataFrame, first: RankedMean | None) -> str:
+    """The result of the test of the best method against the baseline."""
     if first is None:
-        return "no two methods have complete scores on the same structures"
+        return wording.NO_RANKING
     row = _row(tests, first)
     if row is None:
-        return "not tested"
-    reference = material.label(*split_reference(str(row.reference))).plain
-    verdict, alpha = str(row.verdict), material.facts.alpha
+        return wording.NOT_TESTED
+    baseline = data.label(*split_baseline(str(row.reference))).plain
+    verdict, alpha = str(row.verdict), data.suite.alpha
     if verdict == "reference":
         others = tests[~tests["verdict"].isin(UNTESTED)]
-        worse = int((others["verdict"] == "worse").sum())
-        return f"it is the reference itself: {worse} of {len(others)} others found worse"
+        return wording.is_baseline(int((others["verdict"] == "worse").sum()), len(others))
     if verdict == "no pairs":
-        return f"not tested: no patients in common with {reference}"
+        return wording.no_common_patients(baseline)
     if verdict == "incomplete":
-        return f"not tested: {reference} lacks {plural(int(row.reference_missing), 'score')}"
-    over = plural(int(row.n), "patient")
+        return wording.baseline_incomplete(baseline, int(row.reference_missing))
+    patients = plural(int(row.n), "patient")
     if verdict == "identical":
-        return f"identical to {reference} in {over}"
+        return wording.identical_to(baseline, patients)
     if verdict == "n too small":
         differing = int(row.n - row.zeros)
-        over = over if differing == row.n else f"{differing} of {over} differ"
-        least = p_value(row.p_smallest, alpha)
-        return f"too few patients to tell it from {reference}: smallest reachable p\u00a0{least}, {over}"
-    words = "no difference found from" if verdict == "n.s." else f"{verdict} than"
-    told = [f"{words} {reference}: corrected p\u00a0{p_value(row.p_holm, alpha)}, {over}"]
-    told += [f"its mean is {row.mean_against.removesuffix(' mean')}"] if row.mean_against else []
-    return "; ".join([*told, str(row.disagreement)] if row.disagreement else told)
+        patients = patients if differing == row.n else f"{differing} of {patients} differ"
+        return wording.cannot_reject(baseline, p_value(row.p_smallest, alpha), patients)
+    parts = [wording.test_result(verdict, baseline, p_value(row.p_holm, alpha), patients)]
+    parts += [wording.its_mean_is(row.mean_against.removesuffix(" mean"))] if row.mean_against else []
+    return "; ".join([*parts, str(row.disagreement)] if row.disagreement else parts)
 
 
 def _counted(tests: pd.DataFrame) -> str:
     if not len(tests):
         return "none"
-    words = {"better": "better", "worse": "worse", "n.s.": "no difference found", "n too small": "n too small"}
-    words |= {"identical": "identical", "incomplete": "not tested (predictions missing)"}
-    counts = {word: int((tests["verdict"] == verdict).sum()) for verdict, word in words.items()}
+    counts = {word: int((tests["verdict"] == verdict).sum()) for verdict, word in wording.COUNTED_VERDICTS.items()}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none"

@@ -4,46 +4,45 @@ from __future__ import annotations
 
 from contrastseg.evaluation.metrics.conventions import Convention, Empty, get_convention
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
-from contrastseg.report.tables.footnotes import EMPTY_REFERENCES
+from contrastseg.report.tables.wording import EMPTY_REFERENCES
 
 
 def policy_paragraphs(name: str, empty_reference: EmptyReference = "best_or_worst") -> list[str]:
-    """What was scored how, for the convention of this name, and what an empty reference counts in comparisons.
+    """How predictions are scored under the convention of this name, and how comparisons count an empty reference.
 
     Raises:
         ScoringError: There is no such convention.
     """
     convention = get_convention(name)
-    grid = "in the unit of the image's spacing" if convention.spacing else "in voxels, whatever their size"
+    unit = "the unit of the image's spacing" if convention.spacing else "voxels, whatever their size"
     outcomes = ". ".join(
         f"{title}: {_scores(empty)}"
         for title, empty in (
             ("A missed structure (in the reference, not predicted)", convention.missed),
-            ("An invented one (predicted, not in the reference)", convention.invented),
-            ("One absent from both", convention.absent),
+            ("A false positive (predicted, not in the reference)", convention.invented),
+            ("A structure absent from both", convention.absent),
         )
     )
     return [
-        f"Predictions are scored as files on the native grid, distances {grid}. Borders and distances ignore axes of "
-        "one voxel: a volume of one slice is scored as a 2D image. NSD counts a border exactly at the tolerance as "
-        "within. "
-        f"Convention “{name}”: {convention.source}.",
+        f"Predictions are scored as files on the native grid. Distances are in {unit}. Borders and distances ignore "
+        "axes of one voxel: a volume of one slice is scored as a 2D image. NSD counts a border exactly at the "
+        f"tolerance as within. Convention “{name}”: {convention.source}.",
         f"{outcomes}. The counts stand beside every mean.{_definitions(convention)}",
-        "The unit of statistics is the patient: frames, then classes, are averaged inside each patient; seeds and "
-        "draws are averaged per patient, and their spread is kept apart from that over patients. Intervals "
-        "count both patients and runs, and how often such intervals hold the truth was measured and stands under every "
-        "table. A test over patients is about these trained models, not about training again.",
-        "Methods are compared with the reference by a two-sided paired Wilcoxon signed-rank test per patient, with "
-        "Holm's correction over the declared family. Zeros are dropped and counted. Beside every p stands the smallest "
-        "corrected p the comparison could have reached; where that is above the level, the verdict is “n too small”. "
-        "“No difference found” is not evidence of equality.",
+        "Statistics are over patients. Frames, then classes, are averaged inside each patient. Seeds and draws are "
+        "averaged per patient, and their spread is kept apart from the spread over patients. Intervals count both "
+        "patients and runs. Their coverage was measured and stands under every table. A test over patients is about "
+        "these trained models; it does not say how training again would turn out.",
+        "Each method is compared with the baseline by a two-sided paired Wilcoxon signed-rank test over patients, "
+        "with Holm's correction over the declared family. Zero differences are dropped and counted. The smallest "
+        "corrected p that the comparison can reach stands beside every p. Where it is above the level, the verdict "
+        "is “n too small”. “Not significant” does not show equality.",
         "Two methods are compared on the structures that every run of both has a value for. A method with missing "
-        "predictions gets no test, mark or rank there: its difference on the common structures is described. Where the "
-        f"reference is empty, in comparisons and rankings {EMPTY_REFERENCES[empty_reference]}; beside them stand the "
-        "same comparison on non-empty references alone and the false positives. Tables of scores keep what the "
-        "convention scores.",
-        "The best and second mark compares printed means only; cells with missing predictions or fewer patients take "
-        "no part in it, and means over unlike structures have none.",
+        "predictions is neither tested nor ranked there; its difference on the common structures is described. Where "
+        f"the reference mask is empty, {EMPTY_REFERENCES[empty_reference]}. This holds for comparisons and rankings. "
+        "The same comparison on non-empty references, and the false positives, stand beside them. Tables of scores "
+        "follow the convention.",
+        "The marks of the best and the second compare rounded means. They leave out cells with missing predictions or "
+        "fewer patients, and means over unlike structures.",
     ]
 
 

@@ -28,11 +28,11 @@ QUALITY = 80  # of the JPEG; the contour stays sharp without chroma subsampling
 
 def make_slices(
     scores: pd.DataFrame,
-    prepared: Mapping[str, str | Path],
-    runs: Mapping[str, str | Path],
     settings: Iterable[FigureSettings],
     folder: str | Path,
     *,
+    prepared: Mapping[str, str | Path],
+    run_folders: Mapping[str, str | Path],
     keep: bool = False,
     limit: int = LIMIT,
 ) -> list[Path]:
@@ -40,10 +40,10 @@ def make_slices(
 
     Args:
         scores: The collected scores.
-        prepared: Folder of the prepared data set by entry.
-        runs: Folder of each run by `run_keys.run_key`.
         settings: The figures of the suite; other kinds are passed over.
         folder: Where the files go.
+        prepared: Folder of the prepared data set by entry.
+        run_folders: Folder of each run by `run_keys.run_key`.
         keep: Leave a file as it is where nothing is here to cut.
         limit: Bytes of the pictures of one figure, at most.
 
@@ -51,19 +51,19 @@ def make_slices(
         The files written.
     """
     written = []
-    for one in settings:
-        if one.kind != "overlays":
+    for figure in settings:
+        if figure.kind != "overlays":
             continue
-        found = list(find_cases(scores, prepared, runs, one))
-        if keep and not found:
+        cases = list(find_cases(scores, figure, prepared=prepared, run_folders=run_folders))
+        if keep and not cases:
             continue
         stacks = []
-        for picked in found:
+        for picked in cases:
             volume = picked.volume()
             if not volume.flat:
-                about = picked.axes | {"metric": one.metric, "score": float(picked.row["value"])}
+                about = picked.axes | {"metric": figure.metric, "score": float(picked.row["value"])}
                 stacks.append(about | {"of": len(volume.reference), "slices": cut(volume)})
-        path = Path(folder) / f"{one.name}{SUFFIX}"
+        path = Path(folder) / f"{figure.name}{SUFFIX}"
         write_json(path, fit(stacks, limit))
         written.append(path)
     return written

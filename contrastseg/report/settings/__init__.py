@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
-from contrastseg.report.settings.metrics import metrics_of
-from contrastseg.report.settings.published import PaperSettings
+from contrastseg.report.settings.kinds import (
+    FIGURE_KINDS,
+    TABLE_KINDS,
+    RegisteredKind,
+    known_figure_kind,
+    known_table_kind,
+)
+from contrastseg.report.settings.published import PublishedSettings
 
 Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="File name without suffix")
+
+
+def _one_of(kinds: Mapping[str, RegisteredKind]) -> dict[str, Any]:
+    """The registered kinds, for the schema that editors read."""
+    return {"enum": list(kinds)}
 
 
 class TableSettings(BaseModel):
@@ -20,7 +31,7 @@ class TableSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal["main", "classes", "comparison", "paper", "conventions"] = "main"
+    kind: Annotated[str, AfterValidator(known_table_kind)] = Field("main", json_schema_extra=_one_of(TABLE_KINDS))
     caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
     metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
@@ -29,13 +40,19 @@ class TableSettings(BaseModel):
     checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
     decimals: dict[str, int] = Field(default_factory=dict, description="Decimals per metric")
     intervals: bool = Field(True, description="Print [low, high] behind every mean")
-    published: PaperSettings | None = Field(None, description="The printed table beside which ours stands (paper)")
+    published: PublishedSettings | None = Field(
+        None, description="The published table that ours is compared with (paper)"
+    )
 
     @model_validator(mode="after")
-    def _a_paper_s_table_names_it(self) -> Self:
+    def _a_published_table_is_named(self) -> Self:
         if (self.kind == "paper") != (self.published is not None):
             raise ValueError("a table of kind paper, and no other, has the key `published`")
         return self
+
+    def available_metrics(self, evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+        """The metrics that a table of this kind can show, from what a suite scores and tests."""
+        return TABLE_KINDS[self.kind].metrics(evaluation, comparison)
 
 
 class FigureSettings(BaseModel):
@@ -44,18 +61,7 @@ class FigureSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Name
-    kind: Literal[
-        "label_ratio",
-        "box",
-        "outcomes",
-        "significance",
-        "rank_stability",
-        "critical_difference",
-        "conventions",
-        "cost",
-        "learning_curves",
-        "overlays",
-    ]
+    kind: Annotated[str, AfterValidator(known_figure_kind)] = Field(json_schema_extra=_one_of(FIGURE_KINDS))
     caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
     metric: str = Field("dice", description="What is drawn, or what ranks the cases (overlays)")
     cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="What a score costs (cost)")
@@ -68,6 +74,10 @@ class FigureSettings(BaseModel):
     checkpoints: list[str] | None = Field(None, description="Only these checkpoints")
     width: float = Field(7.2, gt=1, le=30, description="Width in inches")
     dpi: int = Field(200, ge=50, le=600, description="Resolution of the PNG")
+
+    def available_metrics(self, evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+        """The metrics that a figure of this kind can show, from what a suite scores and tests."""
+        return FIGURE_KINDS[self.kind].metrics(evaluation, comparison)
 
 
 def default_tables(conventions: bool = False) -> list[TableSettings]:
@@ -104,8 +114,10 @@ def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
     """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
     tables = []
     for table in default_tables(_several_conventions(suite)):
-        there = _metrics(suite, table.kind)
-        metrics = [metric for metric in table.metrics if metric in there] or there[:1] if table.metrics else None
+        available = _available_metrics(table, suite)
+        metrics = (
+            [metric for metric in table.metrics if metric in available] or available[:1] if table.metrics else None
+        )
         if metrics != []:
             tables.append(table.model_copy(update={"metrics": metrics}))
     return tables
@@ -119,18 +131,18 @@ def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
     figures = []
     checkpoints = list(suite.get("checkpoints") or ())
     only = {"checkpoints": checkpoints[:1]} if len(checkpoints) > 1 else {}
-    for figure in (one.model_copy(update=only) for one in default_figures(_several_conventions(suite))):
-        there = _metrics(suite, figure.kind)
-        if figure.metric in there:
+    for figure in (default.model_copy(update=only) for default in default_figures(_several_conventions(suite))):
+        available = _available_metrics(figure, suite)
+        if figure.metric in available:
             figures.append(figure)
-        elif there and figure.kind != "conventions":  # these are named after their metric
-            figures.append(figure.model_copy(update={"metric": there[0]}))
+        elif available and not figure.name.endswith(figure.metric):  # or its name would be of another metric
+            figures.append(figure.model_copy(update={"metric": available[0]}))
     return figures
 
 
-def _metrics(suite: Mapping[str, Any], kind: str) -> list[str]:
+def _available_metrics(drawing: TableSettings | FigureSettings, suite: Mapping[str, Any]) -> list[str]:
     evaluation = suite.get("evaluation") or EvaluationSettings()
-    return metrics_of(kind, evaluation, suite.get("comparison") or ComparisonSettings())
+    return drawing.available_metrics(evaluation, suite.get("comparison") or ComparisonSettings())
 
 
 def _several_conventions(suite: Mapping[str, Any]) -> bool:

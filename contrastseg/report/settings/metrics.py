@@ -1,4 +1,4 @@
-"""Which metrics a table or a figure can show of those that a suite scores and tests. Torch-free."""
+"""Available metrics: which a table or a figure can show of those that a suite scores and tests. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from contrastseg.evaluation.metrics.catalogue import DERIVED, by_conventions, di
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 
 
-def metrics_of(kind: str, evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
-    """The metrics that a drawing can show.
+def scored(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metrics that single cases have."""
+    return list(resolve_metrics(evaluation.metrics))
 
-    Args:
-        kind: The kind of table or figure.
-        evaluation: What is scored.
-        comparison: What is tested.
-    """
-    scored = resolve_metrics(evaluation.metrics)
-    if kind == "comparison":
-        return list(resolve_metrics(comparison.metrics))
-    if kind == "conventions":
-        return by_conventions(scored)
-    if kind == "box":  # cases one by one, for which what is made of a whole data set has no value
-        return list(scored)
-    if kind == "overlays":  # likewise, and the case of the largest value is called the best
-        return [metric for metric in scored if direction(metric) == "higher"]
-    return [*scored, *(name for name, parts in DERIVED.items() if set(parts) <= set(scored))]
+
+def scored_or_derived(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metrics of cases, and those that are derived from all cases of a data set."""
+    cases = scored(evaluation, comparison)
+    return [*cases, *(name for name, parts in DERIVED.items() if set(parts) <= set(cases))]
+
+
+def tested(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metrics that methods are compared by."""
+    return list(resolve_metrics(comparison.metrics))
+
+
+def of_conventions(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metrics that scoring conventions define."""
+    return by_conventions(scored(evaluation, comparison))
+
+
+def higher_is_better(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metrics of cases whose largest value is the best."""
+    return [metric for metric in scored(evaluation, comparison) if direction(metric) == "higher"]

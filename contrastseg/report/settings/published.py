@@ -1,4 +1,4 @@
-"""How a suite's rows are mapped to the rows that a source printed. Always `printed: ours`, in the source's wording."""
+"""How a suite's rows are mapped to published rows: always `published: ours`, in the source's wording."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PaperData(_Strict):
-    """Where the suite has a data set that the source prints."""
+class PublishedData(_Strict):
+    """Where the suite has a data set of the source."""
 
     entry: str = Field(description="Entry of the suite that models are trained on")
     evaluated_on: str = Field("", description="Entry that they are evaluated on; the same where left out")
@@ -35,7 +35,7 @@ class PaperData(_Strict):
         return {**value, "evaluated_on": value.get("evaluated_on") or value.get("entry", "")} if value else value
 
 
-class PaperProtocol(_Strict):
+class PublishedProtocol(_Strict):
     """What is known of the source's protocol beside the split. What is left out counts as not stated."""
 
     convention: str | None = Field(None, description="Scoring convention of the source's code")
@@ -46,8 +46,8 @@ class PaperProtocol(_Strict):
     differs: list[str] = Field(default_factory=list, description="What else differs from ours, in words")
 
 
-class PaperSettings(_Strict):
-    """One table that a source printed, its layout, and which of our rows stand beside its rows."""
+class PublishedSettings(_Strict):
+    """One published table, its layout, and which of our rows stand beside its rows."""
 
     source: str = Field(description="File in benchmarks/published, without .csv")
     where: str | None = Field(None, description="Only this table of the source, as its column `where` names it")
@@ -55,14 +55,14 @@ class PaperSettings(_Strict):
     blocks: list[Axis] = Field(["dataset"], description="One block of the table for each of these")
     rows: list[Axis] = Field(["method"], description="What goes down")
     columns: list[Axis] = Field(["metric"], description="What goes across")
-    datasets: dict[str, PaperData] = Field(min_length=1, description="Printed data set: entry")
-    methods: dict[str, str] = Field(default_factory=dict, description="Printed method: method or method/variant")
-    labels: dict[str, str] = Field(default_factory=dict, description="Printed labelled data: label budget")
-    classes: dict[str, str] = Field(default_factory=dict, description="Printed class: class, or mean")
+    datasets: dict[str, PublishedData] = Field(min_length=1, description="Published data set: entry")
+    methods: dict[str, str] = Field(default_factory=dict, description="Published method: method or method/variant")
+    labels: dict[str, str] = Field(default_factory=dict, description="Published labelled data: label budget")
+    classes: dict[str, str] = Field(default_factory=dict, description="Published class: class, or mean")
     metrics: dict[str, str] | None = Field(
-        None, description="Printed metric: metric, or nothing; all the source's if left out"
+        None, description="Published metric: metric, or nothing; all the source's if left out"
     )
-    protocol: PaperProtocol = PaperProtocol()
+    protocol: PublishedProtocol = PublishedProtocol()
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -106,9 +106,9 @@ class PaperSettings(_Strict):
         """Our label budget for what a source says was labelled of a data set; empty where there is none."""
         return {**self.labels, **self.datasets[dataset].labels}.get(labelled, "")
 
-    def metric_here(self, printed: str) -> str:
-        """The metric here that a printed one is held against; empty where there is none."""
-        return (self.metrics or HERE).get(printed, "")
+    def metric_here(self, published: str) -> str:
+        """Our metric for a published one; empty where we have none."""
+        return (self.metrics or HERE).get(published, "")
 
 
 def _check(kind: str, names: Sequence[str] | Mapping[str, Any], known: set[Any]) -> None:

@@ -119,7 +119,7 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
         return
     yield "- **Certainty**"
     for run in runs:
-        planned = len(run.stored.plan["suite"]["seeds"])
+        planned = len(run.results.plan["suite"]["seeds"])
         yield (
             f"    - `{run.suite}`: seed {_seeds(run)} ({planned} planned{_more_seeds(run)}),"
             f" {plural(run.draws, 'draw')} of the labelled patients."
@@ -222,18 +222,18 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
     head = ["suite", "data", "training / test patients", "recipe", "seeds", "planned cells with scores", "machine"]
     rows = []
     for run in runs:
-        stored, places = run.stored, run.places()
-        training = stored.plan["suite"]["training"]
+        results, places = run.results, run.places()
+        training = results.plan["suite"]["training"]
         axes = ["dataset", "method", "variant", "labels", "draw", "fold", "seed", "evaluated_on", "checkpoint"]
         tested = sorted({int(place.reference.n) for place in places})
         rows.append(
             [
                 f"`{run.suite}`",
                 ", ".join(dict.fromkeys(place.title for place in places)),
-                f"{max(card['training_patients'] for card in stored.cards)} / {', '.join(map(str, tested))}",
+                f"{max(record['training_patients'] for record in results.runs)} / {', '.join(map(str, tested))}",
                 f"{training['steps']:,} steps a stage, batch {training['batch_size']}, {training['precision']}",
                 _seeds(run),
-                f"{len(stored.scores[axes].drop_duplicates()):,} of {len(stored.plan['evaluations']):,}",
+                f"{len(results.scores[axes].drop_duplicates()):,} of {len(results.plan['evaluations']):,}",
                 f"`{run.folder.name}`",
             ]
         )
@@ -308,7 +308,7 @@ def everything(run: Reference) -> Iterator[str]:
 
 def missed(run: Reference) -> Iterator[str]:
     """How many structures a method did not find at all."""
-    rows = run.stored.frame("summary.csv")
+    rows = run.results.frame("summary")
     rows = rows[(rows["metric"] == "dice") & (rows["class"] == "mean") & (rows["checkpoint"] == "last")]
     yield "Missed structures (false negatives):\n"
     trained = rows["n_seeds"] * rows["n_draws"]
@@ -331,7 +331,7 @@ def costs(runs: Sequence[Reference]) -> Iterator[str]:
     """Time and memory of a method's runs beside those of `supervised`."""
     rows: dict[str, list[str]] = {name: [run.named(name), _stages(name)] for run in runs for name in run.methods}
     for run in runs:
-        seconds, memory = (costs_of(run.stored.cards, cost)[0] for cost in ("seconds", "memory"))
+        seconds, memory = (costs_of(run.results.runs, cost)[0] for cost in ("seconds", "memory"))
         for name, cells in rows.items():
             own = {key: value for key, value in seconds.items() if key[2:] == (name, "default")}
             usual = {key: seconds.get((*key[:2], "supervised", "default")) for key in own}
@@ -351,7 +351,7 @@ def _stages(method: str) -> str:
 
 def variants(run: Reference) -> Iterator[str]:
     """Every variant against its default, and the stagings of LRC against each other."""
-    scores = run.stored.scores
+    scores = run.results.scores
     scores = scores[(scores["metric"] == "dice") & (scores["checkpoint"] == "last")]
     families = [(f"{name}/default", scores[scores["method"] == name]) for name in run.methods]
     staged = scores[scores["method"].isin(SYSTEMS["LRC"]) & (scores["variant"] == "default")]
@@ -375,7 +375,7 @@ def variants(run: Reference) -> Iterator[str]:
     yield _ABLATIONS.format(suite=run.suite, supervised=supervised)
     yield from table_of(["variant", "data", "Dice", "against", "its Dice", "difference", "test"], rows, 2)
     scored = set(zip(scores["method"], scores["variant"], strict=True))
-    planned = dict.fromkeys((one["method"], one["variant"]) for one in run.stored.plan["runs"])
+    planned = dict.fromkeys((one["method"], one["variant"]) for one in run.results.plan["runs"])
     waiting = [run.named(*pair) for pair in planned if pair not in scored]
     if waiting:
         yield f"Planned and not run yet: {', '.join(waiting)}.\n"

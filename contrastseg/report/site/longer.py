@@ -26,7 +26,7 @@ def as_long(run: Reference) -> Iterator[str]:
     """Methods with several stages beside `supervised` with as many steps as all their stages have."""
     places = run.places()
     found = [{row.method: row for row in against_controls(run, place)} for place in places]
-    usual = run.stored.plan["suite"]["training"]["steps"]
+    usual = run.results.plan["suite"]["training"]["steps"]
     staged = {name: len(registry.get(name).stages) for name in run.methods if any(name in rows for rows in found)}
     rows = []
     for stages in sorted(set(staged.values())):
@@ -43,7 +43,7 @@ def as_long(run: Reference) -> Iterator[str]:
 
 def against_controls(run: Reference, place: Place) -> list[Any]:
     """Rows of `compare` for the methods of k stages against the control of k times the steps, seed 0 of both."""
-    usual, dice = run.stored.plan["suite"]["training"]["steps"], run.dice(place)
+    usual, dice = run.results.plan["suite"]["training"]["steps"], run.dice(place)
     tables: list[pd.DataFrame] = []
     for steps, control in run.controls(place).items():
         methods = [name for name in run.methods if len(registry.get(name).stages) * usual == steps]

@@ -37,7 +37,7 @@ def moves(run: Reference) -> Iterator[str]:
 
 
 def _by_length(run: Reference) -> Iterator[str]:
-    usual = run.stored.plan["suite"]["training"]["steps"]
+    usual = run.results.plan["suite"]["training"]["steps"]
     for place in run.places():
         lengths = {steps: _mean_dice(scores) for steps, scores in run.controls(place).items()}
         told = [
@@ -55,7 +55,7 @@ def _mean_dice(scores: pd.DataFrame) -> float:
 
 
 def _by_seed(run: Reference) -> Iterator[str]:
-    rows = run.stored.frame("summary.csv")
+    rows = run.results.frame("summary")
     rows = rows[(rows["class"] == "mean") & (rows["metric"] == "dice") & (rows["checkpoint"] == "last")]
     several = rows[rows["n_seeds"] > 1]
     if not len(several):
@@ -109,7 +109,7 @@ def _by_checkpoint(run: Reference) -> Iterator[str]:
 def _by_convention(run: Reference) -> Iterator[str]:
     if not (run.folder / "conventions.csv").is_file():
         return
-    ranks = run.stored.frame("conventions.csv", "collect")
+    ranks = run.results.frame("conventions")
     ranks = ranks[(ranks["checkpoint"] == "last") & ranks["shift"].notna() & ranks["metric"].isin(SHOWN)]
     for metric, parts in ranks.groupby("metric", sort=False):
         told = []
@@ -126,5 +126,5 @@ def _by_convention(run: Reference) -> Iterator[str]:
             name = metric_title(str(metric), arrow=False)
             yield f"- **Convention**, {name}, the smallest τ with our order: {', '.join(told)}."
     if ranks["shift"].any():
-        missed = run.stored.frame("summary.csv")["missed"].any()
+        missed = run.results.frame("summary")["missed"].any()
         yield _MISSED if missed else _NOTHING_MISSED

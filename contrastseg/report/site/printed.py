@@ -28,7 +28,7 @@ the marks behind published numbers.
 
 def printed(run: Reference) -> Iterator[str]:
     """Printed means with ours, by our convention and by theirs."""
-    ranks = run.stored.frame("conventions.csv", "collect") if (run.folder / "conventions.csv").is_file() else None
+    ranks = run.results.frame("conventions") if run.results.has("conventions") else None
     rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
     differs, silent, sources, metrics = dict[str, None](), dict[str, None](), dict[str, None](), dict[str, None]()
     units = set()

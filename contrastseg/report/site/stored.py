@@ -12,7 +12,7 @@ import pandas as pd
 
 from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
 from contrastseg.report.content.report_data import records
-from contrastseg.report.content.results_folder import Stored
+from contrastseg.report.content.results_folder import ResultsFolder
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Reference:
     folder: Path
 
     @cached_property
-    def stored(self) -> Stored:
+    def results(self) -> ResultsFolder:
         """Everything in the folder."""
-        return Stored(self.folder, self.folder / "no-resources", whole=False)
+        return ResultsFolder(self.folder, self.folder / "no-resources", strict=False)
 
     @property
     def suite(self) -> str:
@@ -80,17 +80,17 @@ class Reference:
     @cached_property
     def methods(self) -> list[str]:
         """The suite's methods that it has a run for, in its order."""
-        planned = {run["method"] for run in self.stored.plan["runs"]}
-        return [entry["name"] for entry in self.stored.plan["suite"]["methods"] if entry["name"] in planned]
+        planned = {run["method"] for run in self.results.plan["runs"]}
+        return [entry["name"] for entry in self.results.plan["suite"]["methods"] if entry["name"] in planned]
 
     @cached_property
     def _provenances(self) -> dict[str, str]:
-        return provenances(self.stored.cards)
+        return provenances(self.results.runs)
 
     @cached_property
     def draws(self) -> int:
         """Draws of labelled patients that were trained with."""
-        return len({card["draw"] for card in self.stored.cards})
+        return len({card["draw"] for card in self.results.runs})
 
     def named(self, method: str, variant: str = "default") -> str:
         """A method, its variant where it is not the default, and the mark of where it comes from."""
@@ -100,12 +100,12 @@ class Reference:
     @cached_property
     def titles(self) -> dict[str, str]:
         """Entry -> the data set's name in words."""
-        return {info["entry"]: info["title"] for info in self.stored.infos}
+        return {info["entry"]: info["title"] for info in self.results.infos}
 
     @cached_property
     def rankings(self) -> pd.DataFrame:
         """Ranks in Dice with their intervals, of last checkpoints."""
-        table = self.stored.frame("rankings.csv")
+        table = self.results.frame("rankings")
         return table[(table["metric"] == "dice") & (table["checkpoint"] == "last")]
 
     def rank(self, place: Place, method: str, variant: str) -> Any | None:
@@ -118,13 +118,13 @@ class Reference:
     def seeds(self) -> dict[str, str]:
         """Method -> the seeds it was trained with, in words."""
         found: dict[str, set[int]] = {}
-        for card in self.stored.cards:
+        for card in self.results.runs:
             found.setdefault(card["method"], set()).add(card["seed"])
         return {method: ", ".join(map(str, sorted(seeds))) for method, seeds in found.items()}
 
     def dice(self, place: Place, variant: str = "default") -> pd.DataFrame:
         """The stored Dice of a place's last checkpoints."""
-        scores = self.stored.scores
+        scores = self.results.scores
         at = (scores["dataset"] == place.entry) & (scores["labels"] == place.labels)
         of = (scores["metric"] == "dice") & (scores["checkpoint"] == "last") & (scores["variant"] == variant)
         return scores[at & of & (scores["evaluated_on"] == place.entry)]
@@ -167,7 +167,7 @@ class Reference:
 
     def places(self, checkpoint: str = "last") -> list[Place]:
         """Data sets in the suite's order, small budgets first."""
-        table = self.stored.frame("comparisons.csv")
+        table = self.results.frame("comparisons")
         table = table[(table["metric"] == "dice") & (table["checkpoint"] == checkpoint) & (table["n"] > 0)]
         found = []
         for entry, rows in table[table["dataset"] == table["evaluated_on"]].groupby("dataset", sort=False):

@@ -1,7 +1,8 @@
-"""The table of paired comparisons: what was tested, on how many patients, and what could have been found at all."""
+"""The table of paired comparisons: verdict, shift, corrected p, and the smallest p that was reachable."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,58 +19,59 @@ from contrastseg.report.content.labels import (
     number,
     p_value,
 )
-from contrastseg.report.content.report_data import Material, records
+from contrastseg.report.content.report_data import ReportData, records
 from contrastseg.report.settings import TableSettings
-from contrastseg.report.tables import footnotes
+from contrastseg.report.tables import footnotes, wording
+from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Row
 from contrastseg.text import plural
 
-# What was found first: on a phone the rest lies to the right.
-FOUND, COUNTS = (
-    ("labels", "verdict"),
-    ("p (Holm)", "smallest p", "n", "zeros", "ref. mean", "mean diff.", "median diff."),
+# The verdict comes first: on a phone the rest lies to the right.
+FIRST = ("labels", "verdict")
+COUNTS = ("p (Holm)", "smallest p", "n", "zeros", "baseline mean", "mean diff.", "median diff.")
+_NON_EMPTY, _EMPTY = "non-empty references alone", "false positives per empty reference"
+BESIDE = (
+    *(Column(title, _NON_EMPTY) for title in ("verdict", "mean diff.", "p (Holm)", "n")),
+    *(Column(title, _EMPTY) for title in ("rate", "baseline", "verdict")),
 )
-BESIDE = ("verdict", "mean diff.", "p (Holm)", "n", "rate", "reference", "verdict")
-_FULL, _EMPTY = "non-empty references alone", "false positives per empty reference"
-_GROUPS = (*[_FULL] * 4, *[_EMPTY] * 3)
 
 
-def comparison_blocks(material: Material, settings: TableSettings) -> list[Block]:
-    """One block per data set and metric: each method against the reference at each label budget."""
-    frame = material.comparisons
+def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
+    """One block per data set and metric: each method against the baseline at each label budget."""
+    frame = data.comparisons
     if not len(frame):
         return []
     frame = frame[frame["verdict"] != "reference"]
     wanted = settings.metrics or metric_order(frame["metric"].astype(str))
     blocks = []
-    for key, part in material.places(frame):
-        order = material.pair_order([(str(row.method), str(row.variant)) for row in records(part)])
+    for key, at_place in data.places(frame):
         for metric in wanted:
-            rows = part[part["metric"] == metric]
-            if not len(rows):
-                continue
-            places = decimals(metric, settings.decimals)
-            beside = bool((rows["empty_references"] > 0).any())
-            titles = (*FOUND, f"HL shift [{material.facts.level}]", *COUNTS)
-            columns = [Column(title) for title in titles]
-            columns += [Column(*one) for one in zip(BESIDE, _GROUPS, strict=True)] if beside else []
-            ordered = sorted(
-                records(rows),
-                key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
-            )
-            blocks.append(
-                Block(
-                    f"{material.block_title(*key)} · {metric_title(metric, str(rows['unit'].iloc[0]))}",
-                    tuple(columns),
-                    tuple(_row(row, material, places, beside) for row in ordered),
-                    tuple(footnotes.comparison_notes(material, rows)),
-                )
-            )
+            rows = at_place[at_place["metric"] == metric]
+            if len(rows):
+                title = f"{data.block_title(*key)} · {metric_title(metric, str(rows['unit'].iloc[0]))}"
+                blocks.append(_block(title, rows, data, decimals(metric, settings.decimals)))
     return blocks
 
 
-def _row(row: Any, material: Material, places: int, beside: bool) -> Row:
-    labels, alpha = str(row.labels), material.facts.alpha
+def _block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Block:
+    """One metric's comparisons, by label budget and then in the suite's order of methods."""
+    order = data.pair_order({(str(row.method), str(row.variant)) for row in records(rows)})
+    ordered = sorted(
+        records(rows),
+        key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
+    )
+    beside = bool((rows["empty_references"] > 0).any())
+    columns = [Column(title) for title in (*FIRST, f"HL shift [{data.suite.level}]", *COUNTS)]
+    return Block(
+        title,
+        (*columns, *(BESIDE if beside else ())),
+        tuple(_row(row, data, places, beside) for row in ordered),
+        tuple(footnotes.comparison_footnotes(data, rows)),
+    )
+
+
+def _row(row: Any, data: ReportData, places: int, beside: bool) -> Row:
+    labels, alpha = str(row.labels), data.suite.alpha
     cells = [
         Cell(budget_short(labels), sort=budget_order(labels)[1]),
         _verdict(str(row.verdict), flags(row)),
@@ -96,26 +98,26 @@ def _row(row: Any, material: Material, places: int, beside: bool) -> Row:
             Cell(number(row.reference_false_positives, 2), sort=float(row.reference_false_positives)),
             _verdict(str(row.false_positives_verdict), f"(p {p_value(row.false_positives_p_holm, alpha)})"),
         ]
-    return Row(material.label(str(row.method), str(row.variant)), tuple(cells))
+    return Row(data.label(str(row.method), str(row.variant)), tuple(cells))
 
 
 def flags(row: Any) -> str:
-    """What has to stand beside the verdict of a comparison, or its word would not agree with its numbers."""
-    n, zeros, missing, of_reference, structures, undefined = (
+    """The remarks beside the verdict of a comparison, without which it would contradict its numbers."""
+    n, zeros, missing, of_baseline, structures, undefined = (
         0 if pd.isna(value) else int(value)
         for value in (row.n, row.zeros, row.missing, row.reference_missing, row.structures, row.undefined)
     )
-    said = [str(row.mean_against)] if row.mean_against else []
+    remarks = [str(row.mean_against)] if row.mean_against else []
     if row.verdict == "n too small" and zeros:
-        said.append(f"{n - zeros} of {n} differ")
+        remarks.append(f"{n - zeros} of {n} differ")
     if row.verdict == "incomplete":
-        said += [f"{missing} missing"] if missing else []
-        said += [f"{of_reference} missing of the reference"] if of_reference else []
-        said.append(f"described on {plural(structures, 'common structure')}")
+        remarks += [f"{missing} missing"] if missing else []
+        remarks += [f"{of_baseline} missing of the baseline"] if of_baseline else []
+        remarks.append(f"described on {plural(structures, 'common structure')}")
     elif undefined:
-        said.append(f"{plural(undefined, 'structure')} undefined for one")
-    said += [str(row.disagreement)] if row.disagreement else []
-    return f"({'; '.join(said)})" if said else ""
+        remarks.append(f"{plural(undefined, 'structure')} undefined for one method")
+    remarks += [str(row.disagreement)] if row.disagreement else []
+    return f"({'; '.join(remarks)})" if remarks else ""
 
 
 def _verdict(verdict: str, small: str = "") -> Cell:
@@ -127,3 +129,19 @@ def _verdict(verdict: str, small: str = "") -> Cell:
 def _count(value: Any) -> Cell:
     """A count, empty where nothing could be paired."""
     return Cell("–") if pd.isna(value) else Cell(str(int(value)), sort=float(value))
+
+
+def _tidy(data: ReportData, settings: TableSettings) -> pd.DataFrame:
+    return data.comparisons
+
+
+def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
+    return [
+        *wording.TESTS,
+        wording.empty_references(data.suite.empty_reference),
+        wording.policy(data.suite.convention),
+        *footnotes.provenance_legend(blocks),
+    ]
+
+
+COMPARISON = TableKind(wording.COMPARISON_CAPTION, _blocks, _tidy, _footnotes)

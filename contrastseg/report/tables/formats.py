@@ -47,7 +47,7 @@ def escape_markdown(text: str) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """The table as Markdown: one table per block, notes below as a list."""
+    """The table as Markdown: one table per block, footnotes below as a list."""
     parts = [f"**{escape_markdown(table.caption)}**"]
     for block in table.blocks:
         heads = [escape_markdown(block.head), *(_markdown_head(column.group, column.title) for column in block.columns)]
@@ -55,11 +55,15 @@ def to_markdown(table: Table) -> str:
         for row in block.rows:
             cells = [_markdown_cell(cell) for cell in row.cells]
             lines.append(_markdown_line([escape_markdown(row.label.plain), *cells]))
-        notes = [f"- {escape_markdown(note)}" for note in block.notes]
-        parts += [f"### {escape_markdown(block.title)}", "\n".join(lines), *(["\n".join(notes)] if notes else [])]
+        footnotes = [f"- {escape_markdown(footnote)}" for footnote in block.footnotes]
+        parts += [
+            f"### {escape_markdown(block.title)}",
+            "\n".join(lines),
+            *(["\n".join(footnotes)] if footnotes else []),
+        ]
     if not table.blocks:
         parts.append("No scores.")
-    parts.append("\n".join(f"- {escape_markdown(note)}" for note in table.notes))
+    parts.append("\n".join(f"- {escape_markdown(footnote)}" for footnote in table.footnotes))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -82,7 +86,7 @@ def to_html(table: Table) -> str:
     """The table as a piece of HTML without style or script, to be pasted into a page."""
     parts = [f"<figure>\n<figcaption>{escape(table.caption)}</figcaption>"]
     parts += [_html_block(block) for block in table.blocks] or ["<p>No scores.</p>"]
-    return "\n".join([*parts, _html_notes(table.notes), "</figure>"]) + "\n"
+    return "\n".join([*parts, _html_footnotes(table.footnotes), "</figure>"]) + "\n"
 
 
 def _html_block(block: Block) -> str:
@@ -97,7 +101,7 @@ def _html_block(block: Block) -> str:
         mark = f'<sup title="{escape(row.label.meaning)}">{escape(row.label.mark)}</sup>' if row.label.mark else ""
         cells = "".join(f"<td>{_html_cell(cell)}</td>" for cell in row.cells)
         lines.append(f'<tr><th scope="row">{escape(row.label.name)}{mark}</th>{cells}</tr>')
-    return "\n".join([*lines, "</tbody>", "</table>", _html_notes(block.notes)])
+    return "\n".join([*lines, "</tbody>", "</table>", _html_footnotes(block.footnotes)])
 
 
 def _html_cell(cell: Cell) -> str:
@@ -109,6 +113,6 @@ def _html_cell(cell: Cell) -> str:
     return f"{text} <small>{escape(cell.small)}</small>" if cell.small else text
 
 
-def _html_notes(notes: tuple[str, ...]) -> str:
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+def _html_footnotes(footnotes: tuple[str, ...]) -> str:
+    items = "".join(f"<li>{escape(footnote)}</li>" for footnote in footnotes)
     return f"<ul>{items}</ul>" if items else ""

@@ -98,13 +98,13 @@ def _name(text: str) -> str:
 def to_latex(table: Table) -> str:
     """The table as LaTeX floats, one per block so that each fits a page; a block wider than a line is scaled down.
 
-    They need booktabs and graphicx. The notes on the whole table stand under the last.
+    They need booktabs and graphicx. The footnotes of the whole table stand under the last.
     """
     parts = [r"% needs \usepackage{booktabs,graphicx}"]
     last = max(len(table.blocks), 1)
     for number in range(1, last + 1):
         body = _block(table.blocks[number - 1]) if table.blocks else ["No scores."]
-        below = _notes(table.notes) if number == last else []
+        below = _footnotes(table.footnotes) if number == last else []
         place = re.sub(r"[^A-Za-z0-9-]", "-", table.name) + (f"-{number}" if number > 1 else "")
         parts += [
             r"\begin{table}[tbp]",
@@ -142,13 +142,13 @@ def _block(block: Block) -> list[str]:
         mark = rf"\textsuperscript{{{escape_latex(row.label.mark)}}}" if row.label.mark else ""
         cells = [f"{_name(name)}{mark}", *map(_cell, row.cells)]
         lines.append(rf"{' & '.join(cells)} \\")
-    return [*lines, r"\bottomrule", r"\end{tabular}}", *_notes(block.notes)]
+    return [*lines, r"\bottomrule", r"\end{tabular}}", *_footnotes(block.footnotes)]
 
 
-def _notes(notes: tuple[str, ...]) -> list[str]:
-    if not notes:
+def _footnotes(footnotes: tuple[str, ...]) -> list[str]:
+    if not footnotes:
         return []
-    lines = [rf"{_name(note)}\par" for note in notes]
+    lines = [rf"{_name(footnote)}\par" for footnote in footnotes]
     return [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright", *lines, r"\end{minipage}"]
 
 

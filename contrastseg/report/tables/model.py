@@ -1,4 +1,4 @@
-"""A table before it has a format: blocks of rows of cells, with the notes that belong under it."""
+"""A table before it has a format: blocks of rows of cells, with their footnotes."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """One data set's part of a table, with columns and notes of its own; `head` says what goes down."""
+    """One data set's part of a table, with columns and footnotes of its own; `head` names its rows."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
     head: str = "Method"
 
     def groups(self) -> list[tuple[str, int]]:
@@ -66,8 +66,7 @@ class Table:
     """A table ready to be written; `tidy` is what the CSV holds, unrounded."""
 
     name: str
-    kind: str
     caption: str
     blocks: tuple[Block, ...]
-    notes: tuple[str, ...]
+    footnotes: tuple[str, ...]
     tidy: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -1,4 +1,4 @@
-"""Facts and settings: what the tables' footers rest on."""
+"""Suite information and settings: what the tables' footnotes rest on."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import pytest
 from pydantic import ValidationError
 
 from contrastseg.report.content.labels import budget_short, budget_title, number, p_value
-from contrastseg.report.content.suite_info import EntryFacts, gather_facts
+from contrastseg.report.content.suite_info import EntryInfo, gather_suite_info
 from contrastseg.report.settings import FigureSettings, TableSettings, default_figures, default_tables
 
 
 def test_a_complete_data_set_has_no_subset_note():
     counts = {"train": 70, "val": 10, "test": 20}
-    assert EntryFacts("acdc", present=counts, complete=counts).subset_note() is None
-    assert EntryFacts("acdc", present={"train": 14, "test": 10}, complete={"train": 70, "test": 20}).subset_note() == (
+    assert EntryInfo("acdc", present=counts, complete=counts).subset_note() is None
+    assert EntryInfo("acdc", present={"train": 14, "test": 10}, complete={"train": 70, "test": 20}).subset_note() == (
         "14 of 70 training, 10 of 20 test patients"
     )
 
 
 def test_suites_name_methods_and_data_sets_in_long_and_in_short():
-    facts = gather_facts({"name": "s", "methods": ["a", {"name": "b"}], "datasets": ["x", {"name": "y"}]}, [])
-    assert facts.methods == ("a", "b")
-    assert facts.datasets == ("x", "y")
-    assert facts.convention == "default"
-    assert facts.level == "95 %"
+    info = gather_suite_info({"name": "s", "methods": ["a", {"name": "b"}], "datasets": ["x", {"name": "y"}]}, [])
+    assert info.methods == ("a", "b")
+    assert info.datasets == ("x", "y")
+    assert info.convention == "default"
+    assert info.level == "95 %"
 
 
 def test_the_pool_of_an_entry_is_known():
     split = {"name": "random", "hash": "5a17", "folds": []}
     suite = {"name": "s", "datasets": ["x", {"name": "y", "pool": ["y", "x"]}]}
-    facts = gather_facts(suite, [{"entry": name, **split} for name in ("x", "y")])
-    assert (facts.entry("x").pool, facts.entry("y").pool) == ((), ("y", "x"))
+    info = gather_suite_info(suite, [{"entry": name, **split} for name in ("x", "y")])
+    assert (info.entry("x").pool, info.entry("y").pool) == ((), ("y", "x"))
 
 
 def test_unknown_settings_are_errors():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,20 +10,24 @@ import pytest
 from PIL import Image
 
 from contrastseg.report.content.run_keys import parse_run_key, run_key
-from contrastseg.report.figures.build import FORMATS, KINDS, make_figures
+from contrastseg.report.figures import wording
+from contrastseg.report.figures.build import FORMATS, make_figures
 from contrastseg.report.figures.curves import _smoothed
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.kind import FigureSource, figure_caption, figure_kind
 from contrastseg.report.figures.outcomes import outcomes
 from contrastseg.report.figures.overlay_cases import Overlay, pick_cases
 from contrastseg.report.figures.overlays import cropped, outlines
 from contrastseg.report.settings import FigureSettings
+from contrastseg.report.settings.kinds import FIGURE_KINDS
 
-KIND_NAMES = get_args(FigureSettings.model_fields["kind"].annotation)
+KIND_NAMES = list(FIGURE_KINDS)
 NAMES = ("label_ratio", "box", "outcomes", "cost", "learning_curves", "overlays")
 
 
-def test_a_suite_may_ask_for_every_kind_that_can_be_drawn():
-    assert set(KIND_NAMES) == set(KINDS)
+@pytest.mark.parametrize("kind", KIND_NAMES)
+def test_every_registered_kind_can_be_drawn_and_has_a_caption(kind):
+    assert figure_caption(FigureSettings(name="f", kind=kind)) == figure_kind(kind).caption != ""
+    assert figure_caption(FigureSettings(name="f", kind=kind, caption="mine")) == "mine"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,7 +41,7 @@ def test_figures_show_something(drawn, name):
 
 def test_the_same_input_gives_the_same_bytes(world, drawn, tmp_path):
     settings = [FigureSettings(name="label_ratio", kind="label_ratio", dpi=50)]
-    make_figures(world.scores, world.summary, world.cards, {}, {}, settings, tmp_path, world.infos, world.facts)
+    make_figures(world.data, settings, tmp_path)
     for suffix in FORMATS:
         assert (tmp_path / f"label_ratio.{suffix}").read_bytes() == (drawn / f"label_ratio.{suffix}").read_bytes()
 
@@ -46,14 +49,14 @@ def test_the_same_input_gives_the_same_bytes(world, drawn, tmp_path):
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
     settings = [FigureSettings(name="none", kind=kind, dpi=50)]
-    make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, settings, tmp_path)
+    make_figures(world.nothing, settings, tmp_path)
     assert (tmp_path / "none.svg").stat().st_size > 1000
 
 
 def test_a_dollar_in_a_name_is_no_formula(world, tmp_path):
     named = world.rename("pdcr", r"a$\frac$_b")
     settings = [FigureSettings(name="f", kind="label_ratio", dpi=50)]
-    make_figures(named.scores, named.summary, named.cards, {}, {}, settings, tmp_path, named.infos, named.facts)
+    make_figures(named.data, settings, tmp_path)
     assert (tmp_path / "f.png").is_file()
 
 
@@ -93,8 +96,8 @@ def test_a_crop_holds_all_that_was_predicted():
 
 
 def test_run_keys_come_apart_again(world):
-    axes = parse_run_key(run_key(world.cards[0]))
-    assert axes == {name: world.cards[0][name] for name in axes}
+    axes = parse_run_key(run_key(world.runs[0]))
+    assert axes == {name: world.runs[0][name] for name in axes}
     with pytest.raises(ValueError, match="is no run"):
         parse_run_key("organs/pdcr/seed0")
 
@@ -103,7 +106,7 @@ def test_learning_curves_stand_logs_without_validation(world, tmp_path):
     logs = {key: log.drop(columns="val_dice") for key, log in list(world.logs.items())[:4]}
     logs |= {key: pd.DataFrame({"step": [], "loss": []}) for key in list(world.logs)[4:6]}
     settings = [FigureSettings(name="curves", kind="learning_curves", dpi=50)]
-    make_figures(world.scores, world.summary, world.cards, logs, {}, settings, tmp_path, world.infos, world.facts)
+    make_figures(world.data, settings, tmp_path, logs=logs)
     assert (tmp_path / "curves.png").is_file()
 
 
@@ -134,18 +137,19 @@ def test_an_outline_runs_between_the_pixels():
 @pytest.mark.parametrize("missed", [0, 1])
 def test_a_panel_without_a_bar_says_so(world, missed):
     summary = world.summary.assign(missed=missed, invented=0)
-    source = FigureSource(replace(world.material, summary=summary), world.scores)
+    source = FigureSource(replace(world.data, summary=summary))
     figure = outcomes(source, FigureSettings(name="f", kind="outcomes"))
-    said = ["none missed,\nnone invented" in [text.get_text() for text in ax.texts] for ax in figure.axes]
+    said = [wording.NONE_TO_COUNT in [text.get_text() for text in ax.texts] for ax in figure.axes]
     assert said
     assert all(said) == (not missed)
     assert any(said) == (not missed)
 
 
 def test_a_figures_settings_narrow_what_it_is_drawn_from(world):
-    source = FigureSource(world.material, world.scores, frames={"other": world.summary})
-    few = source.chosen(FigureSettings(name="f", kind="box", methods=["pdcr"], labels=["r0.1"]))
-    for frame in (few.scores, few.material.summary, few.material.comparisons, few.frames["other"]):
+    few = replace(world.data, frames={"other": world.summary}).chosen(
+        FigureSettings(name="f", kind="box", methods=["pdcr"], labels=["r0.1"])
+    )
+    for frame in (few.scores, few.summary, few.comparisons, few.frames["other"]):
         assert set(frame["method"]) == {"pdcr"}
         assert set(frame["labels"]) == {"r0.1"}
-    assert few.material.facts == world.facts
+    assert few.suite == world.suite

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +14,7 @@ from contrastseg.report.figures._front import FEWEST, pareto_front, resampled_fr
 from contrastseg.report.figures._labels import label_points
 from contrastseg.report.figures._panels import share_text
 from contrastseg.report.figures._style import drawing
-from contrastseg.report.figures.build import CAPTIONS
-from contrastseg.report.figures.cost import TITLES, cost_scores, costs_of
+from contrastseg.report.figures.cost import KIND, TITLES, cost_scores, costs_of
 from contrastseg.report.figures.kind import FigureSource
 from contrastseg.report.settings import FigureSettings
 
@@ -35,38 +36,36 @@ def test_the_front_is_whom_nobody_beats(higher):
 
 
 def test_a_cost_is_the_median_over_runs_and_names_its_device(world):
-    costs, devices = costs_of(world.cards, "seconds")
+    costs, devices = costs_of(world.runs, "seconds")
     assert costs["organs", "r0.1", "pdcr", "default"] == 61.75
     assert devices["organs", "r0.1"] == {"An invented CPU"}
-    assert costs_of(world.cards, "parameters")[0]["organs", "r0.1", "pdcr", "default"] == pytest.approx(0.123456)
-    assert costs_of([card | {"wall_s": None} for card in world.cards], "seconds") == ({}, {})
+    assert costs_of(world.runs, "parameters")[0]["organs", "r0.1", "pdcr", "default"] == pytest.approx(0.123456)
+    assert costs_of([run | {"wall_s": None} for run in world.runs], "seconds") == ({}, {})
 
 
 def test_all_stages_count_or_the_run_is_left_out_and_said(world):
     earlier = {"taken_over": {"network": "a1b2"}}
-    counted = [card | earlier | {"stages_wall_s": {"pretrain": 100.0, "train": 61.75}} for card in world.cards]
+    counted = [run | earlier | {"stages_wall_s": {"pretrain": 100.0, "train": 61.75}} for run in world.runs]
     assert set(costs_of(counted, "seconds")[0].values()) == {161.75}
-    unknown = [card | earlier for card in world.cards]
+    unknown = [run | earlier for run in world.runs]
     assert costs_of(unknown, "seconds") == ({}, {})
     assert "left out" not in words(world, counted)[1]
-    some = [card | (earlier if card["method"] == "pdcr" else {}) for card in world.cards]
+    some = [run | (earlier if run["method"] == "pdcr" else {}) for run in world.runs]
     assert "are left out" in words(world, some)[1]
     assert "left out" not in words(world, some, cost="parameters")[1]
 
 
-def words(world, cards, **settings):
-    material = world.material
+def words(world, runs, **settings):
     with drawing():
-        source = FigureSource(
-            type(material)(material.summary, material.comparisons, cards, (), (), material.facts), world.scores
+        figure = cost_scores(
+            FigureSource(replace(world.data, runs=runs)), FigureSettings(name="f", kind="cost", **settings)
         )
-        figure = cost_scores(source, FigureSettings(name="f", kind="cost", **settings))
     return figure, " ".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_times_of_unlike_hardware_have_no_front(world):
-    other = [card | {"hardware": {"device": "Another GPU"}} if card["seed"] else card for card in world.cards]
-    assert "do not compare" not in words(world, world.cards)[1]
+    other = [run | {"hardware": {"device": "Another GPU"}} if run["seed"] else run for run in world.runs]
+    assert "do not compare" not in words(world, world.runs)[1]
     figure, text = words(world, other)
     assert "do not compare" in text
     assert all(len(ax.lines[0].get_xdata()) == 0 for ax in figure.axes)
@@ -148,9 +147,9 @@ def test_a_share_that_is_not_quite_certain_does_not_look_so():
 
 @pytest.mark.parametrize("cost", list(TITLES))
 def test_the_caption_agrees_with_the_axis(world, cost):
-    figure, text = words(world, world.cards, cost=cost)
+    figure, text = words(world, world.runs, cost=cost)
     stages = "all stages" if cost == "seconds" else "last stage"
     assert all(stages in ax.get_xlabel() for ax in figure.axes)
-    assert "training time counts all stages, parameters and memory the last one" in CAPTIONS["cost"]
+    assert "Training time covers all stages; parameters and memory are those of the last stage" in KIND.caption
     assert "pdcr [R] 100 %" in text
     assert len(figure.axes[0].collections) == 1, "the band of the resampled fronts"

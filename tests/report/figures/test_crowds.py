@@ -15,12 +15,13 @@ from matplotlib.text import Text
 from contrastseg.evaluation.statistics.convention_ranks import convention_ranks
 from contrastseg.report.content.labels import budget_short
 from contrastseg.report.figures._style import drawing
-from contrastseg.report.figures.build import KINDS, make_figures
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.figures.build import make_figures
+from contrastseg.report.figures.kind import FigureSource, figure_kind
 from contrastseg.report.settings import FigureSettings, default_figures
+from contrastseg.report.settings.kinds import FIGURE_KINDS
 from tests.report.conftest import RATIOS
 
-KIND_NAMES = list(KINDS)
+KIND_NAMES = list(FIGURE_KINDS)
 HOSTILE = {
     "supervised": "<script>alert(1)</script>",
     "mean_teacher": "$x_1^{\\frac{$ & \"quoted\" 'name'",
@@ -56,9 +57,9 @@ def ranks_of(scores):
 
 def figure_of(world, kind, overlays):
     frames = {"conventions": ranks_of(world.scores)} if kind == "conventions" else {}
-    source = FigureSource(world.material, world.scores, world.logs, overlays, frames)
+    source = FigureSource(replace(world.data, frames=frames), world.logs, overlays)
     with drawing():
-        figure = KINDS[kind].draw(source, FigureSettings(name="f", kind=kind))
+        figure = figure_kind(kind).draw(source, FigureSettings(name="f", kind=kind))
         figure.draw_without_rendering()
     return figure
 
@@ -80,7 +81,7 @@ def check_texts(figure):
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_twenty_methods_are_all_named_in_a_readable_size(crowd, overlays_of, kind):
-    methods = crowd.facts.methods
+    methods = crowd.suite.methods
     figure = figure_of(crowd, kind, overlays_of(methods, ["one"]))
     written = {text.get_text().split(" [")[0] for text in check_texts(figure)}
     missing = [name for name in methods if name not in written]
@@ -97,8 +98,7 @@ def test_hostile_names_are_no_markup(world, hostile_overlays, tmp_path):
     named = hostile(world)
     settings = [one.model_copy(update={"dpi": 50}) for one in default_figures()]
     overlays = {"overlays": hostile_overlays}
-    data = named.scores, named.summary, named.cards, named.logs, overlays
-    make_figures(*data, settings, tmp_path, named.infos, named.facts)
+    make_figures(named.data, settings, tmp_path, logs=named.logs, overlays=overlays)
     for one in settings:
         tags = {element.tag.split("}")[1] for element in ET.parse(tmp_path / f"{one.name}.svg").iter()}
         assert tags <= {"svg", "metadata", "RDF", "Work", "type", "format"} | {
@@ -108,10 +108,9 @@ def test_hostile_names_are_no_markup(world, hostile_overlays, tmp_path):
 
 def test_every_overlay_is_a_picture_of_its_own(crowd, overlays_of, tmp_path):
     settings = [FigureSettings(name="overlays", kind="overlays", dpi=50)]
-    overlays = {"overlays": overlays_of(crowd.facts.methods, ["one"])}
-    data = crowd.scores, crowd.summary, crowd.cards, {}, overlays
-    make_figures(*data, settings, tmp_path, crowd.infos, crowd.facts)
-    assert (tmp_path / "overlays.svg").read_text().count("<image") == 3 * len(crowd.facts.methods)
+    overlays = {"overlays": overlays_of(crowd.suite.methods, ["one"])}
+    make_figures(crowd.data, settings, tmp_path, overlays=overlays)
+    assert (tmp_path / "overlays.svg").read_text().count("<image") == 3 * len(crowd.suite.methods)
 
 
 def test_a_crowd_is_drawn_in_seconds(crowd):
@@ -133,7 +132,7 @@ def test_a_cell_with_room_says_every_budget_and_more_than_one_number(crowd):
 @pytest.mark.parametrize("kind", ["significance", "rank_stability", "conventions"])
 def test_rankings_of_a_crowd_show_what_can_be_read_and_say_what_is_left_out(crowd, kind):
     figure = figure_of(crowd, kind, ())
-    assert len(figure.axes) == 2 * len(crowd.facts.datasets)
+    assert len(figure.axes) == 2 * len(crowd.suite.datasets)
     words = " ".join(text.get_text() for text in figure.findobj(Text))
     assert "Not drawn for every data set: 25 % labelled, 100 % labelled." in words
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 from fontTools.fontBuilder import FontBuilder
@@ -11,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib.text import Text
 
 from contrastseg.report.figures import _fonts, _text
-from contrastseg.report.figures._fonts import FAMILY, families, legible, say_what_is_missing
+from contrastseg.report.figures._fonts import FAMILY, families, legible, warn_of_missing_letters
 from contrastseg.report.figures._style import drawing
 from contrastseg.report.figures.build import _drawn, make_figures
 from contrastseg.report.figures.kind import FigureSource
@@ -93,7 +94,7 @@ def test_no_letter_of_a_figure_is_a_box(machine, tmp_path, world, kind, installe
     named = world.rename("pdcr", NAME)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure, fonts = _drawn(FigureSource(named.material, named.scores), settings_of(kind))
+        figure, fonts = _drawn(FigureSource(named.data), settings_of(kind))
         with drawing(fonts):
             warnings.filterwarnings("error", "Glyph")
             figure.savefig(tmp_path / "f.svg")
@@ -107,13 +108,12 @@ def test_no_letter_of_a_figure_is_a_box(machine, tmp_path, world, kind, installe
 def test_what_no_font_has_is_said_once(machine, world, tmp_path):
     named = world.rename("pdcr", NAME)
     settings = [settings_of(kind) for kind in ("label_ratio", "outcomes")]
-    data = named.scores, named.summary, named.cards, {}, {}, settings, tmp_path, named.infos, named.facts
     with pytest.warns(UserWarning, match="no font on this machine has 方 法: ") as said:
-        make_figures(*data)
+        make_figures(named.data, settings, tmp_path)
     assert len([one for one in said if "font" in str(one.message)]) == 1
     infos = [info | {"title": "心臓"} for info in world.infos]
     with pytest.warns(UserWarning, match="no font on this machine has 心 臓: "):
-        make_figures(world.scores, world.summary, world.cards, {}, {}, settings[:1], tmp_path, infos, world.facts)
+        make_figures(replace(world.data, infos=infos), settings[:1], tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        say_what_is_missing(["plain", "Größe ↑", "a\u202eb\x07"])
+        warn_of_missing_letters(["plain", "Größe ↑", "a\u202eb\x07"])

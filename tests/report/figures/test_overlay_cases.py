@@ -78,7 +78,7 @@ def scores() -> pd.DataFrame:
 
 
 def test_the_slice_with_the_largest_area_on_the_native_grid(prepared, run):
-    found = load_overlays(scores(), {"tiny": prepared}, {run_key(RUN): run}, SETTINGS)
+    found = load_overlays(scores(), SETTINGS, prepared={"tiny": prepared}, run_folders={run_key(RUN): run})
     assert list(found) == ["overlays"]
     assert [(one.rank, one.case) for one in found["overlays"]] == [("worst", "a"), ("median", "b"), ("best", "c")]
     one = found["overlays"][0]
@@ -93,6 +93,6 @@ def test_the_slice_with_the_largest_area_on_the_native_grid(prepared, run):
 
 def test_a_prediction_that_is_gone_is_left_out(prepared, run):
     (run / "predictions" / "tiny" / "last" / "b.nii.gz").unlink()
-    found = load_overlays(scores(), {"tiny": prepared}, {run_key(RUN): run}, SETTINGS)
+    found = load_overlays(scores(), SETTINGS, prepared={"tiny": prepared}, run_folders={run_key(RUN): run})
     assert [one.rank for one in found["overlays"]] == ["worst", "best"]
-    assert load_overlays(scores(), {"tiny": prepared}, {}, SETTINGS) == {"overlays": []}
+    assert load_overlays(scores(), SETTINGS, prepared={"tiny": prepared}, run_folders={}) == {"overlays": []}

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from contrastseg.evaluation.statistics import pairwise
-from contrastseg.report.content.suite_info import Facts
-from contrastseg.report.figures._legend import CROSSED
-from contrastseg.report.figures.build import CAPTIONS, make_figures
-from contrastseg.report.figures.kind import FigureSource
+from contrastseg.report.content.suite_info import SuiteInfo
+from contrastseg.report.figures import wording
+from contrastseg.report.figures.build import make_figures
+from contrastseg.report.figures.kind import FigureSource, figure_kind
 from contrastseg.report.figures.label_ratio import label_ratio
 from contrastseg.report.figures.ranks import critical_diagram, rank_stability
 from contrastseg.report.figures.significance import CELLS, significance_map
@@ -44,24 +44,24 @@ def test_they_are_drawn_and_captioned_and_reproducible(world, wide, tmp_path, ki
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         settings = [settings_of(kind)]
-        make_figures(wide, world.summary, world.cards, {}, {}, settings, tmp_path / folder, world.infos, world.facts)
+        make_figures(replace(world.data, scores=wide), settings, tmp_path / folder)
     svg = (tmp_path / "a" / f"{kind}.svg").read_bytes()
     assert svg == (tmp_path / "b" / f"{kind}.svg").read_bytes()
     assert svg.count(b"<path") > 20
-    assert kind in CAPTIONS
+    assert figure_kind(kind).caption
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_to_draw_is_said_in_the_figure(world, tmp_path, kind):
-    make_figures(world.scores.iloc[:0], world.summary.iloc[:0], [], {}, {}, [settings_of(kind)], tmp_path)
+    make_figures(world.nothing, [settings_of(kind)], tmp_path)
     one = world.scores[world.scores["method"] == "pdcr"]
-    make_figures(one, world.summary, world.cards, {}, {}, [settings_of(kind)], tmp_path, world.infos, world.facts)
+    make_figures(replace(world.data, scores=one), [settings_of(kind)], tmp_path)
     assert (tmp_path / f"{kind}.svg").stat().st_size > 1000
 
 
 def test_a_cell_says_what_its_test_found(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = significance_map(FigureSource(world.material, scores), settings_of("significance"))
+    figure = significance_map(FigureSource(replace(world.data, scores=scores)), settings_of("significance"))
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     names = [label.get_text() for label in ax.get_yticklabels()]
     cells = {(names[round(t.get_position()[1])], names[round(t.get_position()[0])]): t.get_text() for t in ax.texts}
@@ -69,7 +69,7 @@ def test_a_cell_says_what_its_test_found(world):
     assert {"better", "worse"} & set(tests["verdict"])
     for row in tests.itertuples():
         first, second = (
-            world.material.label(*p).plain for p in ((row.method, row.variant), (row.other, row.other_variant))
+            world.data.label(*p).plain for p in ((row.method, row.variant), (row.other, row.other_variant))
         )
         signs = {"better": ("+", "−"), "worse": ("−", "+"), "n.s.": ("·", "·"), "n too small": ("n", "n")}[row.verdict]
         assert (cells[first, second], cells[second, first]) == signs
@@ -78,7 +78,7 @@ def test_a_cell_says_what_its_test_found(world):
 def test_a_method_that_was_not_run_does_not_look_like_one_without_a_difference(world):
     """`pdcr` was not run on the lesions at half of the labels."""
     scores = world.scores[(world.scores["dataset"] == "lesions")]
-    figure = significance_map(FigureSource(world.material, scores), settings_of("significance"))
+    figure = significance_map(FigureSource(replace(world.data, scores=scores)), settings_of("significance"))
     *_, ax = (ax for ax in figure.axes if ax.get_visible())
     first = next(ax for ax in figure.axes if ax.get_visible())
     names = [label.get_text().split(" ")[0] for label in first.get_yticklabels()]
@@ -100,7 +100,9 @@ def test_a_method_that_was_not_run_does_not_look_like_one_without_a_difference(w
 @pytest.mark.parametrize("width", [5.0, 7.2])
 def test_the_first_and_the_last_rank_are_whole_and_numbered(crowd, width):
     scores = crowd.scores[(crowd.scores["dataset"] == "one") & (crowd.scores["labels"] == "r0.05")]
-    figure = rank_stability(FigureSource(crowd.material, scores), settings_of("rank_stability", width=width))
+    figure = rank_stability(
+        FigureSource(replace(crowd.data, scores=scores)), settings_of("rank_stability", width=width)
+    )
     (ax,) = figure.axes
     figure.draw_without_rendering()
     count = len(ax.get_yticklabels())
@@ -119,13 +121,13 @@ def test_the_first_and_the_last_rank_are_whole_and_numbered(crowd, width):
 
 def test_the_level_is_the_suites(world):
     scores = world.scores[world.scores["labels"] == "r0.1"]
-    strict = replace(world.material, facts=replace(world.facts, alpha=1e-9))
-    assert set(drawn_text(significance_map(FigureSource(strict, scores), settings_of("significance")))) == {"n"}
+    strict = replace(world.data, scores=scores, suite=replace(world.suite, alpha=1e-9))
+    assert set(drawn_text(significance_map(FigureSource(strict), settings_of("significance")))) == {"n"}
 
 
 def test_the_ranking_stands_best_first_with_how_often_it_held(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = rank_stability(FigureSource(world.material, scores), settings_of("rank_stability"))
+    figure = rank_stability(FigureSource(replace(world.data, scores=scores)), settings_of("rank_stability"))
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     assert [label.get_text().split(" ")[0] for label in ax.get_yticklabels()] == [
         "pdcr",
@@ -141,55 +143,57 @@ def test_the_ranking_stands_best_first_with_how_often_it_held(world):
 
 def test_distances_rank_the_lowest_first(world):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
-    figure = rank_stability(FigureSource(world.material, scores), settings_of("rank_stability", metric="hd95"))
+    figure = rank_stability(
+        FigureSource(replace(world.data, scores=scores)), settings_of("rank_stability", metric="hd95")
+    )
     (ax,) = (ax for ax in figure.axes if ax.get_visible())
     assert ax.get_yticklabels()[0].get_text().startswith("pdcr")
 
 
 def test_a_diagram_over_data_sets_states_its_low_power(world, wide):
-    figure = critical_diagram(FigureSource(world.material, wide), settings_of("critical_difference"))
+    figure = critical_diagram(FigureSource(replace(world.data, scores=wide)), settings_of("critical_difference"))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == 1, "of half the labels only two methods are complete on all data sets"
     assert all("3 data sets" in ax.get_xlabel() for ax in shown)
-    assert all("told apart" in ax.get_xlabel() or "power at 1 SD" in ax.get_xlabel() for ax in shown)
+    assert all("cannot reject" in ax.get_xlabel() or "power at 1 SD" in ax.get_xlabel() for ax in shown)
     ranks = [float(text) for text in drawn_text(figure) if text.replace(".", "").isdigit()]
     assert np.allclose(ranks[: len(ranks) // 2], sorted(ranks[: len(ranks) // 2]))
 
 
 def test_a_method_that_lacks_predictions_is_named_and_neither_ranked_nor_tested(world, wide):
     scores = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.5")]
-    source = FigureSource(world.material, scores)
+    source = FigureSource(replace(world.data, scores=scores))
     ranked = rank_stability(source, settings_of("rank_stability"))
     (ax,) = (ax for ax in ranked.axes if ax.get_visible())
     assert "uafr" not in " ".join(label.get_text() for label in ax.get_yticklabels())
-    assert any("predictions are missing: uafr (rf)" in text.get_text() for text in ranked.findobj(Text))
+    assert any("predictions missing: uafr (rf)" in text.get_text() for text in ranked.findobj(Text))
     cells = [text for text in drawn_text(significance_map(source, settings_of("significance"))) if text == "m"]
     assert len(cells) == 6, "its three pairs, both ways"
     holed = wide[wide["labels"] == "r0.1"].reset_index(drop=True)
     holed.loc[holed["method"].eq("uafr").idxmax(), ["outcome", "value"]] = ["hole", np.nan]
-    diagram = critical_diagram(FigureSource(world.material, holed), settings_of("critical_difference"))
+    diagram = critical_diagram(FigureSource(replace(world.data, scores=holed)), settings_of("critical_difference"))
     assert any(text.get_text().startswith("Left out") and "uafr" in text.get_text() for text in diagram.findobj(Text))
 
 
 def test_means_over_fewer_predictions_are_crossed_out(world):
-    source = FigureSource(world.material, world.scores)
+    source = FigureSource(world.data)
     figure = label_ratio(source, settings_of("label_ratio"))
     crosses = [line for ax in figure.axes for line in ax.lines if line.get_marker() == "x"]
     mean = world.summary.query("dataset == 'organs' and method == 'uafr' and labels == 'r0.5' and metric == 'dice'")
     (value,) = mean[mean["class"] == "mean"]["mean"]
     assert [line.get_ydata().tolist() for line in crosses] == [[value]]
     (box,) = figure.legends
-    assert box.get_texts()[-1].get_text() == CROSSED
+    assert box.get_texts()[-1].get_text() == wording.MISSING_CROSSED
 
 
 def test_two_data_sets_make_no_diagram(world):
-    figure = critical_diagram(FigureSource(world.material, world.scores), settings_of("critical_difference"))
+    figure = critical_diagram(FigureSource(world.data), settings_of("critical_difference"))
     assert not figure.axes
-    assert "No 3 methods" in figure.texts[0].get_text()
+    assert figure.texts[0].get_text() == wording.no_critical_difference("dice", 3)
 
 
 def test_methods_nobody_ranked_before_are_drawn_too(world):
     """Names outside the suite's list, and a suite without facts."""
-    bare = replace(world.material, facts=Facts("suite"), cards=[])
-    assert drawn_text(rank_stability(FigureSource(bare, world.scores), settings_of("rank_stability")))
-    assert drawn_text(significance_map(FigureSource(bare, world.scores), settings_of("significance")))
+    bare = replace(world.data, suite=SuiteInfo("suite"), runs=[])
+    assert drawn_text(rank_stability(FigureSource(bare), settings_of("rank_stability")))
+    assert drawn_text(significance_map(FigureSource(bare), settings_of("significance")))

@@ -92,14 +92,14 @@ def test_no_column_is_sorted_by_its_decoration(page):
     columns = page.run(SORTED)
     assert len(columns) > 50
     heads = {head for head, _, _ in columns}
-    assert {"Method", "Leads", "verdict", "Labels", "Data"} <= heads
+    assert {"Method", "Best mean", "verdict", "Labels", "Data"} <= heads
     methods = 0
     for head, way, cells in columns:
         numbers = [float(key) for key, _ in cells if key is not None]
         if numbers:
             assert numbers == sorted(numbers, reverse=way == "descending"), head
             assert all(key is None for key, _ in cells[len(numbers) :]), f"{head}: what has no value is last"
-        elif head in ("Method", "Leads", "Next"):
+        elif head in ("Method", "Best mean", "Second"):
             words = [re.sub(r"[^a-z_].*", "", text, flags=re.DOTALL) for _, text in cells if text != "–"]
             assert words == sorted(words, key=lambda word: word.replace("_", " "), reverse=way == "descending"), head
             methods += 1
@@ -257,19 +257,15 @@ def test_the_interval_of_an_effect_is_seen_without_scrolling(page, report):
 
 def test_a_table_of_many_parts_is_folded_and_opens_as_a_whole(browser, world, tmp_path):
     summary = pd.concat([world.summary.assign(dataset=f"d{n}", evaluated_on=f"d{n}") for n in range(3)])
-    path = make_report(
-        *(summary, world.comparisons, world.cards, world.infos, world.skipped),
-        [TableSettings(name="main", kind="main")],
-        *([], tmp_path, replace(world.facts, datasets=()), tmp_path / "report.html"),
-    )
+    data = replace(world.data, summary=summary, suite=replace(world.suite, datasets=()))
+    tables = [TableSettings(name="main", kind="main")]
+    path = make_report(data, tables=tables, figures=[], figures_folder=tmp_path, path=tmp_path / "report.html")
     browser.open(path)
     assert len(texts(browser, "#tables table")) == 3
     summary = pd.concat([world.summary.assign(dataset=f"d{n}", evaluated_on=f"d{n}") for n in range(5)])
-    path = make_report(
-        *(summary, world.comparisons, world.cards, world.infos, world.skipped),
-        [TableSettings(name="main", kind="main")],
-        *([], tmp_path, replace(world.facts, datasets=()), tmp_path / "report.html"),
-    )
+    data = replace(world.data, summary=summary, suite=replace(world.suite, datasets=()))
+    tables = [TableSettings(name="main", kind="main")]
+    path = make_report(data, tables=tables, figures=[], figures_folder=tmp_path, path=tmp_path / "report.html")
     browser.open(path)
     assert len(texts(browser, "#tables summary")) == 5
     assert len(texts(browser, "#tables table")) == 1
@@ -295,21 +291,32 @@ def test_hostile_names_neither_break_nor_inject(browser, world, drawn, tmp_path,
         for frame in (nasty.summary, nasty.comparisons)
     ]
     frames[0]["holes_named"] = frames[0]["holes_named"].str.replace("organs-p03", name.replace(";", ","), regex=False)
-    cards = [card | {"dataset": name} if card["dataset"] == "organs" else card for card in nasty.cards]
+    runs = [run | {"dataset": name} if run["dataset"] == "organs" else run for run in nasty.runs]
     infos = [nasty.infos[0] | {"entry": name, "title": name, "citation": name}, *nasty.infos[1:]]
     skipped = [nasty.skipped[0] | {"method": name, "dataset": name, "reason": name}]
-    facts = replace(
-        nasty.facts, title=name, description=name, datasets=(name, "lesions"), entries={}, methods=("supervised", name)
+    suite = replace(
+        nasty.suite, title=name, description=name, datasets=(name, "lesions"), entries={}, methods=("supervised", name)
     )
     box = FigureSettings(name="box", kind="box", caption=name)
     shutil.copy(drawn / "box.svg", tmp_path)
     volumes = [one | {"dataset": name, "evaluated_on": name, "method": name, "case": name} for one in stacks()[:3]]
     write_json(tmp_path / f"overlays{SUFFIX}", fit(volumes, LIMIT))
+    data = replace(
+        nasty.data,
+        summary=frames[0],
+        comparisons=frames[1],
+        runs=runs,
+        infos=infos,
+        skipped=skipped,
+        suite=suite,
+        unavailable={name: name},
+    )
     path = make_report(
-        *(*frames, cards, infos, skipped),
-        [*default_tables(), TableSettings(name="again", caption=name)],
-        [box, FigureSettings(name="overlays", kind="overlays")],
-        *(tmp_path, facts, tmp_path / "report.html", {name: name}),
+        data,
+        tables=[*default_tables(), TableSettings(name="again", caption=name)],
+        figures=[box, FigureSettings(name="overlays", kind="overlays")],
+        figures_folder=tmp_path,
+        path=tmp_path / "report.html",
     )
     for width in (DESK, PHONE):
         browser.open(path, width=width)

@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.page import wording
 from contrastseg.report.page.build import TEMPLATES, coded, make_report
-from contrastseg.report.page.cards import device, plain_value, skipped_pairs
+from contrastseg.report.page.cards import plain_value, skipped_combinations
+from contrastseg.report.page.runs import device
 from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import default_figures, default_tables
 
@@ -133,16 +136,7 @@ def test_markup_in_names_stays_text(world, drawn, tmp_path):
     hostile.infos[0] = world.infos[0] | {"title": f'"><img src=x onerror=alert(1)>{attack}'}
     hostile.skipped[0] = world.skipped[0] | {"reason": attack, "method": attack}
     path = make_report(
-        hostile.summary,
-        hostile.comparisons,
-        hostile.cards,
-        hostile.infos,
-        hostile.skipped,
-        default_tables(),
-        [],
-        drawn,
-        hostile.facts,
-        tmp_path / "report.html",
+        hostile.data, tables=default_tables(), figures=[], figures_folder=drawn, path=tmp_path / "report.html"
     )
     text, page = parsed(path)
     assert attack not in text
@@ -213,64 +207,60 @@ def test_nothing_moves_for_those_who_asked_for_no_motion():
 def test_a_figure_of_which_only_the_picture_was_kept_is_shown(world, drawn, tmp_path):
     (tmp_path / "box.png").write_bytes((drawn / "box.png").read_bytes())
     path = make_report(
-        *(world.summary, world.comparisons, world.cards, world.infos, world.skipped),
-        default_tables(),
-        [one for one in default_figures() if one.name == "box"],
-        *(tmp_path, world.facts, tmp_path / "report.html"),
+        world.data,
+        tables=default_tables(),
+        figures=[figure for figure in default_figures() if figure.name == "box"],
+        figures_folder=tmp_path,
+        path=tmp_path / "report.html",
     )
     assert '<img class="drawing" alt="Box. ' in path.read_text()
 
 
 def test_what_was_left_behind_is_said(world, tmp_path):
-    path = make_report(
-        *(world.summary, world.comparisons, world.cards, [], None),
-        *([], [], tmp_path, world.facts, tmp_path / "report.html"),
-        {"la": "it is behind a registration"},
+    data = replace(
+        world.data,
+        infos=[],
+        skipped=(),
+        skipped_known=False,
+        unavailable={"la": "it is behind a registration"},
     )
+    path = make_report(data, tables=[], figures=[], figures_folder=tmp_path, path=tmp_path / "report.html")
     text = path.read_text()
-    assert "Which methods do not apply where is not known here" in text
-    assert "left behind where the data was prepared" in text
+    assert "skipped combinations are unknown" in text
+    assert text.count(wording.CARD_LEFT_BEHIND) == len(world.infos)
     assert "1 data set not on the machine: la" in text
     assert "it is behind a registration" in text
 
 
 def test_a_figure_that_was_not_drawn_is_named(world, tmp_path):
     path = make_report(
-        *(world.summary, world.comparisons, world.cards, world.infos, world.skipped),
-        default_tables(),
-        default_figures(),
-        tmp_path / "nowhere",
-        world.facts,
-        tmp_path / "report.html",
+        world.data,
+        tables=default_tables(),
+        figures=default_figures(),
+        figures_folder=tmp_path / "nowhere",
+        path=tmp_path / "report.html",
     )
-    assert path.read_text().count("missing: this figure was not drawn") == len(default_figures())
+    assert path.read_text().count(wording.not_drawn("")) == len(default_figures())
 
 
 def test_a_report_of_nothing_says_so(world, tmp_path):
+    nothing = ReportData(summary=world.summary.iloc[:0], comparisons=world.comparisons.iloc[:0], suite=world.suite)
     path = make_report(
-        world.summary.iloc[:0],
-        world.comparisons.iloc[:0],
-        *([], [], []),
-        default_tables(),
-        [],
-        tmp_path,
-        world.facts,
-        tmp_path / "report.html",
+        nothing, tables=default_tables(), figures=[], figures_folder=tmp_path, path=tmp_path / "report.html"
     )
-    assert "There are no scores yet." in path.read_text()
+    assert wording.NO_SCORES in path.read_text()
 
 
 def test_the_sentences_say_what_the_statistics_say(world):
-    highest, tested, rests = overview_sentences(world.material)
-    assert highest.startswith("The highest mean Dice, which by itself is no test: on Invented organs")
-    assert "pdcr [R]" in highest
-    assert "Of 10 paired tests of Dice against supervised [P], corrected for their number, 10 found" in tested
-    assert "30 runs (2 seeds, 1 draw of labelled patients); 4 structures missed and 0 invented" in rests
+    highest, tested, rests = overview_sentences(world.data)
+    assert highest.startswith("Highest mean Dice (descriptive")
+    assert "Invented organs with 10 % labelled (2 patients): pdcr [R]" in highest
+    assert "10 paired tests of Dice against supervised [P], corrected for their number: 10 significantly" in tested
+    assert "30 runs (2 seeds, 1 draw of labelled patients): 4 missed structures, 0 false positives" in rests
     few = world.comparisons.assign(verdict="n too small", p_smallest=0.75)
     few.loc[few["method"] == "supervised", "verdict"] = "reference"
-    material = world.material
-    sentence = overview_sentences(type(material)(world.summary, few, *list(vars(material).values())[2:]))[1]
-    assert "0 found a method better, 0 worse, and 0 found no difference; 11 had too few patients" in sentence
+    sentence = overview_sentences(replace(world.data, comparisons=few))[1]
+    assert "0 significantly better, 0 significantly worse, 0 not significant, 11 with too few patients" in sentence
 
 
 def test_the_report_runs_without_torch():
@@ -288,8 +278,8 @@ def test_combinations_of_one_reason_stand_together(world, tmp_path):
         for method, variant in pairs
         for labels in ("r0.5", "r0.1")
     ]
-    material = replace(world.material, skipped=[*world.skipped, *partly, partly[0] | {"reason": "another"}])
-    rows = skipped_pairs(material)
+    data = replace(world.data, skipped=[*world.skipped, *partly, partly[0] | {"reason": "another"}])
+    rows = skipped_combinations(data)
     assert [(row["every"], row["labels"], row["state"]) for row in rows] == [
         (False, "50 % labelled", "not applicable"),
         (True, "10 % labelled, 50 % labelled", "partly run"),
@@ -310,10 +300,8 @@ def test_a_data_card_holds_no_python(world, drawn, tmp_path):
     infos = [
         info | {"preparation": preparation, "source": {"options": {"phases": ["ED", "ES"]}}} for info in world.infos
     ]
-    path = make_report(
-        *(world.summary, world.comparisons, world.cards, infos, world.skipped),
-        *([], [], drawn, world.facts, tmp_path / "report.html"),
-    )
+    data = replace(world.data, infos=infos)
+    path = make_report(data, tables=[], figures=[], figures_folder=drawn, path=tmp_path / "report.html")
     text = html.unescape(
         re.sub(r"<style>.*?</style>|<script>.*?</script>|<[^>]*>", " ", path.read_text(), flags=re.DOTALL)
     )

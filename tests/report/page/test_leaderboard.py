@@ -1,4 +1,4 @@
-"""Who leads where: the mean, and never more certainty than the tests gave."""
+"""The leaderboard: the best mean, with exactly the certainty that the tests give."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import pandas as pd
 
 from contrastseg.evaluation.statistics import ranking_table
-from contrastseg.report.page.leaderboard import leaders
+from contrastseg.report.page import wording
+from contrastseg.report.page.leaderboard import leaderboard
 from contrastseg.report.page.summary_text import overview_sentences
 
 
 def test_one_line_for_each_data_set_and_budget(world):
-    lines = leaders(world.material)
+    lines = leaderboard(world.data)
     assert [(line.place, line.budget) for line in lines] == [
         ("Invented organs", "10 % (2 patients)"),
         ("Invented organs", "50 % (10 patients)"),
@@ -22,8 +23,8 @@ def test_one_line_for_each_data_set_and_budget(world):
     first = lines[0]
     assert (first.first.label.plain, first.second.label.plain) == ("pdcr [R]", "uafr (rf) [P]")
     assert first.first.value > first.second.value
-    assert first.found
-    assert first.certainty.startswith("better than supervised [P]: corrected p\u00a00.0")
+    assert first.significant
+    assert first.certainty.startswith("significantly better than supervised [P]: corrected p\u00a00.0")
     assert first.tests == "3 better"
 
 
@@ -31,7 +32,7 @@ def test_a_method_with_a_hole_does_not_lead(world):
     means = world.summary["class"] == "mean"
     holed = world.summary.copy()
     holed.loc[means & (holed["method"] == "pdcr"), "holes"] = 1
-    assert leaders(replace(world.material, summary=holed))[0].first.label.method == "uafr"
+    assert leaderboard(replace(world.data, summary=holed))[0].first.label.method == "uafr"
 
 
 def test_the_certainty_is_that_of_the_verdict(world):
@@ -40,16 +41,16 @@ def test_the_certainty_is_that_of_the_verdict(world):
         others = frame["verdict"] != "reference"
         for column, value in changes.items():
             frame.loc[others, column] = value
-        return leaders(replace(world.material, comparisons=frame))[0]
+        return leaderboard(replace(world.data, comparisons=frame))[0]
 
     small = said(verdict="n too small", p_smallest=0.0625)
     assert small.certainty == (
-        "too few patients to tell it from supervised [P]: smallest reachable p\u00a00.0625, 12 patients"
+        "cannot differ significantly from supervised [P]: smallest reachable p\u00a00.0625, 12 patients"
     )
-    assert not small.found
-    assert said(verdict="n.s.", p_holm=0.4).certainty.startswith("no difference found from supervised [P]")
-    assert said(verdict="worse").certainty.startswith("worse than supervised [P]")
-    assert leaders(replace(world.material, comparisons=world.comparisons.iloc[:0]))[0].certainty == "not tested"
+    assert not small.significant
+    assert said(verdict="n.s.", p_holm=0.4).certainty.startswith("not significantly different from supervised [P]")
+    assert said(verdict="worse").certainty.startswith("significantly worse than supervised [P]")
+    assert leaderboard(replace(world.data, comparisons=world.comparisons.iloc[:0]))[0].certainty == "not tested"
 
 
 def test_the_words_agree_with_the_numbers(world):
@@ -58,7 +59,7 @@ def test_the_words_agree_with_the_numbers(world):
         others = frame["verdict"] != "reference"
         for column, value in changes.items():
             frame.loc[others, column] = value
-        return leaders(replace(world.material, comparisons=frame))[0]
+        return leaderboard(replace(world.data, comparisons=frame))[0]
 
     assert said(verdict="better", p_holm=0.04999).certainty.endswith("corrected p\u00a0< 0.05, 12 patients")
     assert said(verdict="better", mean_against="lower mean").certainty.endswith("12 patients; its mean is lower")
@@ -67,7 +68,7 @@ def test_the_words_agree_with_the_numbers(world):
     incomplete = said(verdict="incomplete", reference_missing=4)
     assert incomplete.certainty == "not tested: supervised [P] lacks 4 scores"
     assert incomplete.tests == "3 not tested (predictions missing)"
-    assert not incomplete.found
+    assert not incomplete.significant
 
 
 def test_a_tie_does_not_lead_and_a_close_call_shows_its_digits(world):
@@ -75,13 +76,13 @@ def test_a_tie_does_not_lead_and_a_close_call_shows_its_digits(world):
     at = (summary["class"] == "mean") & (summary["metric"] == "dice") & (summary["dataset"] == "organs")
     at &= summary["labels"] == "r0.1"
     summary.loc[at, "mean"] = [0.5, 0.81, 0.5, 0.81]
-    line = leaders(replace(world.material, summary=summary))[0]
-    assert (line.first, line.second, line.found) == (None, None, False)
+    line = leaderboard(replace(world.data, summary=summary))[0]
+    assert (line.first, line.second, line.significant) == (None, None, False)
     assert line.certainty == "pdcr [R] and uafr (rf) [P] share the best mean, 0.810"
     assert line.stability == ""
-    assert "share the best mean, 0.810" in overview_sentences(replace(world.material, summary=summary))[0]
+    assert "share the best mean, 0.810" in overview_sentences(replace(world.data, summary=summary))[0]
     summary.loc[at, "mean"] = [0.5, 0.81, 0.5, 0.81004]
-    line = leaders(replace(world.material, summary=summary))[0]
+    line = leaderboard(replace(world.data, summary=summary))[0]
     assert (line.first.label.method, line.first.mean, line.second.mean) == ("uafr", "0.81004", "0.81000")
 
 
@@ -92,14 +93,14 @@ def test_who_invents_structures_does_not_lead_by_the_means_of_the_table(world):
     at &= summary["labels"] == "r0.1"
     summary.loc[at & (summary["method"] != "pdcr"), "absent"] = 24
     summary.loc[at & (summary["method"] == "pdcr"), "invented"] = 24
-    material = replace(world.material, summary=summary)
-    line = leaders(material)[0]
+    data = replace(world.data, summary=summary)
+    line = leaderboard(data)[0]
     assert line.first is None
-    assert line.certainty == "no two methods have complete scores on the same structures"
+    assert line.certainty == wording.NO_RANKING
     ranked = ranking_table(world.scores)
     there = (ranked["dataset"] == "organs") & (ranked["labels"] == "r0.1")
     ranked.loc[there, "mean"] = ranked.loc[there, "method"].map({"uafr": 0.9}).fillna(0.4)
-    first = leaders(material, ranked)[0].first
+    first = leaderboard(replace(data, frames={"rankings": ranked}))[0].first
     assert (first.label.method, first.mean, first.patients) == ("uafr", "0.900", 12)
 
 
@@ -107,18 +108,18 @@ def test_a_leading_reference_says_how_many_were_found_worse(world):
     summary, comparisons = world.summary.copy(), world.comparisons.copy()
     summary.loc[(summary["class"] == "mean") & (summary["method"] == "supervised"), "mean"] = 0.99
     comparisons.loc[comparisons["verdict"] == "better", "verdict"] = "worse"
-    line = leaders(replace(world.material, summary=summary, comparisons=comparisons))[0]
-    assert line.certainty == "it is the reference itself: 3 of 3 others found worse"
+    line = leaderboard(replace(world.data, summary=summary, comparisons=comparisons))[0]
+    assert line.certainty == "the baseline itself; 3 of 3 others significantly worse"
 
 
 def test_how_often_the_first_stays_first_is_said_where_it_is_known(world):
     axes = {"dataset": "organs", "evaluated_on": "organs", "checkpoint": "last", "labels": "r0.1", "metric": "dice"}
     rows = [axes | {"method": "pdcr", "variant": "default", "first": 0.873, "mean": 0.8, "rank": 1, "n": 12}]
     rows += [axes | {"method": "uafr", "variant": "rf", "first": 0.127, "mean": 0.7, "rank": 2, "n": 12}]
-    first, second, *_ = leaders(world.material, pd.DataFrame(rows))
+    first, second, *_ = leaderboard(replace(world.data, frames={"rankings": pd.DataFrame(rows)}))
     assert first.stability == "first in 87 % of resamplings of the patients"
     assert second.stability == ""
 
 
 def test_nothing_scored_leads_nowhere(world):
-    assert leaders(replace(world.material, summary=world.summary.iloc[:0])) == []
+    assert leaderboard(replace(world.data, summary=world.summary.iloc[:0])) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from dataclasses import replace
 from io import StringIO
@@ -12,10 +11,11 @@ import pandas as pd
 import pytest
 
 from contrastseg.evaluation.statistics import summarise
+from contrastseg.report.content.labels import VERDICTS
 from contrastseg.report.page.build import make_report
 from contrastseg.report.settings import TableSettings, default_tables
+from contrastseg.report.tables import wording
 from contrastseg.report.tables.build import build_tables, make_tables
-from contrastseg.report.tables.footnotes import UNCLIPPED
 from contrastseg.report.tables.formats import escape_markdown, to_csv, to_markdown
 from contrastseg.report.tables.latex import escape_latex, to_latex
 from contrastseg.report.tables.model import Cell, Table
@@ -41,17 +41,11 @@ def cells(table: Table, block: int, column: int) -> dict[str, Cell]:
 
 
 def build(world, summary: pd.DataFrame | None = None, comparisons=None, settings: TableSettings = MAIN) -> Table:
-    material = world.material
+    data = world.data
     if summary is not None:
-        material = type(material)(
-            summary,
-            material.comparisons.iloc[:0] if comparisons is None else comparisons,
-            material.cards,
-            material.infos,
-            (),
-            material.facts,
-        )
-    return build_tables(material, [settings])[0]
+        tests = data.comparisons.iloc[:0] if comparisons is None else comparisons
+        data = replace(data, summary=summary, comparisons=tests, skipped=())
+    return build_tables(data, [settings])[0]
 
 
 def test_best_is_bold_and_second_underlined(world):
@@ -106,28 +100,27 @@ def test_a_missing_cell_a_hole_and_a_skipped_pair_are_told_apart_and_named(world
         ~((world.summary["method"] == "mean_teacher") & (world.summary["labels"] == "r0.5"))
         | (world.summary["dataset"] == "lesions")
     ]
-    material = world.material
-    table = build_tables(type(material)(summary, *list(vars(material).values())[1:]), [MAIN])[0]
+    table = build_tables(replace(world.data, summary=summary), [MAIN])[0]
     organs, lesions = table.blocks
     assert organs.title.startswith("Invented organs")
     assert cells(table, 0, 3)["mean_teacher"].text == "missing"
     assert cells(table, 1, 3)["pdcr"].text == "n/a"
     assert cells(table, 0, 5)["uafr"].text == "0 / 0 / 3"
-    notes = " ".join(organs.notes)
-    assert "missing: mean_teacher at 50 % labelled; uafr (rf) r0.5: organs-p03 (draw 0, fold 0, seed 0)" in notes
-    assert "Does not apply: pdcr at 50 % labelled: no unlabelled patients are left." in lesions.notes
+    notes = " ".join(organs.footnotes)
+    assert "mean_teacher at 50 % labelled; uafr (rf) r0.5: organs-p03 (draw 0, fold 0, seed 0)" in notes
+    assert "Not applicable: pdcr at 50 % labelled: no unlabelled patients are left." in lesions.footnotes
 
 
 def test_every_table_says_what_it_rests_on(world):
-    for table in build_tables(world.material, default_tables()):
+    for table in build_tables(world.data, default_tables()):
         for block in table.blocks:
-            notes = " ".join(block.notes)
+            notes = " ".join(block.footnotes)
             if block.title.startswith("Invented organs"):
                 assert "14 of 70 training, 0 of 10 validation, 12 of 20 test patients" in notes
                 assert "5a17c0de" in notes
-            if table.kind != "comparison":
+            if table.name != "comparison":
                 assert re.search(r"(12|8) patients, 2 seeds, 1 draw; 95 % intervals: t", notes)
-        text = " ".join(table.notes)
+        text = " ".join(table.footnotes)
         assert "convention default" in text
         assert "[R] reconstructed" in text
 
@@ -142,18 +135,12 @@ def elsewhere(world):
 
 def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_path):
     other = elsewhere(world)
-    make_tables(
-        *(other.summary, other.comparisons, other.cards, other.infos, other.skipped),
-        default_tables(),
-        other.facts,
-        tmp_path,
-    )
+    make_tables(other.data, default_tables(), tmp_path)
     page = make_report(
-        *(other.summary, other.comparisons, other.cards, other.infos, other.skipped),
-        *(default_tables(), [], tmp_path, other.facts, tmp_path / "report.html"),
+        other.data, tables=default_tables(), figures=[], figures_folder=tmp_path, path=tmp_path / "report.html"
     )
     shown, blocks = page.read_text(), 0
-    for table in build_tables(other.material, default_tables()):
+    for table in build_tables(other.data, default_tables()):
         markdown = (tmp_path / f"{table.name}.md").read_text()
         latex = (tmp_path / f"{table.name}.tex").read_text()
         here, there = "Split list (5a17c0de).", "Split random (beef)."
@@ -176,17 +163,18 @@ def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_pat
 
 
 def test_a_pool_is_said_under_the_data_that_has_it(world):
-    organs = replace(world.facts.entry("organs"), pool=("organs", "archive"))
-    other = replace(world, facts=replace(world.facts, entries={**world.facts.entries, "organs": organs}))
-    for table in build_tables(other.material, default_tables()):
+    organs = replace(world.suite.entry("organs"), pool=("organs", "archive"))
+    other = replace(world, suite=replace(world.suite, entries={**world.suite.entries, "organs": organs}))
+    for table in build_tables(other.data, default_tables()):
         for block in table.blocks:
-            said = "Stages without labels draw from organs and archive, without any case that is tested on."
-            assert (said in block.notes) == block.title.startswith("Invented organs")
+            pool = wording.pretraining_pool(("organs", "archive"))
+            assert "organs and archive" in pool
+            assert (pool in block.footnotes) == block.title.startswith("Invented organs")
 
 
 def test_every_method_carries_its_provenance_mark(world):
     marks = {"supervised": "P", "mean_teacher": "O", "pdcr": "R", "uafr (rf)": "P"}
-    for table in build_tables(world.material, default_tables()):
+    for table in build_tables(world.data, default_tables()):
         markdown, latex = to_markdown(table), to_latex(table)
         for block in table.blocks:
             for row in block.rows:
@@ -197,47 +185,45 @@ def test_every_method_carries_its_provenance_mark(world):
 
 def test_a_shortened_schedule_is_part_of_the_name(world):
     named = {"printed_name": "U-Net", "name_note": "20 × 50 iterations"}
-    cards = [card | named if card["method"] in ("uafr", "pdcr") else card for card in world.cards]
-    other = dataclasses.replace(world, cards=cards)
-    assert other.material.label("uafr", "rf").name == "U-Net (rf, 20 × 50 iterations)"
-    assert other.material.label("pdcr", "default").name == "U-Net (20 × 50 iterations)"
-    assert other.material.label("supervised", "default").name == "supervised"
+    runs = [run | named if run["method"] in ("uafr", "pdcr") else run for run in world.runs]
+    other = replace(world, runs=runs)
+    assert other.data.label("uafr", "rf").name == "U-Net (rf, 20 × 50 iterations)"
+    assert other.data.label("pdcr", "default").name == "U-Net (20 × 50 iterations)"
+    assert other.data.label("supervised", "default").name == "supervised"
     assert "U-Net (20 × 50 iterations)" in to_markdown(build(other))
 
 
 def test_a_method_without_a_card_is_marked_unknown(world):
-    material = world.material
-    table = build_tables(type(material)(world.summary, world.comparisons, (), world.infos, (), world.facts), [MAIN])[0]
+    table = build_tables(replace(world.data, runs=(), skipped=()), [MAIN])[0]
     assert {row.label.mark for row in table.blocks[0].rows} == {"?"}
-    assert any("provenance unknown" in note for note in table.notes)
+    assert any("provenance unknown" in note for note in table.footnotes)
 
 
 def test_distances_without_the_size_of_their_images_are_said_to_be_unclipped(world):
     """Stored scores of older versions lack the diagonal; with it, their intervals end there and are marked."""
-    said = [UNCLIPPED in block.notes for block in build(world).blocks]
+    said = [wording.UNCLIPPED in block.footnotes for block in build(world).blocks]
     assert said == [True] * len(said)
     longest = float(world.scores.loc[world.scores["metric"] == "hd95", "value"].max())
     known = summarise(world.scores.assign(diagonal=longest))
     distances = known[known["metric"] == "hd95"]
     assert (distances["longest"] == longest).all()
     assert (distances["high"].dropna() <= longest).all()
-    assert not any(UNCLIPPED in block.notes for block in build(world, known).blocks)
+    assert not any(wording.UNCLIPPED in block.footnotes for block in build(world, known).blocks)
 
 
 def test_too_few_patients_is_said_and_never_called_no_difference(world):
     few = world.comparisons.assign(verdict="n too small", p_smallest=0.75, n=4, hl_low=np.nan, hl_high=np.nan)
     few.loc[few["method"] == "supervised", "verdict"] = "reference"
-    material = world.material
     main, comparison = build_tables(
-        type(material)(world.summary, few, world.cards, world.infos, world.skipped, world.facts),
+        replace(world.data, comparisons=few),
         [MAIN, TableSettings(name="comparison", kind="comparison")],
     )
-    assert any("11 of 11 comparisons could not earn a mark: n too small" in note for note in main.notes)
+    assert any("11 of 11 comparisons cannot reach a mark: n too small" in note for note in main.footnotes)
     text = to_markdown(comparison)
     assert "n too small" in text
     assert "0.750" in text
-    assert "no difference" not in text
-    assert "No Hodges–Lehmann interval is claimed below n = 6." in text
+    assert "not significant" not in text
+    assert "n = 6" in text
     assert all(row.label.method != "supervised" for block in comparison.blocks for row in block.rows)
 
 
@@ -248,7 +234,7 @@ def test_no_pairs_is_a_row_without_numbers(world):
     none.loc[none["method"] == "pdcr", "verdict"] = "no pairs"
     settings = TableSettings(name="comparison", kind="comparison")
     row = next(r for r in build(world, world.summary, none, settings).blocks[0].rows if r.label.method == "pdcr")
-    assert [cell.text for cell in row.cells[1:6]] == ["no pairs", "–", "–", "–", "–"]
+    assert [cell.text for cell in row.cells[1:6]] == [VERDICTS["no pairs"], "–", "–", "–", "–"]
 
 
 def test_classes_follow_the_data_set_and_count_what_was_missed(world):
@@ -270,7 +256,7 @@ def test_a_structure_no_patient_has_is_absent_not_missing(world):
 
 
 def test_a_p_value_keeps_its_side_of_the_level_in_the_csv(world):
-    comparisons = world.material.comparisons.copy()
+    comparisons = world.data.comparisons.copy()
     values = [0.04999999996, 0.05, 0.0500000001, 0.0312345678, 0.04977]
     comparisons.loc[comparisons.index[: len(values)], "p_holm"] = values
     settings = TableSettings(name="t", kind="comparison")
@@ -283,16 +269,14 @@ def test_settings_choose_and_order(world):
     settings = TableSettings(
         name="t", metrics=["hd95"], methods=["pdcr", "supervised"], labels=["r0.5"], decimals={"hd95": 1}
     )
-    table = build_tables(world.material, [settings])[0]
+    table = build_tables(world.data, [settings])[0]
     assert [row.label.method for row in table.blocks[0].rows] == ["supervised", "pdcr"]
     assert len(table.blocks[0].columns) == 2
     assert re.fullmatch(r"\d\.\d", table.blocks[0].rows[1].cells[0].text)
 
 
 def test_the_csv_is_unrounded_and_stands_alone(world, tmp_path):
-    written = make_tables(
-        world.summary, world.comparisons, world.cards, world.infos, world.skipped, [MAIN], world.facts, tmp_path
-    )
+    written = make_tables(world.data, [MAIN], tmp_path)
     assert [path.name for path in written] == ["main.csv", "main.md", "main.tex", "main.html"]
     frame = pd.read_csv(tmp_path / "main.csv")
     assert set(frame["metric"]) == {"dice", "hd95"}
@@ -304,13 +288,20 @@ def test_the_csv_is_unrounded_and_stands_alone(world, tmp_path):
 
 
 def test_an_empty_comparison_makes_empty_tables(world, tmp_path):
-    nothing = (world.summary.iloc[:0], world.comparisons.iloc[:0])
-    make_tables(*nothing, [], [], [], default_tables(), world.facts, tmp_path)
+    nothing = replace(
+        world.data,
+        summary=world.summary.iloc[:0],
+        comparisons=world.comparisons.iloc[:0],
+        runs=(),
+        infos=(),
+        skipped=(),
+    )
+    make_tables(nothing, default_tables(), tmp_path)
     assert "No scores." in (tmp_path / "main.md").read_text()
 
 
 def test_latex_rows_have_as_many_cells_as_columns(world):
-    for table in build_tables(world.material, default_tables()):
+    for table in build_tables(world.data, default_tables()):
         for body in re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", to_latex(table), re.DOTALL):
             width = len(re.match(r"\{(l?r+)\}|\{l(r+)\}", body)[0]) - 2
             rows = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]

@@ -16,8 +16,8 @@ SETTINGS = [TableSettings(name="main", metrics=["dice"]), TableSettings(name="co
 
 def tables(world, scores: pd.DataFrame):
     """Rows by method of the main table and of the comparison, and the titles of the comparison's columns."""
-    material = replace(world.material, summary=summarise(scores), comparisons=compare(scores))
-    main, comparison = build_tables(material, SETTINGS)
+    data = replace(world.data, summary=summarise(scores), comparisons=compare(scores))
+    main, comparison = build_tables(data, SETTINGS)
     rows = [{row.label.method: row.cells for row in table.blocks[0].rows} for table in (main, comparison)]
     return rows[0], rows[1], [column.title for column in comparison.blocks[0].columns]
 
@@ -47,9 +47,9 @@ def test_beside_empty_references_stand_the_others_and_the_false_positives(world)
     inventor = empty & (scores["method"] == "supervised")
     scores.loc[inventor, ["outcome", "value"]] = ["invented", 0.0]
     main, comparison, titles = tables(world, scores)
-    assert titles[-7:] == ["verdict", "mean diff.", "p (Holm)", "n", "rate", "reference", "verdict"]
+    assert titles[-7:] == ["verdict", "mean diff.", "p (Holm)", "n", "rate", "baseline", "verdict"]
     cells = dict(zip(titles[-3:], comparison["uafr"][-3:], strict=True))
-    assert (cells["rate"].text, cells["reference"].text, cells["verdict"].text) == ("0.00", "1.00", "better")
+    assert (cells["rate"].text, cells["baseline"].text, cells["verdict"].text) == ("0.00", "1.00", "better")
     assert {cells[0].emphasis for cells in main.values()} == {""}, "means over unlike structures have no best"
 
 

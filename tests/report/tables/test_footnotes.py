@@ -7,27 +7,27 @@ from dataclasses import replace
 import pandas as pd
 
 from contrastseg.evaluation.statistics.coverage import simulated_coverage
-from contrastseg.report.tables.footnotes import block_notes
+from contrastseg.report.tables.footnotes import block_footnotes
 
 
 def test_the_measured_coverage_of_the_intervals_is_printed(world) -> None:
-    for key, part in world.material.places(world.summary):
+    for key, part in world.data.places(world.summary):
         n = int(part["n_patients"].min())
         assert n == part["n_patients"].max()
-        sample = block_notes(world.material, key, part, [])[0]
+        sample = block_footnotes(world.data, key, part, [])[0]
         for what, bounded in (("overlaps", True), ("distances", False)):
             plain, missed = simulated_coverage(n, bounded, runs=2)
             assert f"{100 * plain:.0f} % of {what}, {100 * missed:.0f} % where one patient" in sample
 
 
 def test_no_coverage_is_printed_for_a_level_that_was_not_measured(world) -> None:
-    ((key, part), *_) = world.material.places(world.summary)
+    ((key, part), *_) = world.data.places(world.summary)
     unknown: pd.DataFrame = part.assign(coverage=float("nan"), coverage_missed=float("nan"))
-    assert "coverage" not in block_notes(world.material, key, unknown, [])[0]
+    assert "coverage" not in block_footnotes(world.data, key, unknown, [])[0]
 
 
 def test_what_waits_everywhere_for_one_reason_is_said_once(world) -> None:
-    ((key, part), *_) = world.material.places(world.summary)
+    ((key, part), *_) = world.data.places(world.summary)
     pairs = list(part[["method", "variant"]].drop_duplicates().itertuples(index=False, name=None))
 
     def said(*cells: tuple[str, str, str]) -> str:
@@ -35,12 +35,12 @@ def test_what_waits_everywhere_for_one_reason_is_said_once(world) -> None:
             {"dataset": key[0], "method": method, "variant": variant, "labels": labels, "state": "partly run"}
             for method, variant, labels in cells
         ]
-        waiting = replace(world.material, skipped=[item | {"reason": "seed 1 waits"} for item in items])
-        (line,) = [line for line in block_notes(waiting, key, part, pairs) if line.startswith("Partly run")]
+        waiting = replace(world.data, skipped=[item | {"reason": "seed 1 waits"} for item in items])
+        (line,) = [line for line in block_footnotes(waiting, key, part, pairs) if line.startswith("Partly run")]
         return line
 
     both = [(*pair, labels) for pair in pairs for labels in ("r0.1", "r0.5")]
     assert said(*both) == "Partly run: every method at 10 % labelled, 50 % labelled: seed 1 waits."
-    first, second, *_ = (world.material.label(*pair).name for pair in pairs)
+    first, second, *_ = (world.data.label(*pair).name for pair in pairs)
     some = said((*pairs[0], "r0.1"), (*pairs[1], "r0.1"), (*pairs[1], "r0.5"))
     assert some == f"Partly run: {first} at 10 % labelled; {second} at 10 % labelled, 50 % labelled: seed 1 waits."

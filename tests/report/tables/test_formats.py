@@ -63,27 +63,27 @@ def make_hostile(world, name: str) -> list[Table]:
             frame["holes_named"] = [f"{name} (draw 0)" if text else "" for text in frame["holes_named"].map(bool)]
         return frame
 
-    facts = world.facts
-    entries = {name if key == "organs" else key: replace(entry, subset=name) for key, entry in facts.entries.items()}
-    cards = [
-        card
-        | {"method": name if card["method"] == "pdcr" else card["method"]}
-        | {"dataset": name if card["dataset"] == "organs" else card["dataset"]}
-        for card in world.cards
+    suite = world.suite
+    entries = {name if key == "organs" else key: replace(entry, subset=name) for key, entry in suite.entries.items()}
+    runs = [
+        run
+        | {"method": name if run["method"] == "pdcr" else run["method"]}
+        | {"dataset": name if run["dataset"] == "organs" else run["dataset"]}
+        for run in world.runs
     ]
     infos = [info | {"entry": name, "title": name} if info["entry"] == "organs" else info for info in world.infos]
-    material = replace(
-        world.material,
+    data = replace(
+        world.data,
         summary=renamed(world.summary),
         comparisons=renamed(world.comparisons),
-        cards=cards,
+        runs=runs,
         infos=infos,
         skipped=[{"dataset": "lesions", "method": name, "labels": "r0.5", "reason": name}],
-        facts=replace(facts, entries=entries, methods=(name, "supervised"), datasets=(name, "lesions")),
+        suite=replace(suite, entries=entries, methods=(name, "supervised"), datasets=(name, "lesions")),
     )
     paper = {**PAPER, "datasets": {"LA": {"entry": name, "split": name, "differs": [name]}}}
     wanted = [TableSettings(name="paper", kind="paper", published=paper, caption=name), *default_tables()]
-    return build_tables(material, wanted)
+    return build_tables(data, wanted)
 
 
 class Page(HTMLParser):
@@ -202,12 +202,12 @@ def test_latex_writes_letters_it_has_and_names_those_it_has_not():
 
 
 def test_latex_says_what_it_needs_and_puts_each_block_in_a_float_of_its_own(world):
-    table = build_tables(world.material, [TableSettings(name="a_b", kind="main", metrics=["dice"])])[0]
+    table = build_tables(world.data, [TableSettings(name="a_b", kind="main", metrics=["dice"])])[0]
     text = to_latex(table)
     assert text.startswith("% needs \\usepackage{booktabs,graphicx}\n")
     assert text.count(r"\begin{table}") == len(table.blocks) == 2
     assert re.findall(r"\\label\{(.*?)\}", text) == ["tab:a-b", "tab:a-b-2"]
-    assert text.count(escape_latex(table.notes[0])) == 1
+    assert text.count(escape_latex(table.footnotes[0])) == 1
     assert r"\textbf{" in text
     assert r"\underline{" in text
 
@@ -220,10 +220,7 @@ def test_a_long_name_is_broken_and_gets_a_column_of_fixed_width(world):
 
 
 def test_html_is_written_beside_the_others_and_marks_the_best(world, tmp_path):
-    written = make_tables(
-        *(world.summary, world.comparisons, world.cards, world.infos, world.skipped),
-        *(default_tables(), world.facts, tmp_path),
-    )
+    written = make_tables(world.data, default_tables(), tmp_path)
     assert {path.suffix for path in written} == {".csv", ".md", ".tex", ".html"}
     text = (tmp_path / "main.html").read_text(encoding="utf-8")
     assert re.search(r"<td><strong>0\.\d{3}</strong>", text)
@@ -232,7 +229,7 @@ def test_html_is_written_beside_the_others_and_marks_the_best(world, tmp_path):
 
 def test_a_row_without_a_mark_has_no_empty_one():
     label = build_label()
-    table = Table("t", "paper", "c", (Block("b", (Column("x"),), (Row(label, (Cell("1"),)),)),), ())
+    table = Table("t", "c", (Block("b", (Column("x"),), (Row(label, (Cell("1"),)),)),), ())
     assert "[]" not in to_markdown(table)
     assert r"\textsuperscript{}" not in to_latex(table)
     assert "<sup" not in to_html(table)
@@ -248,7 +245,7 @@ def build_label():
 @pytest.mark.parametrize("names", ["ours", "hostile"])
 def test_latex_compiles_and_stays_on_the_page(world, tmp_path: Path, names: str) -> None:
     paper = TableSettings(name="paper", kind="paper", published={**PAPER, "datasets": {"LA": "organs"}})
-    tables = build_tables(world.material, [paper, *default_tables()])
+    tables = build_tables(world.data, [paper, *default_tables()])
     if names == "hostile":
         tables = [one for name in HOSTILE for one in hostile(world, name)]
     inputs = []

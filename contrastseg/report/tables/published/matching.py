@@ -1,4 +1,4 @@
-"""Printed numbers with ours beside them: which of our rows belongs to which printed one, and what may be subtracted."""
+"""Published numbers matched with ours: which of our rows belongs to which number, and what may be subtracted."""
 
 from __future__ import annotations
 
@@ -9,161 +9,173 @@ from functools import cache, cached_property
 from typing import Any
 
 from contrastseg.evaluation.published.audit import marked_published
-from contrastseg.evaluation.published.audit_rows import AuditRow, rows_of
-from contrastseg.report.content.labels import split_reference
-from contrastseg.report.content.report_data import Material, Place, keep, records
-from contrastseg.report.settings.published import PaperSettings
+from contrastseg.evaluation.published.audit_rows import AuditRow as PublishedNumber
+from contrastseg.evaluation.published.audit_rows import rows_of
+from contrastseg.report.content.labels import split_baseline
+from contrastseg.report.content.report_data import Place, ReportData, keep, records
+from contrastseg.report.settings.published import PublishedSettings
 from contrastseg.report.tables.published.protocol import Protocols, comparable, compare_protocols
-from contrastseg.report.tables.scores import star_of
+from contrastseg.report.tables.scores import Pair, star_of
 
 _KEYS = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric")
-_NOTHING_PRINTED = {"printed": "", "value": math.nan, "mark": "", "why": ""}
+_NOT_PUBLISHED = {"printed": "", "value": math.nan, "mark": "", "why": ""}
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A printed number and what stands beside it.
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A published number and our number beside it.
 
     Attributes:
-        printed: The row of the published number, with `mark` and `why`; without them where nothing is printed.
+        published: The published number, with `mark` and `why` of the audit; without them where the source has none.
         place: Entry, evaluated on, checkpoint.
         labels: Our label budget; empty where the suite has none for it.
         method: Our method and variant; empty where none is mapped.
         metric: Our metric; empty where there is none.
         row: Our row of the summary; None where there is none.
-        protocols: Both protocols; None where nothing of ours belongs here.
+        protocols: Both protocols compared; None where nothing of ours belongs here.
     """
 
-    printed: AuditRow
+    published: PublishedNumber
     place: Place
     labels: str
-    method: tuple[str, str]
+    method: Pair
     metric: str
-    row: Any
-    protocols: Protocols | None
+    row: Any = None
+    protocols: Protocols | None = None
 
     @property
     def scale(self) -> float:
-        """What ours is multiplied by to stand in the printed unit."""
-        return 100.0 if self.printed["unit"] == "%" else 1.0
+        """The factor from our unit to the published one."""
+        return 100.0 if self.published["unit"] == "%" else 1.0
 
     @property
     def ours(self) -> float:
-        """Our mean in the printed unit; NaN without one."""
+        """Our mean in the published unit; NaN without one."""
         return math.nan if self.row is None else self.scale * float(self.row.mean)
 
     @property
     def difference(self) -> float:
-        """Ours minus theirs, in the printed unit; NaN where the units do not allow it."""
-        if self.row is None or not comparable(str(self.printed["unit"]), str(self.row.unit)):
+        """Ours minus published, in the published unit; NaN where the units do not allow it."""
+        if self.row is None or not comparable(str(self.published["unit"]), str(self.row.unit)):
             return math.nan
-        return self.ours - float(self.printed["value"])
+        return self.ours - float(self.published["value"])
 
 
 @dataclass(frozen=True)
-class Pairing:
-    """The mapping of one paper's table, with our rows by all their axes (a metric may come in several units)."""
+class Matching:
+    """The mapping of one published table, with our rows by all their axes (a metric may come in several units)."""
 
-    material: Material
-    paper: PaperSettings
+    data: ReportData
+    settings: PublishedSettings
     index: Mapping[tuple[str, ...], Sequence[Any]]
 
-    def printed(self) -> list[Pair]:
-        """Every number of the printed table, in the source's order."""
-        paper = self.paper
+    def matches(self) -> list[Match]:
+        """Every number of the published table, in the source's order."""
+        wanted = self.settings
         return [
-            self.pair(row)
-            for row in _published()
-            if row["file"] == paper.source
-            and paper.where in (None, row["where"])
-            and (paper.papers is None or row["paper"] in paper.papers)
-            and row["dataset"] in paper.datasets
-            and (paper.metrics is None or row["metric"] in paper.metrics)
+            self.match(number)
+            for number in _published()
+            if number["file"] == wanted.source
+            and wanted.where in (None, number["where"])
+            and (wanted.papers is None or number["paper"] in wanted.papers)
+            and number["dataset"] in wanted.datasets
+            and (wanted.metrics is None or number["metric"] in wanted.metrics)
         ]
 
-    def beside(self, pair: Pair, values: Mapping[str, str], own: tuple[str, str] | None = None) -> Pair:
-        """The pair of a cell where the source prints nothing.
+    def unpublished(self, match: Match, values: Mapping[str, str], own: Pair | None = None) -> Match:
+        """The match of a cell where the source has no number.
 
         Args:
-            pair: Another pair of the same column.
-            values: What the cell's row has in place of that pair's values.
+            match: Another match of the same column.
+            values: What the cell's row has in place of that match's values.
             own: Our method and variant, for a row that the source does not have.
         """
-        return self.pair({**pair.printed, **values, **_NOTHING_PRINTED}, own)
+        return self.match({**match.published, **values, **_NOT_PUBLISHED}, own)
 
-    def pair(self, printed: AuditRow, own: tuple[str, str] | None = None) -> Pair:
-        """A printed number with ours, by the mapping (or with our method `own`)."""
-        paper = self.paper
-        data = paper.datasets[str(printed["dataset"])]
-        place = (data.entry, data.evaluated_on, self.checkpoint)
-        labels = paper.budget(str(printed["dataset"]), str(printed["labelled"]))
-        mapped = paper.methods.get(str(printed["method"]), "")
-        method = own or (split_reference(mapped) if mapped else ("", ""))
-        metric = paper.metric_here(str(printed["metric"]))
+    def match(self, number: PublishedNumber, own: Pair | None = None) -> Match:
+        """A published number with ours, by the mapping (or with our method `own`)."""
+        settings = self.settings
+        mapped = settings.datasets[str(number["dataset"])]
+        place = (mapped.entry, mapped.evaluated_on, self.checkpoint)
+        labels = settings.budget(str(number["dataset"]), str(number["labelled"]))
+        ours = settings.methods.get(str(number["method"]), "")
+        method = own or (split_baseline(ours) if ours else ("", ""))
+        metric = settings.metric_here(str(number["metric"]))
         row, protocols = None, None
         if labels and method[0] and metric:
-            name = paper.classes.get(str(printed["class"]), str(printed["class"]))
-            found = self.index.get((*place, labels, *method, name, metric), ())
-            usable = [one for one in found if comparable(str(printed["unit"]), str(one.unit))]
-            row = next(iter(usable or found), None)
+            rows = self.index.get((*place, labels, *method, self._class_of(number), metric), ())
+            same_unit = [row for row in rows if comparable(str(number["unit"]), str(row.unit))]
+            row = next(iter(same_unit or rows), None)
             unit = "" if row is None else str(row.unit)
-            protocols = compare_protocols(self.material, paper, printed, place, method[0], unit)
-        return Pair(printed, place, labels, method, metric, row, protocols)
+            protocols = compare_protocols(self.data, settings, number, place=place, method=method[0], unit=unit)
+        return Match(
+            published=number,
+            place=place,
+            labels=labels,
+            method=method,
+            metric=metric,
+            row=row,
+            protocols=protocols,
+        )
+
+    def _class_of(self, number: PublishedNumber) -> str:
+        """Our class for that of a published number."""
+        name = str(number["class"])
+        return self.settings.classes.get(name, name)
 
     @cached_property
     def metrics(self) -> set[str]:
         """The metrics that were scored."""
-        return set(self.material.summary["metric"].astype(str).unique())
+        return set(self.data.summary["metric"].astype(str).unique())
 
     @cached_property
-    def stars(self) -> dict[tuple[str, ...], str]:
+    def _stars(self) -> dict[tuple[str, ...], str]:
         """A row's axes and unit -> its mark from the corrected tests."""
-        tested = self.material.comparisons
-        if not len(tested):
+        comparisons = self.data.comparisons
+        if not len(comparisons):
             return {}
         axes = [name for name in (*_KEYS, "unit") if name != "class"]
-        keys = zip(*(tested[name].astype(str).tolist() for name in axes), strict=True)
-        return {key: star_of(row) for key, row in zip(keys, records(tested), strict=True)}
+        keys = zip(*(comparisons[name].astype(str).tolist() for name in axes), strict=True)
+        return {key: star_of(row) for key, row in zip(keys, records(comparisons), strict=True)}
 
-    def star(self, pair: Pair) -> str:
+    def star(self, match: Match) -> str:
         """The mark of one of our numbers; tests are on the mean over classes."""
-        if pair.row is None or self.paper.classes.get(str(pair.printed["class"]), pair.printed["class"]) != "mean":
+        if match.row is None or self._class_of(match.published) != "mean":
             return ""
-        return self.stars.get((*pair.place, pair.labels, *pair.method, pair.metric, str(pair.row.unit)), "")
+        return self._stars.get((*match.place, match.labels, *match.method, match.metric, str(match.row.unit)), "")
 
     @cached_property
     def checkpoint(self) -> str:
-        """The source's checkpoint where we have it, else the last, else what there is."""
-        there = list(self.material.summary["checkpoint"].astype(str).unique())
-        wanted = (str(self.paper.protocol.checkpoint), "last")
-        return next((name for name in wanted if name in there), there[0] if there else "last")
+        """The source's checkpoint where we have it, else the last, else the first that was scored."""
+        present = list(self.data.summary["checkpoint"].astype(str).unique())
+        wanted = (str(self.settings.protocol.checkpoint), "last")
+        return next((name for name in wanted if name in present), present[0] if present else "last")
 
     @cached_property
-    def _ran(self) -> dict[tuple[str, ...], set[tuple[str, str]]]:
+    def _scored(self) -> dict[tuple[str, ...], set[Pair]]:
         """Place and label budget -> methods and variants with scores."""
-        found: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+        pairs: dict[tuple[str, ...], set[Pair]] = {}
         for key in self.index:
-            found.setdefault(key[:4], set()).add((key[4], key[5]))
-        return found
+            pairs.setdefault(key[:4], set()).add((key[4], key[5]))
+        return pairs
 
-    def own_methods(self, pairs: Iterable[Pair]) -> list[tuple[str, str]]:
+    def own_methods(self, matches: Iterable[Match]) -> list[Pair]:
         """Methods and variants with scores at these places and budgets that the source does not have, in our order."""
-        pairs = list(pairs)
-        known = {pair.method for pair in pairs}
-        found = set().union(*(self._ran.get((*pair.place, pair.labels), set()) for pair in pairs))
-        return self.material.pair_order(found - known)
+        matches = list(matches)
+        scored = set[Pair]().union(*(self._scored.get((*match.place, match.labels), set()) for match in matches))
+        return self.data.pair_order(scored - {match.method for match in matches})
 
 
 @cache
-def _published() -> tuple[AuditRow, ...]:
+def _published() -> tuple[PublishedNumber, ...]:
     return tuple(rows_of(marked_published()))
 
 
-def pairing(material: Material, paper: PaperSettings) -> Pairing:
-    """The pairing of one paper's table, its look-up made once."""
+def matching(data: ReportData, settings: PublishedSettings) -> Matching:
+    """The matching of one published table, its look-up made once."""
     index: dict[tuple[str, ...], list[Any]] = {}
-    summary = keep(material.summary, {"dataset": [data.entry for data in paper.datasets.values()]})
+    summary = keep(data.summary, {"dataset": [mapped.entry for mapped in settings.datasets.values()]})
     keys = zip(*(summary[name].astype(str).tolist() for name in _KEYS), strict=True)
     for key, row in zip(keys, records(summary), strict=True):
         index.setdefault(key, []).append(row)
-    return Pairing(material, paper, index)
+    return Matching(data, settings, index)

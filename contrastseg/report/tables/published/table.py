@@ -1,7 +1,7 @@
-"""A table in the layout of the paper that printed it: its number, its mark, ours, the difference, and both protocols.
+"""A published table in its own layout: the published number, ours, the difference, and how the protocols compare.
 
-Ours is written in the printed unit with the printed decimals. A difference is taken where the units allow one; it is an
-effect of the methods only where the protocols match, and every block says whether they do.
+Ours is written in the published unit with the published decimals. A difference is taken where the units allow one; it
+is an effect of the methods only where the protocols match, and every block says whether they do.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from contrastseg.report.content.labels import MethodLabel, interval, number
-from contrastseg.report.content.report_data import Material, keep
+from contrastseg.report.content.report_data import ReportData, keep
 from contrastseg.report.settings import TableSettings
-from contrastseg.report.settings.published import AXES, Axis, PaperSettings
-from contrastseg.report.tables.footnotes import block_notes, skipped_item
+from contrastseg.report.settings.published import AXES, Axis, PublishedSettings
+from contrastseg.report.tables import footnotes, wording
+from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Row
-from contrastseg.report.tables.published.matching import Pair, Pairing, pairing
+from contrastseg.report.tables.published.matching import Match, Matching, matching
 from contrastseg.report.tables.published.protocol import Protocols, comparable
 from contrastseg.report.tables.scores import empty_cell, mark_best, rows_of_class
 
@@ -33,171 +34,210 @@ HEADS: dict[Axis, str] = {
     "class": "Class",
 }
 _LOWER = ("hd", "hd95", "asd")
-_MARKS = {"printed": "p", "suspect": "s", "inconsistent": "i"}
+_NO_FINDING = "printed"  # the audit's mark of a number that nothing speaks against
+_OURS = ("unit", "mean", "low", "high", "n_patients", "n_seeds", "missed", "invented", "holes", "missing")
 Line = tuple[str, ...]
 
 
-def paper_blocks(material: Material, settings: TableSettings) -> list[Block]:
-    """The blocks of the printed table; under the rows the source has, our other methods."""
-    paper = _paper(settings)
-    pairs = pairing(material, paper)
-    return [_block(pairs, settings, part) for part in _grouped(pairs.printed(), paper.blocks).values()]
+def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
+    """The blocks of the published table; under the rows the source has, our other methods."""
+    published = _published(settings)
+    matched = matching(data, published)
+    groups = _grouped(matched.matches(), published.blocks).values()
+    return [_block(matched, _grid(matched, matches), intervals=settings.intervals) for matches in groups]
 
 
-def paper_rows(material: Material, settings: TableSettings) -> pd.DataFrame:
-    """One line per printed number, in the source's wording beside ours; differences in the printed unit."""
+def _tidy(data: ReportData, settings: TableSettings) -> pd.DataFrame:
+    """One line per published number, in the source's wording beside ours; differences in the published unit."""
     rows = []
-    for pair in pairing(material, _paper(settings)).printed():
-        protocols = pair.protocols or Protocols()
-        given = {f"printed_{name}": pair.printed[name] for name in (*AXES[1:], "unit")}
-        ours = {} if pair.row is None else {name: getattr(pair.row, name) for name in _OURS}
+    for match in matching(data, _published(settings)).matches():
+        protocols = match.protocols or Protocols()
+        source = {f"printed_{name}": match.published[name] for name in (*AXES[1:], "unit")}
+        ours = {} if match.row is None else {name: getattr(match.row, name) for name in _OURS}
         rows.append(
             {
-                **dict(zip(("dataset", "evaluated_on", "checkpoint"), pair.place, strict=True)),
-                **{"labels": pair.labels, "method": pair.method[0], "variant": pair.method[1], "metric": pair.metric},
-                **{name: pair.printed[name] for name in ("paper", "where", "protocol")},
-                **given,
-                **{"printed": pair.printed["printed"], "mark": pair.printed["mark"], "why": pair.printed["why"]},
+                **dict(zip(("dataset", "evaluated_on", "checkpoint"), match.place, strict=True)),
+                **{"labels": match.labels, "method": match.method[0], "variant": match.method[1]},
+                **{"metric": match.metric},
+                **{name: match.published[name] for name in ("paper", "where", "protocol")},
+                **source,
+                **{name: match.published[name] for name in ("printed", "mark", "why")},
                 **{name: ours.get(name, math.nan) for name in _OURS},
-                "ours_in_printed_unit": pair.ours,
-                "difference": pair.difference,
+                "ours_in_printed_unit": match.ours,
+                "difference": match.difference,
                 "protocol_differs": "; ".join(protocols.differs),
-                "protocol_not_stated": "; ".join(protocols.unstated),
+                "protocol_not_stated": "; ".join(protocols.not_stated),
             }
         )
     return pd.DataFrame(rows)
 
 
-_OURS = ("unit", "mean", "low", "high", "n_patients", "n_seeds", "missed", "invented", "holes", "missing")
-
-
-def _paper(settings: TableSettings) -> PaperSettings:
+def _published(settings: TableSettings) -> PublishedSettings:
     assert settings.published is not None  # the settings' own validator sees to it
     return settings.published
 
 
-def _block(pairs: Pairing, settings: TableSettings, part: list[Pair]) -> Block:
-    paper, material = pairs.paper, pairs.material
-    rows, columns = _grouped(part, paper.rows, of_source=True), _grouped(part, paper.columns)
-    here = {(_line(pair, paper.rows, of_source=True), _line(pair, paper.columns)): pair for pair in part}
-    own = pairs.own_methods(part) if paper.rows == ["method"] else []
-    heads: list[Column] = []
-    series: list[list[Cell]] = []
-    added: list[Pair] = []
-    for column, members in columns.items():
-        cells = [
-            here.get((row, column)) or pairs.beside(members[0], dict(zip(paper.rows, row, strict=False)))
+@dataclass(frozen=True, kw_only=True)
+class _Grid:
+    """The matches of one block as rows and columns.
+
+    Attributes:
+        matches: Every published number of the block.
+        labels: The label of each row: the source's rows, then our methods that the source does not have.
+        columns: The heading of each column with its match in every row.
+        own: The matches of the rows that the source does not have.
+    """
+
+    matches: Sequence[Match]
+    labels: Sequence[MethodLabel]
+    columns: Sequence[tuple[str, Sequence[Match]]]
+    own: Sequence[Match]
+
+
+def _grid(matched: Matching, matches: Sequence[Match]) -> _Grid:
+    """Lay the published numbers of one block out, and fill in the cells that the source leaves empty."""
+    axes = matched.settings
+    rows = _grouped(matches, axes.rows, with_source=True)
+    by_cell = {(_line(match, axes.rows, with_source=True), _line(match, axes.columns)): match for match in matches}
+    own_methods = matched.own_methods(matches) if axes.rows == ["method"] else []
+    columns, own_matches = [], []
+    for column, members in _grouped(matches, axes.columns).items():
+        of_source = [
+            by_cell.get((row, column)) or matched.unpublished(members[0], dict(zip(axes.rows, row, strict=False)))
             for row in rows
         ]
-        beneath = [pairs.beside(members[0], {"method": ""}, method) for method in own]
-        cells, added = [*cells, *beneath], [*added, *beneath]
-        for name, made in (("printed", _printed(cells, paper)), ("ours", _ours(pairs, settings, cells))):
-            heads.append(Column(name, _title(members[0], paper.columns)))
-            series.append(made)
-        heads.append(Column("difference", heads[-1].group))
-        series.append([_difference(pair) for pair in cells])
-    twice = _repeated(rows, len(paper.rows))
-    labels = [_label(material, members[0], paper.rows, row in twice) for row, members in rows.items()]
-    labels += [material.label(*method) for method in own]
-    lines = tuple(Row(label, tuple(one[i] for one in series)) for i, label in enumerate(labels))
-    title = " · ".join(_value(part[0], axis) for axis in paper.blocks)
-    head = " · ".join(HEADS[axis] for axis in paper.rows if axis in HEADS)
-    return Block(title or paper.where or paper.source, tuple(heads), lines, tuple(_notes(pairs, part, added)), head)
+        of_ours = [matched.unpublished(members[0], {"method": ""}, method) for method in own_methods]
+        columns.append((_heading(members[0], axes.columns), [*of_source, *of_ours]))
+        own_matches += of_ours
+    repeated = _repeated(rows, len(axes.rows))
+    labels = [_label(matched.data, members[0], axes.rows, row in repeated) for row, members in rows.items()]
+    labels += [matched.data.label(*method) for method in own_methods]
+    return _Grid(matches=matches, labels=labels, columns=columns, own=own_matches)
 
 
-def _printed(cells: Sequence[Pair], paper: PaperSettings) -> list[Cell]:
-    """What the source printed; numbers that it cannot have measured so are not ranked."""
-    made, ranked = [], []
-    for i, pair in enumerate(cells):
-        if not pair.printed["printed"]:
-            made.append(Cell("–", kind="skipped"))
+def _block(matched: Matching, grid: _Grid, *, intervals: bool) -> Block:
+    """A block with three columns of cells for each column of the grid: published, ours, difference."""
+    settings = matched.settings
+    heads: list[Column] = []
+    cells: list[list[Cell]] = []
+    for heading, column in grid.columns:
+        heads += [Column(name, heading) for name in ("published", "ours", "difference")]
+        cells += [
+            _published_cells(column, settings),
+            _our_cells(matched, column, intervals=intervals),
+            [_difference(match) for match in column],
+        ]
+    rows = [Row(label, tuple(column[at] for column in cells)) for at, label in enumerate(grid.labels)]
+    title = _heading(grid.matches[0], settings.blocks)
+    head = " · ".join(HEADS[axis] for axis in settings.rows if axis in HEADS)
+    return Block(
+        title or settings.where or settings.source,
+        tuple(heads),
+        tuple(rows),
+        tuple(_block_footnotes(matched, grid)),
+        head,
+    )
+
+
+def _published_cells(column: Sequence[Match], settings: PublishedSettings) -> list[Cell]:
+    """The published numbers with the audit's marks; marked ones are not ranked."""
+    cells, ranked = [], []
+    for at, match in enumerate(column):
+        if not match.published["printed"]:
+            cells.append(Cell("–", kind="skipped"))
             continue
-        if pair.printed["mark"] == "printed":
-            ranked.append(i)
-        mark = f"[{_MARKS[str(pair.printed['mark'])]}]"
-        made.append(Cell(str(pair.printed["printed"]), mark, sort=float(pair.printed["value"])))
-    return mark_best(made, ranked, _places(cells), _higher(cells[0], paper))
+        mark = str(match.published["mark"])
+        if mark == _NO_FINDING:
+            ranked.append(at)
+        value = float(match.published["value"])
+        cells.append(Cell(str(match.published["printed"]), "" if mark == _NO_FINDING else mark, sort=value))
+    return mark_best(cells, ranked, _places(column), _higher(column[0], settings))
 
 
-def _ours(pairs: Pairing, settings: TableSettings, cells: Sequence[Pair]) -> list[Cell]:
-    """Our means in the printed unit, or why there is none; the best of the complete ones marked."""
-    places = _places(cells)
-    most = max((pair.row.n_patients for pair in cells if pair.row is not None), default=0)
-    made, ranked = [], []
-    for i, pair in enumerate(cells):
-        if math.isnan(pair.ours):
-            made.append(_hole(pairs, pair))
+def _our_cells(matched: Matching, column: Sequence[Match], *, intervals: bool) -> list[Cell]:
+    """Our means in the published unit, or why there is none; the best of the complete ones marked."""
+    places = _places(column)
+    most_patients = max((match.row.n_patients for match in column if match.row is not None), default=0)
+    cells, ranked = [], []
+    for at, match in enumerate(column):
+        if math.isnan(match.ours):
+            cells.append(_empty(matched, match))
             continue
-        if pair.row.holes == 0 and pair.row.missing == 0 and pair.row.n_patients == most:
-            ranked.append(i)
-        low, high = pair.scale * pair.row.low, pair.scale * pair.row.high
-        unit = "" if comparable(str(pair.printed["unit"]), str(pair.row.unit)) else str(pair.row.unit)
-        small = " ".join(
-            filter(None, [unit, interval(low, high, places, str(pair.row.clipped)) if settings.intervals else ""])
-        )
-        made.append(Cell(number(pair.ours, places), small, pairs.star(pair), sort=pair.ours))
-    units = {str(pair.row.unit) for pair in cells if pair.row is not None}
-    return mark_best(made, ranked, places, _higher(cells[0], pairs.paper)) if len(units) == 1 else made
+        row = match.row
+        if row.holes == 0 and row.missing == 0 and row.n_patients == most_patients:
+            ranked.append(at)
+        small = [] if comparable(str(match.published["unit"]), str(row.unit)) else [str(row.unit)]
+        if intervals:
+            small.append(interval(match.scale * row.low, match.scale * row.high, places, str(row.clipped)))
+        text = number(match.ours, places)
+        cells.append(Cell(text, " ".join(filter(None, small)), matched.star(match), sort=match.ours))
+    units = {str(match.row.unit) for match in column if match.row is not None}
+    return mark_best(cells, ranked, places, _higher(column[0], matched.settings)) if len(units) == 1 else cells
 
 
-def _hole(pairs: Pairing, pair: Pair) -> Cell:
+def _empty(matched: Matching, match: Match) -> Cell:
     """A cell of ours without a number says why."""
-    if not pair.printed["labelled"]:
-        return Cell("–", kind="skipped")  # nobody knows which budget of ours it is
-    if not pair.method[0] or not pair.labels:
+    if not match.published["labelled"]:
+        return Cell("–", kind="skipped")  # the source does not state its budget, so ours is unknown
+    if not match.method[0] or not match.labels:
         return Cell("not run", kind="skipped")
-    if not pair.metric or (pairs.metrics and pair.metric not in pairs.metrics):
+    if not match.metric or (matched.metrics and match.metric not in matched.metrics):
         return Cell("not scored", kind="skipped")
-    return empty_cell(pair.row, skipped_item(pairs.material, pair.place[0], pair.method, pair.labels))
+    return empty_cell(match.row, footnotes.skipped_item(matched.data, match.place[0], match.method, match.labels))
 
 
-def _difference(pair: Pair) -> Cell:
-    if math.isnan(pair.difference):
+def _difference(match: Match) -> Cell:
+    if math.isnan(match.difference):
         return Cell("–", kind="skipped")
-    places = int(pair.printed["decimals"])
-    text = number(pair.difference, places)
-    return Cell(f"+{text}" if float(f"{pair.difference:.{places}f}") > 0 else text, sort=pair.difference)
+    places = int(match.published["decimals"])
+    text = number(match.difference, places)
+    return Cell(f"+{text}" if float(f"{match.difference:.{places}f}") > 0 else text, sort=match.difference)
 
 
-def _notes(pairs: Pairing, part: Sequence[Pair], added: Sequence[Pair]) -> list[str]:
-    """Source, protocols, marks, then what stands under every table of ours; `added` are the rows of ours alone."""
-    material = pairs.material
-    sources = dict.fromkeys(f"{pair.printed['paper']}, {pair.printed['where']}" for pair in part)
-    compared = [pair.protocols for pair in (*part, *added) if pair.protocols is not None]
-    lines = [f"Printed in: {'; '.join(sources)}."]
-    if stated := "; ".join(dict.fromkeys(str(pair.printed["protocol"]) for pair in part if pair.printed["protocol"])):
-        lines.append(f"Protocol there: {stated}.")
-    if compared:
-        lines.append(Protocols().merged(compared).verdict)
-    else:
-        lines.append("Nothing of ours is mapped to these rows.")
-    reasons: dict[str, dict[str, None]] = {}
-    for pair in part:
-        if pair.printed["mark"] != "printed":
-            why = f"[{_MARKS[str(pair.printed['mark'])]}] {pair.printed['why']}"
-            reasons.setdefault(why, {})[str(pair.printed["method"])] = None
-    lines += [f"{', '.join(methods)}: {why}." for why, methods in reasons.items()]
-    budgets = list(dict.fromkeys(pair.labels for pair in part if pair.labels))
-    methods = list(dict.fromkeys(pair.method for pair in (*part, *added) if pair.method[0]))
-    means = keep(rows_of_class(material.summary, "mean"), {"labels": budgets})
-    for place, rows in material.places(means):
-        if place in {pair.place for pair in part}:
-            lines += block_notes(material, place, rows, methods)
-    return lines
+def _block_footnotes(matched: Matching, grid: _Grid) -> list[str]:
+    """Source, protocols, audit findings, then the footnotes of every table of ours."""
+    published = [match.published for match in grid.matches]
+    sources = dict.fromkeys(f"{row['paper']}, {row['where']}" for row in published)
+    stated = dict.fromkeys(str(row["protocol"]) for row in published if row["protocol"])
+    compared = [match.protocols for match in (*grid.matches, *grid.own) if match.protocols is not None]
+    lines = [wording.published_in(list(sources))]
+    lines += [wording.published_protocol("; ".join(stated))] if stated else []
+    lines.append(Protocols.merged(compared).verdict if compared else wording.NOT_MAPPED)
+    methods_by_finding: dict[tuple[str, str], dict[str, None]] = {}
+    for row in published:
+        if row["mark"] != _NO_FINDING:
+            finding = str(row["mark"]), str(row["why"])
+            methods_by_finding.setdefault(finding, {})[str(row["method"])] = None
+    lines += [wording.audit_finding(list(methods), *finding) for finding, methods in methods_by_finding.items()]
+    return [*lines, *_footnotes_of_ours(matched.data, grid)]
 
 
-def _grouped(pairs: Iterable[Pair], axes: Sequence[Axis], of_source: bool = False) -> dict[Line, list[Pair]]:
-    """The pairs by their values on these axes, in the source's order."""
-    found: dict[Line, list[Pair]] = {}
-    for pair in pairs:
-        found.setdefault(_line(pair, axes, of_source), []).append(pair)
-    return found
+def _footnotes_of_ours(data: ReportData, grid: _Grid) -> list[str]:
+    budgets = list(dict.fromkeys(match.labels for match in grid.matches if match.labels))
+    methods = list(dict.fromkeys(match.method for match in (*grid.matches, *grid.own) if match.method[0]))
+    places = {match.place for match in grid.matches}
+    means = keep(rows_of_class(data.summary, "mean"), {"labels": budgets})
+    return [
+        line
+        for place, rows in data.places(means)
+        if place in places
+        for line in footnotes.block_footnotes(data, place, rows, methods)
+    ]
 
 
-def _line(pair: Pair, axes: Sequence[Axis], of_source: bool = False) -> Line:
-    """A pair's values on these axes, with its source where one source's rows must not run into another's."""
-    values = tuple(str(pair.printed[axis]) for axis in axes)
-    return (*values, str(pair.printed["paper"]), str(pair.printed["where"])) if of_source else values
+def _grouped(matches: Iterable[Match], axes: Sequence[Axis], with_source: bool = False) -> dict[Line, list[Match]]:
+    """The matches by their values on these axes, in the source's order."""
+    groups: dict[Line, list[Match]] = {}
+    for match in matches:
+        groups.setdefault(_line(match, axes, with_source), []).append(match)
+    return groups
+
+
+def _line(match: Match, axes: Sequence[Axis], with_source: bool = False) -> Line:
+    """A match's values on these axes, with its source where one source's rows must not run into another's."""
+    number = match.published
+    values = tuple(str(number[axis]) for axis in axes)
+    return (*values, str(number["paper"]), str(number["where"])) if with_source else values
 
 
 def _repeated(rows: Mapping[Line, object], axes: int) -> set[Line]:
@@ -206,33 +246,42 @@ def _repeated(rows: Mapping[Line, object], axes: int) -> set[Line]:
     return {row for row in rows if names.count(row[:axes]) > 1}
 
 
-def _label(material: Material, pair: Pair, axes: Sequence[Axis], with_source: bool) -> MethodLabel:
-    """The row's name as printed, with the name of ours that stands beside it and its provenance mark."""
-    name = " · ".join(_value(pair, axis) for axis in axes)
-    name += f", {pair.printed['paper']}" if with_source else ""
-    label = material.label(*pair.method) if pair.method[0] else MethodLabel("", "", "", "printed there, not run here")
+def _label(data: ReportData, match: Match, axes: Sequence[Axis], with_source: bool) -> MethodLabel:
+    """The row's published name, with the name of ours that stands beside it and its provenance mark."""
+    name = _heading(match, axes)
+    name += f", {match.published['paper']}" if with_source else ""
+    label = data.label(*match.method) if match.method[0] else MethodLabel("", "", "", wording.PUBLISHED_ONLY)
     return replace(label, beside=name)
 
 
-def _title(pair: Pair, axes: Sequence[Axis]) -> str:
-    return " · ".join(_value(pair, axis) for axis in axes)
+def _heading(match: Match, axes: Sequence[Axis]) -> str:
+    return " · ".join(_value(match, axis) for axis in axes)
 
 
-def _value(pair: Pair, axis: Axis) -> str:
-    """A pair's value on an axis, as a heading."""
-    value = str(pair.printed[axis])
+def _value(match: Match, axis: Axis) -> str:
+    """A match's value on an axis, as a heading."""
+    value = str(match.published[axis])
     if axis == "labelled":
         return f"{re.sub('^1 patients$', '1 patient', value)} labelled" if value else "labels not stated"
     if axis != "metric":
         return value or f"{axis} not stated"
-    unit = str(pair.printed["unit"])
+    unit = str(match.published["unit"])
     return f"{TITLES.get(value, value)} [{unit}] {'↓' if value in _LOWER else '↑'}"
 
 
-def _higher(pair: Pair, paper: PaperSettings) -> bool | None:
+def _higher(match: Match, settings: PublishedSettings) -> bool | None:
     """Whether more is better; None where the rows are no methods to rank."""
-    return pair.printed["metric"] not in _LOWER if "method" in paper.rows else None
+    return match.published["metric"] not in _LOWER if "method" in settings.rows else None
 
 
-def _places(cells: Sequence[Pair]) -> int:
-    return max(int(pair.printed["decimals"]) for pair in cells)
+def _places(column: Sequence[Match]) -> int:
+    return max(int(match.published["decimals"]) for match in column)
+
+
+def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
+    policy = wording.policy(data.suite.convention)
+    legend = footnotes.provenance_legend(blocks)
+    return [*wording.PUBLISHED_FOOTNOTES, *footnotes.star_footnotes(data), policy, *legend]
+
+
+PUBLISHED = TableKind(wording.PUBLISHED_CAPTION, _blocks, _tidy, _footnotes)

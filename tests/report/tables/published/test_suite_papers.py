@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from contrastseg.errors import SuiteError
-from contrastseg.report.content.report_data import Material
-from contrastseg.report.content.suite_info import gather_facts
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.content.suite_info import gather_suite_info
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables.build import build_tables
 from contrastseg.report.tables.formats import to_csv, to_html, to_markdown
@@ -33,9 +33,9 @@ def papers(suite: Suite) -> list[TableSettings]:
 def test_the_tables_of_a_suite_stand_before_anything_has_run(name: str) -> None:
     suite = load_suite(SUITES / f"{name}.yaml")
     assert papers(suite)
-    facts = gather_facts(suite.model_dump(mode="json"), [])
-    material = Material(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(), [], [], [], facts)
-    for table, asked in zip(build_tables(material, papers(suite)), papers(suite), strict=True):
+    info = gather_suite_info(suite.model_dump(mode="json"), [])
+    data = ReportData(summary=pd.DataFrame(columns=list(COLUMNS)), suite=info)
+    for table, asked in zip(build_tables(data, papers(suite)), papers(suite), strict=True):
         assert asked.published is not None
         classes = {name for entry in suite.datasets for name in (*entry.spec.classes, "mean")}
         assert set(asked.published.classes.values()) <= classes
@@ -44,7 +44,7 @@ def test_the_tables_of_a_suite_stand_before_anything_has_run(name: str) -> None:
         assert len([text for text in texts if text in set(printed)]) >= len(printed), "nothing printed is left out"
         beside = table.tidy[(table.tidy["labels"] != "") & (table.tidy["method"] != "") & (table.tidy["metric"] != "")]
         assert texts.count("missing") >= len(beside), "a hole is printed as a hole"
-        notes = " ".join(note for block in table.blocks for note in block.notes)
+        notes = " ".join(note for block in table.blocks for note in block.footnotes)
         assert ("Not stated by the source" in notes) == bool(len(beside))
         assert "Protocols match" not in notes
         for text in (to_csv(table), to_markdown(table), to_html(table), to_latex(table)):

@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from contrastseg.evaluation.published.published import load_published
-from contrastseg.report.content.report_data import Material
-from contrastseg.report.content.suite_info import EntryFacts
+from contrastseg.report.content.report_data import ReportData
+from contrastseg.report.content.suite_info import EntryInfo
 from contrastseg.report.settings import TableSettings
-from contrastseg.report.settings.published import PaperSettings
+from contrastseg.report.settings.published import PublishedSettings
+from contrastseg.report.tables import wording
 from contrastseg.report.tables.build import build_tables
-from contrastseg.report.tables.formats import to_markdown
+from contrastseg.report.tables.formats import escape_markdown, to_markdown
 from contrastseg.report.tables.model import Block, Cell, Table
 from contrastseg.report.tables.published.protocol import Protocols
 
@@ -40,8 +41,8 @@ def settings(published: dict[str, Any], **more: Any) -> TableSettings:
     return TableSettings(name="paper", kind="paper", intervals=False, published=published, **more)
 
 
-def build(material: Material, published: dict[str, Any], **more: Any) -> Table:
-    return build_tables(material, [settings(published, **more)])[0]
+def build(data: ReportData, published: dict[str, Any], **more: Any) -> Table:
+    return build_tables(data, [settings(published, **more)])[0]
 
 
 def block(table: Table, title: str) -> Block:
@@ -54,14 +55,14 @@ def row(of: Block, name: str) -> dict[str, Cell]:
     return dict(zip(heads, found.cells, strict=True))
 
 
-def complete(world: Any, **changes: Any) -> Material:
+def complete(world: Any, **changes: Any) -> ReportData:
     """The invented comparison with nobody missing from its data."""
-    whole = {name: replace(entry, complete={}, subset=None) for name, entry in world.facts.entries.items()}
-    return replace(world.material, facts=replace(world.facts, entries=whole, **changes))
+    whole = {name: replace(entry, complete={}, subset=None) for name, entry in world.suite.entries.items()}
+    return replace(world.data, suite=replace(world.suite, entries=whole, **changes))
 
 
 def test_every_printed_number_stands_there_with_its_mark(world):
-    table = build(world.material, PDCR)
+    table = build(world.data, PDCR)
     published = load_published()
     for title in ("ISIC2016", "MC"):
         of = next(one for one in table.blocks if one.title == title)
@@ -73,13 +74,15 @@ def test_every_printed_number_stands_there_with_its_mark(world):
         names = [line.label.name.partition(" (here")[0] for line in of.rows]
         assert names[: rows["method"].nunique()] == list(dict.fromkeys(rows["method"])), "in the paper's order"
     ours = row(next(one for one in table.blocks if one.title == "ISIC2016"), "PDCR+UAFR")
-    assert (ours["Dice printed"].text, ours["Dice printed"].small) == ("94.51", "[i]")
-    assert row(block(table, "MC"), "PDCR+UAFR")["Accuracy printed"].small == "[s]"
-    assert "PDCR+UAFR: [i] this Dice and Jaccard cannot come from one set" in " ".join(table.blocks[0].notes)
+    assert (ours["Dice published"].text, ours["Dice published"].small) == ("94.51", "inconsistent")
+    assert row(block(table, "MC"), "PDCR+UAFR")["Accuracy published"].small == "suspect"
+    assert "PDCR+UAFR: inconsistent: this Dice and Jaccard cannot come from one set" in " ".join(
+        table.blocks[0].footnotes
+    )
 
 
 def test_ours_stands_in_the_printed_unit_and_the_difference_is_theirs_taken_from_ours(world):
-    of = next(one for one in build(world.material, PDCR).blocks if one.title == "ISIC2016")
+    of = next(one for one in build(world.data, PDCR).blocks if one.title == "ISIC2016")
     summary = world.summary
     mean = summary[
         (summary["dataset"] == "lesions")
@@ -98,37 +101,37 @@ def test_ours_stands_in_the_printed_unit_and_the_difference_is_theirs_taken_from
 def test_a_hole_says_which_kind_it_is(world):
     summary = world.summary
     gone = summary[~((summary["dataset"] == "organs") & (summary["method"] == "mean_teacher"))]
-    table = build(replace(world.material, summary=gone), LA)
+    table = build(replace(world.data, summary=gone), LA)
     assert row(block(table, "1 cases"), "MT")["Dice ours"].text == "missing"
     assert row(block(table, "1 cases"), "MT")["Dice difference"].text == "–"
     assert row(block(table, "1 cases"), "CCT")["Dice ours"].text == "not run"
     assert row(block(table, "4 cases"), "VNet-L")["Dice ours"].text == "not run", "no budget of ours is mapped to it"
-    empty = build(replace(world.material, summary=summary.iloc[:0], comparisons=world.comparisons.iloc[:0]), LA)
-    assert row(block(empty, "1 cases"), "VNet-L")["Dice printed"].text == "40.0"
+    empty = build(replace(world.data, summary=summary.iloc[:0], comparisons=world.comparisons.iloc[:0]), LA)
+    assert row(block(empty, "1 cases"), "VNet-L")["Dice published"].text == "40.0"
     assert row(block(empty, "1 cases"), "VNet-L")["Dice ours"].text == "missing"
 
 
 def test_units_are_never_subtracted(world):
     pancreas = LA | {"source": "pancreas_ct", "where": "table", "datasets": {"Pancreas-CT": "organs"}}
     pancreas |= {"methods": {"UA-MT": "supervised"}, "labels": {"6 cases": "r0.1"}, "classes": {"pancreas": "mean"}}
-    material = world.material
-    pooled = material.summary.replace({"metric": {"hd95": "hd95_pooled"}})
-    of = block(build(replace(material, summary=pooled), pancreas), "6 cases")
+    data = world.data
+    pooled = data.summary.replace({"metric": {"hd95": "hd95_pooled"}})
+    of = block(build(replace(data, summary=pooled), pancreas), "6 cases")
     cells = row(of, "UA-MT")
     assert cells["HD95 ours"].small == "mm", "what the heading calls voxels"
     assert cells["HD95 difference"].text == "–"
-    assert "unit of hd95: voxel there, mm here" in " ".join(of.notes)
+    assert "unit of hd95: voxel there, mm here" in " ".join(of.footnotes)
     voxels = pooled.assign(unit=pooled["unit"].replace({"mm": "voxel"}))
-    cells = row(block(build(replace(material, summary=voxels), pancreas), "6 cases"), "UA-MT")
+    cells = row(block(build(replace(data, summary=voxels), pancreas), "6 cases"), "UA-MT")
     assert cells["HD95 ours"].small == ""
     assert cells["HD95 difference"].text[0] in "+−"
 
 
 def test_our_methods_that_the_paper_lacks_stand_below(world):
-    of = block(build(world.material, LA), "1 cases")
+    of = block(build(world.data, LA), "1 cases")
     names = [line.label.name for line in of.rows]
     assert names[-2:] == ["pdcr", "uafr (rf)"]
-    assert row(of, "pdcr")["Dice printed"].text == "–"
+    assert row(of, "pdcr")["Dice published"].text == "–"
     assert row(of, "uafr")["Dice ours"].kind == ""
     assert {line.label.mark for line in of.rows} == {"P", "O", "R", ""}, (
         "every row of ours has its mark, no other has one"
@@ -137,19 +140,19 @@ def test_our_methods_that_the_paper_lacks_stand_below(world):
 
 
 def test_marked_numbers_and_incomplete_cells_are_not_ranked(world):
-    of = next(one for one in build(world.material, PDCR).blocks if one.title == "ISIC2016")
-    assert row(of, "PDCR+UAFR")["Dice printed"].emphasis == "", "the largest, and impossible"
-    assert row(of, "biDFL")["Dice printed"].emphasis == "best"
-    assert row(of, "Bi et al.")["Dice printed"].emphasis == "second"
+    of = next(one for one in build(world.data, PDCR).blocks if one.title == "ISIC2016")
+    assert row(of, "PDCR+UAFR")["Dice published"].emphasis == "", "the largest, and impossible"
+    assert row(of, "biDFL")["Dice published"].emphasis == "best"
+    assert row(of, "Bi et al.")["Dice published"].emphasis == "second"
     summary = world.summary.copy()
     summary.loc[summary["method"] == "uafr", "holes"] = 1
-    of = next(one for one in build(replace(world.material, summary=summary), PDCR).blocks if one.title == "ISIC2016")
+    of = next(one for one in build(replace(world.data, summary=summary), PDCR).blocks if one.title == "ISIC2016")
     assert row(of, "PDCR+UAFR")["Dice ours"].emphasis == ""
 
 
 def test_label_budgets_in_the_rows_are_not_ranked(world):
     ideal = {"source": "ideal", "where": "table 1", "rows": ["labelled"], "datasets": {"ACDC": "organs"}}
-    table = build(world.material, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {"10%": "r0.1"}})
+    table = build(world.data, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {"10%": "r0.1"}})
     (of,) = table.blocks
     assert of.head == "Labelled"
     assert [line.label.name.partition(" (")[0] for line in of.rows][:2] == ["1.25% labelled", "2.5% labelled"]
@@ -159,26 +162,26 @@ def test_label_budgets_in_the_rows_are_not_ranked(world):
 def test_stars_come_from_corrected_tests_alone(world):
     for verdict, star in (("better", "*"), ("n too small", "")):
         comparisons = world.comparisons.assign(verdict=verdict)
-        of = block(build(replace(world.material, comparisons=comparisons), LA), "1 cases")
+        of = block(build(replace(world.data, comparisons=comparisons), LA), "1 cases")
         assert row(of, "MT")["Dice ours"].star == star
-        assert row(of, "MT")["Dice printed"].star == ""
+        assert row(of, "MT")["Dice published"].star == ""
 
 
-def verdict(material: Material, published: dict[str, Any], title: str = "1 cases") -> str:
-    notes = block(build(material, published), title).notes
-    return next(note for note in notes if "rotocol" in note and not note.startswith("Protocol there"))
+def verdict(data: ReportData, published: dict[str, Any], title: str = "1 cases") -> str:
+    notes = block(build(data, published), title).footnotes
+    return next(note for note in notes if "rotocol" in note and not note.startswith("Protocol of the source"))
 
 
 def test_two_protocols_are_called_one_only_when_everything_is_known_and_equal(world):
-    material = complete(world)
+    data = complete(world)
     training = [
-        card | {"training": {"steps": 1200, "network": {"name": "vnet"}}, "labelled_count": 1} for card in world.cards
+        run | {"training": {"steps": 1200, "network": {"name": "vnet"}}, "labelled_count": 1} for run in world.runs
     ]
-    summary = material.summary[material.summary["metric"] == "dice"]
-    material = replace(material, cards=training, summary=summary)
+    summary = data.summary[data.summary["metric"] == "dice"]
+    data = replace(data, runs=training, summary=summary)
     known = {"convention": "default", "checkpoint": "last", "recipe": {"network.name": "vnet", "steps": 1200}}
     same = LA | {"protocol": known, "metrics": {"dice": "dice"}}
-    assert verdict(material, same).startswith("Protocols match in split, labels, unit")
+    assert verdict(data, same).startswith("Protocols match in split, labels, unit")
     for change, said in (
         (
             {"protocol": known | {"convention": "ssl4mis"}},
@@ -190,44 +193,44 @@ def test_two_protocols_are_called_one_only_when_everything_is_known_and_equal(wo
         ({"protocol": known | {"recipe": {"no.such": 1}}}, "no.such: 1 there, None here"),
         ({"protocol": known | {"differs": ["they cropped"]}}, "Protocol differs: they cropped."),
         ({"datasets": {"LA": {"entry": "organs", "split": "another"}}}, "Protocol differs: split: another there, list"),
-        ({"datasets": {"LA": "organs"}}, "Whether the protocols match is not known. Not stated by the source: whether"),
-        ({"protocol": {**known, "convention": None}}, "not known. Not stated by the source: scoring convention."),
-        ({"protocol": {**known, "checkpoint": None}}, "not known. Not stated by the source: checkpoint."),
-        ({"protocol": {**known, "recipe": {}}}, "not known. Not stated by the source: training recipe."),
+        ({"datasets": {"LA": "organs"}}, "Protocols may differ. Not stated by the source: whether"),
+        ({"protocol": {**known, "convention": None}}, "may differ. Not stated by the source: scoring convention."),
+        ({"protocol": {**known, "checkpoint": None}}, "may differ. Not stated by the source: checkpoint."),
+        ({"protocol": {**known, "recipe": {}}}, "may differ. Not stated by the source: training recipe."),
     ):
-        text = verdict(material, same | change)
+        text = verdict(data, same | change)
         assert said in text, change
         assert "Protocols match" not in text
-    other = [card | {"labelled_count": 3} for card in training]
-    assert "labels: 1 cases there, 10 % labelled (3 patients) here" in verdict(replace(material, cards=other), same)
+    other = [run | {"labelled_count": 3} for run in training]
+    assert "labels: 1 cases there, 10 % labelled (3 patients) here" in verdict(replace(data, runs=other), same)
 
 
 def test_a_subset_makes_another_protocol(world):
-    assert "subset: 14 of 70 training" in verdict(world.material, LA)
+    assert "subset: 14 of 70 training" in verdict(world.data, LA)
 
 
 @pytest.mark.parametrize(("percent", "count", "same"), [("10%", 8, True), ("1.25%", 1, True), ("10%", 3, False)])
 def test_a_share_is_held_against_the_patients_it_comes_to(world, percent, count, same):
-    entry = EntryFacts("organs", "chaitanya", "h", complete={"train": 78}, present={"train": 78})
-    material = complete(world)
-    cards = [card | {"labelled_count": count, "labels": f"n{count}"} for card in world.cards]
-    summary = material.summary.replace({"labels": {"r0.1": f"n{count}"}})
-    facts = replace(material.facts, entries={"organs": entry})
-    material = replace(material, cards=cards, facts=facts, summary=summary)
+    entry = EntryInfo("organs", "chaitanya", "h", complete={"train": 78}, present={"train": 78})
+    data = complete(world)
+    runs = [run | {"labelled_count": count, "labels": f"n{count}"} for run in world.runs]
+    summary = data.summary.replace({"labels": {"r0.1": f"n{count}"}})
+    suite = replace(data.suite, entries={"organs": entry})
+    data = replace(data, runs=runs, suite=suite, summary=summary)
     ideal = {"source": "ideal", "where": "table 1", "rows": ["labelled"], "datasets": {"ACDC": "organs"}}
-    text = verdict(material, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {percent: f"n{count}"}}, "ACDC")
+    text = verdict(data, ideal | {"methods": {"IDEAL": "pdcr"}, "labels": {percent: f"n{count}"}}, "ACDC")
     assert ("labels:" not in text) == same
 
 
 def test_the_verdict_never_hides_what_is_open():
     assert Protocols().verdict.startswith("Protocols match")
     assert Protocols(("a",), ("b",)).verdict == "Protocol differs: a. Not stated by the source: b."
-    assert "match is not known" in Protocols((), ("b",)).verdict
-    assert Protocols(("a",)).merged([Protocols(("a", "c"), ("d",))]) == Protocols(("a", "c"), ("d",))
+    assert Protocols((), ("b",)).verdict == "Protocols may differ. Not stated by the source: b."
+    assert Protocols.merged([Protocols(("a",)), Protocols(("a", "c"), ("d",))]) == Protocols(("a", "c"), ("d",))
 
 
 def test_the_csv_holds_every_printed_number_with_its_source(world):
-    frame = build(world.material, PDCR).tidy
+    frame = build(world.data, PDCR).tidy
     published = load_published()
     wanted = published[(published["file"] == "pdcr_uafr") & published["dataset"].isin(["ISIC2016", "MC"])]
     assert frame["printed"].tolist() == wanted["printed"].tolist()
@@ -242,18 +245,18 @@ def test_the_csv_holds_every_printed_number_with_its_source(world):
 
 
 def test_two_sources_of_one_method_are_two_rows(world):
-    of = block(build(world.material, LA | {"where": "README or table", "methods": {}, "labels": {}}), "16 cases")
+    of = block(build(world.data, LA | {"where": "README or table", "methods": {}, "labels": {}}), "16 cases")
     names = [line.label.name for line in of.rows if line.label.name.startswith("SASSNet")]
     assert names == ["SASSNet, DTC README; UG-MCL", "SASSNet, AUA"]
 
 
 def test_what_a_row_s_column_lacks_is_a_hole_not_a_shift(world):
     ideal = {"source": "ideal", "where": "table 2", "blocks": [], "columns": ["dataset", "labelled", "metric"]}
-    (of,) = build(world.material, ideal | {"datasets": {"ACDC": "organs", "MMWHS": "lesions"}}).blocks
+    (of,) = build(world.data, ideal | {"datasets": {"ACDC": "organs", "MMWHS": "lesions"}}).blocks
     assert of.title == "table 2"
     line = next(one for one in of.rows if one.label.name == "Global CL [6]")
     groups = {
-        column.group: cell for column, cell in zip(of.columns, line.cells, strict=True) if column.title == "printed"
+        column.group: cell for column, cell in zip(of.columns, line.cells, strict=True) if column.title == "published"
     }
     assert groups["ACDC · 2.5% labelled · Dice [fraction] ↑"].text == "–"
     assert groups["ACDC · 10% labelled · Dice [fraction] ↑"].text == "0.847"
@@ -280,7 +283,7 @@ def test_what_a_row_s_column_lacks_is_a_hole_not_a_shift(world):
 )
 def test_an_unknown_printed_name_lists_the_known_ones(change, said):
     with pytest.raises(ValidationError) as error:
-        PaperSettings.model_validate(LA | change)
+        PublishedSettings.model_validate(LA | change)
     assert said in str(error.value)
 
 
@@ -292,6 +295,6 @@ def test_a_table_of_kind_paper_and_no_other_names_its_source():
 
 
 def test_markdown_says_how_to_read_it(world):
-    text = to_markdown(build(world.material, LA))
-    assert "Dice \\[%\\] ↑: printed | Dice \\[%\\] ↑: ours | Dice \\[%\\] ↑: difference" in text
-    assert "no effect of a method while the protocols differ" in text
+    text = to_markdown(build(world.data, LA))
+    assert "Dice \\[%\\] ↑: published | Dice \\[%\\] ↑: ours | Dice \\[%\\] ↑: difference" in text
+    assert escape_markdown(wording.PUBLISHED_FOOTNOTES[2]) in text

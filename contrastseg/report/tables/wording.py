@@ -1,0 +1,191 @@
+"""The sentences that tables print: captions, footnotes and headings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contrastseg.evaluation.metrics.empty_references import EmptyReference
+from contrastseg.text import plural
+
+MAIN_CAPTION = "Mean over patients of each method at each label budget."
+CLASSES_CAPTION = "Mean over patients of each class."
+COMPARISON_CAPTION = "Paired comparison of each method with the baseline, patient by patient."
+PUBLISHED_CAPTION = "Published numbers, our means and the difference, in the layout of the source."
+CONVENTIONS_CAPTION = "Ranking of the same predictions under each scoring convention."
+
+COUNTS_HEAD = "missed / FP / missing"
+COUNTS_LEGEND = (
+    "missed / FP / missing: structures that were missed, false positives (structures found in an empty reference), "
+    "predictions that are missing."
+)
+BEST = "Best bold, second underlined, by the rounded number."
+PUBLISHED_FOOTNOTES = (
+    "Published: the number as the source prints it. The audit marks doubtful numbers as “suspect” or “inconsistent”. "
+    "An inconsistent number and its neighbours cannot come from one set of predictions.",
+    "Ours: our mean in the published unit. “not run”: this suite does not run that method or label budget, or the run "
+    "is pending. “not scored”: this suite does not score that metric. “missing”: predictions are missing.",
+    "Difference: ours minus published, where the units allow one. It compares methods only where the protocols match; "
+    "the footnotes of each block say whether they do.",
+    "Best bold, second underlined: published numbers without an audit mark, and our means without missing predictions.",
+)
+INCOMPLETE = "Methods with missing predictions are neither ranked nor tested there."
+UNLIKE = (
+    "The best mean is not marked: only some methods have false positives in empty references, so the means cover "
+    "different structures. The comparison table counts empty references."
+)
+UNCLIPPED = (
+    "These scores were stored without image sizes. The upper ends of distance intervals are not clipped, and may "
+    "exceed what is possible."
+)
+TESTS = (
+    "Two-sided paired Wilcoxon signed-rank tests over patients, Holm-corrected within their family. Zero differences "
+    "are dropped and counted. HL: Hodges–Lehmann shift.",
+    "Smallest p: the smallest corrected p that this comparison can reach. The verdict is “n too small” where it is "
+    "above the level.",
+    "Each pair of means covers the structures that both methods have. Comparisons with missing predictions are not "
+    "tested.",
+)
+EMPTY_REFERENCES: dict[EmptyReference, str] = {
+    "best_or_worst": "an empty prediction counts as the best value and any other as the worst (empty_reference: "
+    "best_or_worst); precision and recall leave the structure out",
+    "leave_out": "the structure is left out for every method (empty_reference: leave_out)",
+}
+CONVENTIONS_READING = (
+    "Only the scoring differs between the columns. Brackets: ranks lost (+) or gained (−) against the first "
+    "convention.",
+    "Ranks of means are descriptive; they are not tests. Methods with missing predictions are not ranked.",
+)
+SMALL_INTERVALS = "Hodges–Lehmann intervals start at n = 6."
+NO_EMPTY_REFERENCE = "Every reference has the structure."
+MEANS_DISAGREE = (
+    "Lower or higher mean: the means point the other way than the rank test (few large or many small differences)."
+)
+PUBLISHED_ONLY = "published; not run here"
+NOT_MAPPED = "The suite has no method for these rows."
+PROTOCOLS_MATCH = (
+    "Protocols match in split, labels, unit, convention, checkpoint and the settings that the source states."
+)
+
+
+def policy(convention: str) -> str:
+    """What the numbers of every table rest on."""
+    return f"Scored on the native grid, convention {convention}. Statistics are over patients."
+
+
+def empty_references(counted: EmptyReference) -> str:
+    """How comparisons count an empty reference."""
+    return (
+        f"Where the reference mask is empty, {EMPTY_REFERENCES[counted]}. "
+        "Tables of scores follow the scoring convention."
+    )
+
+
+def stars(baseline: str, alpha: float) -> str:
+    """What the marks behind means say."""
+    return (
+        f"* significantly better, † significantly worse than {baseline}: corrected p ≤ {alpha:g} (paired Wilcoxon over "
+        "patients, Holm)."
+    )
+
+
+def means_against(mark: str, count: int) -> str:
+    """What the sign behind a mark says."""
+    return f"{mark} behind {plural(count, 'mark')}: the means contradict the rank test."
+
+
+def small_samples(count: int, total: int, smallest_p: str) -> str:
+    """How many comparisons have too few patients for a mark."""
+    comparisons = plural(total, "comparison")
+    return f"{count} of {comparisons} cannot reach a mark: n too small (smallest reachable p {smallest_p})."
+
+
+def not_tested(count: int) -> str:
+    """How many comparisons lack predictions."""
+    return f"{plural(count, 'comparison')} not tested: predictions missing."
+
+
+def disagreeing(count: int) -> str:
+    """How many verdicts change on non-empty references or by false positives."""
+    return (
+        f"{plural(count, 'comparison')} with another verdict on non-empty references or on false positives: see the "
+        "paired comparison."
+    )
+
+
+def baseline_and_family(baseline: str, sizes: Sequence[int]) -> str:
+    """The compared-with method and the sizes of the families of tests."""
+    families = "family" if len(sizes) == 1 else "families"
+    tests = "test" if list(sizes) == [1] else "tests"
+    return f"Baseline: {baseline}; {families} of {' and '.join(map(str, sizes))} {tests}."
+
+
+def with_empty_references(count: int) -> str:
+    """What stands beside a comparison where references are empty."""
+    return (
+        f"Empty references: {count}. The columns on the right repeat the comparison without them, and compare false "
+        "positives per empty reference (exact signed-rank test of the patients' shares). Each has its own family."
+    )
+
+
+def rows_disagree(count: int) -> str:
+    """How many rows of a comparison have another verdict in their right part."""
+    return f"The columns on the right disagree with the verdict in {plural(count, 'row')}, which say so."
+
+
+def clipped_ends(longest: Sequence[str]) -> str:
+    """What the letter c behind the end of an interval means."""
+    limit = f" Distances end at {' and '.join(longest)}, the longest of the largest case." if longest else ""
+    return f"c: this end of the interval was clipped to the possible range.{limit}"
+
+
+def degenerate_intervals(count: int, equal_scores: Sequence[int]) -> str:
+    """Intervals of samples in which most patients share one score."""
+    span = " to ".join(map(str, equal_scores))
+    return (
+        f"{plural(count, 'interval')} of samples that hardly vary ({span} of the patients share one score): Student's "
+        "t, without a claim of coverage."
+    )
+
+
+def missing(cells: Sequence[str], named: Sequence[str], more: int) -> str:
+    """Cells and predictions without scores."""
+    rest = [f"and {more} more, named in the CSV"] if more else []
+    return f"Missing: {'; '.join([*cells, *named, *rest])}. {INCOMPLETE}"
+
+
+def kendall(base: str, taus: Sequence[str]) -> str:
+    """Rank correlation of each convention with the first."""
+    return f"Kendall's τ with the order under {base}: {', '.join(taus)}."
+
+
+def structures_left_out(counted: Sequence[str]) -> str:
+    """Structures that a convention gives no value."""
+    return f"Left out of the mean, without a value: {', '.join(counted)}."
+
+
+def pretraining_pool(entries: Sequence[str]) -> str:
+    """Where stages without labels take their images from."""
+    return f"Stages without labels use images of {' and '.join(entries)}, without the test cases."
+
+
+def published_in(sources: Sequence[str]) -> str:
+    """The sources of a block of published numbers."""
+    return f"Published in: {'; '.join(sources)}."
+
+
+def published_protocol(stated: str) -> str:
+    """The protocol of a block in the source's words."""
+    return f"Protocol of the source: {stated}."
+
+
+def audit_finding(methods: Sequence[str], mark: str, why: str) -> str:
+    """Why the audit marks the numbers of these methods."""
+    return f"{', '.join(methods)}: {mark}: {why}."
+
+
+def protocols(differs: Sequence[str], not_stated: Sequence[str]) -> str:
+    """Whether both protocols match; never that they do while a point is open."""
+    open_points = f"Not stated by the source: {', '.join(not_stated)}." if not_stated else ""
+    if differs:
+        return f"Protocol differs: {'; '.join(differs)}. {open_points}".strip()
+    return f"Protocols may differ. {open_points}" if not_stated else PROTOCOLS_MATCH
