@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from contrastseg.data.splits.folds import pool_patients
 from contrastseg.data.splits.split_files import labelled_count
 from contrastseg.data.splits.splits import Population
 from contrastseg.errors import SplitError, SuiteError
@@ -263,7 +264,11 @@ def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[s
                 if other not in unavailable:
                     tests.setdefault(other, set()).add(fold_of(item.name, other, fold))
     folds = {name: sorted(found) for name, found in sorted(tests.items())}
-    return {"entry": entry, "fold": fold, "sources": suite.entry(entry).pool, "tests": folds}
+    own = suite.entry(entry)
+    settings = {"entry": entry, "fold": fold, "sources": own.pool, "tests": folds}
+    if own.pool_list is not None:
+        settings["patients"] = pool_patients(own.split.name, own.pool_list)
+    return settings
 
 
 def fold_of(trained_on: str, evaluated_on: str, fold: int) -> int:

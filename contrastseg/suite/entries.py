@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from contrastseg.data.settings import SplitSettings, given_for_volumes
-from contrastseg.errors import DataError, SuiteError, UnavailableDataError
+from contrastseg.errors import DataError, SplitError, SuiteError, UnavailableDataError
 from contrastseg.suite.names import require_known
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class DatasetEntry(Strict):
         pool: Entries whose cases its pre-training without labels draws from, instead of its training patients alone.
             Its own name among them stands for its training patients, another for all cases of that entry. What the
             suite is tested on stays out.
+        pool_list: A list of patients that the entry's published split names: its own training patients in the pool are
+            those alone. `pool` is the entry itself then, if unset.
         subset: What is missing of the data set here, for every table to say.
         training: Overrides of the suite's training settings on this entry.
     """
@@ -63,6 +65,7 @@ class DatasetEntry(Strict):
     split: SplitSettings = Field(default_factory=lambda given: _own_split(given))
     evaluate_on: list[Name]
     pool: list[Name] = Field(default_factory=list)
+    pool_list: Name | None = None
     subset: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -81,6 +84,8 @@ class DatasetEntry(Strict):
             value = {**value, "options": options}
         if isinstance(value, Mapping) and "name" in value:
             value = {"dataset": value["name"], "evaluate_on": [value["name"]], **value}
+            if value.get("pool_list") is not None:
+                value = {"pool": [value["name"]], **value}
         return value
 
     @field_validator("dataset")
@@ -115,10 +120,24 @@ class DatasetEntry(Strict):
             return self
         except DataError as error:
             raise ValueError(str(error)) from error
+        if self.pool_list is not None:
+            self._check_pool_list(self.pool_list)
         require_known(f"split of {self.dataset}", self.split.name, ["random", "nnunet", *spec.splits])
         if spec.spatial_dims == 2 and (unfit := given_for_volumes(self.preparation)):
             raise ValueError(f"{spec.title} has photographs, no volumes: leave {unfit[0]} out of preparation")
         return self
+
+    def _check_pool_list(self, name: str) -> None:
+        from contrastseg.data.splits.folds import BUILT_IN, pool_patients
+
+        if self.split.name in BUILT_IN:
+            raise ValueError(f"pool_list names a list of a published split; the split is {self.split.name!r}")
+        if self.name not in self.pool:
+            raise ValueError(f"pool_list is about patients of {self.name}: name it in its pool, too")
+        try:
+            pool_patients(self.split.name, name)
+        except SplitError as error:
+            raise ValueError(error.reason) from error
 
     @property
     def spec(self) -> DatasetSpec:

@@ -31,6 +31,7 @@ class _Published(BaseModel):
     source: str
     folds: list[dict[Literal["train", "val", "test"], list[str]]] = Field(min_length=1)
     orders: dict[str, dict[str, list[str]]] = Field(default_factory=dict)
+    pools: dict[str, list[str]] = Field(default_factory=dict)
 
 
 def shuffled(patients: Iterable[str], *key: int | str) -> list[str]:
@@ -173,7 +174,7 @@ def _count(fraction: float, total: int) -> int:
 
 
 def read_published(name: str, splits_folder: Path = SPLITS_FOLDER) -> dict[str, Any]:
-    """A published split: {name, dataset, source, folds, orders (per fold and draw)}.
+    """A published split: {name, dataset, source, folds, orders (per fold and draw), pools (lists of patients)}.
 
     Raises:
         SplitError: There is no such file, it is no split, or a patient is in two parts of it.
@@ -186,6 +187,23 @@ def read_published(name: str, splits_folder: Path = SPLITS_FOLDER) -> dict[str, 
         value = _Published.model_validate(read_json(path)).model_dump()
         check_folds(value["folds"], path)
     return value
+
+
+def pool_patients(split: str, name: str, splits_folder: Path = SPLITS_FOLDER) -> list[str]:
+    """The patients of a published split that its source pre-trains on without labels.
+
+    Args:
+        split: Name of the split.
+        name: Of the list.
+        splits_folder: Where the published splits lie.
+
+    Raises:
+        SplitError: There is no such split or list.
+    """
+    pools: dict[str, list[str]] = read_published(split, splits_folder)["pools"]
+    if name not in pools:
+        raise SplitError(unknown_name(f"pool of split {split}", name, list(pools)))
+    return pools[name]
 
 
 def restrict(

@@ -24,6 +24,7 @@ class PoolSettings(BaseModel):
         entry: The entry whose stages without labels draw from it.
         fold: Of its split.
         sources: Entries to draw from; the entry itself stands for its training patients, others for all their cases.
+        patients: The entry's own training patients to draw from; all of them if unset.
         tests: Entries whose test patients must stay out, with the folds of their splits.
     """
 
@@ -32,6 +33,7 @@ class PoolSettings(BaseModel):
     entry: str
     fold: int = Field(0, ge=0)
     sources: tuple[str, ...] = Field(min_length=1)
+    patients: tuple[str, ...] | None = None
     tests: Mapping[str, tuple[int, ...]]
 
 
@@ -71,6 +73,7 @@ def make_pool(
     tests = list(dict.fromkeys(tests))
     own = splits[settings.entry]
     training = {*own.train(settings.fold), *own.unlabelled}
+    listed = training if settings.patients is None else set(settings.patients)
     tested, seen = Tested(tests), dict[str, PoolCase]()
     used: list[PoolCase] = []
     left_out: list[dict[str, str]] = []
@@ -78,6 +81,8 @@ def make_pool(
         reason = tested.why_not(case)
         if reason is None and case.entry == settings.entry and case.patient not in training:
             reason = f"no training patient of {settings.entry}, fold {settings.fold}"
+        if reason is None and case.entry == settings.entry and case.patient not in listed:
+            reason = "not in the list of patients to pre-train on"
         if reason is None and (first := seen.get(case.image)):
             reason = f"the same image as {first.entry}/{first.case}, which is used"
         if reason is None:

@@ -119,6 +119,22 @@ def test_own_patients_that_do_not_train_are_left_out(world: World) -> None:
         assert reasons[patient] == "no training patient of home, fold 0"
 
 
+def test_a_list_of_patients_narrows_one_s_own_and_nobody_else_s(world: World) -> None:
+    training = world.splits["home"].train()
+    settings = {"entry": "home", "sources": ("home", "archive"), "tests": {"home": (0,)}}
+    listed = (*training[:2], *world.splits["home"].test()[:1])
+    whole, narrowed = (
+        make_pool(PoolSettings.model_validate({**settings, "patients": patients}), world.data, world.splits)
+        for patients in (None, listed)
+    )
+    patients = {case["patient"] for case in narrowed["used"] if case["entry"] == "home"}
+    assert patients == set(training[:2]), "who is tested stays out, listed or not"
+    assert {case["patient"] for case in whole["used"] if case["entry"] == "home"} == set(training)
+    everything = world.data["archive"].cases
+    for value in (whole, narrowed):
+        assert of(value, "used", "archive").keys() | of(value, "left_out", "archive").keys() == set(everything)
+
+
 def test_a_pool_with_nothing_in_it_is_refused(world: World) -> None:
     with pytest.raises(PoolError, match="no case of clinic is left") as caught:
         world.make("clinic", tests={"home": (0,), "clinic": (0,)})
