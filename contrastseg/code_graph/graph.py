@@ -64,7 +64,7 @@ def reached_of(roots: Sequence[str], names: Sequence[str]) -> list[str]:
 def modules_reached(roots: Sequence[str]) -> set[str]:
     """The modules of the definitions that are executed from `roots` on."""
     tops = _tops(roots)
-    return {found.module for root in roots for name in _named(root) for found in _reached(name, tops)}
+    return {reached.module for root in roots for name in _named(root) for reached in _reached(name, tops)}
 
 
 def _tops(roots: Sequence[str]) -> frozenset[str]:
@@ -147,9 +147,9 @@ def _look_up(inside: str, name: str, *, tops: frozenset[str]) -> Reference | str
     """What a name at the top of a module is."""
     read = module(inside)
     if name in read.bindings or name in read.imports or read.stars:
-        found = _resolve(Target(inside, name), tops)
-        if found != f"unknown {name}":
-            return found
+        resolved = _resolve(Target(inside, name), tops)
+        if resolved != f"unknown {name}":
+            return resolved
     return "typing only" if name in read.typing_only else f"builtin {name}"
 
 
@@ -174,9 +174,9 @@ def _resolve(target: Target, tops: frozenset[str]) -> Reference | str:
     if source(whole) is not None:
         return f"left out {name}" if whole in LEFT_OUT else Reference(whole, None)
     for star in read.stars:
-        found = _resolve(Target(star, name), tops)
-        if not isinstance(found, str) or not found.startswith("unknown "):
-            return found
+        resolved = _resolve(Target(star, name), tops)
+        if not isinstance(resolved, str) or not resolved.startswith("unknown "):
+            return resolved
     return f"unknown {name}"
 
 

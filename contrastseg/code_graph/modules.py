@@ -71,8 +71,8 @@ class Module:
 
 def source(name: str) -> Path | None:
     """The file of a module; None when there is none (a name in a module, or a namespace)."""
-    found = _sources(name).get(name)
-    return None if found is None else found.path
+    file = _sources(name).get(name)
+    return None if file is None else file.path
 
 
 def _sources(name: str) -> dict[str, packages.SourceFile]:
@@ -108,10 +108,10 @@ def module(name: str) -> Module:
     Raises:
         SyntaxError: It is no Python.
     """
-    found = _sources(name).get(name)
+    file = _sources(name).get(name)
     read = Module(name)
-    if found is not None:
-        for statement in ast.parse(found.content, filename=str(found.path)).body:
+    if file is not None:
+        for statement in ast.parse(file.content, filename=str(file.path)).body:
             _read(statement, read)
     return read
 
@@ -251,14 +251,14 @@ def _named_in(comprehension: ast.AST) -> list[str]:
 
 def _children(node: ast.AST) -> list[ast.AST]:
     """The nodes in a node that names may stand in, in the order of the text."""
-    found: list[ast.AST] = []
+    children: list[ast.AST] = []
     for name in _FIELDS[type(node)]:
         value = getattr(node, name)
         if isinstance(value, list):
-            found += [item for item in value if isinstance(item, ast.AST)]
+            children += [item for item in value if isinstance(item, ast.AST)]
         elif isinstance(value, ast.AST):
-            found.append(value)
-    return found
+            children.append(value)
+    return children
 
 
 def _defaults(node: _SCOPES) -> list[ast.expr]:

@@ -47,12 +47,12 @@ def package(name: str) -> Package:
         here: dict[str, SourceFile] = {}
         for parts, path in sorted(_files(place)):
             with contextlib.suppress(FileNotFoundError):  # it was removed since it was listed
-                found = SourceFile(path, path.read_bytes())
-                hashed.update(f"{'/'.join(parts)} {len(found.content)}\n".encode() + found.content)
+                file = SourceFile(path, path.read_bytes())
+                hashed.update(f"{'/'.join(parts)} {len(file.content)}\n".encode() + file.content)
                 dotted = ".".join((name, *parts[:-1], *([] if parts[-1] == "__init__" else parts[-1:])))
                 if dotted not in here or parts[-1] != "__init__":  # of a module and a package, the module
-                    here[dotted] = found
-        modules = {**modules, **{dotted: found for dotted, found in here.items() if dotted not in modules}}
+                    here[dotted] = file
+        modules = {**modules, **{dotted: file for dotted, file in here.items() if dotted not in modules}}
     return Package(modules, hashed.hexdigest())
 
 

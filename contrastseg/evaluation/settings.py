@@ -49,7 +49,7 @@ class EvaluationSettings(BaseModel):
     @classmethod
     def _lengths(cls, tolerance: float | dict[str, float]) -> float | dict[str, float]:
         each = tolerance.values() if isinstance(tolerance, dict) else (tolerance,)
-        if wrong := [reach for reach in each if not 0 <= reach < math.inf]:
+        if wrong := [length for length in each if not 0 <= length < math.inf]:
             raise ValueError(f"a tolerance is a length of 0 or more, and {wrong[0]} is none")
         return tolerance
 

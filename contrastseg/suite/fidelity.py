@@ -78,24 +78,24 @@ def faults(suite: Suite, recipe: Recipe) -> list[str]:
         suite: The suite.
         recipe: The recipe.
     """
-    found = []
+    reasons = []
     for entry, method, settings, statements in _pairs(suite, recipe):
         where = f"{entry.name}, {method}, " if method else f"{entry.name}, "
         written = _overrides(suite.method(method)) if method else set(settings)
-        found += [
+        reasons += [
             f"{where}{key}: found no row in the recipe, expected its value or unknown; fix: add the key to the recipe"
             for key in sorted(written - set(statements))
         ]
         for key, stated in statements.items():
             if problem := _problem(_row(entry.name, method, key, settings, stated)):
-                found.append(f"{where}{key}: {problem}")
+                reasons.append(f"{where}{key}: {problem}")
         if not method:
             unset = set(settings) - _given(suite, entry)
-            found += [
+            reasons += [
                 f"{where}{key}: found unset (default {settings[key]!r}), expected a value; fix: write it in the suite"
                 for key in sorted(unset)
             ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(reasons))
 
 
 def check_recipe(suite: Suite, recipe: Recipe) -> None:
@@ -109,8 +109,8 @@ def check_recipe(suite: Suite, recipe: Recipe) -> None:
         RecipeError: A key is unset, has no row in the recipe, differs without a reason, or does not exist; the message
             lists all of them.
     """
-    if found := faults(suite, recipe):
-        reason = "\n  ".join([f"suite {suite.name} does not follow {recipe.title}:", *found])
+    if reasons := faults(suite, recipe):
+        reason = "\n  ".join([f"suite {suite.name} does not follow {recipe.title}:", *reasons])
         raise RecipeError(reason, remedy="correct the suite or its recipe, key by key")
 
 
@@ -159,8 +159,8 @@ def entry_settings(suite: Suite, entry: DatasetEntry) -> dict[str, Any]:
         suite: The suite.
         entry: One of its entries.
     """
-    found = _every_setting(suite, entry)
-    return {key: value for key, value in found.items() if has_effect(key, found)}
+    settings = _every_setting(suite, entry)
+    return {key: value for key, value in settings.items() if has_effect(key, settings)}
 
 
 def _held(suite: Suite, entry: DatasetEntry, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Stated]]:
@@ -200,12 +200,12 @@ def _method_settings(suite: Suite, entry: DatasetEntry, method: MethodEntry) -> 
     from contrastseg.methods import registry
 
     variant = next(iter(method.variants))
-    found = {f"settings.{key}": value for key, value in method.resolve(variant).items()}
-    found |= _training(suite.training_of(entry, method, variant))
+    settings = {f"settings.{key}": value for key, value in method.resolve(variant).items()}
+    settings |= _training(suite.training_of(entry, method, variant))
     for stage in registry.get(method.name).stages:
         training = _training(suite.stage_training(entry, method, variant, stage.name))
-        found |= {key.replace("training.", f"stages.{stage.name}.", 1): value for key, value in training.items()}
-    return found
+        settings |= {key.replace("training.", f"stages.{stage.name}.", 1): value for key, value in training.items()}
+    return settings
 
 
 def _overrides(method: MethodEntry) -> set[str]:

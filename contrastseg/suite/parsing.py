@@ -61,14 +61,14 @@ def _check_size(node: yaml.Node | None) -> None:
     """Refuse a document that refers to itself, or that grows beyond measure through references to references."""
     waiting, visited = [node], 0
     while waiting:
-        found = waiting.pop()
+        inner = waiting.pop()
         visited += 1
         if visited > _LARGEST:
             raise ValueError(f"its references (&, *) make more than {_LARGEST} values of it, or one that holds itself")
-        if isinstance(found, yaml.SequenceNode):
-            waiting += found.value
-        elif isinstance(found, yaml.MappingNode):
-            waiting += [part for pair in found.value for part in pair]
+        if isinstance(inner, yaml.SequenceNode):
+            waiting += inner.value
+        elif isinstance(inner, yaml.MappingNode):
+            waiting += [part for pair in inner.value for part in pair]
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str | Path | None = None) -> str:
@@ -107,18 +107,18 @@ def wrap_validation_errors(model: type[BaseModel], where: str = "") -> Iterator[
 
 def _fields(model: type[BaseModel], location: Location) -> list[str]:
     """The keys there are at a place of a model."""
-    found: Any = model
-    for part in location:
-        if isinstance(found, type) and issubclass(found, BaseModel) and part in found.model_fields:
-            found = _model_in(found.model_fields[str(part)].annotation)
-    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []
+    inner: Any = model
+    for key in location:
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and key in inner.model_fields:
+            inner = _model_in(inner.model_fields[str(key)].annotation)
+    return list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
 
 
 def _model_in(annotation: Any) -> Any:
     """The model inside `list[Model]`, `Model | None` and the like."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
+    return next((model for argument in typing.get_args(annotation) if (model := _model_in(argument))), None)
 
 
 def _line(node: yaml.Node | None, location: Location) -> int | None:
@@ -126,14 +126,14 @@ def _line(node: yaml.Node | None, location: Location) -> int | None:
     if node is None or not location:
         return None
     line = None
-    for part in location:
+    for step in location:
         if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            pair = next(((key, value) for key, value in node.value if key.value == str(step)), None)
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
             line = node.start_mark.line + 1
         else:
             break
@@ -143,7 +143,7 @@ def _line(node: yaml.Node | None, location: Location) -> int | None:
 def _repeated_key(node: yaml.Node | None) -> str | None:
     """Says which key stands twice in one mapping, if any does."""
     if isinstance(node, yaml.SequenceNode):
-        return next((found for item in node.value if (found := _repeated_key(item))), None)
+        return next((reason for item in node.value if (reason := _repeated_key(item))), None)
     if not isinstance(node, yaml.MappingNode):
         return None
     seen: Mapping[str, int] = {}
@@ -152,6 +152,6 @@ def _repeated_key(node: yaml.Node | None) -> str | None:
             line = key.start_mark.line + 1
             return f"line {line}: key {key.value!r} stands there twice (first in line {seen[key.value]})"
         seen = {**seen, key.value: key.start_mark.line + 1}
-        if found := _repeated_key(value):
-            return found
+        if reason := _repeated_key(value):
+            return reason
     return None

@@ -28,10 +28,10 @@ def discover(raw: Path | None, options: AbdomenCt1kOptions, faults: Faults) -> l
     images = find(raw, r"(?P<case>Case_\d{5})_0000\.nii(\.gz)?", faults)
     masks = find(raw, r"(?P<case>Case_\d{5})\.nii(\.gz)?", faults)
     unlabelled = sorted(images.keys() - masks.keys()) if options.unlabelled else []
-    found: dict[str, tuple[Path, ...]] = {case: (images.pop(case),) for case in unlabelled}
-    found.update(pairs(images, masks, faults))
-    require_cases(found, faults, raw, "Case_00001_0000.nii.gz and Mask/Case_00001.nii.gz")
-    return [RawCase(case, case, None, files, labelled=len(files) > 1) for case, files in found.items()]
+    files_of: dict[str, tuple[Path, ...]] = {case: (images.pop(case),) for case in unlabelled}
+    files_of.update(pairs(images, masks, faults))
+    require_cases(files_of, faults, raw, "Case_00001_0000.nii.gz and Mask/Case_00001.nii.gz")
+    return [RawCase(case, case, None, files, labelled=len(files) > 1) for case, files in files_of.items()]
 
 
 def load(raw: RawCase, options: AbdomenCt1kOptions) -> NativeCase:

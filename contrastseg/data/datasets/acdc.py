@@ -39,13 +39,13 @@ class AcdcOptions(DatasetOptions):
 def discover(raw: Path | None, options: AcdcOptions, faults: Faults) -> list[RawCase]:
     """List the cases below `raw`, whichever layout it holds."""
     raw = require_folder(raw, "acdc")
-    found: list[RawCase] = []
+    cases: list[RawCase] = []
     if options.layout in ("auto", "nifti"):
-        found = _discover_nifti(raw, options, faults)
-    if options.layout == "h5" or (options.layout == "auto" and not found and not faults.found):
-        found = _discover_h5(raw, options, faults)
-    require_cases(found, faults, raw, "patient001/patient001_frame01.nii.gz or data/patient001_frame01.h5")
-    return found
+        cases = _discover_nifti(raw, options, faults)
+    if options.layout == "h5" or (options.layout == "auto" and not cases and not faults.found):
+        cases = _discover_h5(raw, options, faults)
+    require_cases(cases, faults, raw, "patient001/patient001_frame01.nii.gz or data/patient001_frame01.h5")
+    return cases
 
 
 def _wanted(patient: str, options: AcdcOptions) -> bool:
@@ -136,15 +136,15 @@ def _phases(path: Path, patient: str) -> dict[str, str]:
     """Frame number (two digits) to phase, from a patient's Info.cfg."""
     with wrap_read_errors(path, patient):
         text = path.read_text(encoding="utf-8")
-    found = {phase: re.search(rf"^{phase}\s*:\s*(\d+)\s*$", text, re.MULTILINE) for phase in _PHASES}
-    if missing := [phase for phase, match in found.items() if match is None]:
+    matches = {phase: re.search(rf"^{phase}\s*:\s*(\d+)\s*$", text, re.MULTILINE) for phase in _PHASES}
+    if missing := [phase for phase, match in matches.items() if match is None]:
         raise DataError(
             f"Info.cfg does not name the frame of {' and '.join(missing)}",
             case=patient,
             file=path,
             remedy="restore the published Info.cfg",
         )
-    return {f"{int(match[1]):02d}": phase for phase, match in found.items() if match is not None}
+    return {f"{int(match[1]):02d}": phase for phase, match in matches.items() if match is not None}
 
 
 def _discover_h5(raw: Path, options: AcdcOptions, faults: Faults) -> list[RawCase]:

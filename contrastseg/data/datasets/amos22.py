@@ -28,9 +28,9 @@ def discover(raw: Path | None, options: AmosOptions, faults: Faults) -> list[Raw
     """List the labelled cases of the modality, the challenge's validation part included."""
     raw, case = require_folder(raw, "amos22"), r"(?P<case>amos_\d{4})\.nii(\.gz)?"
     expected = "imagesTr/amos_0001.nii.gz and labelsTr/amos_0001.nii.gz"
-    found = volume_pairs(raw, f"images(?:Tr|Va)/{case}", f"labels(?:Tr|Va)/{case}", faults, expected)
+    cases = volume_pairs(raw, f"images(?:Tr|Va)/{case}", f"labels(?:Tr|Va)/{case}", faults, expected)
     wanted = []
-    for pair in found:
+    for pair in cases:
         modality = "ct" if int(pair.case.removeprefix("amos_")) < _FIRST_MR else "mr"
         if modality == options.modality:
             part: Literal["train", "val"] = "val" if pair.files[0].parent.name == "imagesVa" else "train"

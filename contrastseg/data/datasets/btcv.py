@@ -17,9 +17,11 @@ def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[
     # No file of the folder Testing: it has no labels.
     images = find(raw, rf"(?<!Testing/)img/img{number}", faults, "img")
     labels = find(raw, rf"(?<!Testing/)label/label{number}", faults, "img")
-    found = pairs(images, labels, faults)
-    require_cases(found, faults, raw, "RawData/Training/img/img0001.nii.gz and RawData/Training/label/label0001.nii.gz")
-    return [RawCase(case, case.removeprefix("img"), None, files) for case, files in found.items()]
+    files_of = pairs(images, labels, faults)
+    require_cases(
+        files_of, faults, raw, "RawData/Training/img/img0001.nii.gz and RawData/Training/label/label0001.nii.gz"
+    )
+    return [RawCase(case, case.removeprefix("img"), None, files) for case, files in files_of.items()]
 
 
 SPEC = DatasetSpec(

@@ -64,8 +64,8 @@ def discover(raw: Path | None, options: ChaosOptions, faults: Faults) -> list[Ra
 
 def _files(folder: Path, suffix: str) -> list[Path]:
     """Files of a folder in the order of the numbers in their names."""
-    found = [path for path in folder.glob(f"*{suffix}") if not path.name.startswith("._")]
-    return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)])
+    files = [path for path in folder.glob(f"*{suffix}") if not path.name.startswith("._")]
+    return sorted(files, key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)])
 
 
 def load(raw: RawCase, options: ChaosOptions) -> NativeCase:

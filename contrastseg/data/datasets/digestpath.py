@@ -62,7 +62,7 @@ def discover(raw: Path | None, options: DigestpathOptions, faults: Faults) -> li
         if pair[0] in negatives:
             faults.add("a negative image has a mask", case=case, file=pair[1], remedy="remove it: none is published")
         files[case] = pair
-    positives = {_patient(case) for case, found in files.items() if len(found) == 2}
+    positives = {_patient(case) for case, paths in files.items() if len(paths) == 2}
     cases = [
         raw_case
         for case in sorted(files)
@@ -111,10 +111,10 @@ def load(raw: RawCase, options: DigestpathOptions) -> NativeCase:
     if options.tile is None:
         return _read(raw)
     stamps = tuple((path, path.stat().st_mtime_ns) for path in raw.files)
-    whole, label = _read_for_tiles(stamps, coding_of(raw))
+    image, label = _read_for_tiles(stamps, coding_of(raw))
     top, bottom, left, right = raw.details["box"]
-    part = (slice(top, bottom), slice(left, right))
-    return dataclasses.replace(whole, image=whole.image[:, *part], label=label[part])
+    tile = (slice(top, bottom), slice(left, right))
+    return dataclasses.replace(image, image=image.image[:, *tile], label=label[tile])
 
 
 def _read(raw: RawCase) -> NativeCase:

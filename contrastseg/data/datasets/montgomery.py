@@ -28,8 +28,8 @@ def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[
         sides = {"merged": photos(below(raw, "masks"), _NAME, faults)}
     cases = []
     for case in sorted(set(images).union(*sides.values())):
-        masks = [found[case] for found in sides.values() if case in found]
-        missing = [side for side, found in sides.items() if case not in found]
+        masks = [masks_by_case[case] for masks_by_case in sides.values() if case in masks_by_case]
+        missing = [side for side, masks_by_case in sides.items() if case not in masks_by_case]
         if case not in images:
             faults.add("the mask has no image", case=case, file=masks[0], remedy="restore the published image")
         elif missing:

@@ -35,11 +35,11 @@ def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[
         slices.pop(case, None)
         labels.pop(case, None)  # still among the published labels
     # A series stands for its first slice where one file is to be named.
-    found = pairs({case: files[0] for case, files in slices.items()}, labels, faults)
-    require_cases(found, faults, raw, "Pancreas-CT/PANCREAS_0001/.../1-001.dcm and label0001.nii.gz")
+    files_of = pairs({case: files[0] for case, files in slices.items()}, labels, faults)
+    require_cases(files_of, faults, raw, "Pancreas-CT/PANCREAS_0001/.../1-001.dcm and label0001.nii.gz")
     return [
         RawCase(case, case.removeprefix("PANCREAS_"), None, (*slices[case], label))
-        for case, (_, label) in found.items()
+        for case, (_, label) in files_of.items()
     ]
 
 

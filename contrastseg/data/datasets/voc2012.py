@@ -48,8 +48,8 @@ def _cases(base: Path, options: VocOptions, faults: Faults) -> list[RawCase]:
         )
     masks = _photos(base / "SegmentationClass", None, faults)
     if not lists.is_dir():
-        found = pairs(_photos(base / "JPEGImages", None, faults), masks, faults)
-        return [RawCase(case, case, None, files) for case, files in found.items()]
+        files_of = pairs(_photos(base / "JPEGImages", None, faults), masks, faults)
+        return [RawCase(case, case, None, files) for case, files in files_of.items()]
     parts: dict[Part, list[str]] = {
         "train": _read_list(lists / f"{options.train_set}.txt"),
         "test": _read_list(lists / "val.txt"),

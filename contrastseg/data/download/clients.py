@@ -68,8 +68,8 @@ def fetch_from_synapse(
         )
         client.login(authToken=token, silent=True)
         where = operations.FileOptions(download_location=str(folder), if_collision="overwrite.local")
-        found: Any = operations.get(entity, file_options=where, synapse_client=client)
-        os.replace(found.path, part_path(target))
+        fetched: Any = operations.get(entity, file_options=where, synapse_client=client)
+        os.replace(fetched.path, part_path(target))
     except Exception as error:  # the client has errors of many kinds, and any of them may hold the token
         failure = f"{type(error).__name__}: {error}".replace(token, "***")
     if failure is not None:  # outside the handler: the error above must not hang on this one as its context

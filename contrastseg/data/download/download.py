@@ -193,15 +193,15 @@ class _Downloads:
         """Have the file, checked; returns its SHA-256."""
         target = self.folder / row.file
         if target.is_file():
-            found, wrong = self.check(row, target)
+            checksum, wrong = self.check(row, target)
             if wrong is None:
                 self.report(row, target.stat().st_size, target.stat().st_size)
-                return found
+                return checksum
             self.say(f"{row.file}: {wrong}; downloaded again")
         failures = []
         for address in (row.client,) if row.client else row.addresses:
             try:
-                found = self.fetch(row, address, target)
+                checksum = self.fetch(row, address, target)
             except TransferError as error:
                 failures.append(error)
                 if self.stop.is_set():
@@ -209,7 +209,7 @@ class _Downloads:
                 continue
             if failures:
                 self.say(f"{row.file}: taken from {address}, because {'; '.join(fail.reason for fail in failures)}")
-            return found
+            return checksum
         remedies = [error.remedy for error in failures if error.remedy]
         raise DataError(
             "the file cannot be downloaded: " + "; ".join(error.reason for error in failures),
@@ -232,39 +232,39 @@ class _Downloads:
             part = fetch(
                 address, target, size=row.size, checked=checked, report=report, stop=self.stop, sleep=self.sleep
             )
-        found, wrong = self.check(row, part)
+        checksum, wrong = self.check(row, part)
         if wrong is not None:
             discard(target)
             raise TransferError(f"{address}: {wrong}", file=target)
         os.replace(part, target)
         discard(target)
-        return found
+        return checksum
 
     def known(self, row: PublishedFile) -> str | None:
         """The SHA-256 recorded at an earlier, interrupted download."""
-        found = self.recorded.get(row.file)
-        return None if found is None else str(found["sha256"])
+        record = self.recorded.get(row.file)
+        return None if record is None else str(record["sha256"])
 
     def check(self, row: PublishedFile, path: Path) -> tuple[str, str | None]:
         """(SHA-256, what is wrong with the file)."""
-        found = sha256(path)
+        checksum = sha256(path)
         expected = row.sha256 or self.known(row)
         if row.size is not None and path.stat().st_size != row.size:
-            return found, f"the file has {path.stat().st_size} bytes, not {row.size}"
-        if expected and found != expected:
-            return found, f"wrong checksum: sha256 {found}, not {expected}"
+            return checksum, f"the file has {path.stat().st_size} bytes, not {row.size}"
+        if expected and checksum != expected:
+            return checksum, f"wrong checksum: sha256 {checksum}, not {expected}"
         if row.md5 and not row.sha256 and (other := md5(path)) != row.md5:
-            return found, f"wrong checksum: md5 {other}, not {row.md5}"
-        return found, None
+            return checksum, f"wrong checksum: md5 {other}, not {row.md5}"
+        return checksum, None
 
-    def record(self, row: PublishedFile, found: str) -> None:
+    def record(self, row: PublishedFile, checksum: str) -> None:
         """Remember a whole file, and what it was checked by."""
-        if row.file in self.recorded and self.recorded[row.file]["sha256"] == found:
+        if row.file in self.recorded and self.recorded[row.file]["sha256"] == checksum:
             return
         if not row.sha256:
             how = "checked by md5" if row.md5 else "no published checksum, trusted on first use"
-            self.say(f"{row.file}: {how}, sha256 {found}")
-        self.recorded[row.file] = {"sha256": found}
+            self.say(f"{row.file}: {how}, sha256 {checksum}")
+        self.recorded[row.file] = {"sha256": checksum}
         write_json(self.folder / _UNFINISHED, self.recorded)
 
     def unpack(self, row: PublishedFile) -> None:

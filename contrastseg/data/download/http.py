@@ -215,9 +215,9 @@ class _Download:
 
     def rest(self, response: requests.Response, state: _Resumption | None, offset: int) -> int | None:
         """The size of the whole file, when what is sent is the rest of what is there."""
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if state is not None and found is not None and int(found[1]) == offset:
-            whole = state.size if found[2] == "*" else int(found[2])
+        content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if state is not None and content_range is not None and int(content_range[1]) == offset:
+            whole = state.size if content_range[2] == "*" else int(content_range[2])
             etag = response.headers.get("ETag", state.validator)
             same_version = etag == state.validator or not str(state.validator).startswith('"')
             if same_version and state.size in (None, whole):

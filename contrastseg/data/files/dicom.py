@@ -112,7 +112,7 @@ def _narrow(pixels: np.ndarray) -> np.ndarray:
 
 
 def _same_grid(first: _Slice, other: _Slice, case: str | None, one_series: bool) -> None:
-    differs, found = None, ""
+    differs, detail = None, ""
     away = [
         _shift(first, directions, spacing)
         for directions, spacing in ((other.directions, first.spacing), (first.directions, other.spacing))
@@ -120,13 +120,13 @@ def _same_grid(first: _Slice, other: _Slice, case: str | None, one_series: bool)
     if one_series and other.series != first.series:
         differs = "series"
     elif other.pixels.shape != first.pixels.shape:
-        differs, found = "shape", f" ({other.pixels.shape} and {first.pixels.shape})"
+        differs, detail = "shape", f" ({other.pixels.shape} and {first.pixels.shape})"
     elif not max(away) <= LARGEST_SHIFT:
         differs = "orientation" if away[0] >= away[1] else "pixel spacing"
-        found = f" (their corners part by {max(away):.3g} pixels, {LARGEST_SHIFT:g} are allowed)"
+        detail = f" (their corners part by {max(away):.3g} pixels, {LARGEST_SHIFT:g} are allowed)"
     if differs:
         raise DataError(
-            f"slices of different {differs}: this one and {first.path.name}{found}",
+            f"slices of different {differs}: this one and {first.path.name}{detail}",
             case=case,
             file=other.path,
             remedy="leave the slices of one series in the folder",

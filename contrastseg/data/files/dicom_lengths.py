@@ -41,13 +41,13 @@ def check_lengths(path: Path, case: str | None = None) -> None:
             if syntax in _OTHERS:
                 return
             implicit = syntax == _IMPLICIT
-        found = _length(content, place, implicit)
+        start_and_length = _length(content, place, implicit)
         name, remedy = f"element ({tag[0]:04x},{tag[1]:04x})", "download or copy it again"
-        if found is None and tag[0] == _META:  # decoders go on, and take what follows for a length
+        if start_and_length is None and tag[0] == _META:  # decoders go on, and take what follows for a length
             raise DataError(f"{name} is of no kind that there is", case=case, file=path, remedy=remedy)
-        if found is None or found[1] == _UNDEFINED:
+        if start_and_length is None or start_and_length[1] == _UNDEFINED:
             return
-        start, length = found
+        start, length = start_and_length
         if start + length > len(content):
             said = f"{name} claims {length} bytes, and {len(content) - start} follow"
             raise DataError(said, case=case, file=path, remedy=remedy)

@@ -132,16 +132,16 @@ class NiftiHeader:
         reader puts it: nibabel centres it, ITK begins at the origin of its (left, posterior, superior) world, and the
         standard at that of its own.
         """
-        found = {}
+        affines = {}
         if self.sform_code > 0:
-            found["sform"] = np.vstack([np.reshape(self.sform, (3, 4)), [0, 0, 0, 1]])
+            affines["sform"] = np.vstack([np.reshape(self.sform, (3, 4)), [0, 0, 0, 1]])
         if self.qform_code > 0:
             with contextlib.suppress(ValueError):  # a quaternion that is none: no reader can take it
-                found["qform"] = self._qform()
-        if not found:
+                affines["qform"] = self._qform()
+        if not affines:
             sizes = np.asarray(self.steps[1:])
-            found = {"itk": np.diag([-sizes[0], -sizes[1], sizes[2], 1]), "origin": np.diag([*sizes, 1])}
-        return {name: scaled(affine.astype(float).tolist(), self.millimetres) for name, affine in found.items()}
+            affines = {"itk": np.diag([-sizes[0], -sizes[1], sizes[2], 1]), "origin": np.diag([*sizes, 1])}
+        return {name: scaled(affine.astype(float).tolist(), self.millimetres) for name, affine in affines.items()}
 
     def _qform(self) -> np.ndarray:
         import nibabel
@@ -152,7 +152,7 @@ class NiftiHeader:
         return np.asarray(header.get_qform(), dtype=float)
 
 
-def places(affine: Affine, header: NiftiHeader | None) -> list[Affine]:
+def candidate_affines(affine: Affine, header: NiftiHeader | None) -> list[Affine]:
     """Every affine in mm that a reader may take for a file's, nibabel's (`affine`) first."""
     return [affine, *(header.forms().values() if header is not None else ())]
 
@@ -191,7 +191,7 @@ def grid_distance(one: Sequence[Affine], other: Sequence[Affine], shape: Sequenc
     takes for neither do not count: a stale qform may be alike in all files of a data set.
 
     Args:
-        one: `places` of a file.
+        one: `candidate_affines` of a file.
         other: Those of another.
         shape: Of both, in array order.
     """
@@ -212,9 +212,9 @@ def unit_of_partner(
 
     Args:
         header: Of the file; None where its format has millimetres.
-        ours: Its `places`, taken for mm.
+        ours: Its `candidate_affines`, taken for mm.
         other: The header of the other file.
-        theirs: Its places.
+        theirs: Its candidate affines.
         shape: Of both, in array order.
 
     Returns:
@@ -238,9 +238,9 @@ def difference(
 
     Args:
         shape: Of one, in array order.
-        ours: Its `places`.
+        ours: Its `candidate_affines`.
         other_shape: Of the other.
-        theirs: Its places.
+        theirs: Its candidate affines.
     """
     if tuple(shape) != tuple(other_shape):
         return f"shape {tuple(shape)} and {tuple(other_shape)}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from contrastseg.data.files.formats import is_nifti, read_nifti, read_nifti_grid
 from contrastseg.data.files.itk import read_itk, read_itk_grid
-from contrastseg.data.files.placement import Affine, NiftiHeader, places, scaled, unit_of_partner
+from contrastseg.data.files.placement import Affine, NiftiHeader, candidate_affines, scaled, unit_of_partner
 
 Grid = tuple[tuple[int, ...], tuple[float, ...] | None, Affine, NiftiHeader | None]
 """Shape and spacing in array order, nibabel's affine, and what a NIfTI header says; lengths in mm."""
@@ -32,14 +32,14 @@ def read_grid(path: Path, case: str) -> tuple[tuple[int, ...], tuple[float, ...]
     return read_nifti_grid(path, case) if is_nifti(path) else read_itk_grid(path, case)
 
 
-def places_beside(grid: Grid, affine: Affine, header: NiftiHeader | None) -> list[Affine]:
-    """The places of a file beside another's grid, whose unit it has where it names none.
+def candidate_affines_beside(grid: Grid, affine: Affine, header: NiftiHeader | None) -> list[Affine]:
+    """The candidate affines of a file beside another's grid, whose unit it has where it names none.
 
     Args:
         grid: The other's.
         affine: Of the file, in mm.
         header: Of the file; None where it is no NIfTI file.
     """
-    found = places(affine, header)
-    factor = unit_of_partner(header, found, grid[3], places(grid[2], grid[3]), grid[0])
-    return [scaled(place, factor) for place in found]
+    affines = candidate_affines(affine, header)
+    factor = unit_of_partner(header, affines, grid[3], candidate_affines(grid[2], grid[3]), grid[0])
+    return [scaled(place, factor) for place in affines]

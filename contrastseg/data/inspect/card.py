@@ -77,13 +77,13 @@ def _where(spec: DatasetSpec, data_root: Path | None, resources: Path) -> tuple[
 
 def _prepared(spec: DatasetSpec, resources: Path) -> dict[str, Any]:
     """By the name of the prepared folder: how many cases, and their sizes and spacings on the native grid."""
-    found = {}
+    facts = {}
     for path in sorted(prepared_folder("", resources).glob("*/dataset.json")):
         if read_json(path)["dataset"] != spec.name or not (path.parent / MANIFEST).is_file():
             continue
         prepared = PreparedDataset(path.parent)
         grids = [prepared.geometry(case) for case in prepared.cases]
-        found[path.parent.name] = {
+        facts[path.parent.name] = {
             "cases": len(prepared.cases),
             "patients": len(prepared.patients),
             "labelled": int(prepared.index["labelled"].sum()),
@@ -91,7 +91,7 @@ def _prepared(spec: DatasetSpec, resources: Path) -> dict[str, Any]:
             "spacing": _distribution([grid.native_spacing for grid in grids if grid.native_spacing is not None]),
             "unit": prepared.info.unit,
         }
-    return found
+    return facts
 
 
 def _distribution(rows: list[tuple[Any, ...]]) -> dict[str, list[float]] | None:

@@ -62,14 +62,14 @@ class DatasetCheck:
             }
             for fault in self.faults
         ]
-        seen = [dataclasses.asdict(item) for item in self.warnings]
+        warnings = [dataclasses.asdict(item) for item in self.warnings]
         counts = {"cases": self.cases, "patients": self.patients, "unlabelled": self.unlabelled}
         return {
             "dataset": self.dataset,
             "folder": str(self.folder),
             **counts,
             "faults": faults,
-            "observations": seen,
+            "observations": warnings,
         }
 
 
@@ -116,38 +116,38 @@ def check_dataset(
         raise DataError(f"folder not found{known}", file=raw, remedy="name the folder that holds the data set")
     name = registry.check(dataset) if dataset is not None else dataset_of(raw)
     check_rule(preparation)
-    faults, facts, seen = Faults(), [], []
+    faults, facts, warnings = Faults(), [], []
     with faults.collect():
         given = {"path": str(raw), **(options or {})} if name == nnunet.NAME else options
         spec = registry.get(name, given)
         parsed, rule = spec.parse_options(given), resolve(spec, preparation)
-        found: list[RawCase] = []
+        cases: list[RawCase] = []
         with faults.collect():
-            found = spec.discover(raw, parsed, faults)
+            cases = spec.discover(raw, parsed, faults)
         before = len(faults.found)
-        found, coding = decide_masks(spec, found, parsed, faults, progress=progress)
+        cases, coding = decide_masks(spec, cases, parsed, faults, progress=progress)
         decided = coding is not None and len(faults.found) == before
-        for done, case in enumerate(found, start=1):
+        for done, case in enumerate(cases, start=1):
             with faults.collect():
                 facts.append(_facts(spec, case, parsed, rule, faults))
             if progress is not None:
-                progress(done, len(found))
+                progress(done, len(cases))
         labelled = [fact for fact in facts if fact.labels is not None]
         if labelled and not faults.found and not any(has_foreground(fact.labels or ()) for fact in labelled):
             faults.found.append(no_foreground(raw, len(labelled)))
         # What is said of the whole set would be wrong of the part that could be read.
         skipped = dataset_warnings.OF_ALL if faults.found else ()
-        seen = [DatasetWarning("masks", f"masks: {coding}")] if decided else []
+        warnings = [DatasetWarning("masks", f"masks: {coding}")] if decided else []
         ruled = dataclasses.replace(spec, preparation=rule)
-        seen += [told for told in dataset_warnings.warnings_of(ruled, facts) if told.kind not in skipped]
-        seen += unread.warnings_of(raw, found, faults)
+        warnings += [warning for warning in dataset_warnings.warnings_of(ruled, facts) if warning.kind not in skipped]
+        warnings += unread.warnings_of(raw, cases, faults)
     return DatasetCheck(
         dataset=name,
         folder=raw,
         cases=len(facts),
         patients=len({fact.patient for fact in facts}),
         faults=tuple(sorted(faults.found, key=lambda fault: (fault.case or "", str(fault.file or "")))),
-        warnings=tuple(seen),
+        warnings=tuple(warnings),
         unlabelled=sum(fact.labels is None for fact in facts),
     )
 

@@ -98,8 +98,8 @@ def warnings_of(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> list[DatasetWa
         _values,
         _notes,
     )
-    seen = [warning for look in looks for warning in look(spec, facts)] if facts else []
-    return [*seen, *(DatasetWarning("trap", trap) for trap in spec.traps)]
+    warnings = [warning for look in looks for warning in look(spec, facts)] if facts else []
+    return [*warnings, *(DatasetWarning("trap", trap) for trap in spec.traps)]
 
 
 def _few(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:
@@ -325,13 +325,13 @@ def _slices(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWa
     """What 2-D networks will see of volumes."""
     if spec.spatial_dims == 2:
         return
-    found = slice_axis((fact.shape, fact.spacing) for fact in facts)
-    odd = tuple(fact.case for fact in facts if thick_axis(fact.shape, fact.spacing) not in (None, found.axis))
+    decided = slice_axis((fact.shape, fact.spacing) for fact in facts)
+    odd = tuple(fact.case for fact in facts if thick_axis(fact.shape, fact.spacing) not in (None, decided.axis))
     if spec.preparation.slice_axis == "largest_spacing":
-        yield DatasetWarning("slices", f"{found}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
-    elif found.axis != (spec.preparation.slice_axis or 0):
+        yield DatasetWarning("slices", f"{decided}; `preparation: {{slice_axis: 0, 1 or 2}}` chooses another", odd)
+    elif decided.axis != (spec.preparation.slice_axis or 0):
         text = f"slices are cut along axis {spec.preparation.slice_axis or 0} of (z, y, x), as the preparation says"
-        yield DatasetWarning("slices", f"{text}; by spacing alone, {found}", odd)
+        yield DatasetWarning("slices", f"{text}; by spacing alone, {decided}", odd)
 
 
 def _values(spec: DatasetSpec, facts: Sequence[CaseFacts]) -> Iterator[DatasetWarning]:

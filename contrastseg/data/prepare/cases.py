@@ -162,8 +162,8 @@ class PreparedDataset:
         wanted = list(patients)
         if absent := [patient for patient in wanted if patient not in by_patient]:
             raise DataError(f"patients without a prepared case: {', '.join(absent)}", file=self.folder / "cases.csv")
-        found = [case for patient in wanted for case in by_patient[patient]]
-        return found if labelled is None else [case for case in found if self._rows[case]["labelled"] == labelled]
+        cases = [case for patient in wanted for case in by_patient[patient]]
+        return cases if labelled is None else [case for case in cases if self._rows[case]["labelled"] == labelled]
 
     def load(self, case: str, with_label: bool = True, mmap: bool = False, *, with_superpixels: bool = False) -> Case:
         """Read one case; `mmap` maps the arrays instead of reading them. The label is None where there is none.

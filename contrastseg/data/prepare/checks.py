@@ -22,8 +22,8 @@ def check_native(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> None:
     Raises:
         DataError: The first thing that does not hold, with the case, its file and the remedy.
     """
-    if found := native_faults(spec, raw, native):
-        raise found[0]
+    if faults := native_faults(spec, raw, native):
+        raise faults[0]
 
 
 def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[DataError]:
@@ -45,8 +45,8 @@ def native_faults(spec: DatasetSpec, raw: RawCase, native: NativeCase) -> list[D
             f"an image without voxels, shape {native.image.shape}",
             "copy it again from where it was made, or leave out the case",
         )
-    if told := unusable_voxels(native.image):
-        fault(*told)
+    if problem := unusable_voxels(native.image):
+        fault(*problem)
     if native.spacing is not None and not all(np.isfinite(step) and step > 0 for step in native.spacing):
         fault(
             f"spacing {native.spacing} is not positive",

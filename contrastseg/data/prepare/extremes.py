@@ -68,10 +68,10 @@ def require_contrast(image: np.ndarray, settings: PreparationSettings) -> None:
         if settings.intensity == "percentile":
             sample = values[:: max(1, values.size // _SAMPLE)]
             values = np.clip(values, *np.percentile(sample, settings.percentiles))
-        if told := _flattened(values):
+        if problem := _flattened(values):
             of = f" of channel {number}" if len(image) > 1 else ""
             raise DataError(
-                f"{told}{of}: normalised by the rule {settings.intensity}, all others become one value",
+                f"{problem}{of}: normalised by the rule {settings.intensity}, all others become one value",
                 remedy="repair these voxels, or clip them: `preparation: {intensity: window, window: [low, high]}`",
             )
 

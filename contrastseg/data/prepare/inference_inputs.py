@@ -11,9 +11,9 @@ import numpy as np
 from contrastseg.data.files import formats
 from contrastseg.data.files.geometry import Geometry, Unit
 from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
-from contrastseg.data.files.placement import difference, places
+from contrastseg.data.files.placement import candidate_affines, difference
 from contrastseg.data.files.tiff import TIFF_SUFFIXES, is_tiff, read_tiff, spacing_beside
-from contrastseg.data.files.volumes import places_beside
+from contrastseg.data.files.volumes import candidate_affines_beside
 from contrastseg.data.prepare.cases import Case, DatasetJson
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
 from contrastseg.data.prepare.recipe import naming, prepare_native
@@ -52,7 +52,7 @@ def inference_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Pa
         DataError: There is no image, one is of a format that is not read, or two are of one name.
     """
     source = Path(source)
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for path in [source] if source.is_file() else sorted(source.glob("*")):
         if path.name.startswith(".") or not path.is_file():
             continue
@@ -62,16 +62,19 @@ def inference_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Pa
                 out = "" if source.is_file() else ", or take it out of the folder"
                 remedy = f"convert it to one of {_FORMATS}{out}"
                 raise DataError("an image in a format that is not read", file=path, remedy=remedy)
-        elif case in found:
+        elif case in images:
             # Their label maps would be one file.
             raise DataError(
-                f"two images of one name: {found[case].name} and {path.name}", case=case, file=path, remedy="rename one"
+                f"two images of one name: {images[case].name} and {path.name}",
+                case=case,
+                file=path,
+                remedy="rename one",
             )
         else:
-            found[case] = path
-    if not found:
+            images[case] = path
+    if not images:
         raise DataError("no image here", file=source, remedy=f"give a file or a folder of {_FORMATS}")
-    return _channels_together(found, len(info.channels)) or {case: (path,) for case, path in found.items()}
+    return _channels_together(images, len(info.channels)) or {case: (path,) for case, path in images.items()}
 
 
 def _channels_together(images: Mapping[str, Path], channels: int) -> dict[str, tuple[Path, ...]] | None:
@@ -160,8 +163,8 @@ def read_inference_image(files: Sequence[Path], case: str, info: DatasetJson) ->
             file=first,
             remedy=_LIKE_TRAINING + named,
         )
-    if told := unusable_voxels(image):
-        raise DataError(told[0], case=case, file=first, remedy=told[1])
+    if problem := unusable_voxels(image):
+        raise DataError(problem[0], case=case, file=first, remedy=problem[1])
     with naming(RawCase(case, case, None, tuple(files))):
         require_contrast(image, info.preparation)
     return Case(case, case, None, image, None, grid)
@@ -190,5 +193,5 @@ def _difference(one: Geometry, other: Geometry) -> str | None:
             return difference(one.native_shape, [], other.native_shape, [])
         return None if one.affine is other.affine else "one of them has no position"
     grid = one.native_shape, one.native_spacing, one.affine, one.header
-    theirs = places_beside(grid, other.affine, other.header)
-    return difference(one.native_shape, places(one.affine, one.header), other.native_shape, theirs)
+    theirs = candidate_affines_beside(grid, other.affine, other.header)
+    return difference(one.native_shape, candidate_affines(one.affine, one.header), other.native_shape, theirs)

@@ -99,9 +99,9 @@ class Inputs:
     def of_prepared(cls, prepared: Path) -> Self | None:
         """Of a prepared folder; None where there is no record."""
         try:
-            found = read_json(prepared / RECORD)
-            files = {name: Input(stamp, content) for name, (stamp, content) in found["files"].items()}
-            return cls(found["cases"], files)
+            record = read_json(prepared / RECORD)
+            files = {name: Input(stamp, content) for name, (stamp, content) in record["files"].items()}
+            return cls(record["cases"], files)
         except (FileError, AttributeError, LookupError, TypeError, ValueError):
             return None
 
@@ -122,13 +122,13 @@ class Inputs:
             return [], self
         names = {file: published.name(file) for case in published.cases for file in case.files}
         now = {case.case: _facts(case, names) for case in published.cases}
-        found = [f"fault: {fault}" for fault in published.faults]
-        found += [f"case {case} is new" for case in sorted(now.keys() - self.cases.keys())]
-        found += [f"case {case} is gone" for case in sorted(self.cases.keys() - now.keys())]
+        reasons = [f"fault: {fault}" for fault in published.faults]
+        reasons += [f"case {case} is new" for case in sorted(now.keys() - self.cases.keys())]
+        reasons += [f"case {case} is gone" for case in sorted(self.cases.keys() - now.keys())]
         both = sorted(now.keys() & self.cases.keys())
-        found += [f"case {case} is described otherwise" for case in both if now[case] != self.cases[case]]
+        reasons += [f"case {case} is described otherwise" for case in both if now[case] != self.cases[case]]
         changed, seen = self._changed({name: file for file, name in names.items() if name in self.files})
-        return found + [f"{name} has another content" for name in changed], Inputs(self.cases, {**self.files, **seen})
+        return reasons + [f"{name} has another content" for name in changed], Inputs(self.cases, {**self.files, **seen})
 
     def _changed(self, there: Mapping[str, Path]) -> tuple[list[str], dict[str, Input]]:
         """Files of another content than they had, and the others with the times they have now."""

@@ -51,16 +51,16 @@ def decide_masks(
         return list(cases), None
     # Tiles of one image share its files.
     several = list({raw.files: raw for raw in cases}.values())
-    found: list[FileValues] = []
+    file_values: list[FileValues] = []
     for done, values in enumerate(_run(partial(_values, masks, options), several, workers), start=1):
-        found += values
+        file_values += values
         if progress is not None:
             progress(done, len(several))
-    if not found:
+    if not file_values:
         return list(cases), None
     coding = Coding(threshold=THRESHOLD)  # so that the other faults show as well
     with faults.collect():
-        coding = structure_coding(found)
+        coding = structure_coding(file_values)
     return [with_coding(raw, coding) for raw in cases], coding
 
 
@@ -77,10 +77,10 @@ def _run(
 def _values(
     masks: Callable[[RawCase, Any], Iterable[tuple[Path, Any]]], options: Any, raw: RawCase
 ) -> list[FileValues]:
-    found: list[FileValues] = []
+    values: list[FileValues] = []
     try:
         for path, array in masks(raw, options):
-            found.append(FileValues(raw.case, path, count_values(array)))
+            values.append(FileValues(raw.case, path, count_values(array)))
     except DataError:
         pass  # `load` reads the file again and reports it
-    return found
+    return values

@@ -33,12 +33,12 @@ class NativeCases:
         self._options = self._spec.parse_options(options)
         self._folder = None if raw is None else Path(raw)
         # Faults of cases that nobody asks for do no harm; a case that is asked for and missing is an error of `load`.
-        found = self._spec.discover(self._folder, self._options, Faults())
+        cases = self._spec.discover(self._folder, self._options, Faults())
         if (coding := dataset.info.source.get(CODING)) is not None:
-            found = [
-                with_coding(case, Coding.from_json(coding)) for case in found
+            cases = [
+                with_coding(case, Coding.from_json(coding)) for case in cases
             ]  # what the prepared labels were read by
-        self._raw = {case.case: case for case in found}
+        self._raw = {case.case: case for case in cases}
 
     def load(self, name: str) -> Case:
         """Read one case.

@@ -87,10 +87,10 @@ def prepare_dataset(
     spec = registry.get(dataset, options) if isinstance(dataset, str) else dataset
     settings, parsed = recipe.resolve(spec, preparation), spec.parse_options(options)
     folder, faults = Path(output_folder), Faults()
-    found = _discover(spec, None if raw is None else Path(raw), parsed, faults)
+    raw_cases = _discover(spec, None if raw is None else Path(raw), parsed, faults)
     facts: dict[str, Any] = {"dataset": spec.name, "channels": spec.channels, "options": parsed.model_dump()}
     facts |= {"classes": len(spec.classes), "preparation": settings.model_dump()}
-    coded, coding = _decide_masks(spec, found, parsed, faults, workers, progress)
+    coded, coding = _decide_masks(spec, raw_cases, parsed, faults, workers, progress)
     cut = decide_slices(spec, coded, parsed, settings.slice_axis)
     if cut is not None and cut.axis:
         facts["slice_axis"] = cut.axis
@@ -122,7 +122,7 @@ def prepare_dataset(
         manifest = {state["case"]: state["output"] for state in states} | {"preparation": digest(facts)}
         write_if_changed(folder / MANIFEST, _text(manifest))
         if raw is not None:  # last: whoever is killed before prepares again
-            Inputs.of(Published(Path(raw), tuple(found), ()), read).write(folder)
+            Inputs.of(Published(Path(raw), tuple(raw_cases), ()), read).write(folder)
     return folder / MANIFEST
 
 
@@ -137,21 +137,21 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults) -> list[RawCase]:
-    found: dict[str, RawCase] = {}
+    cases: dict[str, RawCase] = {}
     with faults.collect():
         for case in spec.discover(raw, options, faults):
-            if case.case in found:
+            if case.case in cases:
                 file = case.files[0] if case.files else None
                 faults.add("two cases have this name", case=case.case, file=file, remedy="rename or remove one")
-            found[case.case] = case
-    if not found:
+            cases[case.case] = case
+    if not cases:
         faults.raise_any()
         raise DataError(f"no case of {spec.name}", file=raw, remedy="check the folder's layout")
-    return [found[name] for name in sorted(found)]
+    return [cases[name] for name in sorted(cases)]
 
 
 def _decide_masks(
-    spec: DatasetSpec, found: list[RawCase], options: Any, faults: Faults, workers: int, progress: Progress | None
+    spec: DatasetSpec, raw_cases: list[RawCase], options: Any, faults: Faults, workers: int, progress: Progress | None
 ) -> tuple[list[RawCase], Coding | None]:
     """The cases with what their masks mean; preparing by a wrong meaning would only cost time.
 
@@ -159,7 +159,7 @@ def _decide_masks(
         DataError: The values of the masks have no common meaning, or faults were found before.
     """
     before = len(faults.found)
-    decided = mask_survey.decide_masks(spec, found, options, faults, workers=workers, progress=progress)
+    decided = mask_survey.decide_masks(spec, raw_cases, options, faults, workers=workers, progress=progress)
     if len(faults.found) > before:
         faults.raise_any()
     return decided

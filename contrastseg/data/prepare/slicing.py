@@ -88,13 +88,13 @@ def slice_axis(grids: Iterable[tuple[Sequence[int], Sequence[float] | None]]) ->
 
 
 def decide_slices(
-    spec: DatasetSpec, found: Iterable[RawCase], options: Any, chosen: int | str | None
+    spec: DatasetSpec, raw_cases: Iterable[RawCase], options: Any, chosen: int | str | None
 ) -> SliceAxis | None:
     """The slice axis of a data set; None of photographs.
 
     Args:
         spec: The data set.
-        found: Its cases. One that cannot be read has no vote: it is a fault where it is prepared.
+        raw_cases: Its cases. One that cannot be read has no vote: it is a fault where it is prepared.
         options: Of the data set, parsed.
         chosen: What `PreparationSettings.slice_axis` says.
     """
@@ -103,7 +103,7 @@ def decide_slices(
     if chosen != "largest_spacing":
         return SliceAxis(int(chosen or 0))
     grids: list[tuple[tuple[int, ...], tuple[float, ...] | None]] = []
-    for raw in found:
+    for raw in raw_cases:
         with contextlib.suppress(DataError):
             if spec.grid is not None:
                 grids.append(spec.grid(raw, options))

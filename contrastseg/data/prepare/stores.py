@@ -73,9 +73,9 @@ def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None)
     """Options other than the defaults, also those that are no part of the rule of preparation; not the folder."""
     parsed = spec.parse_options(options)
     beside = {name: field.default for name, field in type(parsed).model_fields.items() if field.exclude}
-    found = {name: value for name, default in beside.items() if (value := getattr(parsed, name)) != default}
-    found.pop("path", None)
-    return {**parsed.model_dump(mode="json", exclude_defaults=True), **found}
+    settings = {name: value for name, default in beside.items() if (value := getattr(parsed, name)) != default}
+    settings.pop("path", None)
+    return {**parsed.model_dump(mode="json", exclude_defaults=True), **settings}
 
 
 def find_prepared(entry: str, resources: Path = RESOURCES) -> Path:
@@ -85,8 +85,8 @@ def find_prepared(entry: str, resources: Path = RESOURCES) -> Path:
         SuiteError: There are several.
     """
     folder = prepared_folder("", resources)
-    found = [path for path in _of(entry, folder, "") if (path / MANIFEST).is_file()]
-    return _only(found, f"prepared data of {entry!r}", "--prepared") or prepared_folder(entry, resources)
+    folders = [path for path in _of(entry, folder, "") if (path / MANIFEST).is_file()]
+    return _only(folders, f"prepared data of {entry!r}", "--prepared") or prepared_folder(entry, resources)
 
 
 def find_split(entry: str, resources: Path = RESOURCES) -> Path:
@@ -95,8 +95,8 @@ def find_split(entry: str, resources: Path = RESOURCES) -> Path:
     Raises:
         SuiteError: There are several.
     """
-    found = _of(entry, split_file("", resources).parent, ".json")
-    return _only(found, f"splits of {entry!r}", "--split") or split_file(entry, resources)
+    files = _of(entry, split_file("", resources).parent, ".json")
+    return _only(files, f"splits of {entry!r}", "--split") or split_file(entry, resources)
 
 
 def _of(entry: str, folder: Path, suffix: str) -> list[Path]:
@@ -106,10 +106,10 @@ def _of(entry: str, folder: Path, suffix: str) -> list[Path]:
     return [path for path, name in names.items() if name == entry or ((key := keyed[path]) and key["entry"] == entry)]
 
 
-def _only(found: list[Path], what: str, option: str) -> Path | None:
-    if len(found) > 1:
+def _only(stores: list[Path], what: str, option: str) -> Path | None:
+    if len(stores) > 1:
         raise SuiteError(
-            f"there are several {what}: {', '.join(map(str, found))}",
+            f"there are several {what}: {', '.join(map(str, stores))}",
             remedy=f"say which one with {option}, or remove what nothing uses any more",
         )
-    return found[0] if found else None
+    return stores[0] if stores else None

@@ -26,9 +26,9 @@ def superpixel_map(image: np.ndarray, settings: SuperpixelSettings) -> np.ndarra
 
     scaled = _to_unit_range(image)
     volume = scaled if scaled.ndim == 4 else scaled[:, None]
-    found = np.empty(volume.shape[1:], dtype=np.int32)
+    superpixels = np.empty(volume.shape[1:], dtype=np.int32)
     first = 1
-    for number in range(len(found)):
+    for number in range(len(superpixels)):
         with warnings.catch_warnings():
             # It asks whether more than three channels are meant as channels; they are.
             warnings.filterwarnings("ignore", message="Got image with third dimension", category=RuntimeWarning)
@@ -44,9 +44,9 @@ def superpixel_map(image: np.ndarray, settings: SuperpixelSettings) -> np.ndarra
             brightness = volume[:, number].mean(axis=0).ravel()
             kept = np.bincount(regions.ravel(), brightness) / np.bincount(regions.ravel()) > settings.body
         ids = np.where(kept, np.cumsum(kept) - 1 + first, 0)
-        found[number] = ids[regions]
+        superpixels[number] = ids[regions]
         first += int(kept.sum())
-    return found if scaled.ndim == 4 else found[0]
+    return superpixels if scaled.ndim == 4 else superpixels[0]
 
 
 def _to_unit_range(image: np.ndarray) -> np.ndarray:

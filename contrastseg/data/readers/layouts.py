@@ -11,8 +11,8 @@ import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import PHOTO_SUFFIXES, as_label, one_volume, read_header, read_photo, whole_label
-from contrastseg.data.files.placement import LARGEST_SHIFT, NiftiHeader, difference, places, shift
-from contrastseg.data.files.volumes import places_beside, read_located
+from contrastseg.data.files.placement import LARGEST_SHIFT, NiftiHeader, candidate_affines, difference, shift
+from contrastseg.data.files.volumes import candidate_affines_beside, read_located
 from contrastseg.data.readers.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.readers.mask_values import coding_of, grey_remedy, undeclared_ignore, value_remedy
 from contrastseg.data.readers.specs import NativeCase, Part, RawCase
@@ -29,15 +29,15 @@ def by_case(paths: Iterable[Path], name: Callable[[Path], str | None], faults: F
         name: The case of a file, None for files of another kind.
         faults: Takes what is wrong.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(paths):
         case = name(path)
         if case is None:
             continue
-        if case in found:
-            faults.add(f"the case is there twice, also as {found[case]}", case=case, file=path, remedy="keep one")
-        found.setdefault(case, path)
-    return dict(sorted(found.items()))
+        if case in files:
+            faults.add(f"the case is there twice, also as {files[case]}", case=case, file=path, remedy="keep one")
+        files.setdefault(case, path)
+    return dict(sorted(files.items()))
 
 
 def pairs(images: Mapping[str, Path], masks: Mapping[str, Path], faults: Faults) -> dict[str, tuple[Path, Path]]:
@@ -66,14 +66,14 @@ def below(raw: Path, *folders: str) -> list[Path]:
         raw: The folder with the published files.
         folders: ``name``, or ``outer/name`` where the name alone would say too little.
     """
-    found = []
+    paths = []
     for path in sorted(raw.rglob("*")):
         inside = path.relative_to(raw)
         listed = any(f"/{folder}/" in f"/{inside.parent.as_posix()}/" for folder in folders)
         # A link that leads nowhere stays: reading it says so.
         if listed and not any(name.startswith(".") for name in inside.parts) and not path.is_dir():
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths
 
 
 def photos(
@@ -116,21 +116,21 @@ def photos_in_parts(
         faults: Takes what is wrong; a case in two parts, too.
         skip: Of the names of other photographs beside the images.
     """
-    found: dict[str, RawCase] = {}
+    cases: dict[str, RawCase] = {}
     for part, (image_folders, mask_folders) in parts.items():
         images = photos(below(raw, *image_folders), image, faults, skip)
         masks = photos(below(raw, *mask_folders), mask, faults)
         for case, files in pairs(images, masks, faults).items():
-            if case in found:
-                both = f"{found[case].part} and {part}"
+            if case in cases:
+                parts_of_both = f"{cases[case].part} and {part}"
                 faults.add(
-                    f"the case is there twice, in the parts {both}, also as {found[case].files[0]}",
+                    f"the case is there twice, in the parts {parts_of_both}, also as {cases[case].files[0]}",
                     case=case,
                     file=files[0],
                     remedy="keep it in the part it was published in",
                 )
-            found.setdefault(case, RawCase(case, case, None, files, part=part))
-    return list(found.values())
+            cases.setdefault(case, RawCase(case, case, None, files, part=part))
+    return list(cases.values())
 
 
 def find(raw: Path, pattern: str, faults: Faults, prefix: str = "") -> dict[str, Path]:
@@ -168,9 +168,9 @@ def volume_pairs(raw: Path, image: str, label: str, faults: Faults, expected: st
     Raises:
         DataError: Nothing was found, and no fault says why.
     """
-    found = pairs(find(raw, image, faults), find(raw, label, faults), faults)
-    require_cases(found, faults, raw, expected)
-    return [RawCase(case, case, None, files) for case, files in found.items()]
+    files_of = pairs(find(raw, image, faults), find(raw, label, faults), faults)
+    require_cases(files_of, faults, raw, expected)
+    return [RawCase(case, case, None, files) for case, files in files_of.items()]
 
 
 def load_volume(raw: RawCase, options: Any) -> NativeCase:
@@ -189,13 +189,13 @@ def require_folder(raw: Path | None, name: str) -> Path:
     return raw
 
 
-def require_cases(found: Iterable[object], faults: Faults, raw: Path, expected: str) -> None:
+def require_cases(discovered: Iterable[object], faults: Faults, raw: Path, expected: str) -> None:
     """Check that something was found.
 
     Raises:
         DataError: Nothing was, and no fault says why; `expected` is an example of a file that should be there.
     """
-    if not any(True for _ in found) and not faults.found:
+    if not any(True for _ in discovered) and not faults.found:
         raise DataError("no case is here", file=raw, remedy=f"the folder should hold {expected}")
 
 
@@ -254,7 +254,9 @@ def read_volume(
         stack, header = array if array.ndim == 4 else array[None], read_header(path, case)
         if grid is None:
             grid = (stack.shape[1:], spacing, affine, header)
-        elif differs := difference(grid[0], places(*grid[2:]), stack.shape[1:], places_beside(grid, affine, header)):
+        elif differs := difference(
+            grid[0], candidate_affines(*grid[2:]), stack.shape[1:], candidate_affines_beside(grid, affine, header)
+        ):
             raise DataError(
                 f"the channels' grids differ: {images[0].name} and {path.name}; {differs}",
                 case=case,
@@ -274,7 +276,7 @@ def read_volume(
                 array = np.where(array == wrong, array.dtype.type(right), array)
                 notes = (*notes, f"label value {wrong} read as {right}")
         mapped = as_label(array, case, label) if values is None else map_values(array, values, case, label)
-        label_affine = places_beside(grid, label_affine, read_header(label, case))[0]
+        label_affine = candidate_affines_beside(grid, label_affine, read_header(label, case))[0]
         notes = (*notes, *same_grid(grid[0], grid[2], mapped.shape, label_affine, case, label, grid[3], images[0]))
     return NativeCase(image, mapped, grid[1], "mm" if grid[1] else "voxel", grid[2], notes, grid[3])
 
@@ -320,7 +322,7 @@ def same_grid(
     remedy = f"bring the label onto the image's grid: {on_grid_of(image or Path('IMAGE'), label)}"
     if label_shape != shape:
         raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
-    shifts = [shift(place, label_affine, shape) for place in places(affine, header)]
+    shifts = [shift(place, label_affine, shape) for place in candidate_affines(affine, header)]
     if not (away := min(shifts)) <= LARGEST_SHIFT:
         raise DataError(
             f"the affines of image and label differ by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed",

@@ -253,10 +253,10 @@ def _unclear(files: Sequence[FileValues], values: Sequence[int], odd: FileValues
         odd = holding[rarest][0]
     if len(pairs) > 1 or odd.lone is not None:
         several = [file for file in files if file.lone is None and len(file.counts) > 1]
-        told = [f"{len(group)} hold {value} ({group[0].path.name})" for value, group in sorted(pairs.items())]
-        told += [f"{len(several)} hold several values ({several[0].path.name})"] if several else []
+        counted = [f"{len(group)} hold {value} ({group[0].path.name})" for value, group in sorted(pairs.items())]
+        counted += [f"{len(several)} hold several values ({several[0].path.name})"] if several else []
         return DataError(
-            f"masks of one structure were written with different values beside 0: {'; '.join(told)}",
+            f"masks of one structure were written with different values beside 0: {'; '.join(counted)}",
             case=odd.case,
             file=odd.path,
             remedy="write every mask with the same two values: 0 for background, 255 for the structure",

@@ -142,14 +142,15 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
         parts = parts[1:]  # images for others to pre-train on
     parts = [(part, images, labels) for part, images, labels in parts if part == "train" or labels.is_dir()]
     several = any(part == "test" for part, _, _ in parts)
-    found: dict[str, RawCase] = {}
+    by_name: dict[str, RawCase] = {}
     whole = False
 
     def add(place: Path, cases: Mapping[str, CaseFiles], part: Part | None) -> None:
         for case, files in cases.items():
-            if case in found:
+            if case in by_name:
                 faults.add(
-                    f"the case is there twice, also as {found[case].files[0].parent.name}/{found[case].files[0].name}",
+                    "the case is there twice, also as "
+                    f"{by_name[case].files[0].parent.name}/{by_name[case].files[0].name}",
                     case=case,
                     file=files.channels[0],
                     remedy=f"keep one of them, or rename the one in {place.name} if it is another image",
@@ -163,7 +164,7 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
                 *((files.label,) if files.label is not None else ()),
             )
             kept = part if several and labelled else None
-            found[case] = RawCase(case, case, None, every, part=kept, labelled=labelled)
+            by_name[case] = RawCase(case, case, None, every, part=kept, labelled=labelled)
 
     for part, images, labels in parts:
         before = len(faults.found)
@@ -177,8 +178,8 @@ def discover(raw: Path | None, options: NnunetOptions, faults: Faults) -> list[R
     elif bare.is_dir():
         faults.pass_over(bare, "the suite says `unlabelled: require_labels`")
     _note_entries(folder, several, faults)
-    require_cases(found, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
-    return _with_patients(folder, found, described, faults)
+    require_cases(by_name, faults, folder, f"imagesTr/case_0000{described.ending} and labelsTr/case{described.ending}")
+    return _with_patients(folder, by_name, described, faults)
 
 
 def _spacing_file(images: Path, case: str, described: Description) -> tuple[Path, ...]:
@@ -218,15 +219,17 @@ def _check_count(
         )
 
 
-def _with_patients(folder: Path, found: Mapping[str, RawCase], described: Description, faults: Faults) -> list[RawCase]:
+def _with_patients(
+    folder: Path, by_name: Mapping[str, RawCase], described: Description, faults: Faults
+) -> list[RawCase]:
     """The cases with the patients of the user's table, if there is one."""
     table = folder / PATIENTS
     if not table.is_file():
-        return list(found.values())
+        return list(by_name.values())
     patients: dict[str, str] = {}
     with faults.collect():
-        patients = read_patients(table, found, faults, named_by_files(folder, described))
-    cases = [dataclasses.replace(raw, patient=patients.get(case, case)) for case, raw in found.items()]
+        patients = read_patients(table, by_name, faults, named_by_files(folder, described))
+    cases = [dataclasses.replace(raw, patient=patients.get(case, case)) for case, raw in by_name.items()]
     parts: dict[str, set[str | None]] = {}
     for raw in cases:
         if raw.labelled:

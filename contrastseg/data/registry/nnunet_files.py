@@ -118,7 +118,7 @@ def listed(folder: Path, endings: tuple[str, ...], faults: Faults) -> dict[str, 
             remedy=f"make it: {folder.name} belongs to nnU-Net's layout, and may be empty",
         )
         return {}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -134,13 +134,13 @@ def listed(folder: Path, endings: tuple[str, ...], faults: Faults) -> dict[str, 
             _note_slicer(path, endings[0], faults)
         elif ending is None:
             _note_ending(path, endings, faults)
-        elif (stem := path.name[: -len(ending)]) in found:
+        elif (stem := path.name[: -len(ending)]) in files:
             faults.add(
-                f"two files of one name: {found[stem].name} and {path.name}", case=stem, file=path, remedy="keep one"
+                f"two files of one name: {files[stem].name} and {path.name}", case=stem, file=path, remedy="keep one"
             )
         else:
-            found[stem] = file
-    return found
+            files[stem] = file
+    return files
 
 
 def _inside(folder: Path) -> Path | None:

@@ -28,17 +28,17 @@ def specs() -> dict[str, DatasetSpec]:
     modules = sorted(module.name for module in pkgutil.iter_modules(datasets.__path__))
     sources = [(name, importlib.import_module(f"{datasets.__name__}.{name}").SPEC) for name in modules]
     sources += [(described(point), spec) for point, spec in _from_outside() if isinstance(spec, DatasetSpec)]
-    found: dict[str, DatasetSpec] = {}
+    specs_by_name: dict[str, DatasetSpec] = {}
     for source, spec in sources:
-        if spec.name in found:
+        if spec.name in specs_by_name:
             raise DataError(f"two data sets are called {spec.name!r}", remedy=f"rename the one of {source}")
-        found[spec.name] = spec
-    return found
+        specs_by_name[spec.name] = spec
+    return specs_by_name
 
 
 def unusable() -> dict[str, DataError]:
     """Entry points that no data set comes of, by name, with what is wrong: the others can be used in spite of them."""
-    return {point.name: found for point, found in _from_outside() if isinstance(found, DataError)}
+    return {point.name: error for point, error in _from_outside() if isinstance(error, DataError)}
 
 
 @functools.cache

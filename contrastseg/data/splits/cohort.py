@@ -26,9 +26,9 @@ class Cohort:
     @classmethod
     def of_raw(cls, cases: Iterable[RawCase]) -> Cohort:
         """Of a data set as published."""
-        found = list(cases)
-        rows = [(raw.case, raw.patient, raw.part or "", raw.stratum) for raw in found if raw.labelled]
-        return cls(tuple(rows), tuple((raw.case, raw.patient) for raw in found if not raw.labelled))
+        raw_cases = list(cases)
+        rows = [(raw.case, raw.patient, raw.part or "", raw.stratum) for raw in raw_cases if raw.labelled]
+        return cls(tuple(rows), tuple((raw.case, raw.patient) for raw in raw_cases if not raw.labelled))
 
     @classmethod
     def of_prepared(cls, dataset: PreparedDataset) -> Cohort:
@@ -77,12 +77,12 @@ class Cohort:
         return self._of_patients({case: stratum for case, _, _, stratum in self.cases}, "strata", remedy)
 
     def _of_patients(self, values: dict[str, str], what: str, remedy: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        value_of: dict[str, str] = {}
         for case, patient, _, _ in sorted(self.cases):
-            if found.setdefault(patient, values[case]) != values[case]:
+            if value_of.setdefault(patient, values[case]) != values[case]:
                 raise SplitError(
-                    f"patient {patient} is in two {what}: {found[patient]!r} and {values[case]!r}",
+                    f"patient {patient} is in two {what}: {value_of[patient]!r} and {values[case]!r}",
                     case=case,
                     remedy=remedy,
                 )
-        return found
+        return value_of

@@ -195,7 +195,7 @@ def _structures(case: _Case, labels: Sequence[int], *, with_surfaces: bool) -> I
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()), *image)
         there = bool(boxes) and tally.outcome == "scored"
-        yield _Structure(case, label, tally, _joint(*(found[label - 1] for found in boxes)) if there else ...)
+        yield _Structure(case, label, tally, _joint(*(in_array[label - 1] for in_array in boxes)) if there else ...)
 
 
 def _values(structure: _Structure, names: Sequence[str], tolerance: float, rule: Convention) -> dict[str, float]:

@@ -84,10 +84,10 @@ def _directed(source: NDArray, target: NDArray, spacing: NDArray) -> NDArray:
     distances = np.zeros(int(np.count_nonzero(source)))
     if not away.size:
         return distances
-    found, left = _looked_up(away, target, spacing)
+    lengths, left = _looked_up(away, target, spacing)
     if left.size:
-        found[left] = _searched(away[left], target, spacing)
-    distances[: found.size] = found
+        lengths[left] = _searched(away[left], target, spacing)
+    distances[: lengths.size] = lengths
     return distances
 
 
@@ -133,8 +133,8 @@ def _neighbours(shape: tuple[int, ...], spacing: NDArray) -> tuple[NDArray, NDAr
     """Steps (N, ndim) to all voxels within a radius that holds about `_NEIGHBOURS`; their lengths (N,), ascending."""
     ball = {1: 2.0, 2: math.pi, 3: 4 / 3 * math.pi}[len(shape)]
     radius = float((_NEIGHBOURS * spacing.prod() / ball) ** (1 / len(shape)))
-    reach = [min(int(radius / step), size - 1) for size, step in zip(shape, spacing, strict=True)]
-    steps = np.indices([2 * count + 1 for count in reach]).reshape(len(shape), -1).T - reach
+    voxels = [min(int(radius / step), size - 1) for size, step in zip(shape, spacing, strict=True)]
+    steps = np.indices([2 * count + 1 for count in voxels]).reshape(len(shape), -1).T - voxels
     lengths = np.sqrt(((steps * spacing) ** 2).sum(axis=1))
     order = np.argsort(lengths, kind="stable")
     order = order[(lengths[order] <= radius) & (lengths[order] > 0)]

@@ -22,8 +22,8 @@ def audit(table: pd.DataFrame) -> list[Finding]:
         table: From `published.load_published`.
     """
     rows = rows_of(table)
-    found = [finding for check in CHECKS.values() for finding in check(rows)]
-    return sorted(found, key=lambda finding: (finding.place, list(CHECKS).index(finding.check)))
+    findings = [finding for check in CHECKS.values() for finding in check(rows)]
+    return sorted(findings, key=lambda finding: (finding.place, list(CHECKS).index(finding.check)))
 
 
 def with_marks(table: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:

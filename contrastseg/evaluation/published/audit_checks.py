@@ -57,11 +57,11 @@ def _dice_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
             shown = f"Dice {text(dice)}, Jaccard {text(jaccard)}"
             least = dice["fraction"] / (2 - dice["fraction"])
             if highest(jaccard) < low:
-                told = f"{shown}: one set of predictions has a mean Jaccard of at least {like(jaccard, least)}"
-                yield Finding("dice_jaccard", "impossible", (dice, jaccard), told)
+                reason = f"{shown}: one set of predictions has a mean Jaccard of at least {like(jaccard, least)}"
+                yield Finding("dice_jaccard", "impossible", (dice, jaccard), reason)
             elif lowest(jaccard) > high:
-                told = f"{shown}: Jaccard is never above Dice"
-                yield Finding("dice_jaccard", "impossible", (dice, jaccard), told)
+                reason = f"{shown}: Jaccard is never above Dice"
+                yield Finding("dice_jaccard", "impossible", (dice, jaccard), reason)
 
 
 def _accuracy_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
@@ -76,8 +76,8 @@ def _accuracy_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
         for accuracy, jaccard in pairs(line, "pixel_accuracy", "jaccard"):
             shown = f"pixel accuracy {text(accuracy)}, Jaccard {text(jaccard)}"
             if highest(accuracy) < lowest(jaccard):
-                told = f"{shown}: accuracy is never below Jaccard"
-                yield Finding("accuracy_jaccard", "impossible", (accuracy, jaccard), told)
+                reason = f"{shown}: accuracy is never below Jaccard"
+                yield Finding("accuracy_jaccard", "impossible", (accuracy, jaccard), reason)
             elif jaccard["fraction"] < 1:
                 share = (1 - accuracy["fraction"]) / (1 - jaccard["fraction"])
                 key = tuple(accuracy[name] for name in ("file", "paper", "where", "dataset", "class"))
@@ -88,11 +88,11 @@ def _accuracy_and_jaccard(rows: Sequence[AuditRow]) -> Iterator[Finding]:
         for place, (share, pair) in enumerate(values):
             usual = median(other for index, (other, _) in enumerate(values) if index != place)
             if not usual / _OUTLIER <= share <= usual * _OUTLIER:
-                told = (
+                reason = (
                     f"pixel accuracy {text(pair[0])}, Jaccard {text(pair[1])}: the structure would cover about"
                     f" {100 * share:.0f} % of the image; by the other rows of this table it covers {100 * usual:.0f} %"
                 )
-                yield Finding("accuracy_jaccard", "unlikely", pair, told)
+                yield Finding("accuracy_jaccard", "unlikely", pair, reason)
 
 
 def _averages(rows: Sequence[AuditRow]) -> Iterator[Finding]:
@@ -106,8 +106,8 @@ def _averages(rows: Sequence[AuditRow]) -> Iterator[Finding]:
             slack = half(row) + sum(half(column) for column in columns) / len(columns)
             if abs(mean - row["value"]) > slack:
                 shown = ", ".join(f"{column['class']} {text(column)}" for column in columns)
-                told = f"{row['metric']} {row['class']} {text(row)}, but the mean of {shown} is {mean:.4g}"
-                yield Finding("average", "impossible", (row, *columns), told)
+                reason = f"{row['metric']} {row['class']} {text(row)}, but the mean of {shown} is {mean:.4g}"
+                yield Finding("average", "impossible", (row, *columns), reason)
 
 
 def _distances(rows: Sequence[AuditRow]) -> Iterator[Finding]:
@@ -122,8 +122,8 @@ def _distances(rows: Sequence[AuditRow]) -> Iterator[Finding]:
             for other in smaller:
                 for high, low in pairs(line, larger, other):
                     if high["value"] + half(high) < low["value"] - half(low):
-                        told = f"{larger} {text(high)} is below {other} {text(low)}"
-                        yield Finding("distances", severity, (high, low), told)
+                        reason = f"{larger} {text(high)} is below {other} {text(low)}"
+                        yield Finding("distances", severity, (high, low), reason)
 
 
 def _deviations(rows: Sequence[AuditRow]) -> Iterator[Finding]:
@@ -142,8 +142,8 @@ def _deviations(rows: Sequence[AuditRow]) -> Iterator[Finding]:
                     for value in (lowest(mean), mean["fraction"], highest(mean))
                 )
                 if lowest(deviation) > most:
-                    told = f"{mean['metric']} {text(mean)} ± {text(deviation)}: at most ± {like(deviation, most)}"
-                    yield Finding("deviation", "impossible", (mean, deviation), told)
+                    reason = f"{mean['metric']} {text(mean)} ± {text(deviation)}: at most ± {like(deviation, most)}"
+                    yield Finding("deviation", "impossible", (mean, deviation), reason)
 
 
 def _twins(rows: Sequence[AuditRow]) -> Iterator[Finding]:
@@ -151,20 +151,20 @@ def _twins(rows: Sequence[AuditRow]) -> Iterator[Finding]:
 
     Papers repeat their final setting in each ablation. Across a paper's tables it is one run with several names.
     """
-    found: dict[tuple[Any, ...], list[list[AuditRow]]] = {}
+    lines_of_numbers: dict[tuple[Any, ...], list[list[AuditRow]]] = {}
     for line in lines_of(rows, LINE):
         numbers = tuple(sorted((str(row["metric"]), str(row["printed"])) for row in line))
         if len({metric for metric, _ in numbers}) > 1:
             source = str(line[0]["paper"]), str(line[0]["dataset"]).removesuffix(" (inferred)")
-            found.setdefault((*source, numbers), []).append(line)
-    for (*_, numbers), lines in found.items():
+            lines_of_numbers.setdefault((*source, numbers), []).append(line)
+    for (*_, numbers), lines in lines_of_numbers.items():
         names = list(dict.fromkeys(f"{line[0]['method']} at {line[0]['labelled']}" for line in lines))
         if len(names) > 1:
             shown = ", ".join(f"{metric} {text}" for metric, text in numbers)
-            told = f"one line of numbers ({shown}) under {len(names)} names: {'; '.join(names)}"
+            reason = f"one line of numbers ({shown}) under {len(names)} names: {'; '.join(names)}"
             tables = [(line[0]["file"], line[0]["where"]) for line in lines]
             severity: Severity = "remark" if len(set(tables)) == len(tables) else "unlikely"
-            yield Finding("twins", severity, tuple(row for line in lines for row in line), told)
+            yield Finding("twins", severity, tuple(row for line in lines for row in line), reason)
 
 
 def _sources(rows: Sequence[AuditRow]) -> Iterator[Finding]:

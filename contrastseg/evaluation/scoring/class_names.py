@@ -55,9 +55,9 @@ def _of_file(path: Path) -> ClassNames:
         return ClassNames(_checked(["background", *kept[1:]], path), True, ignore)
     classes: Any = described.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        found = ", ".join(map(str, described)) or "no JSON object"
+        keys = ", ".join(map(str, described)) or "no JSON object"
         raise ScoringError(
-            f"the file names no classes: found {found}; expected `labels` (nnU-Net) or `classes` (a prepared data set)",
+            f"the file names no classes: found {keys}; expected `labels` (nnU-Net) or `classes` (a prepared data set)",
             file=path,
             remedy='give such a dataset.json, or the names themselves: --classes "background,organ"',
         )

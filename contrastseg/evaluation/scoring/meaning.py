@@ -120,9 +120,9 @@ def meaning_of(declared: Declared, count: Count) -> Meaning:
         return Meaning(tuple(names), _classes(len(names), declared.ignore), _classes(len(names), None))
     predictions = _side("predictions", count(False), declared, None)
     if names is not None and declared.values:
-        found = _one_structure(predictions, len(names))
+        predicted = _one_structure(predictions, len(names))
         known = _classes(len(names), declared.ignore)
-        return Meaning(tuple(names), known, found, _remarks({"predictions": found}))
+        return Meaning(tuple(names), known, predicted, _remarks({"predictions": predicted}))
     references = _side("references", count(True), declared, declared.ignore)
     if names is None and not _is_one_structure(references, predictions):
         return _labels_that_occur(references, predictions, declared)
@@ -205,8 +205,8 @@ def _one_against_others(references: _Side, predictions: _Side) -> tuple[str, ...
     if len(few.values) != 1 or few.values == many.values:
         return ()
     if len(many.values) == 1:
-        told = f"{many.called} hold {many.values[0]} beside 0, {few.called} {few.values[0]}"
-        return (f"{told}: scored as two classes. If they are one, give --classes background,structure.",)
+        remark = f"{many.called} hold {many.values[0]} beside 0, {few.called} {few.values[0]}"
+        return (f"{remark}: scored as two classes. If they are one, give --classes background,structure.",)
     return (
         f"Class values are not declared, and every value is scored as a class of its own: {many.called} hold "
         f"{listed(many.values)} beside 0, {few.called} {few.values[0]} alone. Where the {many.called} number the "
@@ -239,10 +239,10 @@ def _undeclared(side: _Side) -> ScoringError:
             return ScoringError(error.reason, case=error.case, file=error.file, remedy=error.remedy)
     odd = next((file for file in side.files if IGNORE in file.counts), side.files[0])
     beside = [value for value in side.values if value != IGNORE]
-    told = f"{side.called} hold {listed(side.values)} beside 0"
+    remark = f"{side.called} hold {listed(side.values)} beside 0"
     if IGNORE in side.values:
-        told = f"{side.called} hold {IGNORE}, and nothing declares what it means"
-        told += f", beside {listed(beside)}" if beside else "; the other files hold several classes"
+        remark = f"{side.called} hold {IGNORE}, and nothing declares what it means"
+        remark += f", beside {listed(beside)}" if beside else "; the other files hold several classes"
     number = f"number the classes 0, 1, 2, ... without {IGNORE}"
     greys = "these are greys of one structure, give --threshold 127"
     objects = "every value above 0 is the one structure, give --threshold 0"
@@ -250,7 +250,7 @@ def _undeclared(side: _Side) -> ScoringError:
     remedy = f"{number}; if {greys if beside else objects}"
     if side.called == "references" and IGNORE in side.values:
         remedy = f"give --ignore {IGNORE} if it marks voxels without truth; else {remedy}"
-    return ScoringError(told, case=odd.case, file=odd.path, remedy=remedy)
+    return ScoringError(remark, case=odd.case, file=odd.path, remedy=remedy)
 
 
 def _classes(count: int, ignore: int | None) -> Coding:
@@ -267,7 +267,7 @@ def _remarks(sides: dict[str, Coding]) -> tuple[str, ...]:
     """What was taken for the structure, where it is not 1 on both sides."""
     if all(set(coding.table) <= {(0, 0), (1, 1)} and coding.threshold is None for coding in sides.values()):
         return ()
-    told = "; ".join(f"{called}: {coding}" for called, coding in sides.items())
+    remark = "; ".join(f"{called}: {coding}" for called, coding in sides.items())
     whites = any((IGNORE, 1) in coding.table for called, coding in sides.items() if called == "references")
     other = f" Give --ignore {IGNORE} if it marks voxels without truth." if whites else ""
-    return (f"Class values are not declared. Read over all files, {told}.{other}",)
+    return (f"Class values are not declared. Read over all files, {remark}.{other}",)

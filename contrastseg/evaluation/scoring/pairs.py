@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from contrastseg.data.files.formats import as_label, read_header, read_label
 from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
-from contrastseg.data.files.placement import LARGEST_SHIFT, Affine, grid_distance, places, scaled, unit_of_partner
+from contrastseg.data.files.placement import (
+    LARGEST_SHIFT,
+    Affine,
+    candidate_affines,
+    grid_distance,
+    scaled,
+    unit_of_partner,
+)
 from contrastseg.data.files.tiff import is_tiff, read_tiff_label, spacing_beside
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, undeclared_ignore
@@ -72,18 +79,18 @@ def pairs_of_folder(
     prepared = isinstance(references, PreparedDataset)
     known = _prepared(references) if isinstance(references, PreparedDataset) else _plain(Path(references))
     listed = expected_predictions(folder)
-    found = label_files(folder) if listed is None else {c: f for c, f in listed.items() if f.is_file()}
+    files = label_files(folder) if listed is None else {c: f for c, f in listed.items() if f.is_file()}
     expected = sorted(cases) if cases is not None else sorted(known if listed is None else listed)
-    orphans = sorted((found.keys() | set(expected)) - known.keys())
+    orphans = sorted((files.keys() | set(expected)) - known.keys())
     if orphans:
         raise ScoringError(
             f"{len(orphans)} prediction(s) without a reference: {', '.join(orphans[:5])}",
             case=orphans[0],
-            file=found.get(orphans[0], folder),
+            file=files.get(orphans[0], folder),
             remedy="give the references of these cases, or remove the predictions; a case is named by its file",
         )
     names = tuple(references.info.classes) if prepared else None  # type: ignore[union-attr]
-    return [MaskPair(known[case], found.get(case)) for case in expected], names
+    return [MaskPair(known[case], files.get(case)) for case in expected], names
 
 
 def pair_of_files(prediction: str | Path, reference: str | Path) -> MaskPair:
@@ -109,12 +116,12 @@ def pair_of_files(prediction: str | Path, reference: str | Path) -> MaskPair:
 
 def values_of(pairs: Iterable[MaskPair], references: bool) -> list[FileValues]:
     """The values of every reference, or of every prediction that is there: file by file, none is kept in memory."""
-    found = []
+    values = []
     for pair in pairs:
         file = pair.reference.path if references else pair.prediction
         if file is not None:
-            found.append(FileValues(pair.reference.case, file, count_values(_read(file, pair.reference.case)[0])))
-    return found
+            values.append(FileValues(pair.reference.case, file, count_values(_read(file, pair.reference.case)[0])))
+    return values
 
 
 def read_pair(pair: MaskPair, meaning: Meaning) -> Labels:
@@ -140,12 +147,12 @@ def read_pair(pair: MaskPair, meaning: Meaning) -> Labels:
         )
     if pair.prediction is None:
         return Labels(None, truth, spacing)
-    labels, steps, place = _read(pair.prediction, reference.case)
+    labels, steps, affines = _read(pair.prediction, reference.case)
     labels, steps = _with_axes_of(truth, labels, steps)
-    (steps, place), (spacing, affine) = _in_one_unit(
-        (pair.prediction, steps, place), (reference.path, spacing, affine), truth.shape
+    (steps, affines), (spacing, affine) = _in_one_unit(
+        (pair.prediction, steps, affines), (reference.path, spacing, affine), truth.shape
     )
-    if reason := _difference(labels, steps, place, truth, spacing, affine):
+    if reason := _difference(labels, steps, affines, truth, spacing, affine):
         remedy = _to_one_grid(pair.prediction, labels.shape, reference.path, truth.shape)
         raise ScoringError(reason, case=reference.case, file=pair.prediction, remedy=remedy)
     return Labels(
@@ -187,37 +194,37 @@ def _read(path: Path, case: str) -> Grid:
         return as_label(read_tiff_label(path, case), case, path), spacing_beside(path, case_of(path)), None
     if not path.name.lower().endswith(ITK_SUFFIXES):
         label, steps, affine = read_label(path, case)
-        return label, steps, None if affine is None else places(affine, read_header(path, case))
+        return label, steps, None if affine is None else candidate_affines(affine, read_header(path, case))
     array, spacing, affine = read_itk(path, case)
     return as_label(array, case, path), spacing, [affine]
 
 
 Lengths = tuple[tuple[float, ...] | None, list[Affine] | None]
-"""A spacing and the places of a file, in mm."""
+"""A spacing and the candidate affines of a file, in mm."""
 
 
 def _in_one_unit(
     prediction: tuple[Path, *Lengths], reference: tuple[Path, *Lengths], shape: tuple[int, ...]
 ) -> tuple[Lengths, Lengths]:
     """The lengths of both files, where one names no unit in the unit that puts it on the other's grid."""
-    (path, steps, places_), (other, spacing, expected) = prediction, reference
-    if places_ is None or expected is None:
-        return (steps, places_), (spacing, expected)
+    (path, steps, affines), (other, spacing, expected) = prediction, reference
+    if affines is None or expected is None:
+        return (steps, affines), (spacing, expected)
     ours, theirs = read_header(path), read_header(other)
-    here = unit_of_partner(ours, places_, theirs, expected, shape)
-    there = unit_of_partner(theirs, expected, ours, places_, shape)
-    return _multiplied(steps, places_, here), _multiplied(spacing, expected, there)
+    here = unit_of_partner(ours, affines, theirs, expected, shape)
+    there = unit_of_partner(theirs, expected, ours, affines, shape)
+    return _multiplied(steps, affines, here), _multiplied(spacing, expected, there)
 
 
-def _multiplied(spacing: tuple[float, ...] | None, found: list[Affine], factor: float) -> Lengths:
+def _multiplied(spacing: tuple[float, ...] | None, affines: list[Affine], factor: float) -> Lengths:
     steps = None if spacing is None else tuple(step * factor for step in spacing)
-    return steps, [scaled(place, factor) for place in found]
+    return steps, [scaled(place, factor) for place in affines]
 
 
 def _difference(
     labels: NDArray,
     steps: tuple[float, ...] | None,
-    found: list[Affine] | None,
+    affines: list[Affine] | None,
     truth: NDArray,
     spacing: tuple[float, ...] | None,
     expected: list[Affine] | None,
@@ -234,8 +241,8 @@ def _difference(
                 f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm: over the "
                 f"image they part by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed"
             )
-    if found is not None and expected is not None:
-        away = grid_distance(expected, found, truth.shape)
+    if affines is not None and expected is not None:
+        away = grid_distance(expected, affines, truth.shape)
         if not away <= LARGEST_SHIFT:
             return (
                 f"prediction and reference lie in different places: their affines differ by {away:.3g} voxels, "

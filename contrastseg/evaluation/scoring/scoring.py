@@ -188,15 +188,17 @@ def _score(
         raise ScoringError(
             fault, remedy="rename it where the classes are named (--classes, or the prepared data set's)"
         )
-    reach: dict[int, float] | float = 1.0
+    tolerances: dict[int, float] | float = 1.0
     if "nsd" in metrics:
-        reach = {label: _tolerance_of(names[label], tolerance) for label in range(1, len(names))}
+        tolerances = {label: _tolerance_of(names[label], tolerance) for label in range(1, len(names))}
     rows: list[list[tuple[object, ...]]] = [[] for _ in rules]
     for pair in pairs:
-        for rule, part, found in zip(rules, rows, _score_pair(pair, meaning, metrics, rules, reach), strict=True):
-            part += [(rule.name, *row) for row in found] if named else found
+        for rule, rows_of_rule, scored in zip(
+            rules, rows, _score_pair(pair, meaning, metrics, rules, tolerances), strict=True
+        ):
+            rows_of_rule += [(rule.name, *row) for row in scored] if named else scored
     columns = list(CONVENTION_COLUMNS if named else SCORE_COLUMNS)
-    frame = pd.DataFrame([row for part in rows for row in part], columns=columns)
+    frame = pd.DataFrame([row for rows_of_rule in rows for row in rows_of_rule], columns=columns)
     return frame.astype({name: float if name in NUMBERS else "str" for name in columns})
 
 
@@ -205,21 +207,21 @@ def _score_pair(
     meaning: Meaning,
     metrics: Sequence[str],
     rules: Sequence[Convention],
-    reach: Mapping[int, float] | float,
+    tolerances: Mapping[int, float] | float,
 ) -> list[list[tuple[object, ...]]]:
     read, names = read_pair(pair, meaning), meaning.names
     case, ndim = pair.reference.case, read.reference.ndim
     if read.prediction is None:
         hole = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
-        found = [hole for _ in rules]
+        by_rule = [hole for _ in rules]
     else:
         arrays = read.prediction, read.reference, read.spacing, len(names), metrics, rules
         try:
-            found = score_case_by_conventions(*arrays, ignore=IGNORE, tolerance=reach)
+            by_rule = score_case_by_conventions(*arrays, ignore=IGNORE, tolerance=tolerances)
         except ScoringError as error:
             raise ScoringError(error.reason, case=case, file=pair.prediction, remedy=error.remedy) from error
     tables: list[list[tuple[object, ...]]] = []
-    for rule, scores in zip(rules, found, strict=True):
+    for rule, scores in zip(rules, by_rule, strict=True):
         spacing = read.spacing if rule.spacing else None
         length = "mm" if spacing is not None else ("voxel" if ndim == 3 else "pixel")
         diagonal = image_diagonal(read.reference.shape, spacing)

@@ -119,8 +119,8 @@ def check_units(scores: pd.DataFrame) -> None:
     Raises:
         ScoringError: One metric on one evaluation set comes in more than one unit.
     """
-    found = scores[["dataset", "evaluated_on", "metric", "unit"]].drop_duplicates()
-    mixed = found[found.duplicated(["dataset", "evaluated_on", "metric"], keep=False)]
+    distinct_units = scores[["dataset", "evaluated_on", "metric", "unit"]].drop_duplicates()
+    mixed = distinct_units[distinct_units.duplicated(["dataset", "evaluated_on", "metric"], keep=False)]
     if len(mixed):
         first = mixed.iloc[0]
         units = sorted(mixed[mixed["metric"] == first["metric"]]["unit"].unique())
@@ -159,9 +159,9 @@ def longest_distances(scores: pd.DataFrame) -> dict[tuple[str, str, str], float]
     kinds = {str(name): METRICS[str(name)].kind for name in scores["metric"].unique()}
     rows = scores[scores["metric"].isin([name for name, kind in kinds.items() if kind == "distance"])]
     grouped = rows[rows["outcome"] != "hole"].groupby(["dataset", "evaluated_on", "metric"], observed=True)["diagonal"]
-    found = grouped.max()[grouped.count() == grouped.size()]
-    keys = found.index.to_frame().astype(str).itertuples(index=False, name=None)
-    return dict(zip(keys, found.tolist(), strict=True))
+    longest = grouped.max()[grouped.count() == grouped.size()]
+    keys = longest.index.to_frame().astype(str).itertuples(index=False, name=None)
+    return dict(zip(keys, longest.tolist(), strict=True))
 
 
 def _mean(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

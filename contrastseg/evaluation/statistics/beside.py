@@ -81,8 +81,8 @@ def disagreement(verdict: str, nonempty: str, false_positives: str) -> str:
     They disagree where one finds a difference that the other does not find, or finds the opposite one. Finding no
     difference in false positives contradicts nothing.
     """
-    found = [verdict, nonempty, false_positives]
-    told, alone, false = (one if one in ("better", "worse") else "" for one in found)
-    parts = [f"non-empty references alone: {nonempty}"] if nonempty and alone != told else []
-    parts += [f"false positives: {false_positives}"] if false and false != told else []
+    verdicts = [verdict, nonempty, false_positives]
+    overall, alone, false = (one if one in ("better", "worse") else "" for one in verdicts)
+    parts = [f"non-empty references alone: {nonempty}"] if nonempty and alone != overall else []
+    parts += [f"false positives: {false_positives}"] if false and false != overall else []
     return "; ".join(parts)

@@ -230,28 +230,30 @@ def _on_common(
     matrix: ScoreMatrix, common: NDArray, pairs: Sequence[tuple[str, str]], counted: pd.DataFrame
 ) -> tuple[ReplicateMatrix, ReplicateMatrix]:
     """The values of two methods on their common structures alone."""
-    here = np.logical_and.reduce([counted[name] == part for name, part in zip(MATRIX_KEYS, matrix.place, strict=True)])
+    here = np.logical_and.reduce(
+        [counted[name] == value for name, value in zip(MATRIX_KEYS, matrix.place, strict=True)]
+    )
     rows = counted[here].merge(matrix.structures[common].astype(str), on=["patient", "case", "class"])
-    found = []
+    matrices = []
     for method, variant in pairs:
         replicates = per_replicate(rows[(rows["method"] == method) & (rows["variant"] == variant)])
         (cell,) = replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
-        found.append(cell[1])
-    return found[0], found[1]
+        matrices.append(cell[1])
+    return matrices[0], matrices[1]
 
 
 def _described(cell: ReplicateMatrix, limits: Limits, alpha: float) -> dict[str, Any]:
     """The mean of one method with its interval."""
-    found = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits[0], longest=limits[1])
+    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits[0], longest=limits[1])
     return {
         "n": len(cell.patients),
-        "mean": found.mean,
-        "mean_low": found.low,
-        "mean_high": found.high,
-        "mean_kind": found.kind,
-        "mean_clipped": found.clipped,
-        "equal_scores": found.equal,
-        "reference_mean": found.mean,
+        "mean": interval.mean,
+        "mean_low": interval.low,
+        "mean_high": interval.high,
+        "mean_kind": interval.kind,
+        "mean_clipped": interval.clipped,
+        "equal_scores": interval.equal,
+        "reference_mean": interval.mean,
     }
 
 
@@ -307,11 +309,11 @@ def _corrected(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
         drawn = table[tested]
         differing = (drawn[n] - drawn[zeros]).astype(int)
         p_holm = drawn.groupby("family", sort=False)[f"{prefix}p"].transform(holm)
-        reach = differing.groupby(drawn["family"], sort=False).transform(smallest_p)
+        smallest = differing.groupby(drawn["family"], sort=False).transform(smallest_p)
         ways = [direction or way for way in drawn["direction"]]
-        judged = zip(p_holm, reach, drawn[balance], ways, [alpha] * len(drawn), differing, strict=True)
+        judged = zip(p_holm, smallest, drawn[balance], ways, [alpha] * len(drawn), differing, strict=True)
         table.loc[tested, f"{prefix}p_holm"] = p_holm
-        table.loc[tested, f"{prefix}p_smallest"] = reach
+        table.loc[tested, f"{prefix}p_smallest"] = smallest
         table[f"{prefix}verdict"] = table[f"{prefix}verdict"].astype(object)
         table.loc[tested, f"{prefix}verdict"] = [verdict_of(*one) for one in judged]
         if not prefix:

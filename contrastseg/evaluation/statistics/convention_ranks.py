@@ -47,8 +47,8 @@ def convention_ranks(scores: pd.DataFrame, base: str) -> pd.DataFrame:
     scores = distinct_rows(scores)
     parts = []
     for convention in sorted(dict.fromkeys(scores["convention"]), key=lambda name: name != base):
-        part = scores[scores["convention"] == convention]
-        parts.append(_ranked(part.drop(columns="convention")).assign(convention=convention))
+        of_convention = scores[scores["convention"] == convention]
+        parts.append(_ranked(of_convention.drop(columns="convention")).assign(convention=convention))
     if not parts:
         return pd.DataFrame(columns=list(RANK_COLUMNS))
     table = pd.concat(parts, ignore_index=True)
@@ -89,5 +89,5 @@ def _tau(rows: pd.DataFrame) -> float:
     both = rows[rows["rank"].notna() & rows["base_rank"].notna()]
     if len(both) < 2:
         return float("nan")
-    found: Any = kendalltau(both["base_mean"], both["mean"])
-    return float(found.statistic)
+    tau: Any = kendalltau(both["base_mean"], both["mean"])
+    return float(tau.statistic)

@@ -142,7 +142,7 @@ def diagrams(
         chosen = grouped.setdefault((checkpoint, metric, labels), {})
         if len(matrix.ranked) > 1 and (dataset not in chosen or evaluated_on == dataset):
             chosen[dataset] = matrix
-    found = []
+    drawn = []
     for place, chosen in grouped.items():
         present = [set(matrix.ranked) for matrix in chosen.values()]
         methods = sorted(set.intersection(*present)) if present else []
@@ -151,11 +151,11 @@ def diagrams(
         means = [matrix.patients([matrix.methods.index(pair) for pair in methods]) for matrix in chosen.values()]
         if not all(map(len, means)):
             continue
-        table = np.array([part.mean(axis=0) for part in means])
+        table = np.array([scores_of_data_set.mean(axis=0) for scores_of_data_set in means])
         outcome = critical_difference(table, catalogue.direction(place[1]) == "higher", alpha)
         others = {pair for matrix in chosen.values() for pair in matrix.methods} - set(methods)
-        found.append(Diagram(*place, methods, list(chosen), table, outcome, sorted(others)))
-    return found
+        drawn.append(Diagram(*place, methods, list(chosen), table, outcome, sorted(others)))
+    return drawn
 
 
 def critical_table(
@@ -172,11 +172,11 @@ def critical_table(
     """
     rows = []
     for diagram in diagrams(scores, metrics, alpha, empty_reference):
-        found = diagram.critical
-        to_best = nemenyi(diagram.scores)[:, int(found.ranks.argmin())].tolist()
+        critical = diagram.critical
+        to_best = nemenyi(diagram.scores)[:, int(critical.ranks.argmin())].tolist()
         shape = diagram.scores.shape
-        shared = (*shape, found.difference, found.p, diagram_power(*shape, alpha))
+        shared = (*shape, critical.difference, critical.p, diagram_power(*shape, alpha))
         place = (diagram.checkpoint, diagram.metric, diagram.labels)
-        each = zip(diagram.methods, found.ranks.tolist(), to_best, strict=True)
+        each = zip(diagram.methods, critical.ranks.tolist(), to_best, strict=True)
         rows += [(*place, *method, rank, p, *shared) for method, rank, p in each]
     return pd.DataFrame(rows, columns=list(CRITICAL_COLUMNS))

@@ -81,15 +81,15 @@ def signed_rank_rows(differences: ArrayLike) -> list[SignedRank]:
     order = np.argsort(np.abs(values), axis=1)
     sizes = np.take_along_axis(np.abs(values), order, axis=1)
     plain = (np.diff(sizes, axis=1, prepend=0.0) > 0).all(axis=1) & (0 < n <= _EXACT_UP_TO)
-    found = [None if easy else signed_rank(row[~np.isnan(row)]) for row, easy in zip(values, plain, strict=True)]
+    tests = [None if easy else signed_rank(row[~np.isnan(row)]) for row, easy in zip(values, plain, strict=True)]
     if plain.any():
         positive = np.take_along_axis(values > 0, order, axis=1)[plain]
         plus, whole = positive @ np.arange(1, n + 1), n * (n + 1) // 2
         below = np.cumsum(rank_sum_distribution(tuple(range(1, n + 1))))[np.minimum(plus, whole - plus)]
         done = zip(np.minimum(1.0, 2 * below).tolist(), (2 * plus - whole).tolist(), strict=True)
         each = (SignedRank(n, 0, 0, p, float(balance)) for p, balance in done)
-        return [one if one is not None else next(each) for one in found]
-    return [one for one in found if one is not None]
+        return [one if one is not None else next(each) for one in tests]
+    return [one for one in tests if one is not None]
 
 
 @lru_cache(maxsize=512)

@@ -111,12 +111,12 @@ def ranking_table(
         `kendall_tau_low` its α quantile. A method that lacks predictions (`missing` counts them) has no rank.
     """
     rows = []
-    for matrix, found in rankings(scores, metrics, empty_reference):
-        low, high = np.quantile(found.resampled, [alpha / 2, 1 - alpha / 2], axis=0, method="nearest")
-        known = found.tau[~np.isnan(found.tau)]
+    for matrix, ranking in rankings(scores, metrics, empty_reference):
+        low, high = np.quantile(ranking.resampled, [alpha / 2, 1 - alpha / 2], axis=0, method="nearest")
+        known = ranking.tau[~np.isnan(ranking.tau)]
         agreement = (known.mean(), np.quantile(known, alpha)) if known.size else (np.nan, np.nan)
-        each = zip(matrix.ranked, found.means, found.ranks, low, high, found.first, strict=True)
-        ranked = {pair: (found.patients, *numbers, *agreement) for pair, *numbers in each}
+        each = zip(matrix.ranked, ranking.means, ranking.ranks, low, high, ranking.first, strict=True)
+        ranked = {pair: (ranking.patients, *numbers, *agreement) for pair, *numbers in each}
         nothing = (pd.NA, *[np.nan] * 7)
         rows += [
             (*matrix.place, *pair, *ranked.get(pair, nothing), int(missing), empty_reference)

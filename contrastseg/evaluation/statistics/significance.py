@@ -70,9 +70,9 @@ def _family(matrix: ScoreMatrix, alpha: float) -> pd.DataFrame:
     table["family_size"] = int(paired.sum())
     if tests:
         p, differing = np.array([test.p for test in tests]), np.array([test.n - test.zeros for test in tests])
-        corrected, reach = holm(p), smallest_p(differing)
-        table.loc[paired, "p"], table.loc[paired, "p_holm"], table.loc[paired, "p_smallest"] = p, corrected, reach
-        judged = zip(corrected, reach, tests, differing, strict=True)
+        corrected, smallest = holm(p), smallest_p(differing)
+        table.loc[paired, "p"], table.loc[paired, "p_holm"], table.loc[paired, "p_smallest"] = p, corrected, smallest
+        judged = zip(corrected, smallest, tests, differing, strict=True)
         table.loc[paired, "verdict"] = [
             verdict_of(one, least, test.balance, matrix.direction, alpha, int(n)) for one, least, test, n in judged
         ]
@@ -85,8 +85,8 @@ def _differences(matrix: ScoreMatrix, first: NDArray, second: NDArray) -> NDArra
     """(pairs, patients) on the structures that both methods of each pair have, NaN behind the last patient."""
     everyone = list(range(len(matrix.methods)))
     if not matrix.common(everyone).all():
-        found = [np.subtract(*matrix.patients([a, b]).T) for a, b in zip(first, second, strict=True)]
-        width = max(map(len, found))
-        return np.stack([np.pad(one, (0, width - len(one)), constant_values=np.nan) for one in found])
+        differences = [np.subtract(*matrix.patients([a, b]).T) for a, b in zip(first, second, strict=True)]
+        width = max(map(len, differences))
+        return np.stack([np.pad(one, (0, width - len(one)), constant_values=np.nan) for one in differences])
     values = matrix.patients(everyone).T
     return values[first] - values[second]

@@ -104,10 +104,10 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
         for key, entry in counts.items()
         if METRICS[key[-2]].kind != "count"
     ]
-    for labels, part in derived_metrics(scores).groupby(_CELL, sort=True):
+    for labels, runs in derived_metrics(scores).groupby(_CELL, sort=True):
         key = tuple(map(str, labels))
         entry = counts[(*key[:-2], DERIVED[key[-2]][0], key[-1])]
-        rows.append(dict(zip(_CELL, key, strict=True)) | entry | _describe_runs(part) | {"unit": "1"})
+        rows.append(dict(zip(_CELL, key, strict=True)) | entry | _describe_runs(runs) | {"unit": "1"})
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
 
 
@@ -163,7 +163,7 @@ def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
         table[name] = (rows["outcome"] == outcome).groupby([rows[key] for key in _CELL], observed=True).sum()
     holes = rows[rows["outcome"] == "hole"]
     named = holes.assign(name=_hole_name(holes)).groupby(_CELL, observed=True)["name"]
-    names = {key: "; ".join(sorted(set(part))) for key, part in named}
+    names = {key: "; ".join(sorted(set(cases))) for key, cases in named}
     table["holes_named"] = [names.get(key, "") for key in table.index]
     lacking = missing_scores(scores)
     where = [_CELL.index(name) for name in (*MATRIX_KEYS, "method", "variant", "class")]

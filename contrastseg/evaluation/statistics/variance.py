@@ -66,8 +66,10 @@ def _repeats(deviations: NDArray, draws: NDArray) -> NDArray:
         return deviations
     columns = []
     for label in labels:
-        part = deviations[:, draws == label]
-        counts = np.sum(~np.isnan(part), axis=1)
+        of_draw = deviations[:, draws == label]
+        counts = np.sum(~np.isnan(of_draw), axis=1)
         # A patient in none of a draw's runs stays unknown there.
-        columns.append(np.divide(np.nansum(part, axis=1), counts, out=np.full(len(part), np.nan), where=counts > 0))
+        columns.append(
+            np.divide(np.nansum(of_draw, axis=1), counts, out=np.full(len(of_draw), np.nan), where=counts > 0)
+        )
     return np.stack(columns, axis=1)

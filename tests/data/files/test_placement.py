@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contrastseg.data.files.formats import read_header, read_image, read_label, read_nifti, write_label
 from contrastseg.data.files.geometry import Geometry
-from contrastseg.data.files.placement import NiftiHeader, grid_distance, places, shift
+from contrastseg.data.files.placement import NiftiHeader, candidate_affines, grid_distance, shift
 from contrastseg.data.inspect.dataset_check import check_dataset
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.inference_inputs import prepare_inference_image
@@ -348,7 +348,7 @@ def test_shifts_of_affines_without_volume_are_infinite_unless_equal() -> None:
     assert shift(flat.tolist(), flat.tolist(), SHAPE) == 0
     assert shift(flat.tolist(), np.eye(4).tolist(), SHAPE) == np.inf
     assert shift(np.eye(4).tolist(), np.full((4, 4), np.nan).tolist(), SHAPE) == np.inf
-    assert places(np.eye(4).tolist(), None) == [np.eye(4).tolist()]
+    assert candidate_affines(np.eye(4).tolist(), None) == [np.eye(4).tolist()]
 
 
 # A mask that lost its image's unit, and headers that are none
