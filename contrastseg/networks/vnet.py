@@ -59,6 +59,7 @@ class VNet(FeatureNetwork):
         spatial_dims: int,
         in_channels: int,
         num_classes: int,
+        *,
         width: int,
         strides: Sequence[int | Sequence[int]],
         norm: Literal["batch", "instance"],
@@ -149,4 +150,13 @@ def build(
             image and the first level) a 1×1 convolution brings the input to the block's width.
         dropout: Share of whole channels dropped after the deepest block and before the classifier; SSL4MIS's 0.5.
     """
-    return VNet(spatial_dims, in_channels, num_classes, width, strides, norm, residual, dropout)
+    return VNet(
+        spatial_dims,
+        in_channels,
+        num_classes,
+        width=width,
+        strides=strides,
+        norm=norm,
+        residual=residual,
+        dropout=dropout,
+    )

@@ -140,7 +140,8 @@ def make_trainer(content: dict[str, Any], folder: Path, **settings: Any) -> Any:
         data = folder / "preprocessed" / "Dataset001_benchmark" / "nnUNetPlans_2d"
         data.mkdir(parents=True)
         (data / "case.b2nd").touch()  # the trainer chooses its reader by the files there are
-        return Trainer.make(*described, torch.device("cpu"), registry.get("nnunet"), settings, seed=0)
+        device, method = torch.device("cpu"), registry.get("nnunet")
+        return Trainer.make(*described, device=device, method=method, settings=settings, seed=0)
 
 
 def batch() -> tuple[torch.Tensor, list[torch.Tensor]]:

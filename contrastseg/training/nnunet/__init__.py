@@ -55,7 +55,15 @@ def fit(job: TrainingJob) -> Outcome:
         from contrastseg.training.nnunet.trainer import Trainer
 
         method = extending(job.config.method)
-        trainer = Trainer.make(plans, dataset_json, configuration, device, method, settings, job.config.seed)
+        trainer = Trainer.make(
+            plans,
+            dataset_json,
+            configuration,
+            device=device,
+            method=method,
+            settings=settings,
+            seed=job.config.seed,
+        )
         progress = _Progress(job, trainer, plans, dataset_json, configuration)
         trainer.on_step, trainer.on_epoch = job.on_step, progress.on_epoch
         try:

@@ -46,6 +46,7 @@ class Trainer(nnUNetTrainer):
         plans: dict[str, Any],
         dataset_json: dict[str, Any],
         configuration: str,
+        *,
         device: torch.device,
         method: Extending,
         settings: Mapping[str, Any],
