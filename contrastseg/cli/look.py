@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print
 from contrastseg.places import MEASURED
 
 if TYPE_CHECKING:
-    from contrastseg.data.faults import FaultGroup
+    from contrastseg.planning import Plan
 
 MEASURED_FOLDER = typer.Option(
     MEASURED, help="Folder with methods-<hardware>.csv: measured parameters and step costs.", show_default="shipped"
@@ -130,23 +131,25 @@ def check(
         if found.faults:
             columns = ["cases", "file", "reason", "remedy"]
             groups = group_faults(found.faults)
-            rows = [[group.cases, *(str(text or "") for text in _told(group))] for group in groups]
+            rows = [
+                [group.cases, *map(_text, (group.first.file, group.reason, group.first.remedy))] for group in groups
+            ]
             print_table(f"{plural(len(found.faults), 'fault')}: correct before you prepare the data set", columns, rows)
         else:
             typer.echo("no faults")
         if found.warnings:
-            seen = [[item.kind, item.text, _some(item.cases)] for item in found.warnings]
-            print_table("Dataset warnings", ["kind", "found", "cases"], seen)
+            rows = [[item.kind, item.text, _shortened(item.cases)] for item in found.warnings]
+            print_table("Dataset warnings", ["kind", "found", "cases"], rows)
     if found.faults:
         raise typer.Exit(1)
 
 
-def _told(group: FaultGroup) -> tuple[Path | None, str, str | None]:
-    return group.first.file, group.reason, group.first.remedy
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
-def _some(cases: tuple[str, ...], shown: int = 5) -> str:
-    """The first cases, and how many more there are (`--json` has them all)."""
+def _shortened(cases: tuple[str, ...], shown: int = 5) -> str:
+    """The first cases and the number of the others, which `--json` prints."""
     more = len(cases) - shown
     return ", ".join(cases[:shown]) + (f" and {more} more" if more > 0 else "")
 
@@ -193,7 +196,6 @@ def plan(
     from contrastseg.planning.estimates import estimate
     from contrastseg.planning.lengths import lengths
     from contrastseg.planning.rules import check_rules
-    from contrastseg.report.content.labels import label_counts
     from contrastseg.suite import parse_suite
 
     file = None if suite.lstrip().startswith("{") else find_suite(suite)
@@ -212,27 +214,31 @@ def plan(
         counted = {name: dataclasses.asdict(known) for name, known in found.populations.items()}
         more = {"missing": missing, "populations": counted, "lengths": in_epochs, "estimate": expected}
         return print_json({**found.to_json(), **more})
-    table: dict[tuple[str, str, str], int] = {}
-    for run in found.runs:
-        key = (run.dataset, f"{run.method}/{run.variant}", run.labels)
-        table[key] = table.get(key, 0) + 1
-    print_table(asked.name, ["data set", "method", "labels", "runs"], [[*key, str(n)] for key, n in table.items()])
-    if in_epochs:
-        rows = [[str(_UNPREPARED if value is None else value) for value in each.values()] for each in in_epochs]
-        print_table("Lengths in epochs", ["data set", "method", "variant", "stage", "labels", "epochs", "steps"], rows)
-    left_out: dict[tuple[str, str, str], list[str]] = {}
-    for item in found.skipped:
-        left_out.setdefault((item["dataset"], item["method"], item["reason"]), []).append(item["labels"])
-    if left_out:
-        rows = [[dataset, method, ", ".join(labels), reason] for (dataset, method, reason), labels in left_out.items()]
-        print_table("Skipped", ["data set", "method", "labels", "reason"], rows)
-    for name, known in found.populations.items():
-        if known.unlabelled:
-            typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these can train")
+    _print_plan(found, in_epochs)
     if missing:
         typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
     for name, value in expected.items():
         typer.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+def _print_plan(found: Plan, in_epochs: list[dict[str, Any]]) -> None:
+    """Print tables of the runs, their lengths and the skipped combinations, then the cases of each entry."""
+    from contrastseg.report.content.labels import label_counts
+
+    runs = Counter((run.dataset, f"{run.method}/{run.variant}", run.labels) for run in found.runs)
+    print_table(found.suite.name, ["entry", "method", "labels", "runs"], [[*key, str(n)] for key, n in runs.items()])
+    if in_epochs:
+        rows = [[str(_UNPREPARED if value is None else value) for value in each.values()] for each in in_epochs]
+        print_table("Lengths in epochs", ["entry", "method", "variant", "stage", "labels", "epochs", "steps"], rows)
+    skipped: dict[tuple[str, str, str], list[str]] = {}
+    for item in found.skipped:
+        skipped.setdefault((item["dataset"], item["method"], item["reason"]), []).append(item["labels"])
+    if skipped:
+        rows = [[entry, method, ", ".join(labels), reason] for (entry, method, reason), labels in skipped.items()]
+        print_table("Skipped", ["entry", "method", "labels", "reason"], rows)
+    for name, known in found.populations.items():
+        if known.unlabelled:
+            typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these can train")
 
 
 COMMANDS = (datasets, methods, check, doctor, plan)
