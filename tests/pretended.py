@@ -226,6 +226,7 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        kwargs.pop("pin_memory", None)  # memory of the host is memory of the host
         name = getattr(function, "__name__", "")
         first = args[0] if args else None
         if isinstance(first, OnDevice) and function in _TOLD:

@@ -1,11 +1,12 @@
 """What a batch costs the host that feeds a GPU, counted and timed without one: `python benchmarks/speed/batches.py`.
 
 Launches, copies and waits are counted on a device that pretends, with the patch of the work, for a pool that lies on
-it. Host time is the processor time of a thread that builds the same batch on the CPU from patches of 8 pixels a side,
-where arithmetic costs next to nothing: what is left is Python and the dispatch of operations. `--before` takes the
-folder of an earlier version of this project, which takes turns with this one, each in a process of its own.
+it. Host time is the processor time of a thread that builds the same batch on the CPU from patches of 2 pixels a side,
+where arithmetic costs next to nothing: what is left is Python and the dispatch of operations. Blocks have the shape
+that they have on a GPU. `--before` takes names and folders of earlier versions of this project, which take turns with
+this one, each in a process of its own.
 
-Example: `OMP_NUM_THREADS=1 python benchmarks/speed/batches.py --before ../earlier --rounds 5`
+Example: `OMP_NUM_THREADS=1 python benchmarks/speed/batches.py --before 97318cb=../earlier --rounds 5`
 """
 
 from __future__ import annotations
@@ -28,10 +29,23 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = (
-    *("work", "contender", "launches", "sent", "waits", "host_ms", "batch_size", "patch", "image", "rounds", "steps"),
+    *(
+        "work",
+        "contender",
+        "launches",
+        "sent",
+        "waits",
+        "host_ms",
+        "times_ours",
+        "batch_size",
+        "patch",
+        "image",
+        "rounds",
+        "steps",
+    ),
     *("threads", "device", "torch", "hardware", "note"),
 )
-OURS, BEFORE = "contrastseg", "before"
+OURS = "contrastseg"
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,11 @@ def measure(work: Work, steps: int) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    small = source(work, (8,) * len(work.patch), torch.device("cpu"))
+    small = source(work, (2,) * len(work.patch), torch.device("cpu"))
+    if hasattr(small, "_block"):
+        from contrastseg.training.augmentation import largest_block
+
+        small._block = largest_block(small.patch, small.settings)
     for step in range(steps // 4):
         small(step, "a")
     taken = []
@@ -130,19 +148,21 @@ def compare(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     Raises:
         SystemExit: Counts change from round to round.
     """
-    folders = {OURS: ROOT} | ({BEFORE: given.before.resolve()} if given.before else {})
+    earlier = dict(each.split("=", 1) for each in given.before)
+    folders = {OURS: ROOT} | {name: Path(folder).resolve() for name, folder in earlier.items()}
     for name in given.work:
         rounds: dict[str, list[dict[str, Any]]] = {contender: [] for contender in folders}
         for _ in range(given.rounds):
             for contender, folder in folders.items():
                 rounds[contender].append(_start(name, given.steps, folder))
+        host = {contender: min(one.pop("host_ms") for one in each) for contender, each in rounds.items()}
         for contender, each in rounds.items():
-            host = min(one.pop("host_ms") for one in each)
             if any(one != each[0] for one in each):
                 raise SystemExit(f"{name}, {contender}: counts change from round to round: {each}")
             work = WORKS[name]
             yield {
-                **{"work": name, "contender": contender, **each[0], "host_ms": f"{host:.3f}"},
+                **{"work": name, "contender": contender, **each[0], "host_ms": f"{host[contender]:.3f}"},
+                "times_ours": f"{host[contender] / host[OURS]:.2f}",
                 **{"batch_size": work.batch_size, "patch": "x".join(map(str, work.patch))},
                 **{"image": "x".join(map(str, work.image)), "rounds": given.rounds, "steps": given.steps},
             }
@@ -152,7 +172,9 @@ def main() -> None:
     """Compare, print a table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", nargs="*", default=list(WORKS), choices=WORKS)
-    parser.add_argument("--before", type=Path, help="folder of an earlier version of this project")
+    parser.add_argument(
+        "--before", nargs="*", default=[], metavar="NAME=FOLDER", help="earlier versions of this project"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--note", default="", help="what a reader of the numbers should know, such as other load")
@@ -167,7 +189,7 @@ def main() -> None:
 
     about = {"device": "cpu", "threads": 1, "torch": torch.__version__, "hardware": described(), "note": given.note}
     file = results_path(given.output, "batches")
-    show_and_write(file, COLUMNS, COLUMNS[:6], (row | about for row in compare(given)), 14)
+    show_and_write(file, COLUMNS, COLUMNS[:7], (row | about for row in compare(given)), 14)
     print(f"wrote {file}")
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from contrastseg.tensors import constant
 from contrastseg.training.settings import AugmentationSettings
 
 _COARSE = 4  # control points per axis of the elastic warp
@@ -33,37 +34,38 @@ class Warp:
     elastic: Tensor | None
 
 
-@dataclass(frozen=True)
-class Intensity:
-    """Per sample (B,): added constant, contrast factor, exponent, and standard deviation of noise."""
-
-    brightness: Tensor
-    contrast: Tensor
-    gamma: Tensor
-    noise: Tensor
+@lru_cache(maxsize=64)
+def _limits(ranges: tuple[tuple[float, float], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 1) widths and lower ends of ranges."""
+    widths = np.array([high - low for low, high in ranges], np.float32)
+    return widths[:, None], np.array([low for low, _ in ranges], np.float32)[:, None]
 
 
-def _between(uniform: np.ndarray, low: float, high: float) -> Tensor:
-    """Numbers from 0 to 1 as numbers from `low` to `high`."""
-    return torch.from_numpy(uniform * np.float32(high - low) + np.float32(low))
+def _between(uniform: np.ndarray, *ranges: tuple[float, float]) -> np.ndarray:
+    """(n, B) numbers from 0 to 1 as numbers in n ranges."""
+    widths, lower = _limits(ranges)
+    scaled: np.ndarray = uniform * widths + lower
+    return scaled
 
 
 def draw_warp(random: torch.Generator, batch: int, spatial_dims: int, settings: AugmentationSettings) -> Warp:
     """Rotation and scaling in the plane (and about the slice axis in 3D), mirroring, and a smooth warp."""
-    # In NumPy, whose operations on a few dozen numbers cost a third of torch's, and from one draw.
+    # In NumPy, whose operations on a few dozen numbers cost a third of torch's, and from one draw. Only where the two
+    # round differently is it torch.
     uniform = torch.rand(4, batch, generator=random).numpy()
-    angle = torch.deg2rad(_between(uniform[0], -settings.rotation_degrees, settings.rotation_degrees))
+    largest, (smaller, larger) = settings.rotation_degrees, settings.scale
+    degrees, scale = _between(uniform[:2], (-largest, largest), (math.log(smaller), math.log(larger)))
+    angle = torch.from_numpy(degrees * np.float32(math.pi / 180))
     # A larger picture looks at a smaller part of the unit, hence the inverse.
-    zoom = _between(uniform[1], math.log(settings.scale[0]), math.log(settings.scale[1])).exp().reciprocal().numpy()
-    mirrored = uniform[2:].reshape(batch, 2) < 0.5
-    flips = np.ones((batch, 2), np.float32)
-    for axis in settings.flip_axes:
-        flips[mirrored[:, axis], axis] = -1
-    cosine, sine = angle.cos().numpy() * zoom, angle.sin().numpy() * zoom
+    zoom = 1 / torch.from_numpy(scale).exp().numpy()
+    cosine, sine = zoom * angle.cos().numpy(), zoom * angle.sin().numpy()
+    thresholds = np.array([0.5 if axis in settings.flip_axes else 0 for axis in range(2)], np.float32)
+    rows, columns = np.where(uniform[2:].reshape(batch, 2) < thresholds, np.float32(-1), np.float32(1)).T
     matrix = np.zeros((batch, spatial_dims, spatial_dims), np.float32)
-    matrix[:, range(spatial_dims - 2), range(spatial_dims - 2)] = 1
-    matrix[:, -2, -2], matrix[:, -2, -1] = cosine * flips[:, 0], -sine * flips[:, 1]
-    matrix[:, -1, -2], matrix[:, -1, -1] = sine * flips[:, 0], cosine * flips[:, 1]
+    for axis in range(spatial_dims - 2):
+        matrix[:, axis, axis] = 1
+    matrix[:, -2, -2], matrix[:, -2, -1] = cosine * rows, -sine * columns
+    matrix[:, -1, -2], matrix[:, -1, -1] = sine * rows, cosine * columns
     elastic = None
     if settings.elastic > 0:
         shape = (batch, spatial_dims) + (_COARSE,) * spatial_dims
@@ -77,12 +79,13 @@ def identity_warp(batch: int, spatial_dims: int) -> Warp:
     return Warp(torch.eye(spatial_dims).repeat(batch, 1, 1), None)
 
 
-def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSettings) -> Intensity:
-    """Brightness, contrast, gamma and noise strength of each sample."""
-    brightness = torch.randn(batch, generator=random) * settings.brightness
+def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSettings) -> Tensor:
+    """(4, B, 1): of each sample an added constant, a contrast factor, an exponent, and the deviation of noise."""
+    drawn = np.empty((4, batch), np.float32)
+    drawn[0] = torch.randn(batch, generator=random).numpy() * np.float32(settings.brightness)
     uniform = torch.rand(3, batch, generator=random).numpy()
-    ranges = (settings.contrast, settings.gamma, (0.0, settings.noise))
-    return Intensity(brightness, *(_between(each, *limits) for each, limits in zip(uniform, ranges, strict=True)))
+    drawn[1:] = _between(uniform, settings.contrast, settings.gamma, (0.0, settings.noise))
+    return torch.from_numpy(drawn[:, :, None])
 
 
 def _extents(reach: Sequence[float]) -> tuple[int, ...]:
@@ -91,10 +94,10 @@ def _extents(reach: Sequence[float]) -> tuple[int, ...]:
 
 def block_shape(warp: Warp, patch: Sequence[int]) -> tuple[int, ...]:
     """Extents of the block of a unit that holds every pixel the warped patches look at, and its neighbours."""
-    half = torch.tensor([(n - 1) / 2 for n in patch])
-    reach = (warp.matrix.abs() @ half).amax(0)
+    half = constant(tuple((n - 1) / 2 for n in patch), torch.device("cpu"))
+    reach = (warp.matrix.abs() @ half).numpy().max(axis=0)
     if warp.elastic is not None:
-        reach = reach + warp.elastic.abs().amax()
+        reach = reach + warp.elastic.abs().max().numpy()
     return _extents(reach.tolist())
 
 
@@ -114,8 +117,9 @@ def largest_block(patch: Sequence[int], settings: AugmentationSettings) -> tuple
 
 @lru_cache(maxsize=8)
 def _patch_grid(patch: tuple[int, ...], device: torch.device) -> Tensor:
+    """(1, d, pixels): offsets of a patch's pixels from its centre."""
     axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in patch]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(1, -1, len(patch)).mT
 
 
 @lru_cache(maxsize=64)
@@ -127,13 +131,13 @@ def _steps(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 def source_offsets(warp: Warp, patch: Sequence[int]) -> Tensor:
     """(B, *patch, d): where each pixel of the patch looks, in unit pixels from its centre; on the warp's device."""
+    dims = len(patch)
     grid = _patch_grid(tuple(patch), warp.matrix.device)
-    offsets = torch.einsum("bij,...j->b...i", warp.matrix, grid)
+    offsets = torch.bmm(warp.matrix.view(1, -1, dims), grid).view(-1, dims, *patch)
     if warp.elastic is not None:
-        mode = "bilinear" if len(patch) == 2 else "trilinear"
-        field = F.interpolate(warp.elastic, size=list(patch), mode=mode, align_corners=True)
-        offsets = offsets + field.movedim(1, -1)
-    return offsets
+        mode = "bilinear" if dims == 2 else "trilinear"
+        offsets = offsets + F.interpolate(warp.elastic, size=list(patch), mode=mode, align_corners=True)
+    return offsets.movedim(1, -1)
 
 
 def sampling_grid(positions: Tensor, shape: Sequence[int]) -> Tensor:
@@ -148,27 +152,24 @@ def sample(block: Tensor, grid: Tensor, nearest: bool = False) -> Tensor:
     return F.grid_sample(block, grid, mode=mode, padding_mode="border", align_corners=True)
 
 
-def change_intensity(images: Tensor, change: Intensity, random: torch.Generator | None) -> Tensor:
+def change_intensity(images: Tensor, change: Tensor, random: torch.Generator | None) -> Tensor:
     """Gamma on the sample's own range, contrast about its mean, brightness, noise. (B, C, *patch) in and out.
 
     Args:
         images: On any device.
-        change: On the same device.
+        change: As `draw_intensity` makes it, on the same device.
         random: For noise fields, on the same device too: the only numbers not drawn on the CPU. None adds none.
     """
-    axes = list(range(1, images.ndim))
-    gamma, contrast, brightness, noise = (
-        values.reshape(-1, *[1] * len(axes))
-        for values in (change.gamma, change.contrast, change.brightness, change.noise)
-    )
-    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
-    span = (high - low).clamp(min=1e-6)
-    images = ((images - low) / span).clamp(min=1e-6) ** gamma * span + low
-    mean = images.mean(axes, keepdim=True)
-    images = (images - mean) * contrast + mean + brightness
+    brightness, contrast, gamma, noise = change.unbind()
+    flat = images.flatten(1)
+    low, high = flat.aminmax(dim=1, keepdim=True)
+    span = (high - low).clamp_(min=1e-6)
+    flat = (flat - low).div_(span).clamp_(min=1e-6).pow_(gamma).mul_(span).add_(low)
+    mean = flat.mean(1, keepdim=True)
+    flat.sub_(mean).mul_(contrast).add_(mean).add_(brightness)
     if random is not None:
-        images = images + torch.randn(images.shape, generator=random, device=images.device) * noise
-    return images
+        flat += torch.randn(flat.shape, generator=random, device=flat.device).mul_(noise)
+    return flat.view(images.shape)
 
 
 def add_clipped_noise(images: Tensor, strength: float, random: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from contrastseg.methods.contract import Sample, View
 from contrastseg.training import augmentation
 from contrastseg.training.blocks import Layer
 from contrastseg.training.seeds import generator
-from contrastseg.training.sending import send
+from contrastseg.training.sending import send_packed
 from contrastseg.training.settings import AugmentationSettings
 from contrastseg.training.storage import JoinedStorage, Storage
 
@@ -61,7 +61,13 @@ class Source:
         self._block = augmentation.largest_block(self.patch, settings) if storage.device.type == "cuda" else None
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._foreground = lru_cache(maxsize=None)(storage.foreground)
-        self._extents = storage.extents.numpy().astype(np.float32)
+        extents, patch_shape = storage.extents.astype(np.float32), np.array(self.patch, np.float32)
+        # Of every unit: centres of patches lie between these before they are moved, and move by up to this share of
+        # the patch. A unit thinner than the patch has nothing to gain from a shift along that axis.
+        self._low = (np.minimum(patch_shape, extents) - 1) / 2
+        self._high = extents - 1 - self._low
+        self._moved = np.where(extents >= patch_shape / 2, patch_shape, np.float32(0))
+        self._larger = np.asarray((extents > patch_shape).any(axis=1))
         self._case = np.array([unit.number for unit in storage.units])
         self._position = np.array([unit.position for unit in storage.units], np.float32)
         self._patient = np.array([unit.patient for unit in storage.units])
@@ -78,31 +84,26 @@ class Source:
         first = (step * self.world + self.rank) * self.batch_size
         return [self._order(i // count)[i % count] for i in range(first, first + self.batch_size)]
 
-    def _centres(self, random: torch.Generator, units: Sequence[int]) -> np.ndarray:
+    def _centres(self, random: torch.Generator, units: np.ndarray) -> np.ndarray:
         """(B, d) centres of the patches, in unit pixels: anywhere the patch fits, moved a little beyond."""
         # In NumPy, whose operations on a few dozen numbers cost a third of torch's.
         count, dims = len(units), len(self.patch)
         uniform, shift = torch.rand(2, count, dims, generator=random).numpy()
         choice = torch.rand(count, 3, generator=random, dtype=torch.float64).numpy()
-        patch = np.array(self.patch, np.float32)
-        shape = self._extents[units]
-        low = (np.minimum(patch, shape) - 1) / 2
-        high = shape - 1 - low
+        low, high = self._low[units], self._high[units]
         centres = low + uniform * (high - low)
-        on_structure = (choice[:, 0] < self.foreground_fraction) & (shape > patch).any(axis=1)
+        on_structure = (choice[:, 0] < self.foreground_fraction) & self._larger[units]
         for index in on_structure.nonzero()[0].tolist():
-            if classes := self._foreground(units[index]):
+            if classes := self._foreground(int(units[index])):
                 positions = classes[int(choice[index, 1] * len(classes))]
-                position: np.ndarray = positions[int(choice[index, 2] * len(positions))]
-                centres[index] = position.astype(np.float32).clip(low[index], high[index])
-        # A unit thinner than the patch has nothing to gain from a shift along that axis.
-        moved = (shift * 2 - 1) * np.float32(self.settings.shift) * patch
-        moved_on: np.ndarray = centres + np.where(shape >= patch / 2, moved, np.float32(0))
+                centres[index] = positions[int(choice[index, 2] * len(positions))]
+        centres = np.minimum(np.maximum(centres, low), high)
+        moved_on: np.ndarray = centres + (shift * 2 - 1) * np.float32(self.settings.shift) * self._moved[units]
         return moved_on
 
     def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
         """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
-        units = self.units(step)
+        units = np.array(self.units(step))
         random = generator(self.seed, step, self.rank, self.name, geometry)
         device = self.storage.device
         dims = len(self.patch)
@@ -112,7 +113,7 @@ class Source:
             warp = augmentation.identity_warp(len(units), dims)
         centres = self._centres(random, units)
         shape = self._block if self._block is not None and augment else augmentation.block_shape(warp, self.patch)
-        starts = np.rint(centres - np.array([(n - 1) / 2 for n in shape], np.float32)).astype(np.int64)
+        starts = np.rint(centres - (np.array(shape, np.float32) - 1) / 2).astype(np.int64)
         own = ("intensity", intensity) if intensity else ()
         change, noise = None, None
         if augment:
@@ -123,19 +124,20 @@ class Source:
                 noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
 
         blocks = self.storage.blocks(units, starts, shape)
+        inside = centres - starts.astype(np.float32)
+        broadcast = (len(units),) + (1,) * dims + (dims,)
         drawn = {
-            "centres": torch.from_numpy(centres),
-            "inside": torch.from_numpy(centres - starts.astype(np.float32)),
-            "matrix": warp.matrix,
-            **({} if warp.elastic is None else {"elastic": warp.elastic}),
-            **({} if change is None else vars(change)),
+            "centres": centres.reshape(broadcast),
+            "inside": inside.reshape(broadcast),
+            "matrix": warp.matrix.numpy(),
+            **({} if warp.elastic is None else {"elastic": warp.elastic.numpy()}),
+            **({} if change is None else {"change": change.numpy()}),
         }
-        numbers, *sent = send([blocks.numbers, *drawn.values()], device)
+        numbers, sent = send_packed(blocks.numbers, list(drawn.values()), device)
         there = dict(zip(drawn, sent, strict=True))
 
         offsets = augmentation.source_offsets(augmentation.Warp(there["matrix"], there.get("elastic")), self.patch)
-        broadcast = (len(units),) + (1,) * dims + (dims,)
-        grid = augmentation.sampling_grid(offsets + there["inside"].reshape(broadcast), shape)
+        grid = augmentation.sampling_grid(offsets + there["inside"], shape)
         image = augmentation.sample(blocks.take("image", numbers), grid)
 
         def whole_numbers(layer: Layer) -> Tensor:
@@ -144,11 +146,9 @@ class Source:
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
         if change is not None:
-            moved = augmentation.Intensity(*(there[name] for name in vars(change)))
-            image = augmentation.change_intensity(image, moved, noise)
-        coordinates = offsets + there["centres"].reshape(broadcast)
-        which = np.array(units)
-        about = (which, self._case[which], self._position[which], self._patient[which])
+            image = augmentation.change_intensity(image, there["change"], noise)
+        coordinates = offsets + there["centres"]
+        about = (units, self._case[units], self._position[units], self._patient[units])
         unit, case, position, patient = map(torch.from_numpy, about)
         return Sample(image, label, coordinates, unit, case, position, superpixels, patient)
 

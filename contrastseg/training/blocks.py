@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Literal, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ class Blocks(Protocol):
         numbers: What has to lie on the device before they can be taken: (n,) int64, made on the host.
     """
 
-    numbers: Tensor
+    numbers: np.ndarray
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
         """(B, C, *shape) on the device; `numbers` are this object's, on the device.
@@ -54,14 +55,14 @@ class CopiedBlocks:
     def __init__(
         self,
         whole: Callable[[int, Layer], Tensor],
-        units: Sequence[int],
+        units: np.ndarray,
         starts: np.ndarray,
         shape: Sequence[int],
         device: torch.device,
         scale: float,
     ) -> None:
-        self.numbers = torch.empty(0, dtype=torch.int64)
-        self._whole, self._units, self._starts, self._shape = whole, units, starts.tolist(), shape
+        self.numbers = np.empty(0, np.int64)
+        self._whole, self._units, self._starts, self._shape = whole, units.tolist(), starts.tolist(), shape
         self._device, self._scale = device, scale
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
@@ -97,38 +98,35 @@ class FlatBlocks:
         shape: Sequence[int],
         scale: float,
     ) -> None:
-        self._layers, self._shape, self._scale = layers, tuple(shape), scale
+        self._layers, self._scale = layers, scale
         batch, dims = extents.shape
         # Where a block's rows, columns and slices lie from its unit's first element; their sums are made on the device.
-        pieces: list[tuple[str, np.ndarray, tuple[int, ...]]] = []
-        step = np.ones((batch, 1), np.int64)
+        axes: list[np.ndarray] = []
+        step: int | np.ndarray = 1
         for axis in reversed(range(dims)):
+            extent = extents[:, axis, None]
             where = starts[:, axis, None] + np.arange(shape[axis])
-            last = extents[:, axis, None] - 1
-            spread = (batch, 1, *(-1 if axis == other else 1 for other in range(dims)))
-            pieces.append((str(axis), np.minimum(np.maximum(where, 0), last) * step, spread))
-            step = step * (last + 1)
-        pieces += [(layer, first, (batch, -1, *(1,) * dims)) for layer, first in firsts.items()]
-        ends = np.cumsum([piece.size for _, piece, _ in pieces]).tolist()
-        self._parts = {
-            name: (slice(end - piece.size, end), spread)
-            for (name, piece, spread), end in zip(pieces, ends, strict=True)
-        }
-        self.numbers = torch.from_numpy(np.concatenate([piece.reshape(-1) for _, piece, _ in pieces]))
-        self._places: Tensor | None = None
+            axes.insert(0, np.minimum(np.maximum(where, 0), extent - 1) * step)
+            step = step * extent
+        # Those of the first axis are from the pool's first element on, for every layer and channel.
+        firsts_of_axis = {layer: first[:, :, None] + axes[0][:, None] for layer, first in firsts.items()}
+        pieces = [*axes[1:], *firsts_of_axis.values()]
+        self._sizes = [piece.size for piece in pieces]
+        self.numbers = np.concatenate(pieces, axis=None)
+        inner = [(batch, 1, *(-1 if axis == other else 1 for other in range(dims))) for axis in range(1, dims)]
+        self._spreads = [*inner, *((batch, -1, shape[0], *(1,) * (dims - 1)) for _ in firsts)]
+        self._parts: dict[Layer, Tensor] = {}
+        self._inner: Tensor | None = None
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
-        """As `Blocks.take`; layers share the places within a unit."""
-
-        def part(name: str) -> Tensor:
-            where, spread = self._parts[name]
-            return numbers[where].view(spread)
-
-        if self._places is None:
-            self._places = part("0")
-            for axis in range(1, len(self._shape)):
-                self._places = self._places + part(str(axis))
-        return _floats(self._layers[layer].values.take(self._places + part(layer)), layer, self._scale)
+        """As `Blocks.take`; layers share the places within a row."""
+        if self._inner is None:
+            sent = numbers.split_with_sizes(self._sizes)
+            parts = [part.view(spread) for part, spread in zip(sent, self._spreads, strict=True)]
+            inner = len(parts) - len(self._layers)
+            self._inner = reduce(torch.add, parts[:inner])
+            self._parts = dict(zip(self._layers, parts[inner:], strict=True))
+        return _floats(self._layers[layer].values.take(self._parts[layer] + self._inner), layer, self._scale)
 
 
 class JoinedBlocks:
@@ -141,12 +139,12 @@ class JoinedBlocks:
 
     def __init__(self, parts: Sequence[Blocks], members: Sequence[Sequence[int]]) -> None:
         self._parts = parts
-        order = torch.tensor([place for own in members for place in own]).argsort()
-        self._ends = [part.numbers.numel() for part in parts]
-        self.numbers = torch.cat([*(part.numbers for part in parts), order])
+        order = np.argsort([place for own in members for place in own])
+        self._sizes = [*(part.numbers.size for part in parts), order.size]
+        self.numbers = np.concatenate([*(part.numbers for part in parts), order])
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
         """As `Blocks.take`."""
-        *own, order = numbers.split([*self._ends, numbers.numel() - sum(self._ends)])
+        *own, order = numbers.split(self._sizes)
         blocks = [part.take(layer, sent) for part, sent in zip(self._parts, own, strict=True)]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks).index_select(0, order)

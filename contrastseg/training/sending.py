@@ -30,6 +30,22 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(sent.split(sizes), tensors, strict=True)]
 
 
+def send_packed(integers: np.ndarray, reals: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, list[Tensor]]:
+    """Numbers made by NumPy on the device, written one after the other into what is copied there.
+
+    Args:
+        integers: (n,) int64.
+        reals: float32 arrays of any shapes.
+        device: Where to.
+    """
+    arrays = [integers.view(np.float32), *reals]  # bits of whole numbers, which are only moved
+    sizes = [array.size for array in arrays]
+    packed = torch.empty(sum(sizes), pin_memory=device.type == "cuda")
+    np.concatenate(arrays, axis=None, out=packed.numpy())
+    whole, *parts = packed.to(device, non_blocking=True).split_with_sizes(sizes)
+    return whole.view(torch.int64), [part.view(array.shape) for part, array in zip(parts, reals, strict=True)]
+
+
 def upload(array: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array to the device. The host does not wait for it, nor for what the device does before it."""
     return to_device(torch.from_numpy(np.array(array)), device)

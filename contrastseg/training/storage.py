@@ -99,7 +99,7 @@ class Storage:
                 self.units += [Unit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)]
             else:
                 self.units.append(Unit(name, None, number, 0.5, patient))
-        self.extents = torch.tensor([self.spatial_shapes[unit.number][slices:] for unit in self.units])
+        self.extents = np.array([self.spatial_shapes[unit.number][slices:] for unit in self.units])
         # Positions of classes are looked up where the labels came from: a read on a device would be waited for.
         self._files = {name: case.label for name, case in mapped.items() if with_labels and case.label is not None}
         self.flat: dict[Layer, FlatLayer] = {}
@@ -151,12 +151,12 @@ class Storage:
             whole = (self.labels if layer == "label" else self.superpixels)[where.case][None]
         return whole if where.plane is None else whole[:, where.plane]
 
-    def blocks(self, units: Sequence[int], starts: np.ndarray, shape: Sequence[int]) -> Blocks:
+    def blocks(self, units: np.ndarray, starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
         if not self.flat:
             return CopiedBlocks(self._whole, units, starts, shape, self.device, self.scale)
         firsts = {layer: first[units] for layer, first in self._firsts.items()}
-        return FlatBlocks(self.flat, firsts, self.extents.numpy()[units], starts, shape, self.scale)
+        return FlatBlocks(self.flat, firsts, self.extents[units], starts, shape, self.scale)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
@@ -194,20 +194,20 @@ class JoinedStorage:
                 replace(u, case=f"{name}/{u.case}", number=case + u.number, patient=patient + u.patient)
                 for u in storage.units
             ]
-        self.extents = torch.cat([storage.extents for storage in self.parts])
+        self.extents = np.concatenate([storage.extents for storage in self.parts])
         self._ends = list(accumulate(len(storage.units) for storage in self.parts))
 
     def _find(self, unit: int) -> tuple[Storage, int]:
         part = bisect_right(self._ends, unit)
         return self.parts[part], unit - (self._ends[part - 1] if part else 0)
 
-    def blocks(self, units: Sequence[int], starts: np.ndarray, shape: Sequence[int]) -> Blocks:
+    def blocks(self, units: np.ndarray, starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """As `Storage.blocks`; as many operations as there are data sets, whatever the size of the batch."""
         found = [self._find(unit) for unit in units]
         parts, members = [], []
         for storage in self.parts:
             if own := [place for place, (there, _) in enumerate(found) if there is storage]:
-                parts.append(storage.blocks([found[place][1] for place in own], starts[own], shape))
+                parts.append(storage.blocks(np.array([found[place][1] for place in own]), starts[own], shape))
                 members.append(own)
         return JoinedBlocks(parts, members)
 

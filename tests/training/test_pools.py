@@ -172,10 +172,10 @@ def test_joined_storages_give_each_unit_as_its_own_storage_does(pooled: Pooled) 
         *(f"archive/{unit.case}" for unit in archive.units),
     ]
     starts = np.array([[0, 0], [3, -2], [30, 40], [1, 1]])
-    blocks = joined.blocks([5, 0, 2, 3], starts, (16, 16))
-    taken = blocks.take("image", blocks.numbers)
+    blocks = joined.blocks(np.array([5, 0, 2, 3]), starts, (16, 16))
+    taken = blocks.take("image", torch.from_numpy(blocks.numbers))
     parts = [(archive, 2), (own, 0), (own, 2), (archive, 0)]
     for block, start, (storage, unit) in zip(taken, starts, parts, strict=True):
-        alone = storage.blocks([unit], start[None], (16, 16))
-        assert torch.equal(block, alone.take("image", alone.numbers)[0])
+        alone = storage.blocks(np.array([unit]), start[None], (16, 16))
+        assert torch.equal(block, alone.take("image", torch.from_numpy(alone.numbers))[0])
     assert joined.extents[4].tolist() == archive.extents[1].tolist()
