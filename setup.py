@@ -1,7 +1,7 @@
 """The folders beside the package that commands need travel inside it; pyproject.toml says everything else.
 
 `contrastseg/_shipped` of a wheel holds what stands in SHIPPED, at the paths of the repository. In a checkout there is
-no such folder: `contrastseg.places` finds the same files where they lie.
+no such folder: `contrastseg.paths` finds the same files where they lie.
 """
 
 import shutil

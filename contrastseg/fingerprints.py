@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contrastseg.code_graph import code_fingerprint, definition, files_below, reached_of
 from contrastseg.errors import SuiteError, unknown_name
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 
 # Data that definitions of a module read beside their arguments: a corrected printed number redraws the tables.
 _DATA = {"contrastseg.evaluation.published.published": "benchmarks/published/*.csv"}
@@ -25,7 +25,7 @@ _FILES = {"report": "contrastseg.report"}
 _ROOTS: dict[str, tuple[str, ...]] = {
     "prepare": (
         "contrastseg.data.prepare.preparation:prepare_dataset",
-        "contrastseg.data.registry.described:keep",
+        "contrastseg.data.registry.described:keep_description",
         "{dataset}",
     ),
     "split": ("contrastseg.data.splits.splits:split_dataset",),

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "contrastseg"
 
 # What each package may import of the project, apart from itself. One way, no circle.
-LEAVES = {"code_graph", "errors", "files", "labels", "places", "plugins", "renamed", "tensors", "text"}
+LEAVES = {"code_graph", "errors", "files", "labels", "paths", "plugins", "renamed", "tensors", "text"}
 GROUND = {"data", "networks", "losses"}
 MAY_IMPORT: dict[str, set[str]] = {
     "code_graph": set(),
@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "labels": set(),
     "plugins": {"errors"},
     "renamed": {"errors"},
-    "places": set(),
+    "paths": set(),
     "text": set(),
     "tensors": set(),
     **dict.fromkeys(GROUND, LEAVES),
@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 SUITE = {"suite", "planning", "fingerprints"}
 MAY_IMPORT["suite"] = LEAVES | {"data", "networks", "methods", "evaluation", "report", "training"}
 MAY_IMPORT["planning"] = MAY_IMPORT["suite"] | {"suite", "fingerprints"}
-MAY_IMPORT["fingerprints"] = {"code_graph", "errors", "places", "data", "methods"}
+MAY_IMPORT["fingerprints"] = {"code_graph", "errors", "paths", "data", "methods"}
 
 # Inside a package: what each of its modules and sub-packages may import of the others.
 _GROUND = {"faults", "read_errors", "settings"}

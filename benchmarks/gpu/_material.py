@@ -15,7 +15,7 @@ from _quantised import restore_dataset
 
 from contrastseg.errors import DataError
 from contrastseg.files import read_json
-from contrastseg.places import MANIFEST
+from contrastseg.paths import MANIFEST
 
 SUITE = ROOT / "benchmarks" / "acdc.yaml"
 RUNS = "runs.json"

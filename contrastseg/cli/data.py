@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, named_paths, print_json, progress, read_config
-from contrastseg.places import prepared_folder, split_file
+from contrastseg.paths import prepared_folder, split_file
 
 DATASET = typer.Argument(help="Name of the data set (`contrastseg datasets`).")
 ENTRY = typer.Option(None, help="Name of the entry in the suite. Default: the name of the data set.")
@@ -72,7 +72,7 @@ def prepare(
     from contrastseg.data.prepare.stores import prepared_name
     from contrastseg.data.readers.mask_values import CODING, Coding
     from contrastseg.data.registry import registry
-    from contrastseg.data.registry.described import keep
+    from contrastseg.data.registry.described import keep_description
 
     given = read_config(config, {"options": dict, "preparation": dict})
     options, rule = given.get("options"), given.get("preparation")
@@ -91,7 +91,7 @@ def prepare(
         if masks is None or not note.startswith("masks: "):
             typer.echo(note, err=True)
     if spec.folder is not None and spec.folder.is_dir():
-        keep(spec.folder, resources)
+        keep_description(spec.folder, resources)
     typer.echo(str(done))
 
 

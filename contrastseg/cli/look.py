@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print_table, progress, read_config
-from contrastseg.places import MEASURED
+from contrastseg.paths import MEASURED
 
 if TYPE_CHECKING:
     from contrastseg.planning import Plan

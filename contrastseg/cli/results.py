@@ -10,7 +10,7 @@ import typer
 
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.files import require_path
-from contrastseg.places import SCORES
+from contrastseg.paths import SCORES
 from contrastseg.report.content.results_folder import ResultsFolder, of_run
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import typer
 
 from contrastseg.cli.shared import JSON, print_json, print_table
 from contrastseg.errors import SuiteError, unknown_name
-from contrastseg.places import PACKAGE, SHIPPED
+from contrastseg.paths import PACKAGE, SHIPPED
 
 FOLDER = SHIPPED / "benchmarks"
 # What `run` gives Snakemake itself, and what to do instead of giving it a second time.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contrastseg.cli.shared import DATA_ROOT, RESOURCES, named_paths, progress, read_config, validated
-from contrastseg.places import MANIFEST
+from contrastseg.paths import MANIFEST
 
 if TYPE_CHECKING:
     from contrastseg.training.settings import RunConfig

@@ -20,7 +20,7 @@ LEFT_OUT = frozenset(
                 "evaluation.settings",
                 "files",
                 "methods.registry",
-                "places",
+                "paths",
                 "plugins",
                 "report.settings",
                 "training.settings",

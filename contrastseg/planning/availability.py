@@ -10,7 +10,7 @@ from contrastseg.data.download.table import published_files
 from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.splits.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError
-from contrastseg.places import MANIFEST, RESOURCES
+from contrastseg.paths import MANIFEST, RESOURCES
 from contrastseg.planning.sources import Sources
 from contrastseg.planning.stores import prepared_of
 from contrastseg.suite import DatasetEntry, Options, Suite

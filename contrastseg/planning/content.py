@@ -9,7 +9,7 @@ from typing import Any
 
 from contrastseg.errors import SplitError
 from contrastseg.files import digest, read_json, sha256
-from contrastseg.places import MANIFEST
+from contrastseg.paths import MANIFEST
 
 
 def data_digest(folder: Path) -> str:

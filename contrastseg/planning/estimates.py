@@ -18,7 +18,7 @@ from contrastseg.files import read_json
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
-from contrastseg.places import RESOURCES
+from contrastseg.paths import RESOURCES
 from contrastseg.planning import Plan, Run
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, stage_settings

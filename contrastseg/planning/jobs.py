@@ -14,7 +14,7 @@ from contrastseg.data.prepare.stores import spelled
 from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
-from contrastseg.places import MANIFEST, MEASURED
+from contrastseg.paths import MANIFEST, MEASURED
 from contrastseg.planning.asked import Wildcards, asked, described, shared
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest

@@ -11,7 +11,7 @@ from typing import Any
 from contrastseg.data.splits.split_files import labelled_count
 from contrastseg.data.splits.splits import Population
 from contrastseg.methods import registry
-from contrastseg.places import MANIFEST, RESOURCES
+from contrastseg.paths import MANIFEST, RESOURCES
 from contrastseg.planning.limits import stage_settings
 from contrastseg.planning.runs import Plan, Run, pool_file, spatial_dims
 from contrastseg.planning.stores import prepared_of, split_of

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from contrastseg.errors import SuiteError
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 from contrastseg.suite import Suite
 
 

@@ -15,7 +15,7 @@ from contrastseg.data.splits.splits import Population
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
-from contrastseg.places import RESOURCES
+from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
 from contrastseg.planning.sources import Sources
 from contrastseg.planning.stores import prepared_of, split_of

@@ -11,7 +11,7 @@ from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.inputs import Inputs, Published
 from contrastseg.data.splits.cohort import Cohort
 from contrastseg.errors import DataError
-from contrastseg.places import MANIFEST, RESOURCES
+from contrastseg.paths import MANIFEST, RESOURCES
 from contrastseg.planning.stores import prepared_of
 from contrastseg.suite import DatasetEntry
 

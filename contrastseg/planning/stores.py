@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contrastseg.data.prepare.stores import prepared_name, split_name
 from contrastseg.data.settings import SplitSettings
-from contrastseg.places import RESOURCES, prepared_folder, split_file
+from contrastseg.paths import RESOURCES, prepared_folder, split_file
 from contrastseg.suite import DatasetEntry, Suite
 
 

@@ -1,7 +1,7 @@
 """`python -m contrastseg.suite` writes the JSON schema that editors read: workflow/schemas/suite.schema.json."""
 
 from contrastseg.files import write_if_changed
-from contrastseg.places import CHECKOUT
+from contrastseg.paths import CHECKOUT
 from contrastseg.suite import json_schema
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class RecipeRow:
         return (self.stated.missing or self.stated.differs) if self.status == "differs" else ""
 
 
-def rows(suite: Suite, recipe: Recipe) -> list[RecipeRow]:
+def recipe_rows(suite: Suite, recipe: Recipe) -> list[RecipeRow]:
     """Every key of the suite that the recipe has, and every key of the recipe that the benchmark has not.
 
     Args:
@@ -71,7 +71,7 @@ def rows(suite: Suite, recipe: Recipe) -> list[RecipeRow]:
     ]
 
 
-def faults(suite: Suite, recipe: Recipe) -> list[str]:
+def recipe_deviations(suite: Suite, recipe: Recipe) -> list[str]:
     """What keeps the suite from following the recipe, in a sentence each; empty for a suite that follows it.
 
     Args:
@@ -109,7 +109,7 @@ def check_recipe(suite: Suite, recipe: Recipe) -> None:
         RecipeError: A key is unset, has no row in the recipe, differs without a reason, or does not exist; the message
             lists all of them.
     """
-    if reasons := faults(suite, recipe):
+    if reasons := recipe_deviations(suite, recipe):
         reason = "\n  ".join([f"suite {suite.name} does not follow {recipe.title}:", *reasons])
         raise RecipeError(reason, remedy="correct the suite or its recipe, key by key")
 

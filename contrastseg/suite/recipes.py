@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastseg.errors import RecipeError, SuiteError, invalid_values
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 from contrastseg.suite.names import require_known
 from contrastseg.suite.parsing import read_yaml
 

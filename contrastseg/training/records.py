@@ -16,7 +16,7 @@ import torch
 
 import contrastseg
 from contrastseg.files import read_json
-from contrastseg.places import CHECKOUT, INSTALLED
+from contrastseg.paths import CHECKOUT, INSTALLED
 
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "nibabel", "scikit-image")
 

@@ -13,7 +13,7 @@ import pytest
 from snakemake.cli import get_argument_parser
 from typer.testing import CliRunner
 
-from contrastseg import places
+from contrastseg import paths
 from contrastseg.cli import app
 from contrastseg.cli.results import _suite_file
 from contrastseg.cli.suites import find_suite, workflow_command
@@ -127,12 +127,12 @@ def test_a_folder_with_another_copy_of_the_code_is_refused(tmp_path, monkeypatch
 
 
 def test_files_are_found_in_a_checkout_and_in_an_installed_package(tmp_path):
-    assert (places.SHIPPED, places.INSTALLED) == (ROOT, False)
+    assert (paths.SHIPPED, paths.INSTALLED) == (ROOT, False)
     package = tmp_path / "contrastseg"
     (package / "_shipped").mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "places.py").write_text(Path(places.__file__).read_text(encoding="utf-8"), encoding="utf-8")
-    code = "from contrastseg.places import SHIPPED, INSTALLED; print(SHIPPED, INSTALLED)"
+    (package / "paths.py").write_text(Path(paths.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    code = "from contrastseg.paths import SHIPPED, INSTALLED; print(SHIPPED, INSTALLED)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == [str((package / "_shipped").resolve()), "True"]

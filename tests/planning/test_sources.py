@@ -17,7 +17,7 @@ from PIL import Image
 from contrastseg.data.prepare import inputs
 from contrastseg.data.prepare.inputs import Inputs
 from contrastseg.data.prepare.preparation import prepare_dataset
-from contrastseg.data.registry.described import keep
+from contrastseg.data.registry.described import keep_description
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.planning import Sources, missing_data
 from contrastseg.planning.availability import population
@@ -43,7 +43,7 @@ def prepare() -> Path:
     wanted = entry()
     folder = prepared_of(wanted)
     prepare_dataset(wanted.name, "nnunet", wanted.options, wanted.preparation, wanted.spec.folder, folder)
-    keep(RAW, Path("resources"))
+    keep_description(RAW, Path("resources"))
     return folder
 
 

@@ -12,7 +12,7 @@ from contrastseg.data.registry import registry
 from contrastseg.errors import RecipeError
 from contrastseg.methods import registry as methods
 from contrastseg.suite import Suite, load_suite, parse_suite
-from contrastseg.suite.fidelity import check_recipe, entry_settings, faults, rows
+from contrastseg.suite.fidelity import check_recipe, entry_settings, recipe_deviations, recipe_rows
 from contrastseg.suite.recipes import Recipe, load_recipe, recipe_names
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -107,7 +107,7 @@ def test_a_suite_that_claims_a_recipe_follows_it(suite: Suite) -> None:
 
 @pytest.mark.parametrize("name", sorted({str(suite.recipe) for suite in CLAIMS}))
 def test_no_reason_is_kept_for_what_no_longer_differs(name: str) -> None:
-    held = [row for suite in CLAIMS if suite.recipe == name for row in rows(suite, load_recipe(name))]
+    held = [row for suite in CLAIMS if suite.recipe == name for row in recipe_rows(suite, load_recipe(name))]
     reasons = {(row.key, row.stated.differs) for row in held if row.stated.differs}
     assert reasons == {(row.key, row.stated.differs) for row in held if row.status == "differs" and row.stated.differs}
 
@@ -115,8 +115,8 @@ def test_no_reason_is_kept_for_what_no_longer_differs(name: str) -> None:
 def test_a_suite_with_all_its_source_s_values_has_no_fault() -> None:
     suite = a_suite()
     recipe = a_recipe(suite)
-    assert faults(suite, recipe) == []
-    assert {row.status for row in rows(suite, recipe)} == {"same"}
+    assert recipe_deviations(suite, recipe) == []
+    assert {row.status for row in recipe_rows(suite, recipe)} == {"same"}
     check_recipe(suite, recipe)
 
 
@@ -129,7 +129,7 @@ def test_a_suite_with_all_its_source_s_values_has_no_fault() -> None:
 )
 def test_an_unset_key_is_refused(key: str) -> None:
     suite = a_suite(without=key)
-    (fault,) = [fault for fault in faults(suite, a_recipe(suite)) if "found unset" in fault]
+    (fault,) = [fault for fault in recipe_deviations(suite, a_recipe(suite)) if "found unset" in fault]
     assert fault.startswith(f"lesions, {key}: ")
 
 
@@ -141,31 +141,31 @@ def test_a_difference_needs_a_reason() -> None:
         check_recipe(suite, bare)
     told = a_recipe(suite, **{key: {"value": 0.5, "at": "train.py:7", "differs": "a smaller batch"}})
     check_recipe(suite, told)
-    (row,) = [row for row in rows(suite, told) if row.key == key]
+    (row,) = [row for row in recipe_rows(suite, told) if row.key == key]
     assert (row.status, row.reason, row.ours) == ("differs", "a smaller batch", 0.001)
 
 
 def test_a_key_without_a_row_and_a_key_that_does_not_exist_are_refused() -> None:
     suite = a_suite()
-    (lacking,) = faults(suite, a_recipe(suite, **{"training.steps": None}))
+    (lacking,) = recipe_deviations(suite, a_recipe(suite, **{"training.steps": None}))
     assert lacking.startswith("lesions, training.steps: found no row in the recipe")
     strange = {"value": 3, "at": "train.py:8"}
-    (wrong,) = faults(suite, a_recipe(suite, **{"training.stepz": strange}))
+    (wrong,) = recipe_deviations(suite, a_recipe(suite, **{"training.stepz": strange}))
     assert wrong.startswith("lesions, training.stepz: found in the recipe, expected a key")
     missing = a_recipe(suite, **{"training.stepz": {**strange, "missing": "steps are counted"}})
-    assert faults(suite, missing) == []
-    (row,) = [row for row in rows(suite, missing) if row.key == "training.stepz"]
+    assert recipe_deviations(suite, missing) == []
+    (row,) = [row for row in recipe_rows(suite, missing) if row.key == "training.stepz"]
     assert (row.status, row.reason, row.absent) == ("differs", "steps are counted", True)
-    (stale,) = faults(suite, a_recipe(suite, **{"training.steps": {**strange, "missing": "not here"}}))
+    (stale,) = recipe_deviations(suite, a_recipe(suite, **{"training.steps": {**strange, "missing": "not here"}}))
     assert stale.startswith("lesions, training.steps: found `missing`, expected none")
 
 
 def test_unknown_values_are_unknown_and_a_data_set_s_own_are_stronger() -> None:
     suite = a_suite()
     base = a_recipe(suite, **{"training.steps": {"value": "unknown"}})
-    assert {row.key for row in rows(suite, base) if row.status == "unknown"} == {"training.steps"}
+    assert {row.key for row in recipe_rows(suite, base) if row.status == "unknown"} == {"training.steps"}
     own = base.model_copy(update={"datasets": {"phantom_lesions": {"training.steps": base.settings["labels"]}}})
-    assert [fault.split(":")[0] for fault in faults(suite, own)] == ["lesions, training.steps"]
+    assert [fault.split(":")[0] for fault in recipe_deviations(suite, own)] == ["lesions, training.steps"]
 
 
 def test_keys_without_effect_have_no_row_and_an_unset_option_that_the_source_states_has_one() -> None:
@@ -174,11 +174,11 @@ def test_keys_without_effect_have_no_row_and_an_unset_option_that_the_source_sta
         "training.optimiser.momentum": {"value": 0.9, "at": "a:1"},  # of SGD alone, and this is AdamW
         "training.network.strides": {"value": [2], "at": "a:2"},  # unset here
     }
-    assert [fault.split(":")[0] for fault in faults(suite, a_recipe(suite, **more))] == [
+    assert [fault.split(":")[0] for fault in recipe_deviations(suite, a_recipe(suite, **more))] == [
         "lesions, training.network.strides",
         "lesions, training.network.strides",
     ]
-    keys = {row.key for row in rows(suite, a_recipe(suite, **more))}
+    keys = {row.key for row in recipe_rows(suite, a_recipe(suite, **more))}
     assert "training.network.strides" in keys
     assert "training.optimiser.momentum" not in keys
 
@@ -212,9 +212,9 @@ def test_methods_have_rows_of_their_own() -> None:
     suite = a_suite(methods=["supervised", method])
     stated = {"settings.decay": {"value": 0.9, "at": "a:1"}, "training.steps": {"value": 5, "at": "a:2"}}
     base = a_recipe(suite).model_dump()
-    assert faults(suite, Recipe.model_validate({**base, "methods": {"mean_teacher": stated}})) == []
+    assert recipe_deviations(suite, Recipe.model_validate({**base, "methods": {"mean_teacher": stated}})) == []
     half = {"settings.decay": {"value": 0.99, "at": "a:1"}}
-    found = faults(suite, Recipe.model_validate({**base, "methods": {"mean_teacher": half}}))
+    found = recipe_deviations(suite, Recipe.model_validate({**base, "methods": {"mean_teacher": half}}))
     assert [fault.split(":")[0] for fault in found] == [
         "lesions, mean_teacher, training.steps",
         "lesions, mean_teacher, settings.decay",
@@ -223,9 +223,9 @@ def test_methods_have_rows_of_their_own() -> None:
 
 def test_a_switch_is_no_number() -> None:
     suite = a_suite()
-    assert faults(suite, a_recipe(suite, **{"training.batch_size": {"value": 2.0, "at": "a:1"}})) == []
+    assert recipe_deviations(suite, a_recipe(suite, **{"training.batch_size": {"value": 2.0, "at": "a:1"}})) == []
     wrong = a_recipe(suite, **{"training.validate_every": {"value": False, "at": "a:1"}})
-    assert [fault.split(":")[0] for fault in faults(suite, wrong)] == ["lesions, training.validate_every"]
+    assert [fault.split(":")[0] for fault in recipe_deviations(suite, wrong)] == ["lesions, training.validate_every"]
 
 
 @pytest.mark.parametrize(

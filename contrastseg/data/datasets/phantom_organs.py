@@ -75,22 +75,24 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndar
         float32 image and uint8 label, both (z, y, x).
     """
     fine = (shape[0] * _SUB, *shape[1:])
-    place = _body_coordinates(rng, fine)
-    inside = np.hypot(place[1] / rng.uniform(0.8, 0.95), place[2])
+    coordinates = _body_coordinates(rng, fine)
+    inside = np.hypot(coordinates[1] / rng.uniform(0.8, 0.95), coordinates[2])
     tissue = np.where(inside < 1, 0.22, 0.02)  # fat in air
     tissue = np.where(inside < rng.uniform(0.84, 0.92), 0.36, tissue)
     label = np.zeros(fine, dtype=np.uint8)
-    spine = np.hypot((place[1] - 0.55) / 0.16, place[2] / 0.14) < 1
+    spine = np.hypot((coordinates[1] - 0.55) / 0.16, coordinates[2] / 0.14) < 1
     tissue = np.where(spine, 0.85, tissue)
     for organ in _ORGANS:
         present = rng.random() >= organ.missing
-        distance = _distance(rng, organ, place)
+        distance = _distance(rng, organ, coordinates)
         if present:
             covered = (distance < 1) & ~spine & (inside < 0.9)
             texture = organ.intensity + rng.normal(0, 0.06)
             tissue = np.where(covered, texture, tissue)
             label[covered] = organ.value
-    vessels = (np.hypot(place[1] - 0.3, place[2] - 0.05) < 0.06) | (np.hypot(place[1] - 0.28, place[2] + 0.1) < 0.07)
+    vessels = (np.hypot(coordinates[1] - 0.3, coordinates[2] - 0.05) < 0.06) | (
+        np.hypot(coordinates[1] - 0.28, coordinates[2] + 0.1) < 0.07
+    )
     tissue, label = np.where(vessels, 0.75, tissue), np.where(vessels, 0, label)
     tissue = tissue * (1 + 0.05 * scipy.ndimage.gaussian_filter(rng.normal(size=fine), 0.8) * 4)
     thick = tissue.reshape(shape[0], _SUB, *shape[1:]).mean(axis=1)  # partial volume
@@ -105,15 +107,15 @@ def draw(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndar
 def _body_coordinates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Where each voxel lies in the body: shifted, scaled, turned and bent per patient."""
     axes = [(np.arange(size) + 0.5) / size * 2 - 1 for size in shape]
-    place = np.stack(np.meshgrid(*axes, indexing="ij"))
+    coordinates = np.stack(np.meshgrid(*axes, indexing="ij"))
     turn = rng.normal(0, 0.2)
-    y, x = place[1].copy(), place[2].copy()
-    place[1], place[2] = y * np.cos(turn) - x * np.sin(turn), x * np.cos(turn) + y * np.sin(turn)
-    place *= rng.uniform([0.95, 1.05, 0.98], [1.15, 1.25, 1.15])[:, None, None, None]
-    place += rng.normal(0, [0.12, 0.1, 0.1])[:, None, None, None]
+    y, x = coordinates[1].copy(), coordinates[2].copy()
+    coordinates[1], coordinates[2] = y * np.cos(turn) - x * np.sin(turn), x * np.cos(turn) + y * np.sin(turn)
+    coordinates *= rng.uniform([0.95, 1.05, 0.98], [1.15, 1.25, 1.15])[:, None, None, None]
+    coordinates += rng.normal(0, [0.12, 0.1, 0.1])[:, None, None, None]
     for axis, strength in enumerate((0.06, 0.05, 0.05)):
-        place[axis] += strength * _smooth(rng, shape, shape[1] / 5)
-    return place.astype(np.float32)
+        coordinates[axis] += strength * _smooth(rng, shape, shape[1] / 5)
+    return coordinates.astype(np.float32)
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...], width: float) -> np.ndarray:
@@ -127,11 +129,11 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], width: float) -> n
     return np.asarray(field / max(float(field.std()), 1e-9))
 
 
-def _distance(rng: np.random.Generator, organ: _Organ, place: np.ndarray) -> np.ndarray:
+def _distance(rng: np.random.Generator, organ: _Organ, coordinates: np.ndarray) -> np.ndarray:
     """Distance from the organ's centre over the border's distance: 1 on the border of an uneven ellipsoid."""
     centre = (np.array(organ.centre) + rng.normal(0, (0.15, 0.08, 0.08))).astype(np.float32)
     half_axes = (np.array(organ.half_axes) * rng.uniform(0.7, 1.3, 3)).astype(np.float32)
-    z, y, x = place - centre[:, None, None, None]
+    z, y, x = coordinates - centre[:, None, None, None]
     turn = organ.turn + rng.normal(0, 0.35)
     along, across = y * np.cos(turn) + x * np.sin(turn), x * np.cos(turn) - y * np.sin(turn)
     along, across = along / half_axes[1], across / half_axes[2]

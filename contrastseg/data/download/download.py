@@ -17,7 +17,7 @@ from contrastseg.data.download.table import DATA_TABLE, PublishedFile, published
 from contrastseg.data.faults import Faults, require_room, room_on_disk
 from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.registry import registry
-from contrastseg.data.registry.described import absent
+from contrastseg.data.registry.described import missing_folder
 from contrastseg.errors import DataError, UnavailableDataError, redacted
 from contrastseg.files import md5, read_json, sha256, write_json
 
@@ -47,7 +47,7 @@ def locate(
     """
     spec = registry.get(dataset) if isinstance(dataset, str) else dataset
     if spec.folder is not None and not spec.folder.is_dir():
-        raise absent(spec.folder)
+        raise missing_folder(spec.folder)
     if spec.generated or spec.folder is not None:
         return spec.folder
     if data_root is not None:

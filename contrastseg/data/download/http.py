@@ -50,7 +50,7 @@ class RetryPolicy:
     timeout_s: float = 60.0
 
 
-_PATIENCE = RetryPolicy()
+_RETRY_POLICY = RetryPolicy()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def fetch(
     checked: bool = False,
     report: Report | None = None,
     stop: threading.Event | None = None,
-    patience: RetryPolicy = _PATIENCE,
+    retry_policy: RetryPolicy = _RETRY_POLICY,
     sleep: Sleep | None = None,
 ) -> Path:
     """Download `address` to the ``.part`` file of `target`, which the caller checks and renames.
@@ -99,7 +99,7 @@ def fetch(
             cannot be believed that it was all.
         report: Called with (bytes there, bytes in all or None).
         stop: Ends the download when it is set; what is there stays.
-        patience: How long it is tried.
+        retry_policy: Attempts and waits.
         sleep: Waits some seconds; until `stop` is set by default.
 
     Returns:
@@ -109,9 +109,9 @@ def fetch(
         TransferError: The address does not give the file.
         DataError: It does not fit on the disk.
     """
-    download = _Download(address, target, size, checked, report, stop or threading.Event(), patience)
+    download = _Download(address, target, size, checked, report, stop or threading.Event(), retry_policy)
     target.parent.mkdir(parents=True, exist_ok=True)
-    download.insist(download.stop.wait if sleep is None else sleep)
+    download.fetch_with_retries(download.stop.wait if sleep is None else sleep)
     return download.part
 
 
@@ -131,7 +131,7 @@ class _Download:
     checked: bool
     report: Report | None
     stop: threading.Event
-    patience: RetryPolicy
+    retry_policy: RetryPolicy
 
     @property
     def part(self) -> Path:
@@ -140,11 +140,11 @@ class _Download:
     def error(self, reason: str) -> TransferError:
         return TransferError(f"{self.address}: {reason}", file=self.target)
 
-    def insist(self, sleep: Sleep) -> None:
-        """Try until the file is whole, or the patience is at its end."""
+    def fetch_with_retries(self, sleep: Sleep) -> None:
+        """Try until the file is whole, or the policy allows no further attempt."""
         import requests
 
-        failures, furthest, patience = 0, _bytes_in(self.part), self.patience
+        failures, furthest, retry_policy = 0, _bytes_in(self.part), self.retry_policy
         with requests.Session() as session:
             while True:
                 try:
@@ -158,11 +158,11 @@ class _Download:
                 reached = _bytes_in(self.part)
                 failures = 1 if reached >= furthest + _PROGRESS else failures + 1
                 furthest = max(furthest, reached)
-                if failures >= patience.attempts:
+                if failures >= retry_policy.attempts:
                     raise self.error(f"{cut}; given up after {failures} attempts in a row")
-                if cut.wait is not None and cut.wait > patience.longest_wait_s:
+                if cut.wait is not None and cut.wait > retry_policy.longest_wait_s:
                     raise self.error(f"{cut}; it asks to come back in {cut.wait:.0f} s")
-                own = min(patience.first_wait_s * 2 ** (failures - 1), patience.longest_wait_s)
+                own = min(retry_policy.first_wait_s * 2 ** (failures - 1), retry_policy.longest_wait_s)
                 sleep(own if cut.wait is None else cut.wait)
                 if self.stop.is_set():
                     raise self.error("stopped")
@@ -176,7 +176,7 @@ class _Download:
         headers = {"Accept-Encoding": "identity"}
         if state is not None and state.validator is not None and offset:
             headers |= {"Range": f"bytes={offset}-", "If-Range": state.validator}
-        with session.get(self.address, headers=headers, stream=True, timeout=self.patience.timeout_s) as response:
+        with session.get(self.address, headers=headers, stream=True, timeout=self.retry_policy.timeout_s) as response:
             self.refuse_or_retry(response)
             if response.status_code == 206:
                 whole = self.rest(response, state, offset)

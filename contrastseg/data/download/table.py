@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from contrastseg.data.faults import Faults
 from contrastseg.data.read_errors import wrap_read_errors
 from contrastseg.errors import DataError
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 
 DATA_TABLE = SHIPPED / "benchmarks" / "datasets.csv"
 
@@ -111,7 +111,7 @@ def read_table(table: Path = DATA_TABLE) -> list[PublishedFile]:
         DataError: As `published_files`.
     """
     columns, faults, rows = tuple(PublishedFile.model_fields), Faults(), []
-    seen: dict[tuple[str, str], int] = {}
+    line_of: dict[tuple[str, str], int] = {}
     with wrap_read_errors(table), open(table, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file, restkey="too many columns")
         if tuple(reader.fieldnames or ()) != columns:
@@ -125,7 +125,7 @@ def read_table(table: Path = DATA_TABLE) -> list[PublishedFile]:
                 for fault in error.errors():
                     _explain(faults, table, line, fault["loc"], fault["msg"])
                 continue
-            first = seen.setdefault((row.name, row.file), line)
+            first = line_of.setdefault((row.name, row.file), line)
             if first != line:
                 faults.add(
                     f"line {line}, column file: {row.file or 'no file'} stands in line {first} already",

@@ -31,17 +31,17 @@ def check_lengths(path: Path, case: str | None = None) -> None:
         DataError: An element ends beyond the file, or the file's own head has one of a kind that there is not.
     """
     content = path.read_bytes()
-    place, implicit = _PREAMBLE + len(_MAGIC), False
-    if content[_PREAMBLE:place] != _MAGIC:
+    offset, implicit = _PREAMBLE + len(_MAGIC), False
+    if content[_PREAMBLE:offset] != _MAGIC:
         return
     syntax = b""
-    while place + 8 <= len(content):
-        tag = struct.unpack_from("<HH", content, place)
+    while offset + 8 <= len(content):
+        tag = struct.unpack_from("<HH", content, offset)
         if tag[0] != _META:
             if syntax in _OTHERS:
                 return
             implicit = syntax == _IMPLICIT
-        start_and_length = _length(content, place, implicit)
+        start_and_length = _length(content, offset, implicit)
         name, remedy = f"element ({tag[0]:04x},{tag[1]:04x})", "download or copy it again"
         if start_and_length is None and tag[0] == _META:  # decoders go on, and take what follows for a length
             raise DataError(f"{name} is of no kind that there is", case=case, file=path, remedy=remedy)
@@ -53,16 +53,16 @@ def check_lengths(path: Path, case: str | None = None) -> None:
             raise DataError(said, case=case, file=path, remedy=remedy)
         if tag == _SYNTAX:
             syntax = content[start : start + length].rstrip(b"\0 ")
-        place = start + length
+        offset = start + length
 
 
-def _length(content: bytes, place: int, implicit: bool) -> tuple[int, int] | None:
+def _length(content: bytes, offset: int, implicit: bool) -> tuple[int, int] | None:
     """Where an element's value begins and its length; None where neither can be told."""
-    kind = content[place + 4 : place + 6]
+    value_type = content[offset + 4 : offset + 6]
     if implicit:
-        return place + 8, struct.unpack_from("<I", content, place + 4)[0]
-    if kind in _SHORT:
-        return place + 8, struct.unpack_from("<H", content, place + 6)[0]
-    if kind in _LONG and place + 12 <= len(content):
-        return place + 12, struct.unpack_from("<I", content, place + 8)[0]
+        return offset + 8, struct.unpack_from("<I", content, offset + 4)[0]
+    if value_type in _SHORT:
+        return offset + 8, struct.unpack_from("<H", content, offset + 6)[0]
+    if value_type in _LONG and offset + 12 <= len(content):
+        return offset + 12, struct.unpack_from("<I", content, offset + 8)[0]
     return None

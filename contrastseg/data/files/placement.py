@@ -195,7 +195,7 @@ def grid_distance(one: Sequence[Affine], other: Sequence[Affine], shape: Sequenc
         other: Those of another.
         shape: Of both, in array order.
     """
-    pairs = [(one[0], place) for place in other] + [(place, other[0]) for place in one]
+    pairs = [(one[0], affine) for affine in other] + [(affine, other[0]) for affine in one]
     return min(shift(here, there, shape) for here, there in pairs)
 
 
@@ -223,7 +223,7 @@ def unit_of_partner(
     if header is None or header.names_unit or (other is not None and not other.names_unit):
         return 1.0
     factors = (1.0, *_MILLIMETRES.values())
-    return min(factors, key=lambda factor: grid_distance([scaled(place, factor) for place in ours], theirs, shape))
+    return min(factors, key=lambda factor: grid_distance([scaled(affine, factor) for affine in ours], theirs, shape))
 
 
 def scaled(affine: Affine, factor: float) -> Affine:

@@ -42,4 +42,4 @@ def candidate_affines_beside(grid: Grid, affine: Affine, header: NiftiHeader | N
     """
     affines = candidate_affines(affine, header)
     factor = unit_of_partner(header, affines, grid[3], candidate_affines(grid[2], grid[3]), grid[0])
-    return [scaled(place, factor) for place in affines]
+    return [scaled(affine_, factor) for affine_ in affines]

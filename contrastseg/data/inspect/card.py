@@ -15,7 +15,7 @@ from contrastseg.data.splits.folds import SPLITS_FOLDER, read_published
 from contrastseg.data.splits.split_files import PARTS
 from contrastseg.errors import DataError
 from contrastseg.files import read_json
-from contrastseg.places import MANIFEST, prepared_folder
+from contrastseg.paths import MANIFEST, prepared_folder
 
 
 def card(spec: DatasetSpec, data_root: Path | None = None, resources: Path | None = None) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def warnings_of(folder: Path, cases: Iterable[RawCase], faults: Faults) -> list[
     def note(path: Path, reason: str) -> None:
         reasons.setdefault(reason, []).append(path.relative_to(folder).as_posix())
 
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
+    for inner, folders, files in os.walk(folder):
+        here = Path(inner)
         for name in sorted(folders):
             path = here / name
             if name.startswith("."):

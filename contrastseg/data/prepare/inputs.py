@@ -127,16 +127,18 @@ class Inputs:
         reasons += [f"case {case} is gone" for case in sorted(self.cases.keys() - now.keys())]
         both = sorted(now.keys() & self.cases.keys())
         reasons += [f"case {case} is described otherwise" for case in both if now[case] != self.cases[case]]
-        changed, seen = self._changed({name: file for file, name in names.items() if name in self.files})
-        return reasons + [f"{name} has another content" for name in changed], Inputs(self.cases, {**self.files, **seen})
+        changed, current = self._changed({name: file for file, name in names.items() if name in self.files})
+        return reasons + [f"{name} has another content" for name in changed], Inputs(
+            self.cases, {**self.files, **current}
+        )
 
-    def _changed(self, there: Mapping[str, Path]) -> tuple[list[str], dict[str, Input]]:
+    def _changed(self, published: Mapping[str, Path]) -> tuple[list[str], dict[str, Input]]:
         """Files of another content than they had, and the others with the times they have now."""
-        doubtful = [name for name, file in there.items() if not _is_as_it_was(file, self.files[name].stamp)]
+        doubtful = [name for name, file in published.items() if not _is_as_it_was(file, self.files[name].stamp)]
         if not doubtful:
             return [], {}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            read = dict(zip(doubtful, pool.map(_read_or_none, [there[name] for name in doubtful]), strict=True))
+            read = dict(zip(doubtful, pool.map(_read_or_none, [published[name] for name in doubtful]), strict=True))
         same = {name: it for name, it in read.items() if it is not None and it.content == self.files[name].content}
         return sorted(set(doubtful) - set(same)), same
 

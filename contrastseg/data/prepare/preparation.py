@@ -29,7 +29,7 @@ from contrastseg.data.registry import registry
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 from contrastseg.files import atomic_path, digest, read_json, sha256, write_if_changed, write_json
-from contrastseg.places import MANIFEST
+from contrastseg.paths import MANIFEST
 
 Progress = Callable[[int, int], None]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from contrastseg.data.prepare import recipe
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec
-from contrastseg.data.registry.described import below, place
+from contrastseg.data.registry.described import path_below, portable_path
 from contrastseg.data.settings import PreparationSettings, SplitSettings
 from contrastseg.errors import SuiteError
 from contrastseg.files import digest
-from contrastseg.places import MANIFEST, RESOURCES, prepared_folder, split_file
+from contrastseg.paths import MANIFEST, RESOURCES, prepared_folder, split_file
 
 _DIGITS = 8
 _KEYED = re.compile(rf"(?P<entry>.+)-[0-9a-f]{{{_DIGITS}}}")
@@ -43,7 +43,7 @@ def prepared_name(
     own, rule = spec.preparation.model_dump(mode="json"), recipe.resolve(spec, preparation).model_dump(mode="json")
     made_by = {
         "dataset": spec.name,
-        "folder": None if spec.folder is None else place(spec.folder, resources),
+        "folder": None if spec.folder is None else portable_path(spec.folder, resources),
         "options": _said(spec, options),
         "preparation": {name: value for name, value in rule.items() if value != own.get(name)},
     }
@@ -66,7 +66,7 @@ def split_name(entry: str, prepared: str, settings: SplitSettings, subset: bool 
 def spelled(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
     """The options of a data set in one spelling, however they were written: without defaults, a folder from here."""
     said = _said(spec, options)
-    return said if spec.folder is None else {**said, "path": below(spec.folder, os.getcwd())}
+    return said if spec.folder is None else {**said, "path": path_below(spec.folder, os.getcwd())}
 
 
 def _said(spec: DatasetSpec, options: Mapping[str, Any] | DatasetOptions | None) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def find_split(entry: str, resources: Path = RESOURCES) -> Path:
 
 
 def _of(entry: str, folder: Path, suffix: str) -> list[Path]:
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    names = {path: path.name.removesuffix(suffix) for path in there if path.name.endswith(suffix)}
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = {path: path.name.removesuffix(suffix) for path in paths if path.name.endswith(suffix)}
     keyed = {path: _KEYED.fullmatch(name) for path, name in names.items()}
     return [path for path, name in names.items() if name == entry or ((key := keyed[path]) and key["entry"] == entry)]
 

@@ -322,7 +322,7 @@ def same_grid(
     remedy = f"bring the label onto the image's grid: {on_grid_of(image or Path('IMAGE'), label)}"
     if label_shape != shape:
         raise DataError(f"the image has shape {shape}, its label {label_shape}", case=case, file=label, remedy=remedy)
-    shifts = [shift(place, label_affine, shape) for place in candidate_affines(affine, header)]
+    shifts = [shift(candidate, label_affine, shape) for candidate in candidate_affines(affine, header)]
     if not (away := min(shifts)) <= LARGEST_SHIFT:
         raise DataError(
             f"the affines of image and label differ by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed",

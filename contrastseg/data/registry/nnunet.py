@@ -23,7 +23,7 @@ from contrastseg.data.files.tiff import TIFF_SUFFIXES, is_tiff, read_spacing, re
 from contrastseg.data.files.volumes import read_grid
 from contrastseg.data.readers.layouts import map_values, read_volume, require_cases
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, Part, RawCase, parse_options
-from contrastseg.data.registry.described import absent, kept
+from contrastseg.data.registry.described import kept_description, missing_folder
 from contrastseg.data.registry.nnunet_description import (
     DESCRIPTION,
     VOLUMES,
@@ -75,9 +75,9 @@ def spec_of(options: Mapping[str, Any] | DatasetOptions | None) -> DatasetSpec:
             remedy="write `nnunet: path/to/DatasetXXX` in the suite, or the option `path`",
         )
     folder = Path(parse_options(NAME, NnunetOptions, options).path).expanduser()
-    there = folder if folder.is_dir() else kept(folder)
+    there = folder if folder.is_dir() else kept_description(folder)
     if there is None:
-        raise absent(folder)
+        raise missing_folder(folder)
     said = read_description(there)
     tested = (there / "labelsTs").is_dir()
     photos = not shows_volumes(there, said)

@@ -13,7 +13,7 @@ from contrastseg.data.settings import NNUNET_FOLDS, SplitSettings
 from contrastseg.data.splits.split_files import PARTS, check_folds
 from contrastseg.errors import SplitError, unknown_name
 from contrastseg.files import read_json, wrap_parse_errors
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 
 SPLITS_FOLDER = SHIPPED / "benchmarks" / "splits"
 BUILT_IN = ("random", "official", "nnunet")
@@ -214,14 +214,14 @@ def restrict(
     Raises:
         SplitError: Some are absent and no subset is declared, or a part of it has nobody left.
     """
-    there = set(present)
-    absent = [patient for part in PARTS for patient in fold[part] if patient not in there]
+    known = set(present)
+    absent = [patient for part in PARTS for patient in fold[part] if patient not in known]
     if absent and not subset:
         raise SplitError(
             f"{len(absent)} patients of split {name!r} are absent: {', '.join(absent)}",
             remedy="complete the data, or declare `subset:` in the suite to use the patients present",
         )
-    kept = {part: [patient for patient in fold[part] if patient in there] for part in PARTS}
+    kept = {part: [patient for patient in fold[part] if patient in known] for part in PARTS}
     if empty := [part for part in ("train", "test") if fold[part] and not kept[part]]:
         raise SplitError(
             f"no patient of split {name!r} is present for {' and '.join(empty)}", remedy="complete the data"

@@ -99,9 +99,12 @@ class Pool:
         Raises:
             PoolError: A case is gone, or its image is another.
         """
-        there = {dataset.info.entry: set(dataset.cases) for dataset in datasets.values()}
+        cases_of = {dataset.info.entry: set(dataset.cases) for dataset in datasets.values()}
         for case in self.used:
-            if case.case not in there.get(case.entry, ()) or datasets[case.entry].image_hash(case.case) != case.image:
+            if (
+                case.case not in cases_of.get(case.entry, ())
+                or datasets[case.entry].image_hash(case.case) != case.image
+            ):
                 raise PoolError(
                     "the prepared data is not the one this pool was made of",
                     case=f"{case.entry}/{case.case}",

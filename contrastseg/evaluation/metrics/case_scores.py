@@ -194,8 +194,8 @@ def _structures(case: _Case, labels: Sequence[int], *, with_surfaces: bool) -> I
     boxes = [find_objects(labels_in) for labels_in in (case.prediction, case.reference)] if looked_for else []
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()), *image)
-        there = bool(boxes) and tally.outcome == "scored"
-        yield _Structure(case, label, tally, _joint(*(in_array[label - 1] for in_array in boxes)) if there else ...)
+        boxed = bool(boxes) and tally.outcome == "scored"
+        yield _Structure(case, label, tally, _joint(*(in_array[label - 1] for in_array in boxes)) if boxed else ...)
 
 
 def _values(structure: _Structure, names: Sequence[str], tolerance: float, rule: Convention) -> dict[str, float]:

@@ -72,10 +72,10 @@ def lines_of(rows: Sequence[AuditRow], names: Sequence[str]) -> Iterator[list[Au
 
 def pairs(line: Sequence[AuditRow], first: str, second: str) -> Iterator[tuple[AuditRow, AuditRow]]:
     """Every row of the first metric with every row of the second."""
-    for one in line:
+    for row in line:
         for other in line:
-            if (one["metric"], other["metric"]) == (first, second):
-                yield one, other
+            if (row["metric"], other["metric"]) == (first, second):
+                yield row, other
 
 
 def is_average(name: str) -> bool:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastseg.errors import ScoringError, unknown_name
 from contrastseg.files import wrap_parse_errors
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -218,7 +218,7 @@ def _in_one_unit(
 
 def _multiplied(spacing: tuple[float, ...] | None, affines: list[Affine], factor: float) -> Lengths:
     steps = None if spacing is None else tuple(step * factor for step in spacing)
-    return steps, [scaled(place, factor) for place in affines]
+    return steps, [scaled(affine, factor) for affine in affines]
 
 
 def _difference(

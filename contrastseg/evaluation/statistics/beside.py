@@ -82,7 +82,7 @@ def disagreement(verdict: str, nonempty: str, false_positives: str) -> str:
     difference in false positives contradicts nothing.
     """
     verdicts = [verdict, nonempty, false_positives]
-    overall, alone, false = (one if one in ("better", "worse") else "" for one in verdicts)
+    overall, alone, false = (each if each in ("better", "worse") else "" for each in verdicts)
     parts = [f"non-empty references alone: {nonempty}"] if nonempty and alone != overall else []
     parts += [f"false positives: {false_positives}"] if false and false != overall else []
     return "; ".join(parts)

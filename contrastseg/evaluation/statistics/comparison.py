@@ -303,7 +303,7 @@ def _family_name(table: pd.DataFrame, family: FamilyName) -> pd.Series:
 def _corrected(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """The table with what depends on the family: corrected p values and verdicts, of what stands beside them too."""
     tests = {"": ("n", "zeros", "balance", ""), **BESIDE_TESTS}
-    table = table.reindex(columns=list(dict.fromkeys([*COMPARISON_COLUMNS, *(one[2] for one in tests.values())])))
+    table = table.reindex(columns=list(dict.fromkeys([*COMPARISON_COLUMNS, *(test[2] for test in tests.values())])))
     for prefix, (n, zeros, balance, direction) in tests.items():
         tested = table[f"{prefix}p"].notna()
         drawn = table[tested]
@@ -315,7 +315,7 @@ def _corrected(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
         table.loc[tested, f"{prefix}p_holm"] = p_holm
         table.loc[tested, f"{prefix}p_smallest"] = smallest
         table[f"{prefix}verdict"] = table[f"{prefix}verdict"].astype(object)
-        table.loc[tested, f"{prefix}verdict"] = [verdict_of(*one) for one in judged]
+        table.loc[tested, f"{prefix}verdict"] = [verdict_of(*test) for test in judged]
         if not prefix:
             table["family_size"] = tested.groupby(table["family"]).transform("sum").astype("int64")
             sizes = zip(differing, table.loc[tested, "family_size"], strict=True)

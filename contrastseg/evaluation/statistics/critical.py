@@ -84,7 +84,7 @@ def groups(critical: Critical) -> list[NDArray]:
     bars: list[NDArray] = []
     end = 0
     for start in range(len(order)):
-        last = max(place for place in range(start, len(order)) if not critical.significant[order[start], order[place]])
+        last = max(other for other in range(start, len(order)) if not critical.significant[order[start], order[other]])
         if last > start and last > end:
             bars.append(order[start : last + 1])
         end = max(end, last)

@@ -88,8 +88,8 @@ def signed_rank_rows(differences: ArrayLike) -> list[SignedRank]:
         below = np.cumsum(rank_sum_distribution(tuple(range(1, n + 1))))[np.minimum(plus, whole - plus)]
         done = zip(np.minimum(1.0, 2 * below).tolist(), (2 * plus - whole).tolist(), strict=True)
         each = (SignedRank(n, 0, 0, p, float(balance)) for p, balance in done)
-        return [one if one is not None else next(each) for one in tests]
-    return [one for one in tests if one is not None]
+        return [test if test is not None else next(each) for test in tests]
+    return [test for test in tests if test is not None]
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.files import read_json, require_path, wrap_parse_errors
-from contrastseg.places import SCORES, prepared_folder, split_file
+from contrastseg.paths import SCORES, prepared_folder, split_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import Any
 
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
-from contrastseg.places import MEASURED
+from contrastseg.paths import MEASURED
 from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
 from contrastseg.report.site.markdown import line
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from contrastseg.files import read_json
 from contrastseg.methods import registry
-from contrastseg.places import CHECKOUT, MEASURED
+from contrastseg.paths import CHECKOUT, MEASURED
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import Job, jobs_of
 from contrastseg.planning.lengths import step_counter

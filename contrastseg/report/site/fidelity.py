@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from contrastseg.places import SHIPPED
+from contrastseg.paths import SHIPPED
 from contrastseg.report.site.cards import shown
 from contrastseg.report.site.markdown import table
 from contrastseg.suite import load_suite
-from contrastseg.suite.fidelity import RecipeRow, rows
+from contrastseg.suite.fidelity import RecipeRow, recipe_rows
 from contrastseg.suite.recipes import RECIPES_FOLDER, Recipe, load_recipe, recipe_names
 
 _INTRODUCTION = """# Fidelity of the suites to their sources
@@ -38,7 +38,7 @@ def page(benchmarks: Path = SHIPPED / "benchmarks", recipes: Path = RECIPES_FOLD
     parts = ["## Suites", ""] if claims else [_NO_SUITE]
     for suite in claims:
         recipe = load_recipe(str(suite.recipe), recipes)
-        held = rows(suite, recipe)
+        held = recipe_rows(suite, recipe)
         counts = {status: sum(row.status == status for row in held) for status in ("same", "differs", "unknown")}
         told = ", ".join(f"{count} {status}" for status, count in counts.items())
         parts += [f"### {suite.name}", "", f"Recipe: [{suite.recipe}](#{suite.recipe}), {recipe.title}. {told}.", ""]

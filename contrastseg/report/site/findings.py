@@ -16,7 +16,7 @@ from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.evaluation.statistics.verdicts import VERDICTS
 from contrastseg.files import atomic_path
 from contrastseg.methods import registry
-from contrastseg.places import CHECKOUT
+from contrastseg.paths import CHECKOUT
 from contrastseg.report.content.labels import budget_title, number
 from contrastseg.report.content.report_data import records
 from contrastseg.report.figures.cost import costs_of

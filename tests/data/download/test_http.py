@@ -66,7 +66,7 @@ def test_a_dropped_connection_is_resumed_where_it_broke(site: Site, tmp_path: Pa
 def test_a_killed_download_is_resumed_by_the_next_process(site: Site, tmp_path: Path) -> None:
     site.answers["a.zip"] = [Answer(cut=SHORT)]
     with pytest.raises(TransferError, match="given up"):
-        get(site, tmp_path, patience=RetryPolicy(attempts=1))
+        get(site, tmp_path, retry_policy=RetryPolicy(attempts=1))
     assert part_path(tmp_path / "a.zip").stat().st_size == SHORT
     assert get(site, tmp_path) == CONTENT
     assert site.asked[1][1] == f"bytes={SHORT}-"
@@ -124,7 +124,7 @@ def test_a_part_of_another_address_or_of_nobody_starts_again(site: Site, tmp_pat
     site.files["b.zip"] = CONTENT[::-1]
     site.answers["b.zip"] = [Answer(cut=SHORT)]
     with pytest.raises(TransferError):
-        fetch(site.url("b.zip"), tmp_path / "a.zip", sleep=Pauses(), patience=RetryPolicy(attempts=1))
+        fetch(site.url("b.zip"), tmp_path / "a.zip", sleep=Pauses(), retry_policy=RetryPolicy(attempts=1))
     assert get(site, tmp_path) == CONTENT
     assert site.asked[-1][1] is None
 
@@ -163,18 +163,18 @@ def test_patience_ends(site: Site, tmp_path: Path) -> None:
 
 def test_progress_renews_patience_and_crumbs_do_not(site: Site, tmp_path: Path) -> None:
     site.answers["a.zip"] = [Answer(cut=SHORT), Answer(cut=SHORT)]
-    assert get(site, tmp_path, patience=RetryPolicy(attempts=2)) == CONTENT
+    assert get(site, tmp_path, retry_policy=RetryPolicy(attempts=2)) == CONTENT
     discard(tmp_path / "a.zip")
     site.answers["a.zip"] = [Answer(cut=10)] * 9
     with pytest.raises(TransferError, match="3 attempts in a row"):
-        get(site, tmp_path, patience=RetryPolicy(attempts=3))
+        get(site, tmp_path, retry_policy=RetryPolicy(attempts=3))
 
 
 def test_a_dead_server_is_given_up(tmp_path: Path) -> None:
     with serving() as site:
         address = site.url("a.zip")
     with pytest.raises(TransferError, match="the connection broke"):
-        fetch(address, tmp_path / "a.zip", sleep=Pauses(), patience=RetryPolicy(attempts=2))
+        fetch(address, tmp_path / "a.zip", sleep=Pauses(), retry_policy=RetryPolicy(attempts=2))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -237,12 +237,12 @@ def test_a_stopped_download_ends_soon_and_keeps_what_is_there(site: Site, tmp_pa
 def test_secrets_of_an_address_are_in_no_message_and_no_file(tmp_path: Path) -> None:
     secret = "hunter2hunter2"
     target = tmp_path / "a.zip"
-    patience = RetryPolicy(attempts=1)
+    retry_policy = RetryPolicy(attempts=1)
     nobody = (
         f"http://me:{secret}@127.0.0.1:1/a.zip?X-Amz-Signature={secret}&SeriesInstanceUID=1.2&access_token={secret}"
     )
     with pytest.raises(TransferError) as caught:
-        fetch(nobody, target, patience=patience, sleep=lambda seconds: None)
+        fetch(nobody, target, retry_policy=retry_policy, sleep=lambda seconds: None)
     assert secret not in str(caught.value)
     assert "SeriesInstanceUID=1.2" in str(caught.value), "what is no secret helps"
     assert "127.0.0.1" in str(caught.value)
