@@ -188,6 +188,17 @@ TARGETS = (
         for what, column, most in (("launches", "launches", 40), ("copies", "sent", 1), ("waits", "waits", 0))
     ),
     Target(
+        name="host time of a batch as a multiple of that at 97318cb",
+        file="batches",
+        column="host_ms",
+        rows={"work": "24_slices"} | OURS,
+        over={"contender": "97318cb"},
+        at_most=0.2,
+        each=("work",),
+        beside="97318cb",
+        device="cpu",
+    ),
+    Target(
         name="start of a job to its first step as a multiple of importing torch",
         file="start",
         column="cpu_s",
