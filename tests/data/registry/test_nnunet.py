@@ -215,7 +215,7 @@ def test_without_a_folder() -> None:
         ({"labels": {"background": 0, "core": 1, "rim": 1}}, "core have the label 1"),
         ({"labels": {"background": 0, "core": -1}}, "whole number"),
         ({"labels": {"background": 0, "ignore": 1, "rim": 2}}, "not the highest"),
-        ({"labels": {"background": 0, "ignore": 1}}, "beside the background"),
+        ({"labels": {"background": 0, "ignore": 1}}, "background"),
         ({"labels": [0, 1]}, "labels are missing"),
         ({"file_ending": ".gif"}, "'.gif'"),
         ({"numTraining": 7}, "numTraining is 7"),
@@ -235,7 +235,7 @@ def test_every_fault_of_a_description_is_reported_at_once(volumes: Path) -> None
     (volumes / "dataset.json").write_text("{")
     assert "Expecting property name" in refused(volumes)
     (volumes / "dataset.json").write_text(json.dumps([1]))
-    assert "no description" in refused(volumes)
+    assert "JSON object" in refused(volumes)
 
 
 def spoil_rename(folder: Path) -> None:
