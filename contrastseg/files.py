@@ -113,7 +113,7 @@ def require_path(path: Path, what: str, remedy: str) -> Path:
         SuiteError: It is not.
     """
     if not path.exists():
-        raise SuiteError(f"no {what}", file=path, remedy=remedy)
+        raise SuiteError(f"{what} not found", file=path, remedy=remedy)
     return path
 
 
@@ -140,7 +140,7 @@ def read_json(path: str | Path) -> Any:
         raise FileError("file not found", file=path, remedy="make the file again, or restore it") from error
     except OSError as error:
         raise FileError(
-            f"it cannot be read ({error.strerror})", file=path, remedy="check its name and rights (`ls -l`)"
+            f"the file cannot be read ({error.strerror})", file=path, remedy="check its name and rights (`ls -l`)"
         ) from error
     try:
         return json.loads(text.decode("utf-8-sig"))  # editors on Windows begin a file with a mark

@@ -60,7 +60,10 @@ def _mapping(value: str | None, what: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(value)
     except json.JSONDecodeError as error:
-        raise SuiteError(f"--config is neither a file nor JSON: {error}", remedy="quote the JSON") from error
+        raise SuiteError(
+            f"--config is neither a file nor JSON: {error}",
+            remedy="name a file, or write JSON in single quotes: --config '{…}'",
+        ) from error
     return found
 
 

@@ -39,7 +39,7 @@ def wrap_read_errors(path: str | Path, case: str | None = None) -> Iterator[None
             "the file does not fit into memory, if it holds what it says",
             case=case,
             file=path,
-            remedy="look at its header; if that is right, use a machine with more memory",
+            remedy="check its header; if the size there is right, use a machine with more memory",
         ) from error
     except Exception as error:  # decoders raise errors of every kind on files that are none of theirs
         said = " ".join(str(error).split())[:300]

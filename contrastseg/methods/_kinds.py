@@ -33,7 +33,9 @@ def check_kind(name: str, value: Any, default: Any) -> None:
         SuiteError: The value is of another kind.
     """
     if default is not None and _kind(value) != _kind(default):
-        raise SuiteError(f"{name} is {value!r}, which is {_kind(value)}; its default is {default!r}, {_kind(default)}")
+        raise SuiteError(
+            f"{name} is {value!r}, which is {_kind(value)}; its default is {default!r}", remedy=f"give {_kind(default)}"
+        )
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -100,7 +100,10 @@ class PDCR(Method):
         for part in PARTS:  # says now what is missing, not at the first step
             taps, points = self._taps(network, part), self.settings[f"{part}_points"]
             if len(taps) != len(points):
-                raise SuiteError(f"pdcr: {len(taps)} {part} maps have {len(points)} numbers of points: {list(points)}")
+                raise SuiteError(
+                    f"pdcr: {len(taps)} {part} maps have {len(points)} numbers of points: {list(points)}",
+                    remedy=f"give {part}_points of pdcr one number for each map",
+                )
         if len(self._taps(network, "encoder")) != 2:
             raise SuiteError("pdcr: the cross-layer term is between two encoder maps", remedy="name two")
         if self.settings["affinity"] == "dice" and self.settings["average"] == "shares":

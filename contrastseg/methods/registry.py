@@ -77,7 +77,7 @@ def _complete(method: type[Method]) -> type[Method]:
             raise SuiteError(
                 f"the method {method.name!r} has no `{attribute}`",
                 file=inspect.getsourcefile(method),
-                remedy="see contrastseg.methods.contract.Method; `contrastseg new-method NAME` writes a whole one",
+                remedy="see contrastseg.methods.contract.Method; `contrastseg new-method NAME` writes a complete one",
             )
     return method
 

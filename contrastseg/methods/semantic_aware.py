@@ -147,7 +147,10 @@ class SemanticAware(Method):
         sides = settings["patch_size"] or (128 if task.spatial_dims == 2 else 48)
         self._patch = [sides] * task.spatial_dims if isinstance(sides, int) else list(sides)
         if len(self._patch) != task.spatial_dims:
-            raise SuiteError(f"patch_size of semantic_aware is {sides}; the images are {task.spatial_dims}D")
+            raise SuiteError(
+                f"patch_size of semantic_aware is {sides}; the images are {task.spatial_dims}D",
+                remedy=f"give one number, or {task.spatial_dims}",
+            )
         self._count = settings["patches"] or (16 if task.spatial_dims == 2 else 4)
         # Drawn first, so that how it starts depends on no setting; a stage's name is in the seed, so `supervised`
         # starts elsewhere.

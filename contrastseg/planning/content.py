@@ -64,7 +64,11 @@ def _json(path: Path, stamp: tuple[int, int]) -> Any:
 def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None) -> str:
     split = _json(path, stamp)
     if fold >= len(split["folds"]):
-        raise SplitError(f"fold {fold} does not exist; there are {len(split['folds'])}", file=path)
+        raise SplitError(
+            f"fold {fold} does not exist",
+            file=path,
+            remedy=f"choose folds from 0 to {len(split['folds']) - 1} in the suite",
+        )
     part = split["folds"][fold]
     if draw is None:
         return digest(part["test"])

@@ -34,7 +34,7 @@ def method_rules(suite: Suite, base: Path = SHIPPED) -> list[Path]:
 def untrained(method: str) -> SuiteError:
     """What to say of a method without a rule, instead of a missing input three steps further on."""
     return SuiteError(
-        f"nothing trains {method!r}",
+        f"the rule that trains {method!r} is missing",
         remedy=f"write workflow/rules/methods/{method}.smk, or a file in the suite's custom_rules, with `use rule train"
         f" as train_{method}` and the wildcard constraint method={method!r} in it",
     )

@@ -164,7 +164,7 @@ def expand(
             known = populations[entry.name] = population(entry, sources)
             if known.train == 0 and entry.evaluate_on:
                 raise SuiteError(
-                    f"{entry.name} has no training patients with labels: it is only there for others",
+                    f"{entry.name} has no training patients with labels, so it can only serve other entries",
                     remedy="give it `evaluate_on: []`, and name it in the evaluate_on of those that train, or in their "
                     "pool where its images have no labels",
                 )
@@ -182,7 +182,10 @@ def expand(
             runs += [Run(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
     if not runs:
         reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
-        raise SuiteError(f"every run of suite {suite.name} is skipped: {reasons}")
+        raise SuiteError(
+            f"every run of suite {suite.name} is skipped: {reasons}",
+            remedy="change its data sets, methods or labels so that one run applies",
+        )
     runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
     return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations, resources)
 

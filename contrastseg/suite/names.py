@@ -27,4 +27,4 @@ def require_distinct(kind: str, values: Sequence[Any]) -> None:
     """
     for value in values:
         if list(values).count(value) > 1:
-            raise ValueError(f"{kind} {value!r} stands there twice")
+            raise ValueError(f"{kind} {value!r} is listed twice: remove one")

@@ -31,8 +31,8 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
     if not path.is_file():
         folder = path.absolute().parent
         suites = sorted(str(other) for other in path.parent.glob("*.yaml")) if folder.is_dir() else []
-        there = f"there are: {', '.join(suites)}" if suites else f"correct the path: {folder} holds no *.yaml"
-        raise SuiteError(f"no such {what}", file=path, remedy=there)
+        there = f"choose one of: {', '.join(suites)}" if suites else f"correct the path: {folder} holds no *.yaml"
+        raise SuiteError(f"{what} not found", file=path, remedy=there)
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -48,12 +48,14 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
         ValueError,
     ) as error:
         # Not YAML's own errors alone: a date of month 13 is a ValueError, `!!bool x` a KeyError.
-        remedy = "correct the file; quote what is meant as text"
+        remedy = "correct the file at that line; put text with special characters in quotes"
         raise SuiteError(f"the file is not valid YAML: {error}", file=path, remedy=remedy) from error
     if not isinstance(value, dict):
-        raise SuiteError(f"a {what} is a mapping of names to values", file=path)
+        raise SuiteError(
+            f"a {what} must be a mapping of names to values", file=path, remedy="write lines of `name: value`"
+        )
     if twice := _repeated_key(node):
-        raise SuiteError(twice, file=path, remedy="YAML would silently keep the last one only")
+        raise SuiteError(twice, file=path, remedy="keep one of them; YAML would silently use the last")
     return value
 
 
@@ -150,7 +152,7 @@ def _repeated_key(node: yaml.Node | None) -> str | None:
     for key, value in node.value:
         if key.value in seen:
             line = key.start_mark.line + 1
-            return f"line {line}: key {key.value!r} stands there twice (first in line {seen[key.value]})"
+            return f"line {line}: key {key.value!r} is there twice (first in line {seen[key.value]})"
         seen = {**seen, key.value: key.start_mark.line + 1}
         if reason := _repeated_key(value):
             return reason

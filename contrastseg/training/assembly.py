@@ -144,5 +144,5 @@ def restore(method: Method, state: Mapping[str, Any], path: str) -> None:
         raise CheckpointError(
             f"the checkpoint does not fit its method: {' '.join(str(error).split())[:300]}",
             file=path,
-            remedy="the method's code changed since; train again",
+            remedy="train again: the method's code has changed since",
         ) from error

@@ -43,7 +43,7 @@ def load(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError("no checkpoint here", file=path, remedy="train the run first, or correct the path")
+        raise CheckpointError("checkpoint not found", file=path, remedy="train the run first, or correct the path")
     try:
         # torch does not compare the checksums it writes: a bit that flipped on the disk would be a weight.
         with zipfile.ZipFile(path) as archive:
@@ -57,7 +57,11 @@ def load(path: str | Path) -> dict[str, Any]:
             remedy="delete it; the run resumes from an earlier one or starts again",
         ) from error
     if not isinstance(content, dict) or "modules" not in content or "config" not in content:
-        raise CheckpointError("this is not a checkpoint of contrastseg", file=path)
+        raise CheckpointError(
+            "this is not a checkpoint of contrastseg",
+            file=path,
+            remedy="give a file from the `checkpoints` folder of a run, such as last.ckpt",
+        )
     return content
 
 

@@ -142,7 +142,7 @@ def allocate(
             lock.release()
         if time.monotonic() > deadline:
             raise DeviceError(
-                f"{count} of {len(devices)} devices with {slots} slots each did not come free in {timeout_s:.0f} s",
+                f"{count} of {len(devices)} devices with {slots} slots each did not become free in {timeout_s:.0f} s",
                 remedy=f"start fewer runs at once (--resources gpu=...), or let more share a device ({SLOTS})",
             )
         time.sleep(0.2)
@@ -152,10 +152,10 @@ def _usable(accelerator: str, count: int, environment: Mapping[str, str]) -> lis
     """The devices to choose `count` from; none where the CPU computes."""
     devices = [] if accelerator == "cpu" else visible(environment)
     if not devices and accelerator == "cuda":
-        raise DeviceError("no GPU is visible", remedy="set accelerator: auto (or cpu) in the suite's training settings")
+        raise DeviceError("no visible GPU", remedy="set accelerator: auto (or cpu) in the suite's training settings")
     if devices and count > len(devices):
         raise DeviceError(
-            f"a run wants {count} devices, and {len(devices)} are visible",
+            f"a run needs {count} devices; visible: {len(devices)}",
             remedy="lower `devices` in the suite's training settings, or widen CUDA_VISIBLE_DEVICES",
         )
     return devices

@@ -91,7 +91,9 @@ class Storage:
         self.spatial_shapes: list[tuple[int, ...]] = []
         for name, case in mapped.items():
             if with_labels and case.label is None:
-                raise TrainingError("a labelled case without a label", case=name, file=dataset.folder)
+                raise TrainingError(
+                    "a labelled case without a label", case=name, file=dataset.folder, remedy="prepare the data again"
+                )
             shape = case.image.shape[1:]
             number, depth, patient = len(self.spatial_shapes), shape[0], order[dataset.patient(name)]
             self.spatial_shapes.append(shape)

@@ -46,9 +46,9 @@ def test_a_file_is_read_like_text(tmp_path: Path) -> None:
 def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
     listed = tmp_path / "list.yaml"
     listed.write_text("- one\n")
-    with pytest.raises(SuiteError, match="a file of settings is a mapping"):
+    with pytest.raises(SuiteError, match="mapping of names to values"):
         read_config(str(listed))
-    with pytest.raises(SuiteError, match="no such file of settings"):
+    with pytest.raises(SuiteError, match="file of settings not found"):
         read_config(str(tmp_path / "absent.yaml"))
     with pytest.raises(SuiteError, match="a suite is a mapping"):
         read_config(str(listed), what="suite")

@@ -45,7 +45,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_method_without_a_rule(tmp_path: Path) -> None:
     base = project(tmp_path, "supervised_too")
-    with pytest.raises(SuiteError, match="nothing trains 'supervised'"):
+    with pytest.raises(SuiteError, match="'supervised' is missing"):
         check_rules(suite(), base)
     mine = tmp_path / "mine.smk"
     mine.write_text(RULE.format("supervised"))

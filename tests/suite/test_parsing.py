@@ -196,7 +196,7 @@ def test_all_faults_are_listed_with_their_lines(tmp_path):
     [
         ("name: [", "YAML"),
         ("- a\n- b\n", "mapping"),
-        ("name: s\nseeds: [0]\nseeds: [1]\n", "line 3: key 'seeds' stands there twice (first in line 2)"),
+        ("name: s\nseeds: [0]\nseeds: [1]\n", "line 3: key 'seeds' is there twice (first in line 2)"),
     ],
 )
 def test_files_that_are_no_suite(tmp_path, text, words):

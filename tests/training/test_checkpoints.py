@@ -25,7 +25,7 @@ def content(step: int, identity: object = IDENTITY) -> dict[str, object]:
 
 def test_missing_truncated_and_foreign_files_say_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    with pytest.raises(CheckpointError, match="no checkpoint here") as error:
+    with pytest.raises(CheckpointError, match="checkpoint not found") as error:
         checkpoints.load(path)
     assert str(path) in str(error.value)
     checkpoints.save(path, content(1))

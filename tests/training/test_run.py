@@ -202,7 +202,7 @@ def test_predictions_of_files_from_outside(phantoms: dict[int, Any], tmp_path: P
     assert np.array(Image.open(tmp_path / "out" / "one.png")).shape == (30, 50)
     assert np.array(Image.open(tmp_path / "out" / "two.png")).shape == (64, 41)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no image here"):
+    with pytest.raises(DataError, match="image not found"):
         predict_files(checkpoint, tmp_path / "empty", tmp_path / "out")
 
 

@@ -122,7 +122,7 @@ def test_a_method_without_a_rule_of_its_own_says_which_file_to_write(fresh, wron
     finally:
         rule.write_text(text)
     assert done.returncode != 0
-    assert "nothing trains 'mean_teacher'" in done.stdout
+    assert "'mean_teacher' is missing" in done.stdout
     assert "workflow/rules/methods/mean_teacher.smk" in done.stdout
 
 

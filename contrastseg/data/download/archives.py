@@ -163,7 +163,7 @@ def _write(member: _Member, path: Path, archive: Path) -> None:
         raise ArchiveError(
             f"two members of one name on this disk: {member.name!r}",
             file=archive,
-            remedy="use a disk that tells upper from lower case",
+            remedy="unpack it on a case-sensitive disk",
         ) from error
     with target, contextlib.closing(member.open()) as source:
         while piece := source.read(_CHUNK):
@@ -187,7 +187,7 @@ def _settle(source: Path, target: Path, archive: Path) -> None:
         source.unlink()
     else:
         raise ArchiveError(
-            f"the archive holds another {target.name} than the one that is there",
+            f"the archive holds another {target.name} than the one on this disk",
             file=target,
             remedy=f"move it away, if it is yours, and unpack {archive.name} again",
         )
@@ -315,5 +315,5 @@ def _missing(archive: Path, kind: str, what: str) -> DataError:
     return DataError(
         f"a {kind} archive cannot be unpacked without {what}",
         file=archive,
-        remedy="install it and run again, or unpack the archive yourself and put the folder below CONTRASTSEG_DATA",
+        remedy="install it and run again, or unpack the archive by hand and put the folder below CONTRASTSEG_DATA",
     )

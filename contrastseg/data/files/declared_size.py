@@ -26,7 +26,7 @@ def check_declared_size(claimed: int, stored: int, path: Path, case: str | None 
     """
     if claimed > _ALWAYS_READ and claimed > _LARGEST_RATIO * stored:
         raise DataError(
-            f"the header promises {claimed / 1e9:.1f} GB, and the file has {stored} bytes",
+            f"the header declares {claimed / 1e9:.1f} GB, and the file has {stored} bytes",
             case=case,
             file=path,
             remedy=COPY_AGAIN,

@@ -92,7 +92,7 @@ def _read(path: Path, index: int, case: str | None) -> _Slice:
     if pixels.ndim != 3 or len(pixels) != 1:
         raise DataError(f"a slice of shape {pixels.shape}", case=case, file=path, remedy=remedy)
     if not image.HasMetaDataKey(_POSITION):
-        raise DataError("the slice knows no position", case=case, file=path, remedy=remedy)
+        raise DataError("the slice has no position", case=case, file=path, remedy=remedy)
     return _Slice(
         path=path,
         index=index,

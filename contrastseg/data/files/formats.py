@@ -166,7 +166,7 @@ def read_image(path: str | Path) -> tuple[np.ndarray, Geometry]:
             return channels, Geometry(shape, None, "voxel", None, "nifti", shape)
         return channels, Geometry(shape, spacing, "mm", affine, "nifti", shape, header=read_header(path))
     if not is_image(path):
-        raise DataError("not an image format that is read", file=path, remedy="give NIfTI, PNG, JPEG or BMP files")
+        raise DataError("unsupported image format", file=path, remedy="give NIfTI, PNG, JPEG or BMP files")
     photo = read_photo(path)
     return photo, Geometry(photo.shape[1:], None, "pixel", None, "png", photo.shape[1:])
 

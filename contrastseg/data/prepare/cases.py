@@ -101,7 +101,7 @@ class PreparedDataset:
         self.folder = Path(folder)
         card = self.folder / "dataset.json"
         if not card.is_file():
-            raise DataError("no prepared data set here", file=card, remedy="run `contrastseg prepare` first")
+            raise DataError("prepared data set not found", file=card, remedy="run `contrastseg prepare`")
         with wrap_parse_errors(card, DataError, _AGAIN):
             self.info = DatasetJson.model_validate(read_json(card))
 
@@ -161,7 +161,11 @@ class PreparedDataset:
             by_patient.setdefault(row["patient"], []).append(case)
         wanted = list(patients)
         if absent := [patient for patient in wanted if patient not in by_patient]:
-            raise DataError(f"patients without a prepared case: {', '.join(absent)}", file=self.folder / "cases.csv")
+            raise DataError(
+                f"patients without a prepared case: {', '.join(absent)}",
+                file=self.folder / "cases.csv",
+                remedy="run `contrastseg prepare` and `contrastseg split` again",
+            )
         cases = [case for patient in wanted for case in by_patient[patient]]
         return cases if labelled is None else [case for case in cases if self._rows[case]["labelled"] == labelled]
 
@@ -229,5 +233,10 @@ class PreparedDataset:
 
     def _row(self, case: str) -> dict[str, Any]:
         if case not in self._rows:
-            raise DataError("no such case in the prepared data", case=case, file=self.folder / "cases.csv")
+            raise DataError(
+                "case not found in the prepared data",
+                case=case,
+                file=self.folder / "cases.csv",
+                remedy="correct its name, or run `contrastseg prepare` again",
+            )
         return self._rows[case]

@@ -61,7 +61,7 @@ def inference_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Pa
             if source.is_file() or path.name.lower().endswith(OTHER_IMAGES):
                 out = "" if source.is_file() else ", or take it out of the folder"
                 remedy = f"convert it to one of {_FORMATS}{out}"
-                raise DataError("an image in a format that is not read", file=path, remedy=remedy)
+                raise DataError("unsupported image format", file=path, remedy=remedy)
         elif case in images:
             # Their label maps would be one file.
             raise DataError(
@@ -73,7 +73,7 @@ def inference_cases(source: str | Path, info: DatasetJson) -> dict[str, tuple[Pa
         else:
             images[case] = path
     if not images:
-        raise DataError("no image here", file=source, remedy=f"give a file or a folder of {_FORMATS}")
+        raise DataError("image not found", file=source, remedy=f"give a file or a folder of {_FORMATS}")
     return _channels_together(images, len(info.channels)) or {case: (path,) for case, path in images.items()}
 
 

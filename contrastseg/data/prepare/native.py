@@ -56,7 +56,7 @@ class NativeCases:
                 "the prepared case is not among the published files",
                 case=name,
                 file=self._folder,
-                remedy="restore the published files, or prepare the data set again",
+                remedy="restore the published files, or run `contrastseg prepare` again",
             )
         raw = self._raw[name]
         native = self._spec.load(raw, self._options)
@@ -66,14 +66,14 @@ class NativeCases:
                 f"the published image has shape {native.image.shape[1:]}, the prepared one had {geometry.native_shape}",
                 case=name,
                 file=raw.files[0] if raw.files else self._folder,
-                remedy="prepare the data set again: its files have changed",
+                remedy="run `contrastseg prepare` again: the published files have changed",
             )
         if native.image_hash != self._dataset.image_hash(name):
             raise DataError(
                 "the published image has other values than the prepared one had",
                 case=name,
                 file=raw.files[0] if raw.files else self._folder,
-                remedy="prepare the data set again: its files have changed",
+                remedy="run `contrastseg prepare` again: the published files have changed",
             )
         grid = dataclasses.replace(geometry, shape=geometry.native_shape, slice_axis=0)
         return Case(name, raw.patient, raw.frame, native.image, native.label, grid)

@@ -146,7 +146,7 @@ def _discover(spec: DatasetSpec, raw: Path | None, options: Any, faults: Faults)
             cases[case.case] = case
     if not cases:
         faults.raise_any()
-        raise DataError(f"no case of {spec.name}", file=raw, remedy="check the folder's layout")
+        raise DataError(f"no case of {spec.name} found", file=raw, remedy="check the folder's layout")
     return [cases[name] for name in sorted(cases)]
 
 

@@ -110,6 +110,6 @@ def _only(stores: list[Path], what: str, option: str) -> Path | None:
     if len(stores) > 1:
         raise SuiteError(
             f"there are several {what}: {', '.join(map(str, stores))}",
-            remedy=f"say which one with {option}, or remove what nothing uses any more",
+            remedy=f"choose one with {option}, or delete the unused ones",
         )
     return stores[0] if stores else None

@@ -185,7 +185,11 @@ def require_folder(raw: Path | None, name: str) -> Path:
         DataError: It is not there.
     """
     if raw is None or not raw.is_dir():
-        raise DataError(f"the folder of {name} is not there", file=raw, remedy=f"see `contrastseg download {name}`")
+        raise DataError(
+            f"the folder of {name} is not on this machine",
+            file=raw,
+            remedy=f"run `contrastseg download {name}`, which gets it or prints the steps",
+        )
     return raw
 
 
@@ -196,7 +200,7 @@ def require_cases(discovered: Iterable[object], faults: Faults, raw: Path, expec
         DataError: Nothing was, and no fault says why; `expected` is an example of a file that should be there.
     """
     if not any(True for _ in discovered) and not faults.found:
-        raise DataError("no case is here", file=raw, remedy=f"the folder should hold {expected}")
+        raise DataError("no case found", file=raw, remedy=f"give a folder that holds {expected}")
 
 
 def read_photo_rgb(path: Path, case: str) -> np.ndarray:

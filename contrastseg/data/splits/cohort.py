@@ -61,7 +61,7 @@ class Cohort:
         for case, _, part, _ in self.cases:
             if not part:
                 raise SplitError(
-                    "the publisher put this case into no part",
+                    "the publisher's split lacks this case",
                     case=case,
                     remedy="name another split than 'official'",
                 )

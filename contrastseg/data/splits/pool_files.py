@@ -70,7 +70,9 @@ class Pool:
         with wrap_parse_errors(path, PoolError, "make the pool again"):
             pool = TypeAdapter(cls).validate_python({**read_json(path), "file": Path(path)})
         if pool_hash(pool.used) != pool.hash:
-            raise PoolError("the hash does not fit the cases", file=path, remedy="make the pool again")
+            raise PoolError(
+                "the hash does not fit the cases", file=path, remedy="delete the file and run `contrastseg pool` again"
+            )
         pool.refuse(pool.tests)
         return pool
 
@@ -87,7 +89,7 @@ class Pool:
                     f"a test case is inside the pre-training pool: {reason}",
                     case=f"{case.entry}/{case.case}",
                     file=self.file,
-                    remedy="make the pool again",
+                    remedy="delete the file and run `contrastseg pool` again",
                 )
 
     def check(self, datasets: Mapping[str, PreparedDataset]) -> None:
@@ -109,7 +111,7 @@ class Pool:
                     "the prepared data is not the one this pool was made of",
                     case=f"{case.entry}/{case.case}",
                     file=self.file,
-                    remedy="make the pool again",
+                    remedy="delete the file and run `contrastseg pool` again",
                 )
 
     def cases_of(self, entry: str) -> list[str]:

@@ -96,9 +96,17 @@ class Split:
         for fold, orders in split.orders.items():
             for draw, order in orders.items():
                 if sorted(order) != sorted(split.train(int(fold))):
-                    raise SplitError(f"fold {fold}, draw {draw} does not order the training patients", file=path)
+                    raise SplitError(
+                        f"fold {fold}, draw {draw} does not order the training patients",
+                        file=path,
+                        remedy="delete the file and run `contrastseg split` again",
+                    )
         if split_hash(split.folds, split.orders) != split.hash:
-            raise SplitError("the hash does not fit the patients", file=path, remedy="make the split again")
+            raise SplitError(
+                "the hash does not fit the patients",
+                file=path,
+                remedy="delete the file and run `contrastseg split` again",
+            )
         return split
 
     def train(self, fold: int = 0) -> list[str]:
@@ -124,19 +132,19 @@ class Split:
         if not self.train(fold):
             raise SplitError(
                 f"the split of {self.entry} has no training patients with labels",
-                remedy="only evaluate others on this data set, or name it in the pool of another entry",
+                remedy="set `evaluate_on: []` for this entry, or name it in the pool of another",
             )
         if str(draw) not in draws:
             raise SplitError(
                 f"the split of {self.entry} has no draw {draw}",
-                remedy=f"it has 0 to {len(draws) - 1}; raise split.draws",
+                remedy=f"choose a draw from 0 to {len(draws) - 1}, or raise split.draws",
             )
         return list(draws[str(draw)][: labelled_count(labels, len(self.train(fold)))])
 
     def _fold(self, fold: int) -> Mapping[str, Sequence[str]]:
         if not 0 <= fold < len(self.folds):
             raise SplitError(
-                f"the split of {self.entry} has no fold {fold}", remedy=f"it has 0 to {len(self.folds) - 1}"
+                f"the split of {self.entry} has no fold {fold}", remedy=f"choose a fold from 0 to {len(self.folds) - 1}"
             )
         return self.folds[fold]
 

@@ -42,7 +42,9 @@ def medpy_scores(
     try:
         binary = importlib.import_module("medpy.metric.binary")
     except ImportError as error:
-        raise ScoringError("medpy is not installed", remedy="install medpy, or score by another convention") from error
+        raise ScoringError(
+            "medpy is not installed", remedy="run `pip install medpy`, or choose another convention"
+        ) from error
     filled = prediction.any(), reference.any()
     outcome = {(True, True): "scored", (False, True): "missed", (True, False): "invented"}.get(
         (bool(filled[0]), bool(filled[1])), "absent"

@@ -78,7 +78,9 @@ def read_rows(folder: str | Path = FOLDER) -> list[dict[str, object]]:
     """
     files = sorted(Path(folder).glob("*.csv"))
     if not files:
-        raise ScoringError("no tables of published numbers", file=folder, remedy="give the folder benchmarks/published")
+        raise ScoringError(
+            "tables of published numbers not found", file=folder, remedy="give the folder benchmarks/published"
+        )
     return [row for file in files for row in _load(file)]
 
 

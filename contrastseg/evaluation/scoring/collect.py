@@ -84,14 +84,16 @@ def read_table(path: str | Path, columns: Mapping[str, str] = COLUMNS) -> pd.Dat
         ScoringError: It does not exist, lacks a column, or two of its rows disagree.
     """
     if not Path(path).is_file():
-        raise ScoringError("no table of scores", file=path, remedy="run `contrastseg collect` first")
+        raise ScoringError("table of scores not found", file=path, remedy="run `contrastseg collect`")
     try:
         table = pd.read_parquet(path)
     except Exception as error:  # on damaged pages and headers pyarrow raises errors of every kind
         reason = f"the table cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
         raise ScoringError(reason, file=path, remedy=_AGAIN) from error
     if absent := _absent(table, columns):
-        raise ScoringError(f"a table of scores without {', '.join(absent)}", file=path, remedy="collect it again")
+        raise ScoringError(
+            f"a table of scores without {', '.join(absent)}", file=path, remedy="run `contrastseg collect` again"
+        )
     with wrap_parse_errors(path, ScoringError, _AGAIN):
         table = table.reindex(columns=list(columns)).astype(dict(columns))
     return distinct_rows(table, path)
@@ -111,5 +113,9 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         scores = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=missing)
         scores = scores.astype({name: float for name in NUMBERS if name in scores})
     if absent := _absent(scores, columns):
-        raise ScoringError(f"scores without the columns {', '.join(absent)}", file=path, remedy="score the run again")
+        raise ScoringError(
+            f"scores without the columns {', '.join(absent)}",
+            file=path,
+            remedy="run `contrastseg score` for the run again",
+        )
     return distinct_rows(scores.reindex(columns=list(columns)), path)

@@ -73,7 +73,9 @@ def pairs_of_folder(
     """
     folder = Path(predictions)
     if not folder.is_dir():
-        raise ScoringError("no such folder of predictions", file=folder, remedy="run `contrastseg predict` first")
+        raise ScoringError(
+            "folder of predictions not found", file=folder, remedy="correct the path, or run `contrastseg predict`"
+        )
     if not isinstance(references, PreparedDataset) and (Path(references) / "cases.csv").is_file():
         references = PreparedDataset(references)
     prepared = isinstance(references, PreparedDataset)
@@ -103,10 +105,10 @@ def pair_of_files(prediction: str | Path, reference: str | Path) -> MaskPair:
         if file.is_dir():
             raise ScoringError(f"the {what} is a folder, the other a file", file=file, remedy="give two of a kind")
         if not file.is_file():
-            raise ScoringError(f"no such {what}", file=file, remedy="check the path")
+            raise ScoringError(f"{what} not found", file=file, remedy="correct the path")
         if case_of(file) is None:
             raise ScoringError(
-                f"the {what} is of a format that label maps are not read from",
+                f"unsupported format of the {what}",
                 file=file,
                 remedy=f"convert it to one of {', '.join(SUFFIXES)}",
             )
@@ -293,7 +295,7 @@ def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:
 
 def _plain(folder: Path) -> dict[str, Reference]:
     if not folder.is_dir():
-        raise ScoringError("no such folder of references", file=folder, remedy="check the path")
+        raise ScoringError("folder of references not found", file=folder, remedy="correct the path")
     known = {case: Reference(case, case, file) for case, file in label_files(folder).items()}
     if not known:
         raise ScoringError(

@@ -76,7 +76,7 @@ def label_files(folder: str | Path) -> dict[str, Path]:
         beside = file.suffix.lower() == _PROBABILITIES and file.stem in files
         if file.name.lower().endswith(_NO_LABEL_MAPS) and not beside:
             raise ScoringError(
-                "an image among the label maps, in a format that none are read from",
+                "an image among the label maps has an unsupported format",
                 file=file,
                 remedy=f"convert it to one of {', '.join(SUFFIXES)}, or take it out of the folder",
             )

@@ -195,7 +195,7 @@ def labeller(content: Mapping[str, Any], device: torch.device) -> Labeller:
     except RuntimeError as error:
         raise CheckpointError(
             f"the checkpoint does not fit its network: {' '.join(str(error).split())[:300]}",
-            remedy="the method's code changed since; train again",
+            remedy="train again: the method's code has changed since",
         ) from error
     return _labeller(network, manager, content, device)
 

@@ -225,10 +225,10 @@ def test_faults_of_finding_and_of_reading_are_reported_together(acdc_nifti: Path
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no case is here") as caught:
+    with pytest.raises(DataError, match="no case") as caught:
         prepare(tmp_path)
     assert "patient001_frame01" in str(caught.value.remedy)
-    with pytest.raises(DataError, match="not there"):
+    with pytest.raises(DataError, match="not on this machine"):
         prepare(tmp_path / "nowhere")
 
 

@@ -133,7 +133,7 @@ def test_a_second_archive_joins_the_first_in_one_folder(here: Path) -> None:
     for archive in (first, second, first):
         unpack(archive, here / "out")
     assert contents(here / "out") == {"Set/a": b"a", "Set/b": b"b", "Set/both": b"same"}
-    with pytest.raises(ArchiveError, match="another both than the one that is there") as caught:
+    with pytest.raises(ArchiveError, match="another both") as caught:
         unpack(zipped(here / "3.zip", {"Set/both": b"other"}), here / "out")
     assert caught.value.file == here / "out" / "Set" / "both"
     assert (here / "out" / "Set" / "both").read_bytes() == b"same"

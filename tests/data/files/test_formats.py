@@ -171,7 +171,7 @@ def test_fractional_and_negative_labels_are_refused(tmp_path: Path) -> None:
         array = np.zeros((3, 3, 3), dtype=np.float32)
         array[1, 1, 1] = value
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii.gz")
-        with pytest.raises(DataError, match="no whole numbers"):
+        with pytest.raises(DataError, match="whole numbers"):
             read_label(tmp_path / "a.nii.gz")
 
 
@@ -204,7 +204,7 @@ def test_broken_files_are_typed_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_label(tmp_path / "none.nii.gz")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="not an image format"):
+    with pytest.raises(DataError, match="image format"):
         read_image(tmp_path / "notes.txt")
 
 

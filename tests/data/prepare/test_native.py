@@ -42,7 +42,7 @@ def test_the_published_arrays_come_back_whatever_preparation_did(prepared: Prepa
 
 
 def test_a_case_that_is_gone_or_changed_is_an_error(prepared: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="no such case"):
+    with pytest.raises(DataError, match="case not found"):
         NativeCases(prepared, None).load("nobody")
     spec = registry.get("phantom_lesions")
     fewer = dataclasses.replace(spec, discover=lambda *given: spec.discover(*given)[:1])

@@ -103,7 +103,7 @@ def test_an_image_too_large_for_its_file_is_an_error(tmp_path: Path) -> None:
     content[16:24] = (60_000).to_bytes(4, "big") * 2  # width and height, which the header's checksum covers
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"the header promises 3\.6 GB"):
+    with pytest.raises(DataError, match=r"3\.6 GB"):
         read_photo_rgb(tmp_path / "bomb.png", "a")
 
 

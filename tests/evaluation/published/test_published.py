@@ -69,5 +69,5 @@ def test_a_bad_line_is_named(tmp_path: Path, field: str, value: str) -> None:
 
 
 def test_no_tables_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ScoringError, match="no tables"):
+    with pytest.raises(ScoringError, match="tables of published numbers"):
         load_published(tmp_path)
