@@ -50,7 +50,7 @@ def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
         read_config(str(listed))
     with pytest.raises(SuiteError, match="file of settings not found"):
         read_config(str(tmp_path / "absent.yaml"))
-    with pytest.raises(SuiteError, match="a suite is a mapping"):
+    with pytest.raises(SuiteError, match="a suite must be a mapping"):
         read_config(str(listed), what="suite")
 
 
