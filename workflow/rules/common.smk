@@ -1,5 +1,4 @@
-# Helper functions only: what the suite expects of the rules. What can be asked without Snakemake is answered by
-# contrastseg.planning and contrastseg.fingerprints.
+# Helper functions of the rules. Answers that need no Snakemake come from contrastseg.planning and its neighbours.
 import gc
 import os
 import sys
@@ -12,8 +11,7 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(1_000_000, 50, 100)
 
 BASE = Path(workflow.basedir)
-# A checkout's own code, installed or not. An installed workflow lies inside the package that it runs.
-if (BASE / "contrastseg").is_dir():
+if (BASE / "contrastseg").is_dir():  # a checkout, installed or not
     sys.path.insert(0, str(BASE))
 
 from contrastseg import planning
@@ -31,7 +29,7 @@ ENVIRONMENT = str(BASE / "environment.yml")
 
 
 @contextmanager
-def told():
+def workflow_errors():
     """End planning with an error's text alone."""
     try:
         yield
@@ -39,7 +37,7 @@ def told():
         raise WorkflowError(str(error))
 
 
-@told()
+@workflow_errors()
 def read_suite():
     """The suite in the configuration, or the default one with the options of the command line."""
     files = [Path(file) for file in workflow.overwrite_configfiles]
@@ -48,7 +46,7 @@ def read_suite():
     return parse_suite({**read_yaml(DEFAULT_SUITE), **config}, DEFAULT_SUITE)
 
 
-@told()
+@workflow_errors()
 def make_plan():
     """All runs. Data that is not here is an error that lists all of it, or left out where the user says so."""
     missing = planning.missing_data(SUITE, DATA_ROOT)
@@ -94,13 +92,13 @@ wildcard_constraints:
     checkpoint="last|best_val",
 
 
-@told()
+@workflow_errors()
 def discover_method_rules():
     """One file per method, then what the suite brings along."""
     return method_rules(SUITE, BASE)
 
 
-@told()
+@workflow_errors()
 def check_every_method_has_a_rule():
     """Say which file is missing or wrong, instead of a missing input three steps further on."""
     trained = {(r.name, r.wildcard_constraints.get("method")) for r in workflow.rules}
