@@ -162,7 +162,7 @@ class Staged(Supervised):
 def test_a_patch_of_other_dimensions_than_the_images_is_found_before_anything_starts():
     wanted = {"name": "s", "datasets": [{"name": "phantom_organs", "spatial_dims": 3}], "methods": ["supervised"]}
     suite, _ = parse_suite(wanted)
-    with pytest.raises(SuiteError, match=r"supervised on phantom_organs sees 3D images.*\[96, 96\]") as caught:
+    with pytest.raises(SuiteError, match=r"supervised.* on phantom_organs sees 3D images.*\[96, 96\]") as caught:
         expand(suite)
     assert "patch_size: [96, 96, 96]" in caught.value.remedy
     entry = wanted["datasets"][0] | {"training": {"patch_size": [16, 32, 32]}}
