@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
     from contrastseg.planning.environment import job_environment
+    from contrastseg.planning.garbage import keep_objects
     from contrastseg.planning.jobs import Jobs, run_config, to_argument
     from contrastseg.planning.limits import by_attempt
     from contrastseg.planning.runs import RESULTS, Plan, Run, expand
@@ -28,6 +29,7 @@ __all__ = [
     "describe_missing",
     "expand",
     "job_environment",
+    "keep_objects",
     "listed",
     "missing_data",
     "needs_download",
@@ -43,6 +45,7 @@ _MODULES = {
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
     "environment": ("job_environment",),
+    "garbage": ("keep_objects",),
     "jobs": ("Jobs", "run_config", "to_argument"),
     "limits": ("by_attempt",),
     "runs": ("RESULTS", "Plan", "Run", "expand"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.shell import shell
 
 from contrastseg import planning
 from contrastseg.planning.limits import limit_minutes
@@ -76,3 +77,10 @@ def test_the_steps_measured_in_the_repository_are_found() -> None:
     """A day is what a stage is given whose steps nobody measured."""
     root = Path(__file__).resolve().parents[2]
     assert jobs(root / "benchmarks" / "speed" / "results", {"accelerator": "cpu"}).runtime(job(), 1) < 1440
+
+
+def test_snakemake_tells_the_libraries_of_a_job_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of rules say nothing of it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    command = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS $OPENBLAS_NUM_THREADS"
+    assert shell(command, read=True, threads=3).split() == ["3", "3", "3"]

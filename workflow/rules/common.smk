@@ -1,14 +1,10 @@
 # Helper functions of the rules. Answers that need no Snakemake come from contrastseg.planning and its neighbours.
-import gc
 import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-
-# A plan is millions of objects that all stay: Python need not look through them again and again for what can go.
-gc.set_threshold(1_000_000, 50, 100)
 
 BASE = Path(workflow.basedir)
 if (BASE / "contrastseg").is_dir():  # a checkout, installed or not
@@ -55,6 +51,7 @@ def make_plan():
     return planning.expand(SUITE, missing, DATA_ROOT, sources=SOURCES)
 
 
+planning.keep_objects()
 planning.remember_parameters(workflow)
 SUITE, OPTIONS = read_suite()
 DATA_ROOT = planning.data_root(OPTIONS, os.environ)

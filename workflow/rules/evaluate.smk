@@ -23,7 +23,7 @@ rule predict:
         content=JOBS.test_content,
         fold=JOBS.test_fold,
     shell:
-        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg predict"
+        "python -m contrastseg predict"
         " --checkpoint {input.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
@@ -51,7 +51,7 @@ rule score:
         content=JOBS.references,
         missing=JOBS.missing,
     shell:
-        "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
+        "python -m contrastseg score --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
 
 
@@ -78,5 +78,5 @@ rule score_by_conventions:
         content=JOBS.references,
         missing=JOBS.missing,
     shell:
-        "OMP_NUM_THREADS=1 python -m contrastseg score --prediction $(dirname {input.index})"
+        "python -m contrastseg score --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"

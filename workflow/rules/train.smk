@@ -1,4 +1,5 @@
 # The generic rules of training. A method's own file in methods/ takes `train` over under its name.
+# Snakemake tells the libraries of a job how many threads it has: OMP_NUM_THREADS and its like need no place in a command.
 # `places` is derived from the input: where data lies is no reason to train again, what is in it (`content`) is one.
 
 
@@ -29,7 +30,7 @@ rule pretrain:
         pool=JOBS.pool_option,
         initial=JOBS.earlier_options,
     shell:
-        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
+        "python -m contrastseg train"
         " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
         " {params.places} --planned {params.content:q} {params.pool} {params.initial} --config {params.config:q}"
@@ -69,7 +70,7 @@ rule train:
         places=JOBS.places,
         initial=JOBS.earlier_options,
     shell:
-        "OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} python -m contrastseg train"
+        "python -m contrastseg train"
         " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed}"
         " {params.places} --planned {params.content:q} {params.initial} --config {params.config:q}"
