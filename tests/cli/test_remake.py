@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.files import read_json, write_json
+from contrastseg.report.content.labels import UNKNOWN_PROVENANCE
 from contrastseg.report.page.wording import not_drawn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +86,7 @@ def test_the_scores_alone_are_enough(kept):
     (kept / "cards.json").unlink()
     invoke("report", kept / "scores.parquet", "--config", '{"tables": [{"name": "main"}], "figures": []}')
     page = (kept / "report.html").read_text()
-    assert "no card: provenance unknown" in page
+    assert UNKNOWN_PROVENANCE[1] in page
     assert "The records of the runs are missing." in page
     methods = set(pd.read_parquet(kept / "scores.parquet")["method"])
     assert all(method in page for method in methods)

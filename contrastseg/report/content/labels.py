@@ -1,4 +1,4 @@
-"""How methods, metrics, budgets and numbers are written, the same in every table, figure and on the page."""
+"""How methods, metrics, label budgets and numbers are written: alike in tables, figures and on the page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from contrastseg.evaluation.metrics import catalogue
 PROVENANCE = {
     "official": ("O", "official: follows the authors' released code"),
     "published": ("P", "published: follows the text of the paper"),
-    "reconstructed": ("R", "reconstructed: the text does not say enough, gaps were filled"),
+    "reconstructed": ("R", "reconstructed: gaps in the text of the paper were filled"),
 }
-UNKNOWN_PROVENANCE = ("?", "no card: provenance unknown")
+UNKNOWN_PROVENANCE = ("?", "unknown provenance: the method card is missing")
 
 CLIPPED = " c"  # behind an end of an interval that stands where the range ends
 _ZERO = 1e-12  # scores are compared to twelve decimals
 _DECIMALS = {"distance": 2, "volume": 2, "count": 0}
 
+# Stored outcome of a comparison -> its words in tables.
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -41,48 +42,49 @@ class MethodLabel:
         variant: Its variant's.
         mark: The provenance as a letter.
         meaning: What the letter says.
-        printed: How the method's name is printed.
-        note: What belongs to the name, such as a schedule shorter than the source's.
-        beside: What a source calls the row that the method stands in; its whole name where `method` is empty.
+        display_name: The name in tables and figures; empty where it is `method`.
+        note: An addition to the name, such as a schedule shorter than the source's.
+        published_name: The source's name of the row that the method stands in; the whole name where `method` is empty.
     """
 
     method: str
     variant: str
     mark: str
     meaning: str
-    printed: str = ""
+    display_name: str = ""
     note: str = ""
-    beside: str = ""
+    published_name: str = ""
 
     @property
     def name(self) -> str:
-        """The method, with the variant in brackets when it is not the default one, and what else the name must say."""
-        if self.beside:
-            return f"{self.beside} (here {replace(self, beside='').name})" if self.method else self.beside
+        """The method, with its variant (unless it is the default one) and the note in brackets."""
+        if self.published_name:
+            ours = replace(self, published_name="").name
+            return f"{self.published_name} (here {ours})" if self.method else self.published_name
         inside = ", ".join(part for part in (self.variant, self.note) if part not in ("default", ""))
-        return (self.printed or self.method) + (f" ({inside})" if inside else "")
+        return (self.display_name or self.method) + (f" ({inside})" if inside else "")
 
     @property
     def plain(self) -> str:
-        """Name and mark for plain text, such as "pdcr [P]"; without a mark where somebody else printed the row."""
+        """Name and mark for plain text, such as "pdcr [P]"; published rows without a method of ours have none."""
         return f"{self.name} [{self.mark}]" if self.mark else self.name
 
 
-def provenances(cards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def provenances(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Method name -> provenance, from the runs' `run.json`."""
-    found: dict[str, str] = {}
-    for run in cards:
+    provenance_of: dict[str, str] = {}
+    for run in runs:
         provenance = (run.get("card") or {}).get("provenance")
         if provenance:
-            found.setdefault(str(run["method"]), str(provenance))
-    return found
+            provenance_of.setdefault(str(run["method"]), str(provenance))
+    return provenance_of
 
 
-def printed_names(cards: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:
-    """(method, variant) -> how the method's name is printed and what belongs to it, from the runs' `run.json`."""
+def display_names(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(method, variant) -> the display name and the note that belongs to it, from the runs' `run.json`."""
     return {
         (str(run["method"]), str(run["variant"])): (str(run["printed_name"]), str(run.get("name_note") or ""))
-        for run in cards
+        for run in runs
         if run.get("printed_name")
     }
 
@@ -174,11 +176,11 @@ def seen_places(value: float, places: int) -> int:
 def p_value(value: float | None, alpha: float = 0.05) -> str:
     """A p value with three decimals, below 0.1 with three significant digits.
 
-    Where rounding would move it to the other side of the level, or onto it, it is told as below or above the level.
+    Where rounding would move it to the other side of the level, or onto it, it is written as below or above the level.
 
     Args:
         value: The p value.
-        alpha: The level that it is compared with: a p at or below it is a finding.
+        alpha: The level that it is compared with: a p at or below it is significant.
     """
     if value is None or math.isnan(value):
         return "–"
@@ -221,10 +223,10 @@ def split_baseline(baseline: str) -> tuple[str, str]:
     return method, variant or "default"
 
 
-def labelled_counts(cards: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+def labelled_counts(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
     """(entry, labels) -> number of labelled patients, where all runs of that budget agree."""
     seen: dict[tuple[str, str], set[int]] = {}
-    for run in cards:
+    for run in runs:
         if run.get("labelled_count") is not None:
             seen.setdefault((str(run["dataset"]), str(run["labels"])), set()).add(int(run["labelled_count"]))
     return {key: counts.pop() for key, counts in seen.items() if len(counts) == 1}

@@ -31,18 +31,18 @@ def pending_runs(plan: Mapping[str, Any], scores: pd.DataFrame) -> list[dict[str
         cell = tuple(axes[name] for name in ("dataset", "method", "variant", "labels"))
         run = ", ".join(f"{name} {axes[name]}" for name in _AXES)
         planned.setdefault(cell, []).append((run, tuple(axes[name] for name in _SCORED) in done))
-    found = []
-    for (dataset, method, variant, labels), parts in planned.items():
-        waiting = list(dict.fromkeys(run for run, scored in parts if not scored))
+    pending = []
+    for (dataset, method, variant, labels), scored_runs in planned.items():
+        waiting = list(dict.fromkeys(run for run, scored in scored_runs if not scored))
         if not waiting:
             continue
-        nothing = not any(scored for _, scored in parts)
-        total = len({run for run, _ in parts})
+        nothing = not any(scored for _, scored in scored_runs)
+        total = len({run for run, _ in scored_runs})
         state, reason = (
             (NOT_RUN, "planned, without scores")
             if nothing
             else (PARTLY_RUN, f"{len(waiting)} of {total} runs without scores ({'; '.join(waiting)})")
         )
         cell_axes = {"dataset": dataset, "method": method, "variant": variant, "labels": labels}
-        found.append({**cell_axes, "state": state, "reason": reason})
-    return found
+        pending.append({**cell_axes, "state": state, "reason": reason})
+    return pending

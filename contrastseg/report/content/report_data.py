@@ -13,11 +13,11 @@ import pandas as pd
 from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.report.content.labels import (
     MethodLabel,
+    display_names,
     in_order,
     labelled_counts,
     method_label,
     metric_order,
-    printed_names,
     provenances,
 )
 from contrastseg.report.content.results_folder import ResultsFolder
@@ -113,7 +113,7 @@ class ReportData:
     def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:
         # A method that applies nowhere has no run; the plan knows where it comes from.
         skipped = {str(item["method"]): str(item["provenance"]) for item in self.skipped if item.get("provenance")}
-        return skipped | provenances(self.runs), printed_names(self.runs)
+        return skipped | provenances(self.runs), display_names(self.runs)
 
     @cached_property
     def _labelled(self) -> dict[tuple[str, str], int]:
@@ -122,10 +122,10 @@ class ReportData:
     @cached_property
     def training(self) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
         """(entry, method) -> the training settings of its runs."""
-        found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for card in self.runs:
-            found.setdefault((str(card["dataset"]), str(card["method"])), []).append(card.get("training") or {})
-        return found
+        trainings: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for run in self.runs:
+            trainings.setdefault((str(run["dataset"]), str(run["method"])), []).append(run.get("training") or {})
+        return trainings
 
     def label(self, method: str, variant: str) -> MethodLabel:
         """The label of a method with its provenance mark."""
@@ -156,9 +156,9 @@ class ReportData:
         order = self.method_order([method for method, _ in pairs])
         return sorted(pairs, key=lambda pair: (order.index(pair[0]), pair[1] != "default", pair[1]))
 
-    def class_order(self, part: pd.DataFrame, entry: str) -> list[str]:
+    def class_order(self, rows: pd.DataFrame, entry: str) -> list[str]:
         """The classes of these rows in the data set's order; what it does not know, such as `mean`, comes last."""
-        present = list(dict.fromkeys(part["class"].astype(str)))
+        present = list(dict.fromkeys(rows["class"].astype(str)))
         known = [str(name) for info in self.infos if info.get("entry") == entry for name in info.get("classes", ())]
         return sorted(present, key=lambda name: known.index(name) if name in known else len(known))
 
@@ -187,9 +187,9 @@ class ReportData:
         """The rows by (data set, evaluated on, checkpoint), data sets in the suite's order, last checkpoints first."""
         if not len(frame):
             return []
-        parts = [((str(a), str(b), str(c)), part) for (a, b, c), part in frame.groupby(list(PLACE), sort=True)]
-        order = in_order([key[0] for key, _ in parts], self.suite.datasets)
-        return sorted(parts, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
+        rows_by_place = [((str(a), str(b), str(c)), rows) for (a, b, c), rows in frame.groupby(list(PLACE), sort=True)]
+        order = in_order([key[0] for key, _ in rows_by_place], self.suite.datasets)
+        return sorted(rows_by_place, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
 
     def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:
         """Such as "ISIC 2016 · evaluated on PH2 · checkpoint best_val"."""

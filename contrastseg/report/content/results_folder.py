@@ -153,16 +153,16 @@ class ResultsFolder:
         path = self.path / "data.json"
         with wrap_parse_errors(path, remedy=_COLLECT):
             copies = {item["entry"]: item for item in read_json(path)[kept]} if path.is_file() else {}
-        found = []
+        described = []
         for entry in self.entries:
             file = place(entry)
             if file.is_file():
-                found.append(_shaped(file, {"entry": str}))
+                described.append(_shaped(file, {"entry": str}))
             elif entry in copies:
-                found.append(copies[entry])
+                described.append(copies[entry])
             elif self.strict:
                 require_path(file, what, f"run `{command}` first")
-        return found
+        return described
 
     def data_copy(self) -> dict[str, Any]:
         """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
@@ -206,13 +206,13 @@ class ResultsFolder:
         """`log.csv` of each run."""
         import pandas as pd
 
-        found = {}
+        by_run = {}
         for key, folder in self.run_folders.items():
             path = folder / "log.csv"
             if self.strict or path.is_file():
                 with wrap_parse_errors(path, remedy="train the run again"):
-                    found[key] = pd.read_csv(of_run(path))
-        return found
+                    by_run[key] = pd.read_csv(of_run(path))
+        return by_run
 
 
 def _columns_of(name: str) -> Sequence[str]:

@@ -48,9 +48,9 @@ def warn_of_missing_letters(texts: Iterable[str]) -> None:
     missing = sorted({letter for text in texts for letter in text if not text.isascii() and not family_of(letter)})
     missing = [letter for letter in missing if unicodedata.category(letter) not in ("Cc", "Cf", "Cs")]
     if missing:
-        shown = " ".join(missing[:20]) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
+        listed = " ".join(missing[:20]) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")
         warnings.warn(
-            f"no font on this machine has {shown}: figures show code points instead, tables and report.html the "
+            f"no font on this machine has {listed}: figures show code points instead, tables and report.html the "
             f"letters. Fix: {_REMEDY}, and draw the figures again.",
             stacklevel=2,
         )

@@ -59,7 +59,7 @@ def resampled_front(patients: pd.DataFrame, costs: Mapping[Pair, float], higher:
     if len(values) < FEWEST:
         return None
     drawn = np.random.default_rng(_SEED).integers(0, len(values), (_DRAWS, len(values)))
-    counts = np.stack([np.bincount(one, minlength=len(values)) for one in drawn])
+    counts = np.stack([np.bincount(replicate, minlength=len(values)) for replicate in drawn])
     means = counts @ values / len(values) * (1 if higher else -1)  # draws x methods, higher is better
     cost = np.array([costs[pair] for pair in pairs])
     beaten = np.stack([_beaten(means, cost, at) for at in range(len(pairs))], axis=1)
@@ -75,8 +75,8 @@ def _beaten(means: np.ndarray, cost: np.ndarray, at: int) -> np.ndarray:
     mine = means[:, [at]]
     better = (means > mine) & (cost <= cost[at])
     cheaper = (means == mine) & (cost < cost[at])
-    found: np.ndarray = (better | cheaper).any(axis=1)
-    return found
+    beaten: np.ndarray = (better | cheaper).any(axis=1)
+    return beaten
 
 
 def steps_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -13,10 +13,10 @@ from contrastseg.report.figures._text import SMALL, width_of
 _HIGH = 1.15 * SMALL  # points, of a line of text
 _REACHES = (4.0, 9.0, 16.0, 24.0, 34.0, 46.0)  # points from the marker
 _ANGLES = np.deg2rad([0, 180, 35, -35, 145, -145, 90, -90, 60, -60, 120, -120])
-Label = tuple[str, tuple[float, float], bool]
+PointLabel = tuple[str, tuple[float, float], bool]
 
 
-def label_points(ax: Axes, labels: Sequence[Label], around: Sequence[tuple[float, float]] = ()) -> None:
+def label_points(ax: Axes, labels: Sequence[PointLabel], around: Sequence[tuple[float, float]] = ()) -> None:
     """Write a name beside every point; call it when the axes' place and limits are final.
 
     Args:

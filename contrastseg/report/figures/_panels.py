@@ -33,12 +33,12 @@ def with_room(frame: pd.DataFrame, data: ReportData, settings: FigureSettings) -
     kept, left_out = [], set[str]()
     places = data.places(frame)
     crowded = len(frame[["method", "variant"]].drop_duplicates()) > CROWD
-    for _, part in places:
-        runs = part[["labels", "method", "variant"]].drop_duplicates().groupby("labels", observed=True).size()
-        part = part[part["labels"].isin(runs.index[runs > 1])]
-        budgets = shown_budgets(part, settings, (MOST_OF_CROWD if crowded else MOST) // len(places))
-        left_out |= set(part["labels"].astype(str)) - set(budgets)
-        kept.append(part[part["labels"].isin(budgets)])
+    for _, rows in places:
+        runs = rows[["labels", "method", "variant"]].drop_duplicates().groupby("labels", observed=True).size()
+        rows = rows[rows["labels"].isin(runs.index[runs > 1])]
+        budgets = shown_budgets(rows, settings, (MOST_OF_CROWD if crowded else MOST) // len(places))
+        left_out |= set(rows["labels"].astype(str)) - set(budgets)
+        kept.append(rows[rows["labels"].isin(budgets)])
     titles = [budget_title(labels) for labels in sorted(left_out, key=budget_order)]
     return pd.concat(kept) if kept else frame, budgets_left_out(titles)
 

@@ -145,8 +145,8 @@ def _free(name: str, taken: set[Look]) -> Look:
     start = zlib.crc32(name.encode()) % len(every)
     turned = [*every[start:], *every[:start]]
     markers = {marker for marker, _ in taken}
-    apart = [look for look in turned if look[0] not in markers]
-    return next(iter([*apart, *(look for look in turned if look not in taken)]), turned[0])
+    with_free_marker = [look for look in turned if look[0] not in markers]
+    return next(iter([*with_free_marker, *(look for look in turned if look not in taken)]), turned[0])
 
 
 @contextmanager

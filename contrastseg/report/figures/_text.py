@@ -56,9 +56,9 @@ def fitted(text: str, width: float, size: float, bold: bool = False, lines: int 
     text = clean(text)
     if lines == 2 and width_of(text, size, bold) > width:
         for mark in (" · ", " ("):
-            head, found, tail = text.rpartition(mark)
+            head, separator, tail = text.rpartition(mark)
             tail = f"({tail}" if mark == " (" else tail
-            if found and max(width_of(part, size, bold) for part in (head, tail)) <= width:
+            if separator and max(width_of(piece, size, bold) for piece in (head, tail)) <= width:
                 return f"{head}\n{tail}"
     rest = text.split(" ")
     written: list[str] = []
@@ -76,8 +76,8 @@ def fitted(text: str, width: float, size: float, bold: bool = False, lines: int 
 def distinct(names: list[str], width: float, size: float, bold: bool = False, lines: int = 1) -> list[str]:
     """All names fitted; those that look the same once shortened are numbered, for two methods must not pass for one."""
     short = [fitted(name, width, size, bold, lines) for name in names]
-    told = []
+    numbered = []
     for place, text in enumerate(short):
         mark = f" #{short[: place + 1].count(text)}" if short.count(text) > 1 else ""
-        told.append(fitted(names[place], width - width_of(mark, size, bold), size, bold, lines) + mark)
-    return told
+        numbered.append(fitted(names[place], width - width_of(mark, size, bold), size, bold, lines) + mark)
+    return numbered

@@ -43,7 +43,7 @@ def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
     patients = per_patient(scores) if len(scores) else scores
     if not len(patients):
         return empty_figure(settings.width, wording.not_scored(settings.metric))
-    units = {key: metric_title(settings.metric, str(part["unit"].iloc[0])) for key, part in data.places(scores)}
+    units = {key: metric_title(settings.metric, str(rows["unit"].iloc[0])) for key, rows in data.places(scores)}
     styles = styles_of(patients, data)
     if len(styles) > CROWD:
         return _many(patients, styles, data, units, settings)
@@ -51,22 +51,22 @@ def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
     return _few(panels, styles, data, settings)
 
 
-def _groups(part: pd.DataFrame, data: ReportData, entry: str) -> list[str]:
+def _groups(rows: pd.DataFrame, data: ReportData, entry: str) -> list[str]:
     """The classes in the data set's order, and their mean where they are several."""
-    classes = [name for name in data.class_order(part, entry) if name != "mean"]
+    classes = [name for name in data.class_order(rows, entry) if name != "mean"]
     return [*classes, "mean"] if len(classes) > 1 else classes
 
 
-def _values(part: pd.DataFrame) -> Values:
+def _values(rows: pd.DataFrame) -> Values:
     """(method, variant, class) -> the patients' values, sorted."""
-    table = part.dropna(subset=["value"]).sort_values("value")
+    table = rows.dropna(subset=["value"]).sort_values("value")
     grouped = table.groupby(["method", "variant", "class"])["value"]
     return {(str(m), str(v), str(c)): values.to_numpy() for (m, v, c), values in grouped}
 
 
-def _with_rows(part: pd.DataFrame) -> set[Pair]:
+def _with_rows(rows: pd.DataFrame) -> set[Pair]:
     """The methods and variants that have rows."""
-    return set(zip(part["method"].astype(str), part["variant"].astype(str), strict=True))
+    return set(zip(rows["method"].astype(str), rows["variant"].astype(str), strict=True))
 
 
 def _absent(pair: Pair, with_rows: set[Pair]) -> str:
@@ -135,11 +135,11 @@ def _box(ax: Axes, values: np.ndarray, position: float, width: float, style: Met
         whiskerprops={"color": style.colour, "linewidth": 0.9},
         capprops={"color": style.colour, "linewidth": 0.9},
     )
-    shown = values if len(values) <= MOST_POINTS else boxplot_stats(values)[0]["fliers"]
+    drawn = values if len(values) <= MOST_POINTS else boxplot_stats(values)[0]["fliers"]
     # Spread by rank, not by chance: the picture must not change from run to run.
-    spread = ((np.arange(len(shown)) * 0.618034) % 1 - 0.5) * width * 0.55
+    spread = ((np.arange(len(drawn)) * 0.618034) % 1 - 0.5) * width * 0.55
     point = style.point | {"markersize": 2.6, "markeredgewidth": 0.5}
-    ax.plot(position + spread, shown, linestyle="none", zorder=3, **point)
+    ax.plot(position + spread, drawn, linestyle="none", zorder=3, **point)
 
 
 def _many(
@@ -154,25 +154,25 @@ def _many(
     As many label budgets are drawn as stand in one line; the figure says which are left out.
     """
     bands = []
-    for key, part in data.places(patients):
-        groups = _groups(part, data, key[0])
-        budgets = shown_budgets(part, settings, max(1, _ACROSS // len(groups)))
+    for key, rows in data.places(patients):
+        groups = _groups(rows, data, key[0])
+        budgets = shown_budgets(rows, settings, max(1, _ACROSS // len(groups)))
         panels = [(labels, name) for labels in budgets for name in groups]
-        bands.append((key, part, panels, set(part["labels"].astype(str)) - set(budgets)))
+        bands.append((key, rows, panels, set(rows["labels"].astype(str)) - set(budgets)))
     across = min(_ACROSS, max(_LEAST, *(len(panels) for _, _, panels, _ in bands), 0))
     line = len(styles) * _ROW + 0.54
     sheet = Sheet(settings.width, sum(-(-len(panels) // across) * line + 0.32 for _, _, panels, _ in bands) + 0.28)
     top = 0.0
-    for key, part, panels, _ in bands:
+    for key, rows, panels, _ in bands:
         title = fitted(f"{data.block_title(*key)} · {units[key]}", settings.width - 0.1, 8.5, True)
         sheet.text(0.05, top + 0.08, title, fontweight="bold", fontsize=8.5)
         top += 0.32
         values = {
-            labels: _values(part[part["labels"] == labels]) for labels in dict.fromkeys(name for name, _ in panels)
+            labels: _values(rows[rows["labels"] == labels]) for labels in dict.fromkeys(name for name, _ in panels)
         }
         order = _ranked(values[panels[0][0]], styles, panels[-1][1], higher="↑" in units[key])
-        limits = (part["value"].min(), part["value"].max())
-        with_rows = {labels: _with_rows(part[part["labels"] == labels]) for labels in values}
+        limits = (rows["value"].min(), rows["value"].max())
+        with_rows = {labels: _with_rows(rows[rows["labels"] == labels]) for labels in values}
         for first in range(0, len(panels), across):
             line_of_panels = [
                 _Band(labels, name, values[labels], with_rows[labels])
@@ -262,24 +262,24 @@ def _rows(ax: Axes, rows: Sequence[np.ndarray | None], colours: Sequence[str]) -
     """Lying boxes, one for each row that has values; few artists, for there are hundreds of boxes."""
     for row in range(0, len(rows), 2):
         ax.axhspan(row - 0.5, row + 0.5, color=FAINT, alpha=0.1, linewidth=0)
-    there = [(row, values, colours[row]) for row, values in enumerate(rows) if values is not None and len(values)]
-    if not there:
+    with_values = [(row, values, colours[row]) for row, values in enumerate(rows) if values is not None and len(values)]
+    if not with_values:
         return
-    y = np.array([row for row, _, _ in there], dtype=float)
-    shade = [colour for _, _, colour in there]
-    stats = [boxplot_stats(values)[0] for _, values, _ in there]
-    get = {name: np.array([one[name] for one in stats]) for name in ("q1", "q3", "med", "whislo", "whishi")}
+    y = np.array([row for row, _, _ in with_values], dtype=float)
+    shade = [colour for _, _, colour in with_values]
+    stats = [boxplot_stats(values)[0] for _, values, _ in with_values]
+    get = {name: np.array([box[name] for box in stats]) for name in ("q1", "q3", "med", "whislo", "whishi")}
     faces = [(colour, 0.3) for colour in shade]
     ax.barh(y, get["q3"] - get["q1"], 0.66, get["q1"], color=faces, edgecolor=shade, linewidth=0.7)
     ax.hlines(y, get["whislo"], get["q1"], colors=shade, linewidth=0.8)
     ax.hlines(y, get["q3"], get["whishi"], colors=shade, linewidth=0.8)
     ax.vlines(get["med"], y - 0.36, y + 0.36, colors=INK, linewidth=1.1)
-    shown = [
-        values if len(values) <= MOST_POINTS else one["fliers"]
-        for (_, values, _), one in zip(there, stats, strict=True)
+    drawn = [
+        values if len(values) <= MOST_POINTS else box["fliers"]
+        for (_, values, _), box in zip(with_values, stats, strict=True)
     ]
-    at = np.repeat(y, [len(values) for values in shown])
-    x, gap = np.concatenate(shown), np.full(len(at), np.nan)
+    at = np.repeat(y, [len(values) for values in drawn])
+    x, gap = np.concatenate(drawn), np.full(len(at), np.nan)
     # one path of many strokes: a marker each would make the file ten times as large
     strokes = np.stack([[x, x, gap], [at - 0.2, at + 0.2, gap]]).transpose(0, 2, 1).reshape(2, -1)
     ax.plot(*strokes, color=INK, linewidth=0.5, alpha=0.55)

@@ -46,7 +46,7 @@ def make_figures(
     """
     overlays = overlays or {}
     if len(data.summary) and settings:
-        warn_of_missing_letters([*_names(data), *(one.case for group in overlays.values() for one in group)])
+        warn_of_missing_letters([*_names(data), *(overlay.case for group in overlays.values() for overlay in group)])
     written = []
     for figure_settings in settings:
         name = figure_settings.name

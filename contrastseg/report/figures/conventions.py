@@ -49,17 +49,17 @@ def convention_ranks_figure(source: FigureSource, settings: FigureSettings) -> F
     return drawn.sheet.figure
 
 
-def _lines(ax: Axes, part: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportData) -> None:
+def _lines(ax: Axes, of_panel: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportData) -> None:
     """A line for each method, its name where it starts, its last rank where it ends."""
-    conventions = list(dict.fromkeys(part["convention"].astype(str)))
+    conventions = list(dict.fromkeys(of_panel["convention"].astype(str)))
     lines = {
         pair: rows.set_index("convention")["rank"].reindex(conventions).to_numpy(dtype=float)
         for pair in styles
-        if len(rows := part[(part["method"] == pair[0]) & (part["variant"] == pair[1])])
+        if len(rows := of_panel[(of_panel["method"] == pair[0]) & (of_panel["variant"] == pair[1])])
     }
     order = sorted(lines, key=lambda pair: (np.isnan(lines[pair][0]), lines[pair][0]))
     ranked = [not np.isnan(lines[pair]).all() for pair in order]
-    named_rows(ax, order, data, [str(place + 1) if there else "–" for place, there in enumerate(ranked)])
+    named_rows(ax, order, data, [str(place + 1) if is_ranked else "–" for place, is_ranked in enumerate(ranked)])
     shifts = _side_by_side(np.array([lines[pair] for pair in order]))
     for pair, shift in zip(order, shifts, strict=True):
         style = styles[pair]

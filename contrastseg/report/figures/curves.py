@@ -73,18 +73,18 @@ def _has(log: pd.DataFrame, column: str) -> bool:
     return column in log and bool(log[column].notna().any())
 
 
-def _lines(part: pd.DataFrame, logs: Logs, pair: Pair, column: str) -> list[pd.Series]:
+def _lines(runs: pd.DataFrame, logs: Logs, pair: Pair, column: str) -> list[pd.Series]:
     """The smoothed column of each run of a method, by step."""
-    keys = part.loc[(part["method"] == pair[0]) & (part["variant"] == pair[1]), "key"]
+    keys = runs.loc[(runs["method"] == pair[0]) & (runs["variant"] == pair[1]), "key"]
     return [_smoothed(logs[key], column) for key in keys if _has(logs[key], column)]
 
 
 def _smoothed(log: pd.DataFrame, column: str) -> pd.Series:
     """The running mean of the last value logged at each step; shorter windows at the ends."""
     steps, values = log["step"].to_numpy(dtype=float), log[column].to_numpy(dtype=float)
-    there = ~np.isnan(values)
-    backwards, last = np.unique(steps[there][::-1], return_index=True)
-    values = values[there][::-1][last]
+    known = ~np.isnan(values)
+    backwards, last = np.unique(steps[known][::-1], return_index=True)
+    values = values[known][::-1][last]
     window = max(1, len(values) // 20)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     middle = np.arange(len(values)) + (window - 1) // 2 + 1
@@ -125,13 +125,13 @@ def _many(
     titles = [f"{data.dataset_title(dataset)}: {TITLES.get(column, column)}" for dataset, column in panels]
     cells = by_method(styles, data, titles, settings.width)
     for place, (dataset, column) in enumerate(panels):
-        part = index[index["dataset"] == dataset]
-        budgets = sorted(set(part["labels"]), key=budget_order)
+        runs = index[index["dataset"] == dataset]
+        budgets = sorted(set(runs["labels"]), key=budget_order)
         drawn: list[tuple[Axes, float, float]] = []
         for pair, style in styles.items():
             ax = cells.axes[pair, place]
             for rank, labels in enumerate(budgets):
-                lines = _lines(part[part["labels"] == labels], logs, pair, column)
+                lines = _lines(runs[runs["labels"] == labels], logs, pair, column)
                 if not lines:
                     continue
                 steps, mean = _mean(lines)

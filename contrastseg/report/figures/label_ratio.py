@@ -67,9 +67,9 @@ def _few(ax: Axes, panel: Panel, styles: dict[Pair, MethodStyle], data: ReportDa
 _BARS: dict[str, Any] = {"elinewidth": 0.9, "capsize": 1.8, "capthick": 0.9, "zorder": 3}
 
 
-def _line(part: pd.DataFrame, pair: Pair, budgets: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
+def _line(of_place: pd.DataFrame, pair: Pair, budgets: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
     """Places of the budgets and the rows of a method there; NaN where it was not run, so that its line breaks."""
-    rows = part[(part["method"] == pair[0]) & (part["variant"] == pair[1])]
+    rows = of_place[(of_place["method"] == pair[0]) & (of_place["variant"] == pair[1])]
     return np.arange(len(budgets), dtype=float), rows.set_index(rows["labels"].astype(str)).reindex(budgets)
 
 
@@ -81,22 +81,22 @@ def _reach(values: pd.DataFrame) -> np.ndarray:
 def _many(summary: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportData, settings: FigureSettings) -> Figure:
     """A cell for each method and data set: its line and interval in colour, the baseline's line in grey behind."""
     places = data.places(summary)
-    units = [metric_title(settings.metric, str(part["unit"].iloc[0])) for _, part in places]
+    units = [metric_title(settings.metric, str(rows["unit"].iloc[0])) for _, rows in places]
     same = len(set(units)) == 1
     titles = [
         data.block_title(*key) + ("" if same else f" · {unit}") for (key, _), unit in zip(places, units, strict=True)
     ]
     cells = by_method(styles, data, titles, settings.width)
     baseline = split_baseline(data.suite.baseline) if data.suite.baseline else None
-    for column, (_, part) in enumerate(places):
-        budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
-        base = _line(part, baseline, budgets) if baseline else None
-        limits = _limits(part)
+    for column, (_, rows) in enumerate(places):
+        budgets = sorted(set(rows["labels"].astype(str)), key=budget_order)
+        base = _line(rows, baseline, budgets) if baseline else None
+        limits = _limits(rows)
         for pair, style in styles.items():
             ax = cells.axes[pair, column]
             if base is not None:
                 ax.plot(base[0], base[1]["mean"], color=NEUTRAL, linewidth=0.7, alpha=0.8)
-            _cell(ax, *_line(part, pair, budgets), style)
+            _cell(ax, *_line(rows, pair, budgets), style)
             ax.set_xlim(-0.3, len(budgets) - 0.7)
             ax.set_ylim(*limits)
             word_ticks(ax, range(len(budgets)), [budget_short(budget) for budget in budgets])
@@ -111,11 +111,11 @@ def _many(summary: pd.DataFrame, styles: dict[Pair, MethodStyle], data: ReportDa
 
 def _cell(ax: Axes, x: np.ndarray, values: pd.DataFrame, style: MethodStyle) -> None:
     low, high = (values[name].fillna(values["mean"]) for name in ("low", "high"))
-    there = values["mean"].notna().to_numpy()
-    if not there.any():
+    known = values["mean"].notna().to_numpy()
+    if not known.any():
         ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes, fontsize=SMALL, color=INK)
-    beside = np.concatenate([[False], there, [False]])
-    alone = there & ~beside[:-2] & ~beside[2:]  # a band of one point is nothing to see
+    beside = np.concatenate([[False], known, [False]])
+    alone = known & ~beside[:-2] & ~beside[2:]  # a band of one point is nothing to see
     if alone.any():
         ax.errorbar(x[alone], values["mean"][alone], _reach(values[alone]), fmt="none", ecolor=style.colour, **_BARS)
     ax.fill_between(x, low, high, color=style.colour, alpha=0.22, linewidth=0)
@@ -130,9 +130,9 @@ def _cross_out(ax: Axes, x: np.ndarray, values: pd.DataFrame) -> None:
         ax.plot(x[lacking], values["mean"][lacking], zorder=4, **CROSS)
 
 
-def _limits(part: pd.DataFrame) -> tuple[float, float]:
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
     """The range of all means and intervals of a data set, with a margin."""
-    low, high = np.nanmin(part[["mean", "low"]]), np.nanmax(part[["mean", "high"]])
+    low, high = np.nanmin(rows[["mean", "low"]]), np.nanmax(rows[["mean", "high"]])
     margin = max(0.04 * (high - low), 1e-3)
     return float(low - margin), float(high + margin)
 
@@ -141,7 +141,7 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers inside the range, at most so many, yet two where there is room."""
     span = high - low
     steps = [base * 10.0**power for power in range(-4, 5) for base in (1, 2, 5)]
-    step = next((one for one, after in pairwise(steps) if span / one < max(most, 3.2)), steps[-1])
+    step = next((candidate for candidate, following in pairwise(steps) if span / candidate < max(most, 3.2)), steps[-1])
     first = np.ceil(low / step) * step
     return [float(round(value, 6)) for value in np.arange(first, high, step)]
 

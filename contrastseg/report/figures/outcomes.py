@@ -67,24 +67,24 @@ def outcomes(source: FigureSource, settings: FigureSettings) -> Figure:
     return sheet.figure
 
 
-def _sizes(part: pd.DataFrame) -> str:
+def _sizes(rows: pd.DataFrame) -> str:
     """How many structures a bar is out of."""
-    total = part[["scored", "missed", "invented"]].sum(axis=1)
+    total = rows[["scored", "missed", "invented"]].sum(axis=1)
     low, high = int(total.min()), int(total.max())
     return f"of {low}" if low == high else f"of {low}–{high}"
 
 
-def _panel(ax: Axes, part: pd.DataFrame, pairs: list[Pair]) -> None:
-    budgets = sorted(set(part["labels"].astype(str)), key=budget_order)
+def _panel(ax: Axes, rows: pd.DataFrame, pairs: list[Pair]) -> None:
+    budgets = sorted(set(rows["labels"].astype(str)), key=budget_order)
     step = 0.84 / len(budgets)
     place = {
         (*pair, labels): row - 0.42 + (at + 0.5) * step
         for row, pair in enumerate(pairs)
         for at, labels in enumerate(budgets)
     }
-    keys = list(zip(part["method"].astype(str), part["variant"].astype(str), part["labels"].astype(str), strict=True))
+    keys = list(zip(rows["method"].astype(str), rows["variant"].astype(str), rows["labels"].astype(str), strict=True))
     y = np.array([place[key] for key in keys])
-    missed, false_positives = (part[name].to_numpy(dtype=float) for name in ("missed", "invented"))
+    missed, false_positives = (rows[name].to_numpy(dtype=float) for name in ("missed", "invented"))
     reach: dict[str, Any] = {"height": step * 0.86, "edgecolor": INK, "linewidth": 0.3}
     for row in range(0, len(pairs), 2):
         ax.axhspan(row - 0.5, row + 0.5, color=FAINT, alpha=0.12, linewidth=0)

@@ -70,11 +70,11 @@ def pick_cases(scores: pd.DataFrame, metric: str = "dice", labels: Iterable[str]
     columns = [*AXES, "evaluated_on", "checkpoint", "case", "patient", "value", "rank"]
     scores = scores[(scores["metric"] == metric) & scores["value"].notna()]
     picked = []
-    for _, part in scores.groupby(place, sort=False):
-        present = set(part["labels"].astype(str))
+    for _, of_place in scores.groupby(place, sort=False):
+        present = set(of_place["labels"].astype(str))
         wanted = [name for name in labels or () if name in present] or sorted(present, key=budget_order)
-        part = part[part["labels"] == wanted[0]]
-        for _, runs in part.groupby(["method", "variant"], sort=False):
+        of_place = of_place[of_place["labels"] == wanted[0]]
+        for _, runs in of_place.groupby(["method", "variant"], sort=False):
             first = runs[["draw", "fold", "seed"]].drop_duplicates().sort_values(["draw", "fold", "seed"]).iloc[:1]
             run = runs.merge(first, on=["draw", "fold", "seed"])
             keys = [*AXES, "evaluated_on", "checkpoint", "case", "patient"]

@@ -52,13 +52,13 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
         for first in range(0, len(lines), side_by_side):
             row = lines[first : first + side_by_side]
             placed += [(EDGE + at * pitch, top, line) for at, line in enumerate(row)]
-            top += NAME + WORDS + side * max(_height(one) for line in row for one in line.values()) + GAP
+            top += NAME + WORDS + side * max(_height(overlay) for line in row for overlay in line.values()) + GAP
     sheet = Sheet(settings.width, top + LEGEND)
     for at, title in headings:
         sheet.text(EDGE, at, title, fontweight="bold", fontsize=8.5)
     canvas = sheet.canvas()
     for left, at, line in placed:
-        pair = next((one.method, one.variant) for one in line.values())
+        pair = next((overlay.method, overlay.variant) for overlay in line.values())
         name = fitted(data.label(*pair).plain, 3 * side, 7.5, True)
         sheet.text(left, at, name, fontweight="bold", fontsize=7.5)
         _row(sheet, canvas, line, left, at + NAME, side, settings.metric)
@@ -72,15 +72,15 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
 
 def _blocks(overlays: Sequence[Overlay], data: ReportData) -> dict[tuple[str, str, str], list[Line]]:
     """(data set, evaluated on, checkpoint) -> the pictures of each method by rank, all in order."""
-    order = data.method_order([one.method for one in overlays])
-    datasets = in_order([one.dataset for one in overlays], data.suite.datasets)
+    order = data.method_order([overlay.method for overlay in overlays])
+    datasets = in_order([overlay.dataset for overlay in overlays], data.suite.datasets)
     lines: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, Overlay]]] = {}
-    for one in sorted(
+    for overlay in sorted(
         overlays,
         key=lambda o: (datasets.index(o.dataset), o.evaluated_on, o.checkpoint, order.index(o.method), o.variant),
     ):
-        block = lines.setdefault((one.dataset, one.evaluated_on, one.checkpoint), {})
-        block.setdefault((one.method, one.variant), {})[one.rank] = cropped(one)
+        block = lines.setdefault((overlay.dataset, overlay.evaluated_on, overlay.checkpoint), {})
+        block.setdefault((overlay.method, overlay.variant), {})[overlay.rank] = cropped(overlay)
     return {key: list(block.values()) for key, block in lines.items()}
 
 
@@ -98,36 +98,38 @@ def _row(sheet: Sheet, canvas: Axes, line: Line, left: float, top: float, side: 
         if rank not in line:
             sheet.text(x + side / 2, top + WORDS + side / 2, "missing", ha="center", va="center")
             continue
-        one = line[rank]
-        place = f", {one.place}" if one.place else ""
-        score = shortened(f"{rank}: {metric_title(metric, arrow=False)} {one.score:.3f}", side, SMALL)
-        case = fitted(f"{one.case}{place}", side, SMALL)
+        overlay = line[rank]
+        place = f", {overlay.place}" if overlay.place else ""
+        score = shortened(f"{rank}: {metric_title(metric, arrow=False)} {overlay.score:.3f}", side, SMALL)
+        case = fitted(f"{overlay.case}{place}", side, SMALL)
         sheet.text(x, top, f"{score}\n{case}", linespacing=1.05)
-        high = side * _height(one)
-        wide = min(side, high * one.image.shape[1] / (one.image.shape[0] * one.aspect))
-        _draw(canvas, one, (x, x + wide, top + WORDS + high, top + WORDS))
+        high = side * _height(overlay)
+        wide = min(side, high * overlay.image.shape[1] / (overlay.image.shape[0] * overlay.aspect))
+        _draw(canvas, overlay, (x, x + wide, top + WORDS + high, top + WORDS))
 
 
-def _height(one: Overlay) -> float:
-    return min(1.4, one.image.shape[0] * one.aspect / one.image.shape[1])
+def _height(overlay: Overlay) -> float:
+    return min(1.4, overlay.image.shape[0] * overlay.aspect / overlay.image.shape[1])
 
 
-def cropped(one: Overlay) -> Overlay:
+def cropped(overlay: Overlay) -> Overlay:
     """The part that holds all of the reference and of the prediction, with a margin; a square where there is room."""
-    there = ((one.reference > 0) & (one.reference != IGNORE)) | (one.prediction > 0)
-    part = window(there, one.aspect)
-    return replace(one, image=one.image[part], reference=one.reference[part], prediction=one.prediction[part])
+    drawn = ((overlay.reference > 0) & (overlay.reference != IGNORE)) | (overlay.prediction > 0)
+    crop = window(drawn, overlay.aspect)
+    return replace(
+        overlay, image=overlay.image[crop], reference=overlay.reference[crop], prediction=overlay.prediction[crop]
+    )
 
 
-def window(there: np.ndarray, aspect: float) -> tuple[slice, slice]:
+def window(mask: np.ndarray, aspect: float) -> tuple[slice, slice]:
     """Rows and columns about all of a mask (H, W), with a margin; everything where the mask is empty."""
-    rows, columns = np.nonzero(there)
+    rows, columns = np.nonzero(mask)
     if not len(rows):
         return slice(None), slice(None)
-    side = MARGIN * max(np.ptp(rows) * aspect, np.ptp(columns), SMALLEST * there.shape[1])
+    side = MARGIN * max(np.ptp(rows) * aspect, np.ptp(columns), SMALLEST * mask.shape[1])
     return (
-        _span((rows.min() + rows.max()) / 2, side / aspect, there.shape[0]),
-        _span((columns.min() + columns.max()) / 2, side, there.shape[1]),
+        _span((rows.min() + rows.max()) / 2, side / aspect, mask.shape[0]),
+        _span((columns.min() + columns.max()) / 2, side, mask.shape[1]),
     )
 
 
@@ -138,10 +140,12 @@ def _span(centre: float, length: float, size: int) -> slice:
     return slice(start, start + count)
 
 
-def _draw(canvas: Axes, one: Overlay, box: tuple[float, float, float, float]) -> None:
+def _draw(canvas: Axes, overlay: Overlay, box: tuple[float, float, float, float]) -> None:
     """The picture with its errors, and the reference's outline, between left, right, bottom and top (inches)."""
-    every = max(1, -(-max(one.reference.shape) // FINEST))
-    image, reference, prediction = (part[::every, ::every] for part in (one.image, one.reference, one.prediction))
+    every = max(1, -(-max(overlay.reference.shape) // FINEST))
+    image, reference, prediction = (
+        array[::every, ::every] for array in (overlay.image, overlay.reference, overlay.prediction)
+    )
     grey = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     errors = error_colours(reference, prediction)
     opacity = errors[..., 3:]
@@ -164,18 +168,18 @@ def outlines(labels: np.ndarray) -> np.ndarray:
     for value in np.unique(labels):
         mask = labels == value
         if value not in (0, IGNORE) and min(mask.shape) > 1:
-            parts += [part for line in find_contours(mask.astype(np.float32), 0.5) for part in (line, gap)]
+            parts += [piece for line in find_contours(mask.astype(np.float32), 0.5) for piece in (line, gap)]
     return np.concatenate(parts) if parts else np.empty((0, 2))
 
 
 def error_colours(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """RGBA (H, W, 4) of what is right and wrong; clear where both are background or the reference is ignored."""
-    found, there = prediction > 0, (reference > 0) & (reference != IGNORE)
+    predicted, in_reference = prediction > 0, (reference > 0) & (reference != IGNORE)
     kinds = {
-        "right": there & (prediction == reference),
-        "false positive": found & (reference == 0),
-        "missed": there & ~found,
-        "wrong class": there & found & (prediction != reference),
+        "right": in_reference & (prediction == reference),
+        "false positive": predicted & (reference == 0),
+        "missed": in_reference & ~predicted,
+        "wrong class": in_reference & predicted & (prediction != reference),
     }
     picture = np.zeros((*reference.shape, 4), dtype=np.float32)
     for name, mask in kinds.items():

@@ -28,7 +28,7 @@ def _dataset_card(info: Mapping[str, Any], suite: SuiteInfo) -> dict[str, Any]:
     """One data card: its title and the lines under it."""
     entry = suite.entry(str(info.get("entry", "")))
     split = f"{entry.split_name} ({entry.split_hash})" if entry.split_hash else ""
-    present = ", ".join(f"{count} {part}" for part, count in entry.present.items() if count)
+    present = ", ".join(f"{count} {subset}" for subset, count in entry.present.items() if count)
     lines = {
         "Data set": info.get("dataset"),
         "Modality": info.get("modality"),

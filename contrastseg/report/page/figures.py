@@ -64,40 +64,38 @@ def _stacks(file: Path, data: ReportData) -> dict[str, Any] | None:
         return None
     stored = read_json(file)
     volumes = stored["volumes"]
-    datasets = in_order([str(one["dataset"]) for one in volumes], data.suite.datasets)
-    methods = data.method_order([str(one["method"]) for one in volumes])
+    datasets = in_order([str(volume["dataset"]) for volume in volumes], data.suite.datasets)
+    methods = data.method_order([str(volume["method"]) for volume in volumes])
 
-    def place(one: Mapping[str, Any]) -> tuple[Any, ...]:
-        return datasets.index(one["dataset"]), one["evaluated_on"], one["checkpoint"]
+    def place(volume: Mapping[str, Any]) -> tuple[Any, ...]:
+        return datasets.index(volume["dataset"]), volume["evaluated_on"], volume["checkpoint"]
 
-    def order(one: Mapping[str, Any]) -> tuple[Any, ...]:
-        return *place(one), methods.index(one["method"]), one["variant"], RANKS.index(one["rank"])
+    def order(volume: Mapping[str, Any]) -> tuple[Any, ...]:
+        return *place(volume), methods.index(volume["method"]), volume["variant"], RANKS.index(volume["rank"])
 
     groups = []
     for _, members in groupby(sorted(volumes, key=order), key=place):
-        found = list(members)
-        first = found[0]
+        of_block = list(members)
+        first = of_block[0]
         budget = budget_title(first["labels"], data.labelled(first["dataset"], first["labels"]))
         title = data.block_title(first["dataset"], first["evaluated_on"], first["checkpoint"])
-        pairs = groupby(found, key=lambda one: (str(one["method"]), str(one["variant"])))
-        rows = [(data.label(*pair), [_volume(one, data) for one in volumes]) for pair, volumes in pairs]
+        pairs = groupby(of_block, key=lambda volume: (str(volume["method"]), str(volume["variant"])))
+        rows = [(data.label(*pair), [_volume(volume, data) for volume in volumes]) for pair, volumes in pairs]
         groups.append({"title": f"{title} · {budget}", "rows": rows})
     return {"groups": groups, "left_out": stored["left_out"]}
 
 
-def _volume(one: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
-    score = f"{metric_title(one['metric'], arrow=False)} {one['score']:.3f}"
-    about = f"{data.label(one['method'], one['variant']).plain}, {one['rank']} case {one['case']}, {score}"
+def _volume(stored: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
+    score = f"{metric_title(stored['metric'], arrow=False)} {stored['score']:.3f}"
+    about = f"{data.label(stored['method'], stored['variant']).plain}, {stored['rank']} case {stored['case']}, {score}"
     return {
-        "rank": one["rank"],
-        "case": one["case"],
+        "rank": stored["rank"],
+        "case": stored["case"],
         "score": score,
         "about": about,
-        "of": one["of"],
-        "main": next(index for index, single in enumerate(one["slices"]) if single["main"]),
-        "slices": [
-            {"at": single["at"], "main": single["main"], "image": _image(single["image"])} for single in one["slices"]
-        ],
+        "of": stored["of"],
+        "main": next(index for index, cut in enumerate(stored["slices"]) if cut["main"]),
+        "slices": [{"at": cut["at"], "main": cut["main"], "image": _image(cut["image"])} for cut in stored["slices"]],
     }
 
 

@@ -77,17 +77,17 @@ def fit(stacks: Sequence[Mapping[str, Any]], limit: int) -> dict[str, Any]:
         if sum(map(_bytes, thinned)) <= limit:
             break
     sizes = np.cumsum([_bytes(stack) for stack in thinned])
-    shown = int((sizes <= limit).sum())
-    return {"volumes": thinned[:shown], "left_out": len(thinned) - shown}
+    kept = int((sizes <= limit).sum())
+    return {"volumes": thinned[:kept], "left_out": len(thinned) - kept}
 
 
 def _bytes(stack: Mapping[str, Any]) -> int:
-    return sum(len(one["image"]) for one in stack["slices"])
+    return sum(len(picture["image"]) for picture in stack["slices"])
 
 
 def _thin(slices: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
     """`count` of the slices, the main one among them, spread over all."""
-    main = next(index for index, one in enumerate(slices) if one["main"])
+    main = next(index for index, picture in enumerate(slices) if picture["main"])
     return [slices[index] for index in spread(0, len(slices) - 1, main, count)]
 
 
@@ -100,10 +100,10 @@ def spread(low: int, high: int, main: int, count: int) -> list[int]:
 
 def cut(volume: Volume, count: int = COUNTS[0]) -> list[dict[str, Any]]:
     """Slices from the first to the last that holds reference or prediction, all cropped alike."""
-    there = ((volume.reference > 0) & (volume.reference != IGNORE)) | (volume.prediction > 0)
-    held = np.flatnonzero(there.any(axis=(1, 2)))
+    structures = ((volume.reference > 0) & (volume.reference != IGNORE)) | (volume.prediction > 0)
+    held = np.flatnonzero(structures.any(axis=(1, 2)))
     low, high = (int(held[0]), int(held[-1])) if len(held) else (volume.largest, volume.largest)
-    rows, columns = window(there.any(axis=0), volume.aspect)
+    rows, columns = window(structures.any(axis=0), volume.aspect)
     return [
         {
             "at": at + 1,
@@ -126,11 +126,11 @@ def _encode(picture: np.ndarray, reference: np.ndarray, prediction: np.ndarray, 
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     grey = Image.fromarray((255 * picture).round().astype(np.uint8)).convert("RGB")
     canvas = np.asarray(grey.resize(size, Image.Resampling.BILINEAR), dtype=np.float32) / 255
-    labels, found = (
+    labels, predicted = (
         np.asarray(Image.fromarray(np.ascontiguousarray(mask)).resize(size, Image.Resampling.NEAREST))
         for mask in (reference, prediction)
     )
-    colours = error_colours(labels, found)
+    colours = error_colours(labels, predicted)
     canvas = canvas * (1 - colours[..., 3:]) + colours[..., :3] * colours[..., 3:]
     classes = np.where(labels == IGNORE, 0, labels)
     edge = ndimage.grey_dilation(classes, (3, 3)) != ndimage.grey_erosion(classes, (3, 3))

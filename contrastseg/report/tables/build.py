@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from contrastseg.files import write_text
-from contrastseg.report.content.labels import VERDICTS
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables.footnotes import prediction_names
@@ -17,6 +16,8 @@ from contrastseg.report.tables.kind import table_kind
 from contrastseg.report.tables.latex import to_latex
 from contrastseg.report.tables.model import Table
 
+# Words of outcomes in the CSV: files that were read before read the same.
+CSV_VERDICTS = {"n.s.": "no difference found", "incomplete": "not tested: predictions missing"}
 WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex, ".html": to_html}
 
 
@@ -65,7 +66,7 @@ def _with_provenance(frame: pd.DataFrame, data: ReportData) -> pd.DataFrame:
     if "holes_named" in frame:
         frame["holes_named"] = frame["holes_named"].map(lambda value: "; ".join(prediction_names(value)))
     if "verdict" in frame:
-        frame["verdict"] = frame["verdict"].map(lambda verdict: VERDICTS.get(verdict, verdict))
+        frame["verdict"] = frame["verdict"].map(lambda verdict: CSV_VERDICTS.get(verdict, verdict))
     frame["provenance"] = [
         data.label(str(method), str(variant)).meaning.partition(":")[0] if method else ""
         for method, variant in zip(frame["method"], frame["variant"], strict=True)

@@ -41,7 +41,7 @@ def prediction_names(value: Any) -> list[str]:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     parts = value.split(";") if isinstance(value, str) else [str(item) for item in value]
-    return [part.strip() for part in parts if part.strip()]
+    return [name.strip() for name in parts if name.strip()]
 
 
 def block_footnotes(data: ReportData, key: Place, rows: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -188,12 +188,11 @@ def _coverage(rows: pd.DataFrame) -> str:
     """The measured coverage of such intervals, of overlaps and of distances apart; the lowest of the rows."""
     known = rows[rows["coverage"].notna()]
     bounded = known["metric"].map(lambda name: math.isfinite(bounds(str(name))[1])).astype(bool)
-    shares = [
-        f"{100 * part['coverage'].min():.0f} % of {what}, {100 * part['coverage_missed'].min():.0f} % where one "
-        "patient in twelve is missed"
-        for what, part in (("overlaps", known[bounded]), ("distances", known[~bounded]))
-        if len(part)
-    ]
+    shares = []
+    for what, of_kind in (("overlaps", known[bounded]), ("distances", known[~bounded])):
+        if len(of_kind):
+            plain, one_missed = (100 * of_kind[name].min() for name in ("coverage", "coverage_missed"))
+            shares.append(f"{plain:.0f} % of {what}, {one_missed:.0f} % where one patient in twelve is missed")
     return f" (measured coverage: {'; '.join(shares)})" if shares else ""
 
 

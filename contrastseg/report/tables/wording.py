@@ -56,7 +56,7 @@ CONVENTIONS_READING = (
     "Ranks of means are descriptive; they are not tests. Methods with missing predictions are not ranked.",
 )
 SMALL_INTERVALS = "Hodges–Lehmann intervals start at n = 6."
-NO_EMPTY_REFERENCE = "Every reference has the structure."
+NO_EMPTY_REFERENCE = "Empty references: 0."
 MEANS_DISAGREE = (
     "Lower or higher mean: the means point the other way than the rank test (few large or many small differences)."
 )

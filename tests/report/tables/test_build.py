@@ -196,7 +196,7 @@ def test_a_shortened_schedule_is_part_of_the_name(world):
 def test_a_method_without_a_card_is_marked_unknown(world):
     table = build_tables(replace(world.data, runs=(), skipped=()), [MAIN])[0]
     assert {row.label.mark for row in table.blocks[0].rows} == {"?"}
-    assert any("provenance unknown" in note for note in table.footnotes)
+    assert any(note.startswith("[?] unknown provenance") for note in table.footnotes)
 
 
 def test_distances_without_the_size_of_their_images_are_said_to_be_unclipped(world):

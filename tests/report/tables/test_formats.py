@@ -224,7 +224,7 @@ def test_html_is_written_beside_the_others_and_marks_the_best(world, tmp_path):
     assert {path.suffix for path in written} == {".csv", ".md", ".tex", ".html"}
     text = (tmp_path / "main.html").read_text(encoding="utf-8")
     assert re.search(r"<td><strong>0\.\d{3}</strong>", text)
-    assert '<sup title="reconstructed: the text does not say enough, gaps were filled">R</sup>' in text
+    assert '<sup title="reconstructed: gaps in the text of the paper were filled">R</sup>' in text
 
 
 def test_a_row_without_a_mark_has_no_empty_one():
@@ -238,7 +238,7 @@ def test_a_row_without_a_mark_has_no_empty_one():
 def build_label():
     from contrastseg.report.content.labels import MethodLabel
 
-    return MethodLabel("", "", "", "printed there", beside="Theirs")
+    return MethodLabel("", "", "", "published", published_name="Theirs")
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed: LaTeX is checked as text only")

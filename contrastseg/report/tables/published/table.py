@@ -251,7 +251,7 @@ def _label(data: ReportData, match: Match, axes: Sequence[Axis], with_source: bo
     name = _heading(match, axes)
     name += f", {match.published['paper']}" if with_source else ""
     label = data.label(*match.method) if match.method[0] else MethodLabel("", "", "", wording.PUBLISHED_ONLY)
-    return replace(label, beside=name)
+    return replace(label, published_name=name)
 
 
 def _heading(match: Match, axes: Sequence[Axis]) -> str:
