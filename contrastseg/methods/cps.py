@@ -32,7 +32,8 @@ class CPS(Method):
         ),
         options={
             "cross_weight": "0.1 with a ramp, as in the medical literature's common code base; the paper: 1.5 on VOC",
-            "ramp_share": "weight rises over the first 40 % of the steps, as in every semi-supervised method here",
+            "ramp_share": "weight rises over the first 40 % of the steps, as in every semi-supervised method here; the"
+            " medical code base's is 1",
             "scope": "unlabelled, as in the medical code base; `all` adds the labelled images, as in the paper",
         },
     )
