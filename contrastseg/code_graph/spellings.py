@@ -49,6 +49,7 @@ RENAMED: tuple[Renamed, ...] = (
     Renamed("last_finite_step", "good", ("contrastseg.training",)),
     Renamed("require_path", "existing", ("contrastseg.files",)),
     Renamed("significant", "apart", ("contrastseg.evaluation.statistics.critical",)),
+    Renamed("storages", "parts", ("contrastseg.training.storage",)),
     Renamed("windows", "places", ("contrastseg.training.inference",)),
     Renamed("wrap_parse_errors", "understanding", ("contrastseg.files",)),
     Renamed("wrap_write_errors", "writing", ("contrastseg.files",)),

@@ -67,14 +67,14 @@ class CopiedBlocks:
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
         """As `Blocks.take`."""
-        parts = []
+        blocks = []
         for unit, start in zip(self._units, self._starts, strict=True):
-            part = self._whole(unit, layer)
+            block = self._whole(unit, layer)
             for axis, (first, length) in enumerate(zip(start, self._shape, strict=True), start=1):
-                index = torch.arange(first, first + length, device=part.device).clamp_(0, part.shape[axis] - 1)
-                part = part.index_select(axis, index)
-            parts.append(part)
-        return _floats(torch.stack(parts).to(self._device, non_blocking=True), layer, self._scale)
+                index = torch.arange(first, first + length, device=block.device).clamp_(0, block.shape[axis] - 1)
+                block = block.index_select(axis, index)
+            blocks.append(block)
+        return _floats(torch.stack(blocks).to(self._device, non_blocking=True), layer, self._scale)
 
 
 class FlatBlocks:
@@ -82,7 +82,7 @@ class FlatBlocks:
 
     Args:
         layers: Of the pool.
-        firsts: Per layer (B, C), the place of the first element of every channel of the batch's units.
+        firsts: Per layer (B, C), the index of the first element of every channel of the batch's units.
         extents: (B, d), shapes of the units.
         starts: (B, d) where blocks begin, in pixels of their units; beyond a unit its border continues.
         shape: Of a block.
@@ -119,13 +119,13 @@ class FlatBlocks:
         self._inner: Tensor | None = None
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
-        """As `Blocks.take`; layers share the places within a row."""
+        """As `Blocks.take`; layers share the indices within a row."""
         if self._inner is None:
             sent = numbers.split_with_sizes(self._sizes)
-            parts = [part.view(spread) for part, spread in zip(sent, self._spreads, strict=True)]
-            inner = len(parts) - len(self._layers)
-            self._inner = reduce(torch.add, parts[:inner])
-            self._parts = dict(zip(self._layers, parts[inner:], strict=True))
+            indices = [piece.view(spread) for piece, spread in zip(sent, self._spreads, strict=True)]
+            inner = len(indices) - len(self._layers)
+            self._inner = reduce(torch.add, indices[:inner])
+            self._parts = dict(zip(self._layers, indices[inner:], strict=True))
         return _floats(self._layers[layer].values.take(self._parts[layer] + self._inner), layer, self._scale)
 
 
@@ -133,18 +133,18 @@ class JoinedBlocks:
     """Blocks of several storages in the batch's order.
 
     Args:
-        parts: Of every storage that the batch has units of.
-        members: Per part the places of its units in the batch.
+        blocks: Of every storage that the batch has units of.
+        members: Per storage the positions of its units in the batch.
     """
 
-    def __init__(self, parts: Sequence[Blocks], members: Sequence[Sequence[int]]) -> None:
-        self._parts = parts
-        order = np.argsort([place for own in members for place in own])
-        self._sizes = [*(part.numbers.size for part in parts), order.size]
-        self.numbers = np.concatenate([*(part.numbers for part in parts), order])
+    def __init__(self, blocks: Sequence[Blocks], members: Sequence[Sequence[int]]) -> None:
+        self._parts = blocks
+        order = np.argsort([position for positions in members for position in positions])
+        self._sizes = [*(each.numbers.size for each in blocks), order.size]
+        self.numbers = np.concatenate([*(each.numbers for each in blocks), order])
 
     def take(self, layer: Layer, numbers: Tensor) -> Tensor:
         """As `Blocks.take`."""
-        *own, order = numbers.split(self._sizes)
-        blocks = [part.take(layer, sent) for part, sent in zip(self._parts, own, strict=True)]
+        *pieces, order = numbers.split(self._sizes)
+        blocks = [each.take(layer, piece) for each, piece in zip(self._parts, pieces, strict=True)]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks).index_select(0, order)

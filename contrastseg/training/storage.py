@@ -1,6 +1,7 @@
 """The training data where the loop wants it: on the device, in pinned host memory, or mapped from disk.
 
-A unit is what one sample is taken from: a case, or one slice of a volume when a 2D network trains on volumes.
+A unit (sampling unit) is what one sample is cropped from: a case, or one slice of a volume when a 2D network trains on
+volumes.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _POINTS_PER_CLASS = 500
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Where a unit lies.
+class SamplingUnit:
+    """Where a sampling unit lies.
 
     Attributes:
         case: Its case.
@@ -83,7 +84,7 @@ class Storage:
         slices = dataset.info.spatial_dims == 3 and spatial_dims == 2
         self.device = device
         self.scale = dataset.info.scale
-        self.units: list[Unit] = []
+        self.units: list[SamplingUnit] = []
         mapped = {name: dataset.load(name, with_labels, mmap=True, with_superpixels=with_superpixels) for name in cases}
         layers = [layer for case in mapped.values() for layer in (case.image, case.label, case.superpixels)]
         size = sum(layer.nbytes for layer in layers if layer is not None)
@@ -98,9 +99,11 @@ class Storage:
             number, depth, patient = len(self.spatial_shapes), shape[0], order[dataset.patient(name)]
             self.spatial_shapes.append(shape)
             if slices:
-                self.units += [Unit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)]
+                self.units += [
+                    SamplingUnit(name, plane, number, plane / max(1, depth - 1), patient) for plane in range(depth)
+                ]
             else:
-                self.units.append(Unit(name, None, number, 0.5, patient))
+                self.units.append(SamplingUnit(name, None, number, 0.5, patient))
         self.extents = np.array([self.spatial_shapes[unit.number][slices:] for unit in self.units])
         # Positions of classes are looked up where the labels came from: a read on a device would be waited for.
         self._files = {name: case.label for name, case in mapped.items() if with_labels and case.label is not None}
@@ -146,12 +149,12 @@ class Storage:
 
     def _whole(self, unit: int, layer: Layer) -> Tensor:
         """(C, *spatial) image, or (1, *spatial) of another layer."""
-        where = self.units[unit]
+        location = self.units[unit]
         if layer == "image":
-            whole = self.images[where.case]
+            whole = self.images[location.case]
         else:
-            whole = (self.labels if layer == "label" else self.superpixels)[where.case][None]
-        return whole if where.plane is None else whole[:, where.plane]
+            whole = (self.labels if layer == "label" else self.superpixels)[location.case][None]
+        return whole if location.plane is None else whole[:, location.plane]
 
     def blocks(self, units: np.ndarray, starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
@@ -162,14 +165,14 @@ class Storage:
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """Per class present in a unit, up to 500 of its positions (N, d), evenly spread over them."""
-        where = self.units[unit]
-        label = self._files[where.case] if where.plane is None else self._files[where.case][where.plane]
-        found = []
+        location = self.units[unit]
+        label = self._files[location.case] if location.plane is None else self._files[location.case][location.plane]
+        positions_by_class = []
         for value in np.unique(label):
             if value not in (0, 255):
                 positions = np.argwhere(label == value)
-                found.append(positions[:: max(1, len(positions) // _POINTS_PER_CLASS)][:_POINTS_PER_CLASS])
-        return found
+                positions_by_class.append(positions[:: max(1, len(positions) // _POINTS_PER_CLASS)][:_POINTS_PER_CLASS])
+        return positions_by_class
 
 
 class JoinedStorage:
@@ -178,42 +181,46 @@ class JoinedStorage:
     For data whose labels are not read: a stage that reads labels reads those of one data set.
 
     Args:
-        parts: A storage per data set, by its name; the data sets may differ in stored type, scale and dimensions.
+        storages: A storage per data set, by its name; the data sets may differ in stored type, scale and dimensions.
     """
 
-    def __init__(self, parts: Mapping[str, Storage]) -> None:
-        self.parts = list(parts.values())
-        self.device = self.parts[0].device
-        self.residency = self.parts[0].residency
+    def __init__(self, storages: Mapping[str, Storage]) -> None:
+        self.storages = list(storages.values())
+        self.device = self.storages[0].device
+        self.residency = self.storages[0].residency
         self.labels: dict[str, Tensor] = {}
         self.superpixels = {
-            f"{n}/{case}": found for n, part in parts.items() for case, found in part.superpixels.items()
+            f"{entry}/{case}": regions
+            for entry, joined in storages.items()
+            for case, regions in joined.superpixels.items()
         }
-        self.units: list[Unit] = []
-        for name, storage in parts.items():
+        self.units: list[SamplingUnit] = []
+        for name, storage in storages.items():
             case, patient = (self.units[-1].number + 1, self.units[-1].patient + 1) if self.units else (0, 0)
             self.units += [
                 replace(u, case=f"{name}/{u.case}", number=case + u.number, patient=patient + u.patient)
                 for u in storage.units
             ]
-        self.extents = np.concatenate([storage.extents for storage in self.parts])
-        self._ends = list(accumulate(len(storage.units) for storage in self.parts))
+        self.extents = np.concatenate([storage.extents for storage in self.storages])
+        self._ends = list(accumulate(len(storage.units) for storage in self.storages))
 
     def _find(self, unit: int) -> tuple[Storage, int]:
-        part = bisect_right(self._ends, unit)
-        return self.parts[part], unit - (self._ends[part - 1] if part else 0)
+        index = bisect_right(self._ends, unit)
+        return self.storages[index], unit - (self._ends[index - 1] if index else 0)
 
     def blocks(self, units: np.ndarray, starts: np.ndarray, shape: Sequence[int]) -> Blocks:
         """As `Storage.blocks`; as many operations as there are data sets, whatever the size of the batch."""
-        found = [self._find(unit) for unit in units]
-        parts, members = [], []
-        for storage in self.parts:
-            if own := [place for place, (there, _) in enumerate(found) if there is storage]:
-                parts.append(storage.blocks(np.array([found[place][1] for place in own]), starts[own], shape))
-                members.append(own)
-        return JoinedBlocks(parts, members)
+        located = [self._find(unit) for unit in units]
+        blocks, members = [], []
+        for storage in self.storages:
+            if positions := [position for position, (owner, _) in enumerate(located) if owner is storage]:
+                blocks.append(
+                    storage.blocks(np.array([located[position][1] for position in positions]), starts[positions], shape)
+                )
+                members.append(positions)
+        return JoinedBlocks(blocks, members)
 
     def foreground(self, unit: int) -> list[np.ndarray]:
         """As `Storage.foreground`."""
-        storage, own = self._find(unit)
-        return storage.foreground(own)
+        storage, own_unit = self._find(unit)
+        return storage.foreground(own_unit)
