@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from contrastseg.report.page.wording import not_drawn
-from tests.workflow.conftest import moved
+from tests.workflow.conftest import jobs, moved
 
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
 
@@ -50,6 +50,17 @@ def test_a_module_that_moved_runs_nothing_and_an_edit_of_it_still_does(finished)
         assert finished.planned() == {}
         with finished.edited("contrastseg/training/engine/steps.py", "** 0.9", "** 0.8"):
             assert finished.planned()["train_supervised"] == 2
+
+
+def test_a_former_key_of_the_suite_runs_nothing_and_names_the_new_one(finished):
+    """What rules carry as parameters keeps the spelling that is stored with results."""
+    finished.write_suite(comparison={"reference": "supervised"})
+    try:
+        said = finished.run("--dry-run")
+    finally:
+        finished.write_suite()
+    assert jobs(said) == {}
+    assert "comparison.baseline" in said
 
 
 def test_the_text_of_a_rule_runs_nothing(finished):
