@@ -31,16 +31,27 @@ def has_effect(key: str, settings: Mapping[str, Any]) -> bool:
 
 def _trains(key: str, settings: Mapping[str, Any]) -> bool:
     """The same of a key of `training`."""
-    name, schedule = settings["training.optimiser.name"], settings["training.optimiser.schedule"]
-    loss = settings["training.segmentation.loss"]
-    if key == "overlap":
-        return settings["training.inference.stride"] is None
-    if key in ("optimiser.momentum", "optimiser.nesterov"):
-        return bool(name == "sgd")
-    if key == "optimiser.final_learning_rate":
-        return schedule in ("poly", "cosine")
-    if key.startswith("optimiser.step_"):
-        return bool(schedule == "step")
-    if key == "segmentation.combine":
-        return bool(loss == "ce_dice")
-    return not key.startswith("segmentation.") or key == "segmentation.loss" or bool(loss != "ce")
+
+    def of(name: str) -> Any:
+        return settings[f"training.{name}"]
+
+    if key in ("steps", "epochs"):
+        return of(key) is not None
+    loss, name, schedule = of("segmentation.loss"), of("optimiser.name"), of("optimiser.schedule")
+    effects = {
+        "optimiser.warmup_epochs": of("epochs") is not None,
+        "optimiser.warmup_steps": of("optimiser.warmup_epochs") == 0,
+        "overlap": of("inference.stride") is None,
+        "segmentation.combine": loss == "ce_dice",
+        "segmentation.background": loss != "ce",
+        "segmentation.squared": loss != "ce",
+        "segmentation.per_image": loss != "ce",
+        "optimiser.momentum": name == "sgd",
+        "optimiser.nesterov": name == "sgd",
+        "optimiser.final_learning_rate": schedule in ("poly", "cosine"),
+        "optimiser.step_every": schedule == "step",
+        "optimiser.step_factor": schedule == "step",
+        "augmentation.flip_rule": bool(of("augmentation.flip_axes")),
+        "augmentation.one_of_shares": of("augmentation.one_of") is not None,
+    }
+    return effects.get(key, True)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from contrastseg.tensors import constant
 from contrastseg.training.settings import AugmentationSettings
 
 _COARSE = 4  # control points per axis of the elastic warp
+_BEYOND = 3.0  # -1 to 1 is a block
+_ROUNDING = 1e-3  # of positions, in pixels
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,19 @@ def draw_warp(random: torch.Generator, batch: int, spatial_dims: int, settings: 
         matrix[:, axis, axis] = 1
     matrix[:, -2, -2], matrix[:, -2, -1] = cosine * rows, -sine * columns
     matrix[:, -1, -2], matrix[:, -1, -1] = sine * rows, cosine * columns
-    elastic = None
-    if settings.elastic > 0:
-        shape = (batch, spatial_dims) + (_COARSE,) * spatial_dims
-        elastic = (torch.rand(shape, generator=random) * 2 - 1) * settings.elastic
-        elastic[:, : spatial_dims - 2] = 0
-    return Warp(torch.from_numpy(matrix), elastic)
+    return Warp(torch.from_numpy(matrix), draw_elastic(random, batch, spatial_dims, settings))
+
+
+def draw_elastic(
+    random: torch.Generator, batch: int, spatial_dims: int, settings: AugmentationSettings
+) -> Tensor | None:
+    """The smooth part of a warp, in the plane; None where there is none."""
+    if settings.elastic == 0:
+        return None
+    shape = (batch, spatial_dims) + (_COARSE,) * spatial_dims
+    elastic = (torch.rand(shape, generator=random) * 2 - 1) * settings.elastic
+    elastic[:, : spatial_dims - 2] = 0
+    return elastic
 
 
 def identity_warp(batch: int, spatial_dims: int) -> Warp:
@@ -102,15 +112,19 @@ def block_shape(warp: Warp, patch: Sequence[int]) -> tuple[int, ...]:
 
 
 def largest_block(patch: Sequence[int], settings: AugmentationSettings) -> tuple[int, ...]:
-    """Extents of a block that is large enough for every warp `draw_warp` can draw: one shape for all steps."""
+    """Extents of a block that is large enough for every warp that can be drawn: one shape for all steps."""
     half = [(n - 1) / 2 for n in patch]
     rows, columns = half[-2:]
-    zoom = 1 / settings.scale[0]
-    reach = [*half[:-2]]
+    zoom, slope = 1 / settings.scale[0], math.tan(math.radians(settings.shear))
+    turned = []
     for own, other in ((rows, columns), (columns, rows)):
         # |cos a|·own + |sin a|·other grows up to the angle whose tangent is other / own, where it is the diagonal.
         angle = min(math.radians(settings.rotation_degrees), math.atan2(other, own))
-        reach.append(zoom * (math.cos(angle) * own + math.sin(angle) * other))
+        turned.append(math.cos(angle) * own + math.sin(angle) * other)
+    if settings.rot90:
+        turned = [max(turned)] * 2
+    sheared = [turned[0] * (1 + slope**2) + turned[1] * slope, turned[0] * slope + turned[1]]
+    reach = [*half[:-2], *(zoom * each for each in sheared)]
     rounding = 1e-3  # of the float32 numbers that warps are drawn in
     return _extents([r + settings.elastic + rounding for r in reach])
 
@@ -146,10 +160,25 @@ def sampling_grid(positions: Tensor, shape: Sequence[int]) -> Tensor:
     return (positions * _steps(tuple(shape), positions.device) - 1).flip(-1)
 
 
-def sample(block: Tensor, grid: Tensor, nearest: bool = False) -> Tensor:
-    """Values of a block (B, C, *block) where a `sampling_grid` of it looks; its border continues outwards."""
+def sample(block: Tensor, grid: Tensor, nearest: bool = False, border: Literal["edge", "zero"] = "edge") -> Tensor:
+    """Values of a block (B, C, *block) where a `sampling_grid` of it looks; its border continues outwards, or is 0."""
     mode = "nearest" if nearest else "bilinear"
-    return F.grid_sample(block, grid, mode=mode, padding_mode="border", align_corners=True)
+    padding = "border" if border == "edge" else "zeros"
+    return F.grid_sample(block, grid, mode=mode, padding_mode=padding, align_corners=True)
+
+
+def leave_out(grid: Tensor, positions: Tensor, middle: Tensor) -> Tensor:
+    """A grid that looks beyond its block, where `sample` finds 0, wherever a position is beyond its unit.
+
+    Beyond are positions outside the centres of a unit's first and last pixels, as in scipy's mode `constant`.
+
+    Args:
+        grid: (B, *patch, d), of `sampling_grid`.
+        positions: (B, *patch, d), in pixels of units.
+        middle: (B, 1, …, d), (extent − 1) / 2 of units.
+    """
+    beyond = ((positions - middle).abs() > middle + _ROUNDING).any(-1, keepdim=True)
+    return grid.masked_fill(beyond, _BEYOND)
 
 
 def change_intensity(images: Tensor, change: Tensor, random: torch.Generator | None) -> Tensor:

@@ -14,6 +14,8 @@ from torch import Tensor
 from contrastseg.methods.contract import Sample, View
 from contrastseg.training import augmentation
 from contrastseg.training.blocks import Layer
+from contrastseg.training.colours import change_colours, changes_colours, draw_colours
+from contrastseg.training.planar import EVERY_PART, Chosen, chosen_intensity, draw_planar_warp, has_more_parts
 from contrastseg.training.seeds import generator
 from contrastseg.training.sending import send_packed
 from contrastseg.training.settings import AugmentationSettings
@@ -59,6 +61,7 @@ class Source:
         self.foreground_fraction = foreground_fraction if storage.labels else 0.0
         # On a GPU one shape for all steps, so that they can be recorded; on a CPU every pixel of a block has its price.
         self._block = augmentation.largest_block(self.patch, settings) if storage.device.type == "cuda" else None
+        self._more_parts = has_more_parts(settings)
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._foreground = lru_cache(maxsize=None)(storage.foreground)
         extents, patch_shape = storage.extents.astype(np.float32), np.array(self.patch, np.float32)
@@ -66,6 +69,7 @@ class Source:
         # the patch. A unit thinner than the patch has nothing to gain from a shift along that axis.
         self._low = (np.minimum(patch_shape, extents) - 1) / 2
         self._high = extents - 1 - self._low
+        self._middle = (extents - 1) / 2
         self._moved = np.where(extents >= patch_shape / 2, patch_shape, np.float32(0))
         self._larger = np.asarray((extents > patch_shape).any(axis=1))
         self._case = np.array([unit.number for unit in storage.units])
@@ -84,7 +88,16 @@ class Source:
         first = (step * self.world + self.rank) * self.batch_size
         return [self._order(i // count)[i % count] for i in range(first, first + self.batch_size)]
 
-    def _centres(self, random: torch.Generator, units: np.ndarray) -> np.ndarray:
+    def _warp(self, random: torch.Generator, step: int, geometry: str) -> tuple[augmentation.Warp, Chosen]:
+        """How the patches of this step are warped, and which parts of the augmentation each of them has."""
+        dims = len(self.patch)
+        if not self._more_parts:
+            return augmentation.draw_warp(random, self.batch_size, dims, self.settings), EVERY_PART
+        more = generator(self.seed, step, self.rank, self.name, geometry, "more parts")
+        chosen = Chosen.draw(more, self.batch_size, self.settings)
+        return draw_planar_warp(random, more, self.batch_size, dims, self.settings, chosen), chosen
+
+    def _centres(self, random: torch.Generator, units: np.ndarray, chosen: Chosen) -> np.ndarray:
         """(B, d) centres of the patches, in unit pixels: anywhere the patch fits, moved a little beyond."""
         # In NumPy, whose operations on a few dozen numbers cost a third of torch's.
         count, dims = len(units), len(self.patch)
@@ -98,28 +111,34 @@ class Source:
                 positions = classes[int(choice[index, 1] * len(classes))]
                 centres[index] = positions[int(choice[index, 2] * len(positions))]
         centres = np.minimum(np.maximum(centres, low), high)
-        moved_on: np.ndarray = centres + (shift * 2 - 1) * np.float32(self.settings.shift) * self._moved[units]
+        moved = chosen.only("shift", (shift * 2 - 1) * np.float32(self.settings.shift), 0)
+        moved_on: np.ndarray = centres + moved * self._moved[units]
         return moved_on
 
     def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
         """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
         units = np.array(self.units(step))
         random = generator(self.seed, step, self.rank, self.name, geometry)
-        device = self.storage.device
+        device, border = self.storage.device, self.settings.border
         dims = len(self.patch)
         if augment:
-            warp = augmentation.draw_warp(random, len(units), dims, self.settings)
+            warp, chosen = self._warp(random, step, geometry)
         else:
-            warp = augmentation.identity_warp(len(units), dims)
-        centres = self._centres(random, units)
+            warp, chosen = augmentation.identity_warp(len(units), dims), EVERY_PART
+        centres = self._centres(random, units, chosen)
         shape = self._block if self._block is not None and augment else augmentation.block_shape(warp, self.patch)
         starts = np.rint(centres - (np.array(shape, np.float32) - 1) / 2).astype(np.int64)
         own = ("intensity", intensity) if intensity else ()
-        change, noise = None, None
+        change, colours, noise = None, None, None
         if augment:
             if own:
                 random = generator(self.seed, step, self.rank, self.name, geometry, *own)
             change = augmentation.draw_intensity(random, len(units), self.settings)
+            if chosen is not EVERY_PART:
+                change = chosen_intensity(change, chosen)
+            if changes_colours(self.settings):
+                random = generator(self.seed, step, self.rank, self.name, geometry, *own, "colours")
+                colours = draw_colours(random, len(units), self.settings, chosen)
             if self.settings.noise > 0:
                 noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
 
@@ -132,22 +151,28 @@ class Source:
             "matrix": warp.matrix.numpy(),
             **({} if warp.elastic is None else {"elastic": warp.elastic.numpy()}),
             **({} if change is None else {"change": change.numpy()}),
+            **({} if colours is None else {"colours": colours}),
+            **({"middle": self._middle[units].reshape(broadcast)} if border == "zero" else {}),
         }
         numbers, sent = send_packed(blocks.numbers, list(drawn.values()), device)
         there = dict(zip(drawn, sent, strict=True))
 
         offsets = augmentation.source_offsets(augmentation.Warp(there["matrix"], there.get("elastic")), self.patch)
+        coordinates = offsets + there["centres"]
         grid = augmentation.sampling_grid(offsets + there["inside"], shape)
-        image = augmentation.sample(blocks.take("image", numbers), grid)
+        if border == "zero":
+            grid = augmentation.leave_out(grid, coordinates, there["middle"])
+        image = augmentation.sample(blocks.take("image", numbers), grid, self.settings.order == 0, border)
 
         def whole_numbers(layer: Layer) -> Tensor:
-            return augmentation.sample(blocks.take(layer, numbers), grid, nearest=True)[:, 0].long()
+            return augmentation.sample(blocks.take(layer, numbers), grid, True, border)[:, 0].long()
 
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
+        if colours is not None:
+            image = change_colours(image, there["colours"])
         if change is not None:
             image = augmentation.change_intensity(image, there["change"], noise)
-        coordinates = offsets + there["centres"]
         about = (units, self._case[units], self._position[units], self._patient[units])
         unit, case, position, patient = map(torch.from_numpy, about)
         return Sample(image, label, coordinates, unit, case, position, superpixels, patient)

@@ -7,6 +7,8 @@ units, others unlabelled ones. A unit is a case, or a slice where a 2D network t
 
 from __future__ import annotations
 
+from typing import Any
+
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
@@ -50,7 +52,7 @@ def unit_count(cases: CasesBySource, source: Source, spatial_dims: int) -> int:
 
 
 def in_steps(training: TrainingSettings, config: RunConfig, cases: CasesBySource) -> TrainingSettings:
-    """The settings with their length in steps, whichever way it was given.
+    """The settings with length and warm-up in steps, whichever way they were given.
 
     Args:
         training: Settings of the stage.
@@ -59,7 +61,11 @@ def in_steps(training: TrainingSettings, config: RunConfig, cases: CasesBySource
     """
     source = counted(config.method, config.stage)
     units = unit_count(cases, source, config.spatial_dims) if training.epochs is not None else 0
-    return training.model_copy(update={"steps": steps_of_epochs(training, units, source)})
+    changes: dict[str, Any] = {"steps": steps_of_epochs(training, units, source)}
+    if training.epochs is not None and training.optimiser.warmup_epochs:
+        warmup = training.optimiser.warmup_epochs * (changes["steps"] // training.epochs)
+        changes["optimiser"] = training.optimiser.model_copy(update={"warmup_steps": warmup})
+    return training.model_copy(update=changes)
 
 
 def stage_steps(config: RunConfig, training: TrainingSettings) -> int:

@@ -20,6 +20,7 @@ from contrastseg.methods.contract import Source as SourceName
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, load_initial_weights, stage_training
 from contrastseg.training.batches import Batches, Source
+from contrastseg.training.colours import check_colours
 from contrastseg.training.device_errors import device_errors
 from contrastseg.training.engines import Engine, Outcome, TrainingJob, engine_of
 from contrastseg.training.length import batch_size, in_steps
@@ -218,6 +219,8 @@ def _source(job: TrainingJob, fabric: Fabric | SingleDevice, *, name: SourceName
             f"{config.method} needs {name} patients, and {config.labels} leaves none",
             remedy="choose another label budget, or leave this method out of it",
         )
+    for dataset, _ in job.cases_by_source[name]:
+        check_colours(training.augmentation, dataset)
     storages = {
         dataset.info.entry: Storage(
             dataset,

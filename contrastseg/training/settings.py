@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -45,6 +45,7 @@ class OptimiserSettings(_Strict):
     nesterov: bool = Field(True, description="SGD with momentum only")
     schedule: Literal["poly", "cosine", "step", "constant"] = "poly"
     warmup_steps: int = Field(0, ge=0, description="linear rise; the schedule begins after it")
+    warmup_epochs: int = Field(0, ge=0, description="the same in epochs, where the length is in epochs")
     final_learning_rate: float = Field(0.0, ge=0, description="where poly and cosine end")
     step_every: int | None = Field(None, ge=1, description="steps between two falls of `schedule: step`")
     step_factor: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied by at each fall")
@@ -57,23 +58,60 @@ class OptimiserSettings(_Strict):
         return self
 
 
+# fmt: off
+Part = Literal[
+    "rotation", "rot90", "flip", "scale", "shear", "shift", "elastic",
+    "brightness", "contrast", "gamma", "noise", "hue", "saturation",
+]
+# fmt: on
+"""What a group of `one_of` may name."""
+
+
 class AugmentationSettings(_Strict):
     """Ranges the batched augmentation draws from; 0 or an empty list switches a part off.
 
-    Rotation is about the slice axis in 3D, so that anisotropic volumes keep their slices.
+    Rotation is about the slice axis in 3D, so that anisotropic volumes keep their slices; so are shear, quarter turns
+    and scales.
     """
 
-    flip_axes: list[int] = Field([0, 1], description="in-plane axes that may be mirrored: 0 = rows, 1 = columns")
+    flip_axes: list[Annotated[int, Field(ge=0, le=1)]] = Field(
+        [0, 1], description="in-plane axes that may be mirrored: 0 = rows, 1 = columns"
+    )
+    flip_rule: Literal["each", "one"] = Field(
+        "each", description="each of the axes half of the time, or one of them always"
+    )
     rotation_degrees: float = Field(15.0, ge=0, le=180)
+    rot90: bool = Field(False, description="whether 0 to 3 quarter turns come first")
     scale: tuple[float, float] = (0.85, 1.2)
+    scale_per_axis: bool = Field(False, description="whether rows and columns have a scale each")
+    shear: float = Field(0.0, ge=0, le=45, description="largest angle of shear, in degrees, drawn for each axis")
     shift: float = Field(
         0.1, ge=0, le=0.5, description="share of the patch by which it may move beyond a case it covers"
     )
+    border: Literal["edge", "zero"] = Field(
+        "edge", description="beyond a case: its border goes on, or image and label are 0"
+    )
+    order: Literal[0, 1] = Field(1, description="of the images' interpolation: 0 = nearest neighbour, 1 = linear")
     elastic: float = Field(0.0, ge=0, description="largest displacement of the smooth warp, in pixels")
     brightness: float = Field(0.1, ge=0, description="standard deviation of the added constant, in image units")
     contrast: tuple[float, float] = (0.8, 1.25)
     gamma: tuple[float, float] = (0.8, 1.25)
     noise: float = Field(0.05, ge=0, description="largest standard deviation of added Gaussian noise")
+    hue: float = Field(0.0, ge=0, le=1, description="largest turn of the hue, as a share of half a turn; RGB alone")
+    saturation: float = Field(0.0, ge=0, le=1, description="largest number added to the saturation; RGB alone")
+    one_of: list[list[Part]] | None = Field(
+        None, min_length=2, description="groups of parts: a sample has those of one group and all that no group names"
+    )
+    one_of_shares: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="how often each group is drawn, as weights; alike if unset"
+    )
+
+    @model_validator(mode="after")
+    def _a_share_a_group(self) -> Self:
+        shares, groups = self.one_of_shares, len(self.one_of or ())
+        if shares is not None and len(shares) != groups:
+            raise ValueError(f"{len(shares)} shares for {groups} groups of one_of: give each group a share")
+        return self
 
 
 class InferenceSettings(_Strict):
@@ -165,6 +203,8 @@ class TrainingSettings(_Strict):
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"a length of {self.steps} steps and {self.epochs} epochs: give one of the two")
+        if self.optimiser.warmup_epochs and (self.epochs is None or self.optimiser.warmup_steps):
+            raise ValueError("optimiser.warmup_epochs goes with a length in `epochs`, and not with warmup_steps")
         return self
 
     @model_validator(mode="after")

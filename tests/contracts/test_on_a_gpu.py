@@ -23,6 +23,10 @@ from tests.pretended import DEVICE, Counts, Mismatch, OnDevice, move, pretended
 
 LAUNCHES = 40
 """A source and view at most, whatever the batch; 6 more where super-pixels are warped along."""
+MORE_PARTS: dict[str, Any] = {
+    **{"rot90": True, "flip_rule": "one", "scale_per_axis": True, "shear": 10, "border": "zero", "order": 0},
+    **{"elastic": 2, "one_of": [["rot90", "flip"], ["rotation", "noise"], []]},
+}
 
 
 def built(config: RunConfig) -> Method:
@@ -123,6 +127,28 @@ def test_launches_do_not_grow_with_the_batch(dims: int, phantoms: dict[int, Any]
             made = run_step(configured("mean_teacher", "train", dims, phantoms, size), "device", counts)[0]
         launches.append(made.launches)
     assert launches[0] == launches[1]
+
+
+@pytest.mark.parametrize(("dims", "colours", "more"), [(2, 0.2, 24), (2, 0, 0), (3, 0, 1)])
+def test_more_parts_of_a_warp_and_colours(dims: int, colours: float, more: int, phantoms: dict[int, Any]) -> None:
+    """Parts of the warp cost no launch, a border of zeros six, colours 24: one copy, and no waiting."""
+    launches = []
+    for size in (2, 24):
+        config = configured("supervised", "train", dims, phantoms, size)
+        parts = config.training.augmentation.model_copy(
+            update={**MORE_PARTS, "hue": colours, "saturation": colours}, deep=True
+        )
+        training = config.training.model_copy(update={"augmentation": parts})
+        with pretended() as counts:
+            batches = batches_of(config.model_copy(update={"training": training}), "device", DEVICE)
+            batches(0)
+            counts.clear()
+            batches(1)
+            assert not counts.waits
+            assert counts.sent == 1
+            launches.append(counts.launches.copy())
+    assert launches[0] == launches[1]
+    assert launches[0].total() <= LAUNCHES + more
 
 
 @pytest.mark.parametrize("dims", [2, 3])

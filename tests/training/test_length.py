@@ -14,10 +14,11 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.training import checkpoints
 from contrastseg.training.assembly import stage_training
-from contrastseg.training.length import stage_steps, steps_of_epochs
+from contrastseg.training.length import in_steps, stage_steps, steps_of_epochs
 from contrastseg.training.run import train
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.stages import merge
+from contrastseg.training.training_cases import own_cases
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,19 @@ def test_steps_of_stages(phantoms: dict[int, Any]) -> None:
     slices = sum(dataset.geometry(case).shape[0] for case in dataset.cases_of(split.labelled("n3")))
     sliced = in_epochs(deep, labels="n3").model_copy(update={"spatial_dims": 2})
     assert steps(sliced) == 3 * (slices // 2) > 9
+
+
+def test_a_warm_up_in_epochs_goes_by_the_budget(phantoms: dict[int, Any]) -> None:
+    config = in_epochs(phantoms[2], labels="n4")
+    optimiser = config.training.optimiser.model_copy(update={"warmup_epochs": 2})
+    training = config.training.model_copy(update={"optimiser": optimiser})
+    dataset, split = PreparedDataset(config.data), Split.from_file(config.split)
+    for labels, warmup in (("n4", 4), ("n1", 2)):
+        cases = own_cases(config.model_copy(update={"labels": labels}), dataset, split)
+        assert in_steps(training, config, cases).optimiser.warmup_steps == warmup
+    for wrong in ({"steps": 9}, {"epochs": 3, "optimiser": {"warmup_epochs": 1, "warmup_steps": 1}}):
+        with pytest.raises(ValidationError, match="warmup_epochs"):
+            TrainingSettings.model_validate({"optimiser": {"warmup_epochs": 1}, **wrong})
 
 
 def test_a_run_in_epochs_is_the_run_in_steps(phantoms: dict[int, Any], tmp_path: Path) -> None:
