@@ -13,5 +13,12 @@ from contrastseg.losses.info_nce import unit_vectors
 
 
 def negative_cosine_loss(predictions: Tensor, targets: Tensor) -> Tensor:
-    """−cos(prediction, target) averaged over the rows of (N, D); no gradient to the targets."""
+    """−cos(prediction, target) averaged over the rows of (N, D); no gradient to the targets.
+
+    Example:
+        >>> import torch
+        >>> same = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+        >>> negative_cosine_loss(same, 3 * same).item()
+        -1.0
+    """
     return -(unit_vectors(predictions) * unit_vectors(targets.detach())).sum(-1).mean()

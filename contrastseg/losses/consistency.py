@@ -25,6 +25,14 @@ def softmax_mse_loss(
 
     Raises:
         ValueError: The divisor is not above 0.
+
+    Example:
+        >>> student, teacher = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+        >>> softmax_mse_loss(student, teacher).item()
+        0.0
+        >>> teacher[:, 1] = 20.0  # certain of class 1, where the student has 1/2
+        >>> round(softmax_mse_loss(student, teacher).item(), 4)
+        0.25
     """
     if divisor is not None and divisor <= 0:
         raise ValueError(f"divisor is {divisor}; expected a number above 0")
@@ -39,7 +47,13 @@ def softmax_mse_loss(
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """−Σ_k p_k ln p_k of (B, K, *spatial), (B, *spatial), in nats: from 0 to ln K. A probability of 0 adds 0."""
+    """−Σ_k p_k ln p_k of (B, K, *spatial), (B, *spatial), in nats: from 0 to ln K. A probability of 0 adds 0.
+
+    Example:
+        >>> uniform = torch.full((1, 4, 2, 2), 0.25)
+        >>> round(entropy(uniform)[0, 0, 0].item(), 4)  # ln 4
+        1.3863
+    """
     return -torch.special.xlogy(probabilities, probabilities).sum(dim=1)
 
 
@@ -67,6 +81,13 @@ def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None
         teacher: The average; a module of the student's structure.
         student: Stays as it is.
         decay: From 0 (the student itself) to 1 (no move).
+
+    Example:
+        >>> teacher, student = nn.Linear(1, 1), nn.Linear(1, 1)
+        >>> _ = nn.init.constant_(teacher.weight, 1.0), nn.init.constant_(student.weight, 0.0)
+        >>> update_average(teacher, student, decay=0.9)
+        >>> round(teacher.weight.item(), 4)
+        0.9
     """
     torch._foreach_lerp_(list(teacher.parameters()), [p.detach() for p in student.parameters()], 1.0 - decay)
     pairs = list(zip(teacher.buffers(), student.buffers(), strict=True))

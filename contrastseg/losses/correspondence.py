@@ -21,6 +21,14 @@ def map_coordinates(coordinates: Tensor, stride: Sequence[int]) -> Tensor:
 
     Returns:
         (B, N, dims), units in the order of the flattened map.
+
+    Example:
+        >>> rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="ij")
+        >>> map_coordinates(torch.stack([rows, columns], dim=-1)[None], stride=(2, 2))
+        tensor([[[0.5000, 0.5000],
+                 [0.5000, 2.5000],
+                 [2.5000, 0.5000],
+                 [2.5000, 2.5000]]])
     """
     pool = F.avg_pool2d if coordinates.shape[-1] == 2 else F.avg_pool3d
     return pool(coordinates.movedim(-1, 1), tuple(stride), tuple(stride)).flatten(2).transpose(1, 2)
@@ -38,6 +46,12 @@ def geometric_matches(queries: Tensor, keys: Tensor, stride: Sequence[int], tole
 
     Returns:
         (B, N), int64.
+
+    Example:
+        >>> queries = torch.tensor([[[0.5, 0.5], [8.0, 8.0]]])
+        >>> keys = torch.tensor([[[2.5, 0.5], [1.0, 1.0]]])
+        >>> geometric_matches(queries, keys, stride=(2, 2))
+        tensor([[ 1, -1]])
     """
     step = constant(tuple(stride), queries.device, queries.dtype)
     queries, keys = queries / step, keys / step
@@ -50,5 +64,11 @@ def geometric_matches(queries: Tensor, keys: Tensor, stride: Sequence[int], tole
 
 @torch.no_grad()
 def feature_matches(queries: Tensor, keys: Tensor) -> Tensor:
-    """For every query (B, N, C) the key (B, M, C) of the same image with the highest cosine: (B, N), int64."""
+    """For every query (B, N, C) the key (B, M, C) of the same image with the highest cosine: (B, N), int64.
+
+    Example:
+        >>> queries, keys = torch.eye(2)[None], torch.tensor([[[0.0, 3.0], [2.0, 0.1]]])
+        >>> feature_matches(queries, keys)
+        tensor([[1, 0]])
+    """
     return similarities(queries, keys, 1.0).argmax(-1)

@@ -28,7 +28,13 @@ _NO_TARGET = -100
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
-    """Vectors (..., D) of length 1, in float32 at least; zero stays zero, with a finite gradient."""
+    """Vectors (..., D) of length 1, in float32 at least; zero stays zero, with a finite gradient.
+
+    Example:
+        >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
     precise = vectors.float() if vectors.dtype in (torch.float16, torch.bfloat16) else vectors
     return F.normalize(precise, dim=-1, eps=1e-6)
 
@@ -40,6 +46,11 @@ def similarities(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
         rows: (..., N, D).
         columns: (..., M, D).
         temperature: τ.
+
+    Example:
+        >>> similarities(torch.eye(2), torch.eye(2), temperature=0.5)
+        tensor([[2.0000, 0.0000],
+                [0.0000, 2.0000]])
     """
     with torch.autocast(rows.device.type, enabled=False):
         # The vectors are scaled, not the matrix: one pass over it less.
@@ -48,7 +59,14 @@ def similarities(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
 
 
 def log_negatives(similarity: Tensor, negatives: Tensor | None = None) -> Tensor:
-    """Log Σ exp(similarity) over the last axis, of the columns where `negatives` holds; very low where none does."""
+    """Log Σ exp(similarity) over the last axis, of the columns where `negatives` holds; very low where none does.
+
+    Example:
+        >>> similarity = torch.zeros(1, 4)
+        >>> mask = torch.tensor([[True, True, False, False]])
+        >>> round(log_negatives(similarity, mask).item(), 4)  # ln 2
+        0.6931
+    """
     if negatives is not None:
         similarity = similarity.masked_fill(~negatives, _EXCLUDED)
     return torch.logsumexp(similarity, dim=-1)
@@ -64,6 +82,13 @@ def nt_xent_loss(first: Tensor, second: Tensor, temperature: float = 0.5) -> Ten
 
     Returns:
         A scalar.
+
+    Example:
+        >>> views = torch.eye(4)  # every image alike in both views, and unlike the others
+        >>> round(nt_xent_loss(views, views).item(), 4)
+        0.5944
+        >>> round(nt_xent_loss(views, views.flip(0)).item(), 4)  # the wrong pairs
+        2.5944
     """
     both = torch.cat([first, second], dim=-2)
     similarity = similarities(both, both, temperature)
@@ -92,6 +117,13 @@ def info_nce_loss(
 
     Returns:
         A scalar.
+
+    Example:
+        >>> queries, queue = torch.eye(4)[:2], torch.eye(4)[2:]
+        >>> round(info_nce_loss(queries, queries, queue).item(), 4)
+        0.0134
+        >>> round(info_nce_loss(queries, queries.flip(0), queue).item(), 4)
+        1.0986
     """
     positive = (unit_vectors(queries) * unit_vectors(positives)).sum(-1) / temperature
     others = log_negatives(similarities(queries, negatives, temperature), valid)
@@ -108,6 +140,12 @@ def paired_info_nce_loss(similarity: Tensor, positives: Tensor, negatives: Tenso
 
     Returns:
         A scalar: the mean over rows that have a positive, 0 if none has.
+
+    Example:
+        >>> similarity = torch.tensor([[2.0, 0.0, 0.0]])
+        >>> positives = torch.tensor([[True, False, False]])
+        >>> round(paired_info_nce_loss(similarity, positives, ~positives).item(), 4)
+        0.2395
     """
     pairs = F.softplus(log_negatives(similarity, negatives).unsqueeze(-1) - similarity) * positives
     counts = positives.sum(-1)
@@ -142,6 +180,12 @@ def dense_info_nce_loss(
 
     Raises:
         ValueError: `negatives` names something else, nothing, or a queue that is not given.
+
+    Example:
+        >>> maps = torch.eye(3)[None]  # one image, three positions
+        >>> matches = torch.tensor([[0, 1, -1]])
+        >>> round(dense_info_nce_loss(maps, maps, matches).item(), 4)
+        0.0001
     """
     if not negatives or not set(negatives) <= {"same_image", "batch", "queue"}:
         raise ValueError(f"negatives are some of same_image, batch, queue; got {list(negatives)}")

@@ -25,6 +25,13 @@ def grid_positions(shape: Sequence[int], points: int) -> Tensor:
     """Positions on a regular grid of at most `points` cells, (N, dims), int64: the centre of each cell.
 
     The cell counts are powers of two, doubled along the axis whose cells are longest, so that strides stay alike.
+
+    Example:
+        >>> grid_positions((8, 8), points=4)
+        tensor([[2, 2],
+                [2, 6],
+                [6, 2],
+                [6, 6]])
     """
     counts = [1] * len(shape)
     while math.prod(counts) * 2 <= points:
@@ -78,6 +85,12 @@ def class_shares(
     Returns:
         (len(sizes), B, N, K−1): pixels of the class over the pixels present (inside the image, not ignored);
         0 where none is.
+
+    Example:
+        >>> label = torch.zeros(1, 4, 4, dtype=torch.int64)
+        >>> label[:, :, :2] = 1
+        >>> class_shares(label, torch.tensor([[2, 2]]), [(2, 2), (4, 4)], num_classes=2).flatten()
+        tensor([0.5000, 0.5000])
     """
     values, present, members = _patches(label, centres, sizes, ignore_index)
     # (sizes, offsets) @ (B, N, offsets) for each class, so that no array of size K × offsets × sizes is made.
@@ -105,6 +118,13 @@ def patch_dice(
 
     Returns:
         (len(sizes), B, N, N), in [0, 1]; 1 where neither patch has foreground.
+
+    Example:
+        >>> label = torch.zeros(1, 4, 8, dtype=torch.int64)
+        >>> label[:, :, 1::2] = 1
+        >>> patch_dice(label, torch.tensor([[2, 2], [2, 5]]), [(2, 2)], num_classes=2)[0, 0]
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     values, present, members = _patches(label, centres, sizes, ignore_index)
     shared = torch.zeros((), device=label.device)
@@ -118,7 +138,14 @@ def patch_dice(
 
 
 def divergence(rows: Tensor, columns: Tensor) -> Tensor:
-    """d_ij = Σ_c |φ_i^c − φ_j^c| for shares (..., N, C) and (..., M, C): (..., N, M)."""
+    """d_ij = Σ_c |φ_i^c − φ_j^c| for shares (..., N, C) and (..., M, C): (..., N, M).
+
+    Example:
+        >>> shares = torch.tensor([[0.2], [0.5]])
+        >>> divergence(shares, shares)
+        tensor([[0.0000, 0.3000],
+                [0.3000, 0.0000]])
+    """
     return torch.cdist(rows.float(), columns.float(), p=1)
 
 
@@ -152,6 +179,11 @@ def dragsaw_loss(
 
     Returns:
         A scalar.
+
+    Example:
+        >>> features, shares = torch.eye(2)[None], torch.tensor([[[0.0], [1.0]]])
+        >>> round(dragsaw_loss(features, features, divergence(shares, shares)).item(), 4)
+        0.1269
     """
     similarity = _similarity(rows, columns, temperature)
     similarity = similarity - similarity.max()
@@ -183,20 +215,37 @@ def affinity_regression(
 
     Returns:
         A scalar.
+
+    Example:
+        >>> features, shares = torch.eye(2)[None], torch.tensor([[[0.0], [1.0]]])
+        >>> round(affinity_regression(features, features, divergence(shares, shares)).item(), 4)
+        0.3096
     """
     difference = torch.sigmoid(_similarity(rows, columns, temperature)) - (1 - divergences)
     return _reduced(difference.abs() if power == 1 else difference.square(), reduction)
 
 
 def gather_features(features: Tensor, positions: Tensor) -> Tensor:
-    """Vectors (B, N, C) of a map (B, C, *spatial) at positions (N, dims)."""
+    """Vectors (B, N, C) of a map (B, C, *spatial) at positions (N, dims).
+
+    Example:
+        >>> features = torch.arange(8.0).reshape(1, 2, 2, 2)
+        >>> gather_features(features, torch.tensor([[0, 1]]))
+        tensor([[[1., 5.]]])
+    """
     positions = positions.to(features.device)
     index: Any = (slice(None), slice(None), *positions.unbind(-1))
     return features[index].transpose(1, 2)
 
 
 def patch_centres(positions: Tensor, stride: Sequence[int]) -> Tensor:
-    """Centres (N, dims) in input pixels of the units at `positions` of a map with this stride."""
+    """Centres (N, dims) in input pixels of the units at `positions` of a map with this stride.
+
+    Example:
+        >>> patch_centres(torch.tensor([[0, 0], [1, 3]]), stride=(4, 4))
+        tensor([[ 2,  2],
+                [ 6, 14]])
+    """
     step = torch.tensor(stride)
     return positions * step + step // 2
 
@@ -215,6 +264,11 @@ def grid_on_device(
 
     Returns:
         Positions (N, dims) in units of the map, and centres (N, dims) in input pixels; int64.
+
+    Example:
+        >>> positions, centres = grid_on_device((8, 8), 4, (2, 2), torch.device("cpu"))
+        >>> positions[0].tolist(), centres[0].tolist()
+        ([2, 2], [5, 5])
     """
     positions = grid_positions(shape, points)
     return to_device(positions, device), to_device(patch_centres(positions, stride), device)

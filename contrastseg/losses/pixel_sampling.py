@@ -38,6 +38,13 @@ def sample_anchors(
     Source:
         Wang et al., Exploring Cross-Image Pixel Contrast for Semantic Segmentation, ICCV 2021, arXiv 2101.11939
         (segmentation-aware hard anchors), there per image, here per batch.
+
+    Example:
+        >>> label = torch.zeros(1, 4, 4, dtype=torch.int64)
+        >>> label[:, 2:] = 1
+        >>> chosen = sample_anchors(label, torch.zeros_like(label), 2, per_class=3, at_most=100)
+        >>> [part.shape for part in chosen]
+        [torch.Size([6]), torch.Size([6])]
     """
     flat, wrong = label.flatten(), (label != predicted).flatten()
     if not values_at_hand(flat):
@@ -92,6 +99,13 @@ class ClassQueue(nn.Module):
         num_classes: K.
         size: Vectors kept of each class.
         width: D, their length.
+
+    Example:
+        >>> queue = ClassQueue(num_classes=2, size=4, width=3)
+        >>> queue.push(torch.ones(2, 3), torch.tensor([1, 1]), at_most=10)
+        >>> vectors, classes = queue.contents()
+        >>> vectors.shape, classes.tolist()
+        (torch.Size([8, 3]), [255, 255, 255, 255, 1, 1, 255, 255])
     """
 
     vectors: Tensor

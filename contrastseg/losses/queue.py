@@ -19,6 +19,12 @@ class KeyQueue(nn.Module):
         newest_only: Whether an image's older keys leave as a newer one of it enters, so that the queue is never larger
             than the data; it starts empty. Else it holds every key, and random unit vectors until it has filled, as
             published: much smaller than its data, that queue hardly ever holds an image twice.
+
+    Example:
+        >>> queue = KeyQueue(size=4, channels=2, newest_only=True)
+        >>> queue.push(torch.eye(2), torch.tensor([7, 8]))  # keys of the images 7 and 8
+        >>> queue.valid(torch.tensor([7]))  # which keys are negatives of image 7
+        tensor([[False,  True, False, False]])
     """
 
     keys: Tensor

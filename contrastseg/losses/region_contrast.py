@@ -51,6 +51,12 @@ def sample_region_points(
         points: K.
         max_regions: R at most. On a CPU it is what the image with the most such regions has, where that is less.
         generator: Of random numbers, on the maps' device; torch's global one if unset.
+
+    Example:
+        >>> regions = torch.tensor([[[1, 1, 2, 2], [1, 1, 2, 2]]])
+        >>> drawn = sample_region_points(regions, regions.flip(2), points=2, max_regions=3)
+        >>> drawn.valid
+        tensor([[True, True]])
     """
     maps = [view.flatten(1) for view in (first, second)]
     sample = _sample_by_table if values_at_hand(first) else _sample_by_search
@@ -111,7 +117,14 @@ def _sorted_by_region(view: Tensor, generator: torch.Generator | None) -> Tensor
 
 
 def gather_points(features: Tensor, points: Tensor) -> Tensor:
-    """(B, R, K, C): vectors of a map (B, C, *spatial) at flat positions (B, R, K)."""
+    """(B, R, K, C): vectors of a map (B, C, *spatial) at flat positions (B, R, K).
+
+    Example:
+        >>> features = torch.arange(8.0).reshape(1, 2, 2, 2)
+        >>> gather_points(features, torch.tensor([[[0, 3]]]))
+        tensor([[[[0., 4.],
+                  [3., 7.]]]])
+    """
     flat = features.flatten(2)
     index = points.flatten(1)[:, None].expand(-1, flat.shape[1], -1)
     return flat.gather(2, index).transpose(1, 2).unflatten(1, points.shape[1:])
@@ -145,6 +158,14 @@ def region_contrast_loss(
 
     Raises:
         ValueError: `positives` or `negatives` is something else.
+
+    Example:
+        >>> points = torch.eye(2)[None, :, None].expand(1, 2, 3, 2)  # two regions of three points
+        >>> valid = torch.ones(1, 2, dtype=torch.bool)
+        >>> round(region_contrast_loss(points, points, valid).item(), 4)
+        0.0
+        >>> round(region_contrast_loss(points, points.flip(1), valid).item(), 4)
+        10.0
     """
     if positives not in ("one", "all", "average"):
         raise ValueError(f"positives is one, all or average; got {positives!r}")

@@ -36,6 +36,12 @@ def soft_dice_loss(
 
     Returns:
         A scalar in [0, 1].
+
+    Example:
+        >>> label = torch.tensor([[[0, 1], [1, 1]]])
+        >>> logits = 20.0 * torch.nn.functional.one_hot(label).movedim(-1, 1).float()
+        >>> round(soft_dice_loss(logits, label).item(), 4), round(soft_dice_loss(-logits, label).item(), 4)
+        (0.0, 1.0)
     """
     probabilities = torch.softmax(logits.float(), dim=1)
     return _soft_dice(probabilities, label, ignore_index, smooth, background, squared, per_image)
@@ -76,6 +82,13 @@ def cross_entropy_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE
         logits: (B, K, *spatial).
         label: (B, *spatial), integer.
         ignore_index: The label left out.
+
+    Example:
+        >>> logits, label = torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+        >>> round(cross_entropy_loss(logits, label).item(), 4)  # ln 4
+        1.3863
+        >>> cross_entropy_loss(logits, label + 255).item()  # ignored everywhere
+        0.0
     """
     return _cross_entropy(torch.log_softmax(logits.float(), dim=1), label, ignore_index)
 
@@ -92,6 +105,11 @@ def dice_ce_loss(logits: Tensor, label: Tensor, ignore_index: int = IGNORE) -> T
         logits: (B, K, *spatial).
         label: (B, *spatial), integer.
         ignore_index: The label left out.
+
+    Example:
+        >>> logits, label = torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, dtype=torch.int64)
+        >>> round(dice_ce_loss(logits, label).item(), 4)
+        0.5132
     """
     return segmentation_loss(logits, label, ignore_index=ignore_index)
 
@@ -123,6 +141,13 @@ def segmentation_loss(
 
     Returns:
         A scalar.
+
+    Example:
+        >>> logits, label = torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, dtype=torch.int64)
+        >>> round(segmentation_loss(logits, label, loss="ce").item(), 4)
+        0.6931
+        >>> round(segmentation_loss(logits, label, combine="sum", squared=True).item(), 4)
+        0.8931
     """
     # One softmax serves both.
     log_probabilities = torch.log_softmax(logits.float(), dim=1)

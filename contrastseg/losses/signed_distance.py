@@ -24,6 +24,10 @@ def signed_distances(label: Tensor, num_classes: int, ignore_index: int = IGNORE
 
     Returns:
         (B, K−1, *spatial), float32, on the label's device.
+
+    Example:
+        >>> signed_distances(torch.tensor([[[0, 0, 0, 1, 1]]]), num_classes=2)
+        tensor([[[[ 1.0000,  0.6667,  0.3333, -0.5000, -1.0000]]]])
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -45,6 +49,11 @@ def distance_regression_loss(predicted: Tensor, distances: Tensor) -> Tensor:
     Args:
         predicted: (B, K−1, *spatial), in [−1, 1].
         distances: The same shape, NaN where unknown (see `signed_distances`).
+
+    Example:
+        >>> distances = torch.tensor([[[[0.5, float("nan")]]]])
+        >>> distance_regression_loss(torch.zeros(1, 1, 1, 2), distances).item()
+        0.25
     """
     unknown = torch.isnan(distances)
     predicted = predicted.float()

@@ -51,6 +51,13 @@ def supcon_loss(
     Source:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362;
         Wang et al., Exploring Cross-Image Pixel Contrast for Semantic Segmentation, ICCV 2021, arXiv 2101.11939.
+
+    Example:
+        >>> embeddings, labels = torch.eye(2).repeat(2, 1), torch.tensor([0, 1, 0, 1])
+        >>> round(supcon_loss(embeddings, labels).item(), 4)
+        0.0001
+        >>> round(supcon_loss(embeddings, torch.tensor([0, 0, 1, 1])).item(), 4)
+        10.0001
     """
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
         raise ValueError(

@@ -38,6 +38,11 @@ def batch_contrast_loss(
 
     Raises:
         ValueError: The shapes do not go together.
+
+    Example:
+        >>> samples = torch.eye(4)
+        >>> round(batch_contrast_loss(samples, samples).item(), 4)
+        0.3408
     """
     _check_shapes(student, teacher)
     columns = teacher.detach()
@@ -64,6 +69,11 @@ def feature_contrast_loss(student: Tensor, teacher: Tensor, temperature: float =
 
     Raises:
         ValueError: There are fewer than 32 samples, or the shapes do not go together.
+
+    Example:
+        >>> samples = torch.eye(8).repeat(4, 1)  # 32 samples of eight uncorrelated features
+        >>> round(feature_contrast_loss(samples, samples).item(), 4)
+        0.5376
     """
     _check_shapes(student, teacher)
     if len(student) < MIN_SAMPLES:

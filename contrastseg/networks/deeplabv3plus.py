@@ -154,6 +154,11 @@ def build(
     Raises:
         SuiteError: 3D, or an option that does not exist.
         TrainingError: The ImageNet weights cannot be had.
+
+    Example:
+        >>> network = build(spatial_dims=2, in_channels=3, num_classes=2, encoder="resnet18")
+        >>> network.divisor
+        (16, 16)
     """
     check_encoder("deeplabv3plus", spatial_dims, encoder, weights, (*get_args(Encoder), "xception65"))
     if output_stride not in (8, 16):

@@ -16,6 +16,11 @@ def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: b
         outside: Width of the result.
         layers: Linear layers.
         norm: Whether batch norm follows every layer but the last.
+
+    Example:
+        >>> import torch
+        >>> vector_head(8, 16, 4)(torch.zeros(2, 8)).shape
+        torch.Size([2, 4])
     """
     widths = [inside, *[hidden] * (layers - 1), outside]
     parts: list[nn.Module] = []
@@ -36,6 +41,11 @@ def dense_head(inside: int, hidden: int, outside: int, spatial_dims: int, layers
         outside: Width of the result.
         spatial_dims: 2 or 3.
         layers: Convolutions.
+
+    Example:
+        >>> import torch
+        >>> dense_head(8, 16, 4, spatial_dims=2)(torch.zeros(2, 8, 5, 5)).shape
+        torch.Size([2, 4, 5, 5])
     """
     convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
     widths = [inside, *[hidden] * (layers - 1), outside]

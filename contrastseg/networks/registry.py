@@ -66,13 +66,22 @@ def defaults(name: str) -> dict[str, Any]:
 
     Raises:
         SuiteError: Unknown network; the message lists the known ones.
+
+    Example:
+        >>> defaults("unet")["channels"]
+        (16, 32, 64, 128, 256)
     """
     options = _sources()[check({"name": name})]
     return {} if isinstance(options, EntryPoint) else dict(options)
 
 
 def names() -> list[str]:
-    """List the names of all networks, sorted."""
+    """List the names of all networks, sorted.
+
+    Example:
+        >>> names()
+        ['deeplabv3plus', 'resnet_unet', 'unet', 'vnet']
+    """
     return sorted(_sources())
 
 
@@ -86,6 +95,10 @@ def check(settings: Mapping[str, Any]) -> str:
 
     Raises:
         SuiteError: Unknown network or option; the message lists the known ones.
+
+    Example:
+        >>> check({"name": "unet", "channels": [8, 16]})
+        'unet'
     """
     name = str(settings.get("name", "unet"))
     if name not in _sources():
@@ -131,6 +144,12 @@ def build(
 
     Raises:
         SuiteError: Unknown network or option; the message lists the known ones.
+
+    Example:
+        >>> import torch
+        >>> network = build({"name": "unet", "channels": [4, 8]}, spatial_dims=3, in_channels=1, num_classes=2)
+        >>> network(torch.zeros(1, 1, 8, 8, 8)).shape
+        torch.Size([1, 2, 8, 8, 8])
     """
     options = {option: value for option, value in settings.items() if option != "name"}
     builder = _builder(settings)

@@ -62,6 +62,11 @@ def build(
     Raises:
         SuiteError: 3D, or an option that does not exist.
         TrainingError: The ImageNet weights cannot be had.
+
+    Example:
+        >>> network = build(spatial_dims=2, in_channels=3, num_classes=2, encoder="resnet18")
+        >>> network.divisor
+        (32, 32)
     """
     if len(widths) != 5:
         raise SuiteError(f"resnet_unet: the decoder has five levels, and widths are {list(widths)}")

@@ -36,6 +36,11 @@ class UncertaintyReweighting(nn.Module):
     Source:
         Li et al., Contrastive and Selective Hidden Embeddings for Medical Image Segmentation, IEEE TMI 2022,
         doi 10.1109/TMI.2022.3186677, and its released code.
+
+    Example:
+        >>> block = UncertaintyReweighting(channels=4, spatial_dims=2)
+        >>> block(torch.ones(2, 4, 8, 8)).shape
+        torch.Size([2, 4, 8, 8])
     """
 
     def __init__(

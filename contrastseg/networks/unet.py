@@ -158,6 +158,12 @@ def build(
 
     Raises:
         SuiteError: A value that does not exist or does not fit the number of levels.
+
+    Example:
+        >>> import torch
+        >>> network = build(spatial_dims=2, in_channels=1, num_classes=4, channels=(4, 8, 16))
+        >>> network(torch.zeros(1, 1, 16, 16)).shape, network.divisor
+        (torch.Size([1, 4, 16, 16]), (4, 4))
     """
     for kind, value, known in (
         ("norm", norm, Norm),

@@ -149,6 +149,12 @@ def build(
         residual: Whether blocks add their input, as Milletari's do and SSL4MIS's do not. Where widths differ (the
             image and the first level) a 1×1 convolution brings the input to the block's width.
         dropout: Share of whole channels dropped after the deepest block and before the classifier; SSL4MIS's 0.5.
+
+    Example:
+        >>> import torch
+        >>> network = build(spatial_dims=2, in_channels=1, num_classes=2, width=4)
+        >>> network(torch.zeros(1, 1, 32, 32)).shape
+        torch.Size([1, 2, 32, 32])
     """
     return VNet(
         spatial_dims,

@@ -38,7 +38,12 @@ class ClassScores:
 
 
 def image_diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
-    """√Σ((sizeᵢ-1)·spacingᵢ)², the distance between the farthest voxel centres; spacing 1 where it is None."""
+    """√Σ((sizeᵢ-1)·spacingᵢ)², the distance between the farthest voxel centres; spacing 1 where it is None.
+
+    Example:
+        >>> image_diagonal((4, 5), None), image_diagonal((4, 5), (2.0, 2.0))
+        (5.0, 10.0)
+    """
     steps = [1.0] * len(shape) if spacing is None else spacing
     return math.hypot(*((size - 1) * step for size, step in zip(shape, steps, strict=True)))
 
@@ -74,6 +79,13 @@ def score_case(
         ValueError: Shapes differ, a label is no whole number or outside the classes, a voxel size is not positive, or a
             tolerance is negative.
         ScoringError: An unknown metric or convention, or a convention that refuses to score an empty mask.
+
+    Example:
+        >>> reference = np.zeros((8, 8), dtype=np.uint8)
+        >>> reference[2:6, 2:6] = 1
+        >>> (square,) = score_case(np.roll(reference, 1, axis=0), reference, (0.5, 0.5), 2, ("dice", "hd95"))
+        >>> square.outcome, square.values
+        ('scored', {'dice': 0.75, 'hd95': 0.5})
     """
     rule = get_convention(convention) if isinstance(convention, str) else convention
     given = prediction, reference, spacing, classes, metrics, [rule]
@@ -95,6 +107,15 @@ def score_case_by_conventions(
 
     Returns:
         For each convention what `score_case` returns.
+
+    Example:
+        >>> from contrastseg.evaluation.metrics.conventions import get_convention
+        >>> reference = np.zeros((8, 8), dtype=np.uint8)
+        >>> reference[2:6, 2:6] = 1
+        >>> conventions = [get_convention("default"), get_convention("ssl4mis")]
+        >>> scores = score_case_by_conventions(np.zeros_like(reference), reference, None, 2, ("hd95",), conventions)
+        >>> [round(case.values["hd95"], 2) for (case,) in scores]
+        [9.9, 0.0]
     """
     names = resolve_metrics(metrics)
     labels = list(range(1, classes)) if isinstance(classes, int | np.integer) else sorted(classes)

@@ -67,6 +67,10 @@ def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         ScoringError: A name is unknown; the message lists the known ones.
+
+    Example:
+        >>> resolve_metrics(["dice", "miou"])
+        ('dice', 'iou')
     """
     resolved: list[str] = []
     for name in names:
@@ -77,17 +81,32 @@ def resolve_metrics(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def by_conventions(metrics: Iterable[str]) -> list[str]:
-    """Those of some scored metrics that conventions are about: overlaps and distances."""
+    """Those of some scored metrics that conventions are about: overlaps and distances.
+
+    Example:
+        >>> by_conventions(["dice", "hd95", "precision"])
+        ['dice', 'hd95']
+    """
     return [metric for metric in metrics if METRICS[metric].kind in ("overlap", "distance")]
 
 
 def direction(metric: str) -> Direction:
-    """Which way is better for a metric, scored or derived."""
+    """Which way is better for a metric, scored or derived.
+
+    Example:
+        >>> direction("dice"), direction("hd95")
+        ('higher', 'lower')
+    """
     return "higher" if metric in DERIVED else METRICS[metric].direction
 
 
 def title(metric: str) -> str:
-    """The name of a metric, scored or derived, as a table prints it."""
+    """The name of a metric, scored or derived, as a table prints it.
+
+    Example:
+        >>> title("hd95"), title("miou")
+        ('HD95', 'mIoU')
+    """
     return DERIVED_TITLES[metric] if metric in DERIVED else METRICS[metric].title
 
 
@@ -98,6 +117,10 @@ def unit_of(metric: str, length_unit: str, spatial_dims: int) -> str:
         metric: A name in METRICS.
         length_unit: The unit of the image's spacing, `mm`, `voxel` or `pixel`.
         spatial_dims: 2 or 3; an area has no millilitres and is counted in pixels.
+
+    Example:
+        >>> unit_of("dice", "mm", 3), unit_of("hd95", "mm", 3), unit_of("volume_error_ml", "pixel", 2)
+        ('1', 'mm', 'pixel')
     """
     kind = METRICS[metric].kind
     if kind == "distance":
@@ -110,7 +133,12 @@ def unit_of(metric: str, length_unit: str, spatial_dims: int) -> str:
 
 
 def bounds(metric: str) -> tuple[float, float]:
-    """The smallest and the largest value a scored metric can have."""
+    """The smallest and the largest value a scored metric can have.
+
+    Example:
+        >>> bounds("dice"), bounds("hd95")
+        ((0.0, 1.0), (0.0, inf))
+    """
     return (
         (0.0, 1.0) if METRICS[metric].kind in ("overlap", "surface_overlap", "rate", "share") else (0.0, float("inf"))
     )

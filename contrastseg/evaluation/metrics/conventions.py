@@ -148,6 +148,10 @@ def get_convention(name: str) -> Convention:
 
     Raises:
         ScoringError: There is none of that name; the message lists the known ones.
+
+    Example:
+        >>> get_convention("ssl4mis").spacing  # distances in voxels
+        False
     """
     if name not in CONVENTIONS:
         raise ScoringError(unknown_name("convention", name, list(CONVENTIONS)), remedy="choose one of these")
@@ -160,6 +164,10 @@ def replayable(convention: Convention) -> Convention:
     What medpy would compute is computed by this library, which gives the same numbers (a test compares thousands of
     pairs) without medpy, and a structure that it raises on has no value instead of ending everything; whoever shows
     the scores counts those.
+
+    Example:
+        >>> replayable(get_convention("medpy")).name
+        'medpy'
     """
 
     def answering(empty: Empty) -> Empty:

@@ -29,6 +29,13 @@ def compared(scores: pd.DataFrame, empty_reference: EmptyReference = "best_or_wo
     Args:
         scores: The collected table.
         empty_reference: What an empty reference counts.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> counted = compared(scores)
+        >>> len(counted) == len(scores)  # every reference of the example has the structure
+        True
     """
     empty = scores["outcome"].isin(EMPTY).to_numpy()
     if not empty.any():

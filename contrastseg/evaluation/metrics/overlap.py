@@ -25,6 +25,12 @@ def confusion(prediction: NDArray, reference: NDArray, num_classes: int, ignore:
 
     Raises:
         ValueError: The shapes differ, or a label is outside 0..K-1.
+
+    Example:
+        >>> prediction, reference = np.array([0, 1, 1, 1]), np.array([0, 0, 1, 255])
+        >>> confusion(prediction, reference, num_classes=2)  # rows: reference, columns: prediction
+        array([[1, 1],
+               [0, 1]])
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape")
@@ -47,12 +53,22 @@ def confusion(prediction: NDArray, reference: NDArray, num_classes: int, ignore:
 
 
 def overlap(counts: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Intersection, prediction size and reference size per class, each (K,), from a (K, K) confusion matrix."""
+    """Intersection, prediction size and reference size per class, each (K,), from a (K, K) confusion matrix.
+
+    Example:
+        >>> overlap(np.array([[5, 1], [2, 4]]))
+        (array([5, 4]), array([7, 5]), array([6, 6]))
+    """
     return np.diagonal(counts), counts.sum(axis=0), counts.sum(axis=1)
 
 
 def dice(counts: NDArray) -> NDArray:
-    """Dice 2|P∩R| / (|P|+|R|) per class, (K,); NaN where both are empty."""
+    """Dice 2|P∩R| / (|P|+|R|) per class, (K,); NaN where both are empty.
+
+    Example:
+        >>> dice(np.array([[5, 1], [2, 4]])).round(3)
+        array([0.769, 0.727])
+    """
     intersection, predicted, referenced = overlap(counts)
     return _ratio(2 * intersection, predicted + referenced)
 

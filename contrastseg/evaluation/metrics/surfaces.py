@@ -39,6 +39,12 @@ def border(mask: NDArray) -> NDArray:
 
     Returns:
         Boolean, (*spatial).
+
+    Example:
+        >>> mask = np.zeros((5, 5), dtype=bool)
+        >>> mask[1:4, 1:4] = True
+        >>> int(border(mask).sum()), bool(border(mask)[2, 2])
+        (8, False)
     """
     inner = mask.copy()
     for axis in range(mask.ndim):

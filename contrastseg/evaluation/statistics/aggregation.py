@@ -45,6 +45,13 @@ def replicate_matrices(
     """Cut the rows of `per_replicate` into one matrix per distinct value of `keys`, in their order.
 
     Plain arrays instead of one pivot per cell: a grid has tens of thousands of replicate_matrices.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> rows = per_replicate(example_scores())
+        >>> rows = rows[rows["class"] == "mean"]
+        >>> [(keys, cell.values.shape) for keys, cell in replicate_matrices(rows, ["method"])]
+        [(('mean_teacher',), (8, 1)), (('simclr',), (8, 1)), (('supervised',), (8, 1))]
     """
     if replicates.empty:
         return
@@ -78,6 +85,12 @@ def per_replicate(scores: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScoringError: One metric of one data set comes in two units, two rows disagree about a case, or a class has a
             reserved name.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> rows = per_replicate(example_scores())
+        >>> list(rows.columns[-4:]), len(rows)
+        (['patient', 'draw', 'seed', 'value'], 48)
     """
     check_units(scores)
     check_names(scores)
@@ -104,6 +117,12 @@ def per_patient(scores: pd.DataFrame, metric: str | None = None) -> pd.DataFrame
     Returns:
         Rows [*GROUP, metric, class, patient, value, runs]; `class` is a class or `mean`, `runs` the number of seeds and
         draws behind the value.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> values = per_patient(example_scores(), "dice")
+        >>> values[values["class"] == "mean"].groupby("method")["value"].mean().round(3).to_dict()
+        {'mean_teacher': 0.778, 'simclr': 0.723, 'supervised': 0.717}
     """
     if metric is not None:
         scores = scores[scores["metric"] == metric]
@@ -118,6 +137,10 @@ def check_units(scores: pd.DataFrame) -> None:
 
     Raises:
         ScoringError: One metric on one evaluation set comes in more than one unit.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> check_units(example_scores())  # one unit: passes
     """
     distinct_units = scores[["dataset", "evaluated_on", "metric", "unit"]].drop_duplicates()
     mixed = distinct_units[distinct_units.duplicated(["dataset", "evaluated_on", "metric"], keep=False)]
@@ -136,6 +159,10 @@ def check_names(scores: pd.DataFrame) -> None:
 
     Raises:
         ScoringError: There is one.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> check_names(example_scores())  # no class is called mean: passes
     """
     classes = scores["class"]
     names = classes.cat.categories if isinstance(classes.dtype, pd.CategoricalDtype) else classes.unique()
@@ -153,6 +180,11 @@ def longest_distances(scores: pd.DataFrame) -> dict[tuple[str, str, str], float]
 
     Args:
         scores: The collected table, with the column `diagonal` where it is known.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> longest_distances(example_scores())  # the example has no distances
+        {}
     """
     if "diagonal" not in scores:
         return {}

@@ -49,6 +49,13 @@ def beside(matrix: ScoreMatrix, own: int, other: int, tested: bool) -> dict[str,
         own: The index of the method.
         other: The index of the baseline.
         tested: Whether both have all predictions; else the numbers describe.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> from contrastseg.evaluation.statistics.score_matrix import score_matrices
+        >>> (matrix,) = score_matrices(example_scores())
+        >>> beside(matrix, 0, 1, tested=True)  # the example has no empty references
+        {}
     """
     each, shares = matrix.false_positives([own, other])
     if not len(each):
@@ -80,6 +87,10 @@ def disagreement(verdict: str, nonempty: str, false_positives: str) -> str:
 
     They disagree where one finds a difference that the other does not find, or finds the opposite one. Finding no
     difference in false positives contradicts nothing.
+
+    Example:
+        >>> disagreement("n.s.", "better", "n.s.")
+        'non-empty references alone: better'
     """
     verdicts = [verdict, nonempty, false_positives]
     overall, alone, false = (each if each in ("better", "worse") else "" for each in verdicts)

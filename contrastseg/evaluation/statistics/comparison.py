@@ -138,6 +138,12 @@ def compare(
 
     Raises:
         ScoringError: An unknown family, mixed units, or a baseline that is nowhere in the scores.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> table = compare(example_scores())
+        >>> dict(zip(table["method"], table["verdict"], strict=True))
+        {'mean_teacher': 'better', 'simclr': 'n.s.', 'supervised': 'reference'}
     """
     if family not in get_args(FamilyName):
         raise ScoringError(unknown_name("family", family, list(get_args(FamilyName))), remedy="correct the suite")

@@ -43,6 +43,14 @@ def convention_ranks(scores: pd.DataFrame, base: str) -> pd.DataFrame:
     Raises:
         ScoringError: One metric of one data set comes in two units under one convention, or two rows disagree about
             a case.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> both = pd.concat([scores.assign(convention=name) for name in ("default", "medpy")])
+        >>> ranks = convention_ranks(both, "default")
+        >>> ranks[ranks["convention"] == "medpy"][["method", "rank"]].values.tolist()
+        [['mean_teacher', 1.0], ['simclr', 2.0], ['supervised', 3.0]]
     """
     scores = distinct_rows(scores)
     parts = []

@@ -22,6 +22,10 @@ def simulated_coverage(n: int, bounded: bool, runs: int, alpha: float = LEVEL) -
     Returns:
         The share for scores without failures, and with one patient in twelve whose structure is missed. NaN below two
         patients, and for another level than the simulated one.
+
+    Example:
+        >>> simulated_coverage(20, bounded=True, runs=3)
+        (0.95, 0.865)
     """
     kind = "overlap" if bounded else "distance"
     plain, missed = (SHAPES.index((name, min(runs, 2))) for name in (kind, f"{kind}, some missed"))
@@ -43,6 +47,10 @@ def detectable_shift(n: int, family_size: int, alpha: float = LEVEL) -> float:
         n: Patients with a difference.
         family_size: Tests of the family.
         alpha: Level of the corrected tests.
+
+    Example:
+        >>> detectable_shift(20, family_size=1), detectable_shift(20, family_size=20)
+        (0.7, 1.05)
     """
     sizes = sorted(DETECTABLE)
     if alpha != LEVEL or n < sizes[0] or not 0 < family_size <= FAMILIES[-1]:

@@ -55,6 +55,12 @@ def critical_difference(scores: NDArray, higher: bool, alpha: float = 0.05) -> C
         scores: (N, k), one score of each method on each data set, no NaN; k ≥ 3.
         higher: Whether higher is better.
         alpha: Level of both tests.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.8, 0.7], [0.8, 0.7, 0.6], [0.9, 0.7, 0.8], [0.7, 0.6, 0.5]])
+        >>> found = critical_difference(scores, higher=True)
+        >>> found.ranks.tolist(), round(found.difference, 2)
+        ([1.0, 2.25, 2.75], 1.66)
     """
     datasets, methods = scores.shape
     values = np.round(-scores if higher else scores, 12)
@@ -72,14 +78,28 @@ def _quantile(methods: int, alpha: float) -> float:
 
 
 def nemenyi(scores: NDArray) -> NDArray:
-    """Nemenyi's p of every pair of methods, (k, k), from scikit-posthocs; of the scores of `critical_difference`."""
+    """Nemenyi's p of every pair of methods, (k, k), from scikit-posthocs; of the scores of `critical_difference`.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.8, 0.7], [0.8, 0.7, 0.6], [0.9, 0.7, 0.8], [0.7, 0.6, 0.5]])
+        >>> nemenyi(scores).round(3)
+        array([[1.   , 0.181, 0.036],
+               [0.181, 1.   , 0.759],
+               [0.036, 0.759, 1.   ]])
+    """
     from scikit_posthocs import posthoc_nemenyi_friedman  # brings seaborn, which nothing else here waits for
 
     return posthoc_nemenyi_friedman(np.round(scores, 12)).to_numpy()
 
 
 def groups(critical: Critical) -> list[NDArray]:
-    """The bars of a diagram: the largest sets of neighbours in rank that do not differ significantly, best first."""
+    """The bars of a diagram: the largest sets of neighbours in rank that do not differ significantly, best first.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.8, 0.7], [0.8, 0.7, 0.6], [0.9, 0.7, 0.8], [0.7, 0.6, 0.5]])
+        >>> groups(critical_difference(scores, higher=True))
+        [array([0, 1]), array([1, 2])]
+    """
     order = np.argsort(critical.ranks, kind="stable")
     bars: list[NDArray] = []
     end = 0
@@ -97,6 +117,10 @@ def diagram_power(datasets: int, methods: int, alpha: float = 0.05) -> float:
 
     By simulation: normal scores, the other methods equal, the standard deviation that of a score around its data set's
     and method's mean. Such a method wins a pair of scores with a chance of 0.76.
+
+    Example:
+        >>> diagram_power(datasets=5, methods=3) < diagram_power(datasets=20, methods=3)
+        True
     """
     rng = np.random.default_rng([datasets, methods])
     values = rng.normal(size=(_TRIALS, datasets, methods))
@@ -135,6 +159,11 @@ def diagrams(
     Methods that were not run on every data set, or lack predictions on one, are left out. A data set counts once:
     evaluated on itself where it was, else on the first of its evaluation sets, because one trained model on two sets is
     not two trials.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> diagrams(example_scores())  # needs three data sets, the example has one
+        []
     """
     grouped: dict[tuple[str, str, str], dict[str, ScoreMatrix]] = {}
     for matrix in score_matrices(scores, metrics, empty_reference):
@@ -169,6 +198,11 @@ def critical_table(
     Returns:
         The columns CRITICAL_COLUMNS; `p_to_best` is Nemenyi's p against the method with the best mean rank, `power` is
         `diagram_power`.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> len(critical_table(example_scores()))  # needs three data sets, the example has one
+        0
     """
     rows = []
     for diagram in diagrams(scores, metrics, alpha, empty_reference):

@@ -24,6 +24,11 @@ def derived_metrics(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Rows [*GROUP, metric, class, draw, seed, value].
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> derived_metrics(example_scores(metric="iou"))["metric"].unique().tolist()
+        ['miou']
     """
     parts = [_miou(scores), _miou_pooled(scores), _miou_background(scores), _miou_pooled_background(scores)]
     return pd.concat([part for part in parts if len(part)] or [_NOTHING], ignore_index=True)

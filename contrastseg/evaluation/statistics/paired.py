@@ -36,7 +36,12 @@ class SignedRank:
 
 
 def clean(differences: ArrayLike) -> NDArray:
-    """Differences as floats, rounded to 12 decimals: averages of equal scores must come out equal."""
+    """Differences as floats, rounded to 12 decimals: averages of equal scores must come out equal.
+
+    Example:
+        >>> clean([0.1 + 0.2 - 0.3])
+        array([0.])
+    """
     return np.round(np.asarray(differences, dtype=float), _DECIMALS)
 
 
@@ -49,6 +54,10 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
 
     Args:
         differences: (n,), no NaN.
+
+    Example:
+        >>> signed_rank([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).p  # 2/2⁶
+        0.03125
     """
     values = clean(differences)
     nonzero = values[values != 0]
@@ -75,6 +84,11 @@ def signed_rank_rows(differences: ArrayLike) -> list[SignedRank]:
 
     Args:
         differences: (tests, n), NaN where a patient is not in a pair.
+
+    Example:
+        >>> found = signed_rank_rows([[0.1, 0.2, 0.3, 0.4], [0.1, -0.2, 0.3, -0.4]])
+        >>> [test.p for test in found]
+        [0.125, 0.875]
     """
     values = clean(differences)
     n = values.shape[1]
@@ -94,7 +108,12 @@ def signed_rank_rows(differences: ArrayLike) -> list[SignedRank]:
 
 @lru_cache(maxsize=512)
 def rank_sum_distribution(ranks: tuple[int, ...]) -> NDArray:
-    """Probability of every sum of a random half-chance subset of `ranks`; index is the sum."""
+    """Probability of every sum of a random half-chance subset of `ranks`; index is the sum.
+
+    Example:
+        >>> rank_sum_distribution((1, 2))
+        array([0.25, 0.25, 0.25, 0.25])
+    """
     distribution = np.zeros(sum(ranks) + 1)
     distribution[0] = 1.0
     top = 0
@@ -111,6 +130,10 @@ def sign_flip(differences: ArrayLike, seed: int = 0) -> float:
     """Two-sided paired permutation test of the mean difference.
 
     All 2ⁿ sign flips up to n = 14, else 20,000 random ones (seeded), the observed one counted among them.
+
+    Example:
+        >>> sign_flip([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+        0.03125
     """
     values = clean(differences)
     values = values[values != 0]
@@ -142,6 +165,10 @@ def hodges_lehmann(differences: ArrayLike, alpha: float = 0.05) -> tuple[float, 
 
     Returns:
         Estimate, low, high; the bounds are NaN below n = 6, where no 95 % interval exists, or where α is out of reach.
+
+    Example:
+        >>> [round(value, 3) for value in hodges_lehmann([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])]
+        [0.35, 0.1, 0.6]
     """
     values = clean(differences)
     n = values.size
@@ -164,7 +191,12 @@ def hodges_lehmann(differences: ArrayLike, alpha: float = 0.05) -> tuple[float, 
 
 
 def holm(p_values: ArrayLike) -> NDArray:
-    """Holm's step-down adjusted p values, in the order given: max over smaller ones of (m - rank)·p, at most 1."""
+    """Holm's step-down adjusted p values, in the order given: max over smaller ones of (m - rank)·p, at most 1.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        array([0.03, 0.06, 0.06])
+    """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((p.size - np.arange(p.size)) * p[order])
@@ -182,5 +214,9 @@ def smallest_p(n: ArrayLike) -> NDArray:
 
     Args:
         n: (m,), the differences of each test of the family that are not zero.
+
+    Example:
+        >>> smallest_p([6, 6, 6])  # three tests of six patients: 3 · 2/2⁶
+        array([0.09375, 0.09375, 0.09375])
     """
     return holm(np.minimum(1.0, 2.0 ** (1.0 - np.asarray(n, dtype=float))))

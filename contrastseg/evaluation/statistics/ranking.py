@@ -64,6 +64,11 @@ def rank(values: NDArray, higher: bool, seed: int = 0, resamples: int = _RESAMPL
         higher: Whether higher is better.
         seed: Of the resampling.
         resamples: How many.
+
+    Example:
+        >>> values = np.array([[0.9, 0.7], [0.8, 0.75], [0.85, 0.7]])  # three patients, two methods
+        >>> rank(values, higher=True).ranks
+        array([1., 2.])
     """
     n = len(values)
     rng = np.random.default_rng([seed, n])
@@ -90,6 +95,12 @@ def rankings(
 
     Methods with missing predictions are not ranked. Of the others the structures count that all of them have a value
     for; places with fewer than two methods or patients are left out.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> ((place, ranking),) = rankings(example_scores())
+        >>> ranking.ranks
+        array([1., 2., 3.])
     """
     for matrix in score_matrices(scores, metrics, empty_reference):
         values = matrix.patients(matrix.complete)
@@ -109,6 +120,11 @@ def ranking_table(
         The columns RANKING_COLUMNS: `rank_low` to `rank_high` hold 1-α of the resampled ranks, `first` is how often the
         method was first, `kendall_tau` the mean agreement of the resampled rankings with the full one and
         `kendall_tau_low` its α quantile. A method that lacks predictions (`missing` counts them) has no rank.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> ranking_table(example_scores())[["method", "rank"]].values.tolist()
+        [['mean_teacher', 1.0], ['simclr', 2.0], ['supervised', 3.0]]
     """
     rows = []
     for matrix, ranking in rankings(scores, metrics, empty_reference):

@@ -123,6 +123,12 @@ def score_matrices(
 
     Raises:
         ScoringError: An unknown metric, one metric of one data set in two units, or a class of a reserved name.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> (matrix,) = score_matrices(example_scores())
+        >>> matrix.place, matrix.values.shape
+        (('phantoms', 'phantoms', 'last', 'dice', 'n3'), (8, 3))
     """
     wanted = scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))]
     for matrix in score_matrices_of(compared(wanted, empty_reference)):
@@ -136,6 +142,12 @@ def score_matrices_of(scores: pd.DataFrame) -> Iterator[ScoreMatrix]:
     Raises:
         ScoringError: One metric of one data set comes in two units, two rows disagree about a case, a class has a
             reserved name, or runs were scored against different references.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> (matrix,) = score_matrices_of(example_scores())
+        >>> matrix.methods[0], matrix.values.shape
+        (('mean_teacher', 'default'), (8, 3))
     """
     check_units(scores)
     check_names(scores)
@@ -212,6 +224,12 @@ def missing_scores(scores: pd.DataFrame) -> dict[tuple[str, ...], int]:
     """How many scores each method lacks, by (*MATRIX_KEYS, method, variant, class), `mean` standing for all classes.
 
     Expected in every run of a method are the structures that any method of its place has rows for.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> counts = missing_scores(example_scores().iloc[1:])  # one score of supervised was removed
+        >>> {key[5]: count for key, count in counts.items() if key[-1] == "mean"}
+        {'mean_teacher': 0, 'simclr': 0, 'supervised': 1}
     """
     missing: dict[tuple[str, ...], int] = {}
     for matrix in score_matrices_of(scores):

@@ -46,6 +46,12 @@ def pairwise(
         The columns PAIR_COLUMNS, each pair once; differences are `method` minus `other`, the verdict is `method`'s:
         `better`, `worse`, `n.s.`, `n too small`, `identical`, `no pairs`, or `incomplete` where either lacks
         predictions, whose difference describes the structures that both have.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> pairs = pairwise(example_scores())
+        >>> pairs["verdict"].tolist()  # three pairs of three methods
+        ['better', 'better', 'n.s.']
     """
     parts = [_family(matrix, alpha) for matrix in score_matrices(scores, metrics, empty_reference)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PAIR_COLUMNS))

@@ -88,6 +88,12 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
 
     Raises:
         ScoringError: One metric of one data set comes in two units, or two rows disagree about a case.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> table = summarise(example_scores())
+        >>> table[table["class"] == "mean"][["method", "mean", "n_patients"]].round(3).values.tolist()
+        [['mean_teacher', 0.778, 8], ['simclr', 0.723, 8], ['supervised', 0.717, 8]]
     """
     if scores.empty:
         return pd.DataFrame(columns=list(SUMMARY_COLUMNS))

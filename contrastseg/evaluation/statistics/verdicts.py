@@ -17,6 +17,12 @@ def verdict_of(p: float, smallest_p: float, balance: float, direction: str, alph
         direction: `higher` or `lower`: which way is better.
         alpha: Level after correction.
         differing: Pairs that differ; without one the two are `identical`, whatever their number.
+
+    Example:
+        >>> verdict_of(0.01, 0.002, balance=15.0, direction="higher", alpha=0.05, differing=10)
+        'better'
+        >>> verdict_of(0.06, 0.06, balance=15.0, direction="higher", alpha=0.05, differing=5)
+        'n too small'
     """
     if not differing:
         return "identical"
@@ -36,6 +42,10 @@ def mean_against(verdict: str, difference: float, direction: str) -> str:
         verdict: Of the test.
         difference: Of the means, in the same order.
         direction: `higher` or `lower`: which way is better.
+
+    Example:
+        >>> mean_against("better", -0.01, "higher")
+        'lower mean'
     """
     if verdict not in ("better", "worse"):
         return ""
