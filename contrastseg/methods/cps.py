@@ -25,7 +25,7 @@ class CPS(Method):
         summary="Two networks of one architecture and two initialisations; the most likely class of either is the"
         " other's target (cross-entropy, no gradient through the label). The first predicts.",
         differs=(
-            "Supervised loss ½ (CE + Dice), as everywhere here; the paper's is cross-entropy.",
+            "The supervised loss is the suite's, by default ½ (cross-entropy + Dice); the paper's is cross-entropy.",
             "No CutMix, which the paper adds for its best numbers.",
             "Labelled and unlabelled images pass apart, as in the authors' code; the medical code base joins them.",
             "With ImageNet weights the two encoders start alike, and only the decoders differ.",

@@ -33,7 +33,7 @@ class CVRL(Method):
         " among the samples, each feature among the features; predictions on unlabelled images agree.",
         differs=(
             "Reconstructed from the abstract of arXiv 2105.07059v4: no released code, no full text within reach.",
-            "The segmentation loss is this benchmark's common one, half the paper's sum of cross-entropy and Dice.",
+            "The supervised loss is the suite's, by default half the paper's sum of cross-entropy and Dice.",
             "This benchmark's network and budget; the paper's is a V-Net with SGD for 6,000 steps.",
             "Small patches have a bottleneck of a few cells: the high level is then the next finer encoder map.",
             "The 1×1 convolution of the low level is applied to the sampled positions alone, which is the same.",

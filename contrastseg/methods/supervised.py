@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Supervised(Method):
-    """½ (cross-entropy + soft Dice) on the labelled cases."""
+    """The suite's segmentation loss on the labelled cases, by default ½ (cross-entropy + soft Dice)."""
 
     name = "supervised"
     card = Card(
@@ -20,8 +20,8 @@ class Supervised(Method):
         year=2015,
         doi="10.1007/978-3-319-24574-4_28",
         provenance="published",
-        summary="Trains the network on the labelled cases alone with half cross-entropy, half soft Dice.",
-        differs=("The loss and the network are this benchmark's common ones, the same for every method.",),
+        summary="Trains the network on the labelled cases alone, by default with half cross-entropy, half soft Dice.",
+        differs=("The loss and the network are the suite's, the same for every method.",),
     )
     stages: ClassVar[tuple[Stage, ...]] = (Stage("train", {"labelled": View("labelled")}),)
 
