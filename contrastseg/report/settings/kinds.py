@@ -1,7 +1,6 @@
 """Kinds of tables and figures by name: where each is defined and which metrics it can show. Torch-free.
 
-A new kind is a file that defines a `TableKind` or a `FigureKind`, and one `register` here or anywhere before a suite
-that asks for it is read.
+A new kind is a file that defines a `TableKind` or a `FigureKind`, and its line in `TABLE_KINDS` or `FIGURE_KINDS`.
 """
 
 from __future__ import annotations
@@ -56,17 +55,6 @@ FIGURE_KINDS = {
     "learning_curves": RegisteredKind(f"{_FIGURES}.curves:KIND"),
     "overlays": RegisteredKind(f"{_FIGURES}.overlays:KIND", metrics.higher_is_better),
 }
-
-
-def register(kinds: dict[str, RegisteredKind], name: str, kind: RegisteredKind) -> None:
-    """Add a kind to `TABLE_KINDS` or `FIGURE_KINDS`.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if name in kinds:
-        raise ValueError(f"the kind {name} is already defined in {kinds[name].defined_in}")
-    kinds[name] = kind
 
 
 def known_table_kind(name: str) -> str:
