@@ -20,11 +20,13 @@ def parse_run_key(key: str) -> dict[str, Any]:
     """The axes of a key; draw, fold and seed as integers.
 
     Raises:
-        ValueError: It is no key that `run_key` made.
+        ValueError: `run_key` did not make it.
     """
     *names, last = key.split("/")
     match = _LAST.fullmatch(last)
     if match is None or len(names) != 4:
-        raise ValueError(f"{key!r} is no run: dataset/method/variant/labels/draw<d>-fold<f>-seed<k>")
+        raise ValueError(
+            f"{key!r} is not the key of a run; expected dataset/method/variant/labels/draw<d>-fold<f>-seed<k>"
+        )
     numbers = (int(digits) for digits in match.groups())
     return dict(zip(AXES, (*names, *numbers), strict=True))

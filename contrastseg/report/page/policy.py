@@ -34,10 +34,10 @@ def policy_paragraphs(name: str, empty_reference: EmptyReference = "best_or_wors
         "these trained models; it does not say how training again would turn out.",
         "Each method is compared with the baseline by a two-sided paired Wilcoxon signed-rank test over patients, "
         "with Holm's correction over the declared family. Zero differences are dropped and counted. The smallest "
-        "corrected p that the comparison can reach stands beside every p. Where it is above the level, the verdict "
+        "corrected p that the comparison can reach stands beside every p. If it is above the level, the verdict "
         "is “n too small”. “Not significant” does not show equality.",
         "Two methods are compared on the structures that every run of both has a value for. A method with missing "
-        "predictions is neither tested nor ranked there; its difference on the common structures is described. Where "
+        "predictions is neither tested nor ranked there; its difference on the common structures is described. If "
         f"the reference mask is empty, {EMPTY_REFERENCES[empty_reference]}. This holds for comparisons and rankings. "
         "The same comparison on non-empty references, and the false positives, stand beside them. Tables of scores "
         "follow the convention.",

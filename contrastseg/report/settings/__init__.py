@@ -32,8 +32,8 @@ class TableSettings(BaseModel):
 
     name: str = Name
     kind: Annotated[str, AfterValidator(known_table_kind)] = Field("main", json_schema_extra=_one_of(TABLE_KINDS))
-    caption: str | None = Field(None, description="Caption; a sentence for the kind of table when left out")
-    metrics: list[str] | None = Field(None, description="Metrics in this order; all that were scored when left out")
+    caption: str | None = Field(None, description="Caption; that of the kind of table when left out")
+    metrics: list[str] | None = Field(None, description="Metrics in this order; all scored ones when left out")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods, in this order")
     labels: list[str] | None = Field(None, description="Only these label budgets, in this order")
@@ -62,9 +62,9 @@ class FigureSettings(BaseModel):
 
     name: str = Name
     kind: Annotated[str, AfterValidator(known_figure_kind)] = Field(json_schema_extra=_one_of(FIGURE_KINDS))
-    caption: str | None = Field(None, description="Caption; a sentence for the kind of figure when left out")
-    metric: str = Field("dice", description="What is drawn, or what ranks the cases (overlays)")
-    cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="What a score costs (cost)")
+    caption: str | None = Field(None, description="Caption; that of the kind of figure when left out")
+    metric: str = Field("dice", description="Metric that is drawn, or that ranks the cases (overlays)")
+    cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="Cost of a score (cost)")
     columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods")

@@ -26,7 +26,7 @@ class PublishedData(_Strict):
     evaluated_on: str = Field("", description="Entry that they are evaluated on; the same where left out")
     labels: dict[str, str] = Field(default_factory=dict, description="Its own labels, over those of the table")
     split: str | None = Field(None, description="The split here that is the source's own; left out: not known")
-    differs: list[str] = Field(default_factory=list, description="What else differs in the data, in words")
+    differs: list[str] = Field(default_factory=list, description="Other differences in the data, in words")
 
     @model_validator(mode="before")
     @classmethod
@@ -36,14 +36,14 @@ class PublishedData(_Strict):
 
 
 class PublishedProtocol(_Strict):
-    """What is known of the source's protocol beside the split. What is left out counts as not stated."""
+    """The source's protocol beside the split, as far as it is known. A key that is left out counts as not stated."""
 
     convention: str | None = Field(None, description="Scoring convention of the source's code")
     checkpoint: Literal["last", "best_val", "best_test"] | None = Field(None, description="Which checkpoint it scored")
     recipe: dict[str, Any] = Field(
         default_factory=dict, description="Training settings as the source states them, by name: `network.name: vnet`"
     )
-    differs: list[str] = Field(default_factory=list, description="What else differs from ours, in words")
+    differs: list[str] = Field(default_factory=list, description="Other differences from ours, in words")
 
 
 class PublishedSettings(_Strict):
@@ -53,8 +53,8 @@ class PublishedSettings(_Strict):
     where: str | None = Field(None, description="Only this table of the source, as its column `where` names it")
     papers: list[str] | None = Field(None, description="Only these of the column `paper`")
     blocks: list[Axis] = Field(["dataset"], description="One block of the table for each of these")
-    rows: list[Axis] = Field(["method"], description="What goes down")
-    columns: list[Axis] = Field(["metric"], description="What goes across")
+    rows: list[Axis] = Field(["method"], description="Axes of the rows")
+    columns: list[Axis] = Field(["metric"], description="Axes of the columns")
     datasets: dict[str, PublishedData] = Field(min_length=1, description="Published data set: entry")
     methods: dict[str, str] = Field(default_factory=dict, description="Published method: method or method/variant")
     labels: dict[str, str] = Field(default_factory=dict, description="Published labelled data: label budget")

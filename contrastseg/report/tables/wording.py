@@ -75,8 +75,7 @@ def policy(convention: str) -> str:
 def empty_references(counted: EmptyReference) -> str:
     """How comparisons count an empty reference."""
     return (
-        f"Where the reference mask is empty, {EMPTY_REFERENCES[counted]}. "
-        "Tables of scores follow the scoring convention."
+        f"If the reference mask is empty, {EMPTY_REFERENCES[counted]}. Tables of scores follow the scoring convention."
     )
 
 

@@ -98,7 +98,7 @@ def test_a_crop_holds_all_that_was_predicted():
 def test_run_keys_come_apart_again(world):
     axes = parse_run_key(run_key(world.runs[0]))
     assert axes == {name: world.runs[0][name] for name in axes}
-    with pytest.raises(ValueError, match="is no run"):
+    with pytest.raises(ValueError, match="is not the key of a run"):
         parse_run_key("organs/pdcr/seed0")
 
 
