@@ -69,12 +69,12 @@ def wrap_write_errors(path: str | Path) -> Iterator[None]:
     except ContrastsegError:
         raise
     except Exception as error:
-        if (found := refused(error, path)) is None:
+        if (found := disk_error(error, path)) is None:
             raise
         raise found from error
 
 
-def refused(error: BaseException, path: str | Path | None = None) -> FileError | None:
+def disk_error(error: BaseException, path: str | Path | None = None) -> FileError | None:
     """The error of the disk behind an error, None where there is none.
 
     Args:

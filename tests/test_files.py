@@ -18,7 +18,7 @@ from contrastseg.data.files.geometry import Geometry
 from contrastseg.errors import DataError, FileError
 from contrastseg.evaluation.scoring.collect import write_table
 from contrastseg.evaluation.scoring.scoring import SCORE_COLUMNS, write_scores
-from contrastseg.files import refused, wrap_write_errors, write_json, write_text
+from contrastseg.files import disk_error, wrap_write_errors, write_json, write_text
 
 LABEL = np.random.default_rng(0).integers(0, 3, (9, 40, 40)).astype(np.uint8)
 GRID = Geometry(LABEL.shape, (1.0, 1.0, 1.0), "mm", np.eye(4).tolist(), "nifti", LABEL.shape)
@@ -104,7 +104,7 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
         (tmp_path / "none").read_bytes()
     with pytest.raises(DataError), wrap_write_errors(tmp_path):
         raise DataError("of its own")
-    assert refused(OSError("without a number")) is None
+    assert disk_error(OSError("without a number")) is None
 
 
 def test_the_cause_is_found_behind_what_a_writer_makes_of_it(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 
 from contrastseg.cli import data, look, new_method, published, results, runs, suites, train
 from contrastseg.errors import ContrastsegError, invalid_values
-from contrastseg.files import refused
+from contrastseg.files import disk_error
 from contrastseg.renamed import RenamedWarning, with_new_options
 
 
@@ -32,7 +32,7 @@ class _App(typer.Typer):
                 return super().__call__(*args, **kwargs)
         except (ContrastsegError, OSError) as error:
             # What is not written by way of `files`, such as archives that are unpacked, is refused by the same disk.
-            found = error if isinstance(error, ContrastsegError) else refused(error)
+            found = error if isinstance(error, ContrastsegError) else disk_error(error)
             if found is None:
                 raise
             typer.secho(f"{type(found).__name__}: {found}", fg=typer.colors.RED, err=True)

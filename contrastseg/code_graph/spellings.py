@@ -42,6 +42,7 @@ RENAMED: tuple[Renamed, ...] = (
     Renamed("cannot_reject", "hopeless"),
     Renamed("cases_by_source", "material", ("contrastseg.training",)),
     Renamed("config.entry", "dataset", ("contrastseg.training.training_cases",)),
+    Renamed("disk_error", "refused", ("contrastseg.files",)),
     Renamed("false_positive_shares", "invented", ("contrastseg.evaluation.statistics.score_matrix",)),
     Renamed("guard", "watch", ("contrastseg.training.loop",)),
     Renamed("init_from", "takes"),

@@ -133,7 +133,7 @@ class Faults:
 
 
 @contextlib.contextmanager
-def room_on_disk(folder: Path) -> Iterator[None]:
+def wrap_disk_errors(folder: Path) -> Iterator[None]:
     """Turn "no space left" and "quota exceeded" of the block into a `DataError`."""
     try:
         yield

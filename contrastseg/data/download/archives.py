@@ -87,14 +87,14 @@ def unpack(archive: Path, destination: Path) -> Unpacked:
             collides with another one or with another file that is there; or it is a bomb.
         DataError: The disk is full, or the tool that the kind needs is missing.
     """
-    with _damage(archive), contextlib.closing(_members(archive)) as members:
+    with _wrap_archive_errors(archive), contextlib.closing(_members(archive)) as members:
         accepted = _accept(archive, members)
     temporary = archive.with_name(f".{archive.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
     require_room(archive.parent, accepted.size, f"the content of {archive.name}")
     try:
         temporary.mkdir(parents=True)
-        with _damage(archive), contextlib.closing(_members(archive)) as members:
+        with _wrap_archive_errors(archive), contextlib.closing(_members(archive)) as members:
             for member in members:
                 if not member.is_macos_s_own:
                     _write(member, temporary.joinpath(*member.path.parts), archive)
@@ -194,7 +194,7 @@ def _settle(source: Path, target: Path, archive: Path) -> None:
 
 
 @contextlib.contextmanager
-def _damage(archive: Path) -> Iterator[None]:
+def _wrap_archive_errors(archive: Path) -> Iterator[None]:
     """Name the archive in the errors of the libraries that read it."""
     try:
         yield

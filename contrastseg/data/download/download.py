@@ -14,7 +14,7 @@ from contrastseg.data.download.archives import unpack
 from contrastseg.data.download.clients import can_fetch, client_step, fetch_from_synapse, tcia_series
 from contrastseg.data.download.http import Report, Sleep, TransferError, discard, fetch, part_path
 from contrastseg.data.download.table import DATA_TABLE, PublishedFile, published_files
-from contrastseg.data.faults import Faults, require_room, room_on_disk
+from contrastseg.data.faults import Faults, require_room, wrap_disk_errors
 from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.registry import registry
 from contrastseg.data.registry.described import missing_folder
@@ -134,7 +134,7 @@ def download_dataset(
     except DataError:
         rows = published_files(spec.name, table)
     folder = download_folder(spec, resources)
-    with room_on_disk(folder):
+    with wrap_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:

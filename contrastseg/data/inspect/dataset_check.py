@@ -20,7 +20,7 @@ from contrastseg.data.prepare.checks import has_foreground, label_values, native
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
 from contrastseg.data.prepare.mask_survey import decide_masks
 from contrastseg.data.prepare.recipe import check as check_rule
-from contrastseg.data.prepare.recipe import naming, resolve
+from contrastseg.data.prepare.recipe import resolve, wrap_case_errors
 from contrastseg.data.readers.specs import DatasetSpec, NativeCase, RawCase
 from contrastseg.data.registry import nnunet, registry
 from contrastseg.data.settings import PreparationSettings
@@ -153,11 +153,11 @@ def check_dataset(
 
 
 def _facts(spec: DatasetSpec, raw: RawCase, options: Any, rule: PreparationSettings, faults: Faults) -> CaseFacts:
-    with naming(raw):
+    with wrap_case_errors(raw):
         native = spec.load(raw, options)
     faults.found.extend(native_faults(spec, raw, native))
     if unusable_voxels(native.image) is None:
-        with faults.collect(), naming(raw):
+        with faults.collect(), wrap_case_errors(raw):
             require_contrast(native.image, rule)
     return facts_of(raw, native)
 

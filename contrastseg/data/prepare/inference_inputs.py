@@ -16,7 +16,7 @@ from contrastseg.data.files.tiff import TIFF_SUFFIXES, is_tiff, read_tiff, spaci
 from contrastseg.data.files.volumes import candidate_affines_beside
 from contrastseg.data.prepare.cases import Case, DatasetJson
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
-from contrastseg.data.prepare.recipe import naming, prepare_native
+from contrastseg.data.prepare.recipe import prepare_native, wrap_case_errors
 from contrastseg.data.prepare.slicing import thick_axis
 from contrastseg.data.readers.specs import NativeCase, RawCase
 from contrastseg.errors import DataError
@@ -106,7 +106,7 @@ def prepare_inference_image(files: Sequence[Path], case: str, info: DatasetJson)
     read = read_inference_image(files, case, info)
     grid = read.geometry
     native = NativeCase(read.image, None, grid.native_spacing, grid.unit, grid.affine, header=grid.header)
-    with naming(RawCase(case, case, None, tuple(files))):
+    with wrap_case_errors(RawCase(case, case, None, tuple(files))):
         whole = info.preparation.model_copy(update={"crop": None})
         return prepare_native(native, whole, grid.native_format, case, case, None, info.slice_axis or 0)
 
@@ -165,7 +165,7 @@ def read_inference_image(files: Sequence[Path], case: str, info: DatasetJson) ->
         )
     if problem := unusable_voxels(image):
         raise DataError(problem[0], case=case, file=first, remedy=problem[1])
-    with naming(RawCase(case, case, None, tuple(files))):
+    with wrap_case_errors(RawCase(case, case, None, tuple(files))):
         require_contrast(image, info.preparation)
     return Case(case, case, None, image, None, grid)
 

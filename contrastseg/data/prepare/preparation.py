@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrastseg.code_graph import code_fingerprint, definition
-from contrastseg.data.faults import Faults, room_on_disk
+from contrastseg.data.faults import Faults, wrap_disk_errors
 from contrastseg.data.files import formats
 from contrastseg.data.prepare import checks, intensity, mask_survey, recipe, superpixels
 from contrastseg.data.prepare.cases import DatasetJson
@@ -97,7 +97,7 @@ def prepare_dataset(
     made_by = digest({**facts, "classes": spec.classes, "code": _code_digest(spec)})
     axis = 0 if cut is None else cut.axis
     jobs = [_Job(spec, case, parsed, settings, folder, made_by, axis) for case in coded]
-    with room_on_disk(folder), _alone(folder):
+    with wrap_disk_errors(folder), _alone(folder):
         states, read = [], dict[str, Input]()
         for done, outcome in enumerate(_run(jobs, workers), start=1):
             if isinstance(outcome, DataError):
@@ -178,7 +178,7 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterable[_Prepared | DataError]:
 
 
 def _prepare_or_fault(job: _Job) -> _Prepared | DataError:
-    with room_on_disk(job.folder):
+    with wrap_disk_errors(job.folder):
         try:
             read = {str(path): _input(path, job.raw.case) for path in job.raw.files}
             return _prepare_case(job, [file.content for file in read.values()]), read
@@ -198,7 +198,7 @@ def _prepare_case(job: _Job, contents: Sequence[str]) -> dict[str, Any]:
     native = job.spec.load(raw, job.options)
     checks.check_native(job.spec, raw, native)
     state_file.unlink(missing_ok=True)
-    with recipe.naming(raw):
+    with recipe.wrap_case_errors(raw):
         case = recipe.prepare_native(
             native, job.settings, job.spec.native_format, raw.case, raw.patient, raw.frame, job.slice_axis
         )

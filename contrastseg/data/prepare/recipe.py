@@ -114,7 +114,7 @@ def prepared_shape(
     return cut if settings.size is None else (*cut[:-2], *settings.size)
 
 
-class naming:
+class wrap_case_errors:
     """Adds the case and its file to a `DataError` that knows neither."""
 
     def __init__(self, raw: RawCase) -> None:

@@ -212,8 +212,8 @@ def _score_pair(
     read, names = read_pair(pair, meaning), meaning.names
     case, ndim = pair.reference.case, read.reference.ndim
     if read.prediction is None:
-        hole = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
-        by_rule = [hole for _ in rules]
+        missing = [ClassScores(label, "hole", dict.fromkeys(metrics, np.nan)) for label in range(1, len(names))]
+        by_rule = [missing for _ in rules]
     else:
         arrays = read.prediction, read.reference, read.spacing, len(names), metrics, rules
         try:

@@ -79,8 +79,8 @@ def per_replicate(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Rows [*GROUP, metric, class, patient, draw, seed, value]: every class, and `mean` over the patient's classes.
-        Undefined values (absent structures, holes) are left out; a patient with nothing else has no row. Text columns
-        are categories.
+        Undefined values (absent structures, missing predictions) are left out; a patient with nothing else has no row.
+        Text columns are categories.
 
     Raises:
         ScoringError: One metric of one data set comes in two units, two rows disagree about a case, or a class has a

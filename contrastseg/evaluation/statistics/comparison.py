@@ -243,16 +243,16 @@ def _on_common(
     matrices = []
     for method, variant in pairs:
         replicates = per_replicate(rows[(rows["method"] == method) & (rows["variant"] == variant)])
-        (cell,) = replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
-        matrices.append(cell[1])
+        (named_matrix,) = replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR])
+        matrices.append(named_matrix[1])
     return matrices[0], matrices[1]
 
 
-def _described(cell: ReplicateMatrix, limits: Limits, alpha: float) -> dict[str, Any]:
+def _described(scores: ReplicateMatrix, limits: Limits, alpha: float) -> dict[str, Any]:
     """The mean of one method with its interval."""
-    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits[0], longest=limits[1])
+    interval = mean_interval(scores.values, alpha, draws=scores.draws, bounds=limits[0], longest=limits[1])
     return {
-        "n": len(cell.patients),
+        "n": len(scores.patients),
         "mean": interval.mean,
         "mean_low": interval.low,
         "mean_high": interval.high,

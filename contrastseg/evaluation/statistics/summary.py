@@ -100,11 +100,11 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     scores = distinct_rows(scores)
     longest = longest_distances(scores)
     measured = {
-        key: _describe(cell, bounds(key[-2]), longest.get((key[0], key[1], key[-2]), np.nan), alpha)
-        for key, cell in replicate_matrices(per_replicate(scores), _CELL)
+        key: _describe(replicate_matrix, bounds(key[-2]), longest.get((key[0], key[1], key[-2]), np.nan), alpha)
+        for key, replicate_matrix in replicate_matrices(per_replicate(scores), _CELL)
     }
     counts = _counts(scores)
-    # A cell all of whose structures are absent or holes has counts but no mean: it is shown, not dropped.
+    # A cell all of whose structures are absent or lack a prediction has counts but no mean: it is shown, not dropped.
     rows = [
         dict(zip(_CELL, key, strict=True)) | entry | measured.get(key, _NOTHING)
         for key, entry in counts.items()
@@ -117,16 +117,16 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).sort_values(_ORDER, ignore_index=True)
 
 
-def _describe(cell: ReplicateMatrix, limits: tuple[float, float], longest: float, alpha: float) -> dict[str, Any]:
+def _describe(scores: ReplicateMatrix, limits: tuple[float, float], longest: float, alpha: float) -> dict[str, Any]:
     most = np.inf if np.isnan(longest) else longest
-    interval = mean_interval(cell.values, alpha, draws=cell.draws, bounds=limits, longest=most)
-    patients = np.nanmean(cell.values, axis=1)
-    measured = simulated_coverage(len(patients), np.isfinite(limits[1]), len(cell.seeds), alpha)
+    interval = mean_interval(scores.values, alpha, draws=scores.draws, bounds=limits, longest=most)
+    patients = np.nanmean(scores.values, axis=1)
+    measured = simulated_coverage(len(patients), np.isfinite(limits[1]), len(scores.seeds), alpha)
     plain, missed = measured if interval.kind in ("t", "bootstrap") else (np.nan, np.nan)
     return {
         "n_patients": len(patients),
-        "n_seeds": len(np.unique(cell.seeds)),
-        "n_draws": len(np.unique(cell.draws)),
+        "n_seeds": len(np.unique(scores.seeds)),
+        "n_draws": len(np.unique(scores.draws)),
         "mean": interval.mean,
         "low": interval.low,
         "high": interval.high,
@@ -137,7 +137,7 @@ def _describe(cell: ReplicateMatrix, limits: tuple[float, float], longest: float
         "coverage": plain,
         "coverage_missed": missed,
         "sd_patients": float(patients.std(ddof=1)) if len(patients) > 1 else np.nan,
-        "sd_seeds": _spread(np.nanmean(cell.values, axis=0), cell.draws),
+        "sd_seeds": _spread(np.nanmean(scores.values, axis=0), scores.draws),
     }
 
 
@@ -167,8 +167,8 @@ def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
     for outcome in OUTCOMES:
         name = "holes" if outcome == "hole" else outcome
         table[name] = (rows["outcome"] == outcome).groupby([rows[key] for key in _CELL], observed=True).sum()
-    holes = rows[rows["outcome"] == "hole"]
-    named = holes.assign(name=_hole_name(holes)).groupby(_CELL, observed=True)["name"]
+    missing = rows[rows["outcome"] == "hole"]
+    named = missing.assign(name=_missing_name(missing)).groupby(_CELL, observed=True)["name"]
     names = {key: "; ".join(sorted(set(cases))) for key, cases in named}
     table["holes_named"] = [names.get(key, "") for key in table.index]
     lacking = missing_scores(scores)
@@ -181,6 +181,6 @@ def _counts(scores: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
     }
 
 
-def _hole_name(rows: pd.DataFrame) -> pd.Series:
+def _missing_name(rows: pd.DataFrame) -> pd.Series:
     draw, fold, seed = (rows[axis].astype(str) for axis in ("draw", "fold", "seed"))
     return rows["case"] + " (draw " + draw + ", fold " + fold + ", seed " + seed + ")"
