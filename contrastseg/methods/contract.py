@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Provenance = Literal["official", "published", "reconstructed"]
-Source = Literal["labelled", "unlabelled"]
+SourceName = Literal["labelled", "unlabelled"]
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ class View:
         SuiteError: There is no such source.
     """
 
-    source: Source
+    source: SourceName
     geometry: str = "a"
     intensity: str = ""
     noise: float = 0.0
     superpixels: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("source of a view,", self.source, get_args(Source))
+        check_choice("source of a view,", self.source, get_args(SourceName))
 
 
 @dataclass(frozen=True)

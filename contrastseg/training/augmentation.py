@@ -52,7 +52,14 @@ def _between(uniform: np.ndarray, *ranges: tuple[float, float]) -> np.ndarray:
 
 
 def draw_warp(random: torch.Generator, batch: int, spatial_dims: int, settings: AugmentationSettings) -> Warp:
-    """Rotation and scaling in the plane (and about the slice axis in 3D), mirroring, and a smooth warp."""
+    """Draw rotation and scaling in the plane (and about the slice axis in 3D), mirroring, and a smooth warp.
+
+    Args:
+        random: On the CPU.
+        batch: Number of samples.
+        spatial_dims: 2 or 3.
+        settings: Ranges.
+    """
     # In NumPy, whose operations on a few dozen numbers cost a third of torch's, and from one draw. Only where the two
     # round differently is it torch.
     uniform = torch.rand(4, batch, generator=random).numpy()
@@ -75,7 +82,17 @@ def draw_warp(random: torch.Generator, batch: int, spatial_dims: int, settings: 
 def draw_elastic(
     random: torch.Generator, batch: int, spatial_dims: int, settings: AugmentationSettings
 ) -> Tensor | None:
-    """The smooth part of a warp, in the plane; None where there is none."""
+    """Draw the smooth part of a warp, in the plane.
+
+    Args:
+        random: On the CPU.
+        batch: Number of samples.
+        spatial_dims: 2 or 3.
+        settings: `elastic` is the largest displacement, in pixels.
+
+    Returns:
+        (B, d, *coarse grid), in pixels of the patch; None where the settings ask for none.
+    """
     if settings.elastic == 0:
         return None
     shape = (batch, spatial_dims) + (_COARSE,) * spatial_dims
@@ -85,12 +102,21 @@ def draw_elastic(
 
 
 def identity_warp(batch: int, spatial_dims: int) -> Warp:
-    """The warp that copies."""
+    """Make the warp that copies."""
     return Warp(torch.eye(spatial_dims).repeat(batch, 1, 1), None)
 
 
 def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSettings) -> Tensor:
-    """(4, B, 1): of each sample an added constant, a contrast factor, an exponent, and the deviation of noise."""
+    """Draw the changes of intensity of each sample.
+
+    Args:
+        random: On the CPU.
+        batch: Number of samples.
+        settings: Ranges.
+
+    Returns:
+        (4, B, 1): an added constant, a contrast factor, an exponent, and the deviation of noise.
+    """
     drawn = np.empty((4, batch), np.float32)
     drawn[0] = torch.randn(batch, generator=random).numpy() * np.float32(settings.brightness)
     uniform = torch.rand(3, batch, generator=random).numpy()
@@ -98,17 +124,17 @@ def draw_intensity(random: torch.Generator, batch: int, settings: AugmentationSe
     return torch.from_numpy(drawn[:, :, None])
 
 
-def _extents(reach: Sequence[float]) -> tuple[int, ...]:
-    return tuple(int(2 * math.ceil(r + 1) + 2) for r in reach)
+def _extents(farthest: Sequence[float]) -> tuple[int, ...]:
+    return tuple(int(2 * math.ceil(r + 1) + 2) for r in farthest)
 
 
 def block_shape(warp: Warp, patch: Sequence[int]) -> tuple[int, ...]:
     """Extents of the block of a unit that holds every pixel the warped patches look at, and its neighbours."""
     half = constant(tuple((n - 1) / 2 for n in patch), torch.device("cpu"))
-    reach = (warp.matrix.abs() @ half).numpy().max(axis=0)
+    farthest = (warp.matrix.abs() @ half).numpy().max(axis=0)
     if warp.elastic is not None:
-        reach = reach + warp.elastic.abs().max().numpy()
-    return _extents(reach.tolist())
+        farthest = farthest + warp.elastic.abs().max().numpy()
+    return _extents(farthest.tolist())
 
 
 def largest_block(patch: Sequence[int], settings: AugmentationSettings) -> tuple[int, ...]:
@@ -117,16 +143,16 @@ def largest_block(patch: Sequence[int], settings: AugmentationSettings) -> tuple
     rows, columns = half[-2:]
     zoom, slope = 1 / settings.scale[0], math.tan(math.radians(settings.shear))
     turned = []
-    for own, other in ((rows, columns), (columns, rows)):
-        # |cos a|·own + |sin a|·other grows up to the angle whose tangent is other / own, where it is the diagonal.
-        angle = min(math.radians(settings.rotation_degrees), math.atan2(other, own))
-        turned.append(math.cos(angle) * own + math.sin(angle) * other)
+    for along, across in ((rows, columns), (columns, rows)):
+        # |cos a|·along + |sin a|·across grows up to the angle whose tangent is across / along; that is the diagonal.
+        angle = min(math.radians(settings.rotation_degrees), math.atan2(across, along))
+        turned.append(math.cos(angle) * along + math.sin(angle) * across)
     if settings.rot90:
         turned = [max(turned)] * 2
     sheared = [turned[0] * (1 + slope**2) + turned[1] * slope, turned[0] * slope + turned[1]]
-    reach = [*half[:-2], *(zoom * each for each in sheared)]
+    farthest = [*half[:-2], *(zoom * each for each in sheared)]
     rounding = 1e-3  # of the float32 numbers that warps are drawn in
-    return _extents([r + settings.elastic + rounding for r in reach])
+    return _extents([r + settings.elastic + rounding for r in farthest])
 
 
 @lru_cache(maxsize=8)
@@ -202,6 +228,12 @@ def change_intensity(images: Tensor, change: Tensor, random: torch.Generator | N
 
 
 def add_clipped_noise(images: Tensor, strength: float, random: torch.Generator) -> Tensor:
-    """Add clip(strength · N(0, 1), ±2 · strength)."""
+    """Add clip(strength · N(0, 1), ±2 · strength).
+
+    Args:
+        images: (B, C, *patch).
+        strength: Standard deviation before clipping, in image units.
+        random: On the images' device.
+    """
     noise = torch.randn(images.shape, generator=random, device=images.device)
     return images + (noise * strength).clamp(-2 * strength, 2 * strength)

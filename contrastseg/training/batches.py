@@ -128,19 +128,21 @@ class Source:
         centres = self._centres(random, units, chosen)
         shape = self._block if self._block is not None and augment else augmentation.block_shape(warp, self.patch)
         starts = np.rint(centres - (np.array(shape, np.float32) - 1) / 2).astype(np.int64)
-        own = ("intensity", intensity) if intensity else ()
+        intensity_stream = ("intensity", intensity) if intensity else ()
         change, colours, noise = None, None, None
         if augment:
-            if own:
-                random = generator(self.seed, step, self.rank, self.name, geometry, *own)
+            if intensity_stream:
+                random = generator(self.seed, step, self.rank, self.name, geometry, *intensity_stream)
             change = augmentation.draw_intensity(random, len(units), self.settings)
             if chosen is not EVERY_PART:
                 change = chosen_intensity(change, chosen)
             if changes_colours(self.settings):
-                random = generator(self.seed, step, self.rank, self.name, geometry, *own, "colours")
+                random = generator(self.seed, step, self.rank, self.name, geometry, *intensity_stream, "colours")
                 colours = draw_colours(random, len(units), self.settings, chosen)
             if self.settings.noise > 0:
-                noise = generator(self.seed, step, self.rank, self.name, geometry, *own, "noise", device=device)
+                noise = generator(
+                    self.seed, step, self.rank, self.name, geometry, *intensity_stream, "noise", device=device
+                )
 
         blocks = self.storage.blocks(units, starts, shape)
         inside = centres - starts.astype(np.float32)
@@ -155,13 +157,15 @@ class Source:
             **({"middle": self._middle[units].reshape(broadcast)} if border == "zero" else {}),
         }
         numbers, sent = send_packed(blocks.numbers, list(drawn.values()), device)
-        there = dict(zip(drawn, sent, strict=True))
+        on_device = dict(zip(drawn, sent, strict=True))
 
-        offsets = augmentation.source_offsets(augmentation.Warp(there["matrix"], there.get("elastic")), self.patch)
-        coordinates = offsets + there["centres"]
-        grid = augmentation.sampling_grid(offsets + there["inside"], shape)
+        offsets = augmentation.source_offsets(
+            augmentation.Warp(on_device["matrix"], on_device.get("elastic")), self.patch
+        )
+        coordinates = offsets + on_device["centres"]
+        grid = augmentation.sampling_grid(offsets + on_device["inside"], shape)
         if border == "zero":
-            grid = augmentation.leave_out(grid, coordinates, there["middle"])
+            grid = augmentation.leave_out(grid, coordinates, on_device["middle"])
         image = augmentation.sample(blocks.take("image", numbers), grid, self.settings.order == 0, border)
 
         def whole_numbers(layer: Layer) -> Tensor:
@@ -170,9 +174,9 @@ class Source:
         label = whole_numbers("label") if self.storage.labels else None
         superpixels = whole_numbers("superpixels") if self.storage.superpixels else None
         if colours is not None:
-            image = change_colours(image, there["colours"])
+            image = change_colours(image, on_device["colours"])
         if change is not None:
-            image = augmentation.change_intensity(image, there["change"], noise)
+            image = augmentation.change_intensity(image, on_device["change"], noise)
         about = (units, self._case[units], self._position[units], self._patient[units])
         unit, case, position, patient = map(torch.from_numpy, about)
         return Sample(image, label, coordinates, unit, case, position, superpixels, patient)

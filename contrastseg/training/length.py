@@ -12,24 +12,24 @@ from typing import Any
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Source
+from contrastseg.methods.contract import SourceName
 from contrastseg.training.settings import RunConfig, TrainingSettings
 from contrastseg.training.training_cases import CasesBySource, cases_of_run
 
 
-def counted(method: str, stage: str) -> Source:
+def counted(method: str, stage: str) -> SourceName:
     """The source whose units an epoch of a stage passes over."""
     return "unlabelled" if registry.get(method).stage(stage).data == "unlabelled" else "labelled"
 
 
-def batch_size(training: TrainingSettings, source: Source) -> int:
+def batch_size(training: TrainingSettings, source: SourceName) -> int:
     """Samples of a source per step, of all processes together."""
     if source == "unlabelled" and training.unlabelled_batch_size is not None:
         return training.unlabelled_batch_size
     return training.batch_size
 
 
-def steps_of_epochs(training: TrainingSettings, units: int, source: Source) -> int:
+def steps_of_epochs(training: TrainingSettings, units: int, source: SourceName) -> int:
     """Steps of a stage: its own number, or epochs × max(1, ⌊units / batch⌋).
 
     Args:
@@ -42,8 +42,14 @@ def steps_of_epochs(training: TrainingSettings, units: int, source: Source) -> i
     return training.epochs * max(1, units // batch_size(training, source))
 
 
-def unit_count(cases: CasesBySource, source: Source, spatial_dims: int) -> int:
-    """Cases or slices of a source."""
+def unit_count(cases: CasesBySource, source: SourceName, spatial_dims: int) -> int:
+    """Count the sampling units (cases or slices) of a source.
+
+    Args:
+        cases: Of the run, by source.
+        source: Which of them.
+        spatial_dims: Of the network: volumes count slice by slice in 2D.
+    """
     count = 0
     for dataset, names in cases.get(source, ()):
         slices = dataset.info.spatial_dims == 3 and spatial_dims == 2

@@ -15,8 +15,7 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
 from contrastseg.files import sha256, write_json
 from contrastseg.methods import registry
-from contrastseg.methods.contract import Method
-from contrastseg.methods.contract import Source as SourceName
+from contrastseg.methods.contract import Method, SourceName
 from contrastseg.training import checkpoints, devices
 from contrastseg.training.assembly import build_method, load_initial_weights, stage_training
 from contrastseg.training.batches import Batches, Source

@@ -157,7 +157,13 @@ class Storage:
         return whole if location.plane is None else whole[:, location.plane]
 
     def blocks(self, units: np.ndarray, starts: np.ndarray, shape: Sequence[int]) -> Blocks:
-        """Parts of units, of a shape, from `starts` (B, d); beyond a unit its border continues."""
+        """Give the parts of units that a batch is sampled from; beyond a unit its border continues.
+
+        Args:
+            units: (B,), indices of `units`.
+            starts: (B, d), where the parts begin, in pixels of their units.
+            shape: Of a part.
+        """
         if not self.flat:
             return CopiedBlocks(self._whole, units, starts, shape, self.device, self.scale)
         firsts = {layer: first[units] for layer, first in self._firsts.items()}
