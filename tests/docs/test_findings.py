@@ -136,7 +136,7 @@ def test_staged_methods_are_compared_with_a_reference_trained_as_long(made: str)
 
 def test_comparisons_with_two_references_are_corrected_together(as_shipped: ModuleType) -> None:
     """The same tests have the same correction, with one reference or with two."""
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     scores = run.dice(run.places()[0])
     whole = compare(scores, "supervised", family="methods")
     whole = whole[whole["verdict"] != "reference"]
@@ -152,7 +152,7 @@ def test_comparisons_with_two_references_are_corrected_together(as_shipped: Modu
 
 
 def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     (line,) = [line for line in as_shipped.missed(run) if line.startswith("- ACDC, 1 labelled patient,")]
     scores = run.dice(run.places()[0])
     counts = scores[scores["outcome"] == "missed"].groupby("method").size()
@@ -162,7 +162,7 @@ def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> No
 
 
 def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType) -> None:
-    line = "\n".join(as_shipped.certainty(as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])))
+    line = "\n".join(as_shipped.certainty(as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])))
     rates = (DOCS / "statistics.md").read_text(encoding="utf-8")
     (row,) = [row.split("|") for row in rates.splitlines() if row.startswith("| same method, other seeds | 20 |")]
     assert [cell.split()[0] for cell in row[3:5]] == re.findall(r"([\d.]+) % of families", line)
@@ -171,7 +171,7 @@ def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: Mod
 
 
 def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     (line, *_) = sys.modules["contrastseg.report.site.moves"]._further_seeds(run)
     table = pd.read_csv(run.folder.parent / "control" / "further-seeds-n1.csv")
     table = table[table["metric"] == "dice"]
@@ -195,14 +195,14 @@ def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monk
 
 
 def test_a_planned_variant_without_scores_is_named(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, ("phantoms",))
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("phantoms",))
     scores = run.results.scores
     monkeypatch.setitem(vars(run.results), "scores", scores[scores["method"] != "lrc_supervised"])
     assert "Planned and not run yet: `lrc_supervised` [R]." in "\n".join(as_shipped.variants(run))
 
 
 def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
-    printed = sys.modules["contrastseg.report.site.printed"]
+    module = sys.modules["contrastseg.report.site.published_numbers"]
     place = {"dataset": "a", "evaluated_on": "a", "checkpoint": "last", "labels": "n3", "metric": "dice"}
     who = {"method": "cps", "variant": "default"}
     ranks = pd.DataFrame(
@@ -213,8 +213,8 @@ def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: Modu
         ]
     )
     (row,) = pd.DataFrame([{**place, **who, "mean": 0.5, "ours_in_printed_unit": 50.0}]).itertuples()
-    assert printed._by_theirs(ranks, row) == pytest.approx(60.0)
-    assert printed._by_theirs(ranks[ranks["convention"] == "default"], row) is None
+    assert module._by_theirs(ranks, row) == pytest.approx(60.0)
+    assert module._by_theirs(ranks[ranks["convention"] == "default"], row) is None
 
 
 def test_the_page_is_what_the_command_makes(as_shipped: ModuleType) -> None:
@@ -223,14 +223,14 @@ def test_the_page_is_what_the_command_makes(as_shipped: ModuleType) -> None:
 
 
 def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     rows = [line for line in as_shipped.everything(run) if line.startswith("|")]
     assert len(rows) == 2 + len(run.methods)
     assert "\n".join(rows) in (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_run_whose_reference_has_none_costs_no_ratio(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.references(as_shipped.CHECKOUT, ("acdc_small",))[:1]
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("acdc_small",))[:1]
     kept = [record for record in run.results.runs if record["method"] != "supervised"]
     monkeypatch.setitem(vars(run.results), "runs", kept)
     (row,) = [line for line in as_shipped.costs([run]) if line.startswith("| `cps`")]

@@ -17,6 +17,7 @@ PROVENANCE = {
 UNKNOWN_PROVENANCE = ("?", "unknown provenance: the method card is missing")
 
 CLIPPED = " c"  # behind an end of an interval that stands where the range ends
+Pair = tuple[str, str]  # method and variant
 _ZERO = 1e-12  # scores are compared to twelve decimals
 _DECIMALS = {"distance": 2, "volume": 2, "count": 0}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from contrastseg.report.figures._layout import Pair
+from contrastseg.report.content.labels import Pair
 
 FEWEST = 6  # patients: resampling fewer says next to nothing
 _DRAWS, _SEED = 1000, 0

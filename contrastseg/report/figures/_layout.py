@@ -12,13 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from contrastseg.report.content.labels import budget_order
+from contrastseg.report.content.labels import Pair, budget_order
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of
 from contrastseg.report.settings import FigureSettings
 
-Pair = tuple[str, str]
 CROWD = 8  # with more methods than these no legend is read any more: every method gets a place of its own
 NAMES = 1.42  # inches on the left for the methods' names
 _TITLE, _FOOT, _SLANTED, _SLANT = 0.34, 0.42, 0.95, 60
@@ -56,7 +55,7 @@ class Sheet:
 
 
 @dataclass
-class Cells:
+class MethodCells:
     """Small multiples: the axes of each method and column, and which stand at the edge where scales are printed."""
 
     sheet: Sheet
@@ -72,7 +71,7 @@ def by_method(
     width: float,
     cell: float = 0.36,
     foot: float = 0.3,
-) -> Cells:
+) -> MethodCells:
     """Axes for every method and column: a row for each method, or with one or two columns a block of named cells.
 
     Args:
@@ -92,7 +91,7 @@ def by_method(
     slanted = any("…" in fitted(title, pitch - 0.06, SMALL, True, 2) for title in titles)
     head = _SLANTED if slanted else _TITLE
     tall = head + len(styles) * (cell + 0.06) + _FOOT
-    cells = Cells(Sheet(width, bands * tall + foot))
+    cells = MethodCells(Sheet(width, bands * tall + foot))
     short = distinct(names, NAMES - 0.45, SMALL, lines=2)
     for column, title in enumerate(titles):
         band, place = divmod(column, across)
@@ -118,12 +117,12 @@ def by_method(
 
 def _blocks(
     styles: dict[Pair, MethodStyle], names: list[str], titles: Sequence[str], width: float, foot: float
-) -> Cells:
+) -> MethodCells:
     left, cell, heading = 0.34, 0.72, 0.24
     pitch = (width - left) / _CELLS_ACROSS
     down = -(-len(styles) // _CELLS_ACROSS)
     tall = 0.3 + down * (heading + cell) + _FOOT
-    cells = Cells(Sheet(width, tall * len(titles) + foot))
+    cells = MethodCells(Sheet(width, tall * len(titles) + foot))
     short = distinct(names, pitch - 0.3, SMALL)
     for column, title in enumerate(titles):
         top = column * tall
@@ -152,7 +151,7 @@ def _quiet(ax: Axes) -> None:
     ax.grid(axis="y")
 
 
-def print_scales(cells: Cells, labels_below: bool = True) -> None:
+def print_scales(cells: MethodCells, labels_below: bool = True) -> None:
     """Print the numbers of the axes that stand at the edge."""
     for ax in cells.scaled:
         ax.tick_params(labelleft=True)

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from contrastseg.report.content.labels import Pair
 from contrastseg.report.content.report_data import ReportData
-from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._style import INK, MethodStyle, method_styles
 from contrastseg.report.figures._text import distinct, fitted, width_of
 from contrastseg.report.figures.wording import MISSING_CROSSED

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from contrastseg.report.content.labels import budget_order, budget_title, in_order
+from contrastseg.report.content.labels import Pair, budget_order, budget_title, in_order
 from contrastseg.report.content.report_data import ReportData
-from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
+from contrastseg.report.figures._layout import CROWD, NAMES, Sheet, note, shown_budgets
 from contrastseg.report.figures._text import SMALL, clean, distinct, fitted, width_of
 from contrastseg.report.figures.small_multiples import Margins, placed_frames
 from contrastseg.report.figures.wording import budgets_left_out

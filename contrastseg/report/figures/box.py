@@ -13,10 +13,10 @@ from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
-from contrastseg.report.content.labels import budget_order, budget_title, metric_title
+from contrastseg.report.content.labels import Pair, budget_order, budget_title, metric_title
 from contrastseg.report.content.report_data import Place, ReportData
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import CROWD, NAMES, Pair, Sheet, note, shown_budgets
+from contrastseg.report.figures._layout import CROWD, NAMES, Sheet, note, shown_budgets
 from contrastseg.report.figures._legend import legend, styles_of
 from contrastseg.report.figures._style import FAINT, INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted, width_of

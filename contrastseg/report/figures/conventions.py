@@ -7,10 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.content.labels import budget_title, metric_title
+from contrastseg.report.content.labels import Pair, budget_title, metric_title
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import named_rows, panels, with_room
 from contrastseg.report.figures._style import MethodStyle, empty_figure

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
-from contrastseg.report.content.labels import higher_is_better, metric_title
+from contrastseg.report.content.labels import Pair, higher_is_better, metric_title
 from contrastseg.report.content.report_data import PLACE, Place, complete_rows, records
 from contrastseg.report.figures import wording
 from contrastseg.report.figures._front import Resampled, pareto_front, resampled_front, steps_of
 from contrastseg.report.figures._labels import label_points
-from contrastseg.report.figures._layout import Pair, note
+from contrastseg.report.figures._layout import note
 from contrastseg.report.figures._legend import panel_title, styles_of
 from contrastseg.report.figures._panels import share_text
 from contrastseg.report.figures._style import NEUTRAL, MethodStyle, empty_figure

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.content.labels import budget_order, budget_short, budget_title, in_order
+from contrastseg.report.content.labels import Pair, budget_order, budget_short, budget_title, in_order
 from contrastseg.report.content.report_data import ReportData, keep
 from contrastseg.report.content.run_keys import AXES, parse_run_key
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import CROWD, Cells, Pair, by_method, note, print_scales, word_ticks
+from contrastseg.report.figures._layout import CROWD, MethodCells, by_method, note, print_scales, word_ticks
 from contrastseg.report.figures._legend import legend, styles_of
 from contrastseg.report.figures._style import INK, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL
@@ -146,7 +146,7 @@ def _many(
     return cells.sheet.figure
 
 
-def _scale(cells: Cells, place: int, column: str, drawn: Sequence[tuple[Axes, float, float]]) -> None:
+def _scale(cells: MethodCells, place: int, column: str, drawn: Sequence[tuple[Axes, float, float]]) -> None:
     """One scale for all cells of a column, but of losses, whose heights do not compare and have no numbers."""
     if column not in OWN_SCALE and drawn:
         low, high = min(one for _, one, _ in drawn), max(one for _, _, one in drawn)

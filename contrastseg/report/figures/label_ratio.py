@@ -10,10 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contrastseg.report.content.labels import budget_order, budget_short, budget_title, metric_title, split_baseline
+from contrastseg.report.content.labels import (
+    Pair,
+    budget_order,
+    budget_short,
+    budget_title,
+    metric_title,
+    split_baseline,
+)
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import CROWD, Pair, by_method, note, print_scales, word_ticks
+from contrastseg.report.figures._layout import CROWD, by_method, note, print_scales, word_ticks
 from contrastseg.report.figures._legend import CROSS, legend, styles_of
 from contrastseg.report.figures._style import INK, NEUTRAL, MethodStyle, empty_figure
 from contrastseg.report.figures._text import SMALL

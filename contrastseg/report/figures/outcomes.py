@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from contrastseg.report.content.labels import budget_order, budget_short
+from contrastseg.report.content.labels import Pair, budget_order, budget_short
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import CROWD, NAMES, Pair
+from contrastseg.report.figures._layout import CROWD, NAMES
 from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._style import ERRORS, FAINT, INK, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct, fitted

@@ -10,10 +10,9 @@ from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.evaluation.statistics.critical import FEWEST, Diagram, diagram_power, diagrams, groups
 from contrastseg.evaluation.statistics.ranking import Ranking, rankings
 from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix
-from contrastseg.report.content.labels import budget_order, budget_title, metric_title, p_value
+from contrastseg.report.content.labels import Pair, budget_order, budget_title, metric_title, p_value
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import Pair
 from contrastseg.report.figures._legend import styles_of
 from contrastseg.report.figures._panels import (
     ROW,

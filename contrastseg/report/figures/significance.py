@@ -15,9 +15,10 @@ from matplotlib.patches import Patch, Rectangle
 from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.evaluation.statistics import pairwise
 from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS
+from contrastseg.report.content.labels import Pair
 from contrastseg.report.content.report_data import ReportData, records
 from contrastseg.report.figures import wording
-from contrastseg.report.figures._layout import NAMES, Pair, Sheet, note
+from contrastseg.report.figures._layout import NAMES, Sheet, note
 from contrastseg.report.figures._panels import HEAD, place_order, place_title, with_room
 from contrastseg.report.figures._style import FAINT, INK, PAPER, empty_figure
 from contrastseg.report.figures._text import SMALL, distinct

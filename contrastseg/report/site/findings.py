@@ -22,8 +22,8 @@ from contrastseg.report.content.report_data import records
 from contrastseg.report.figures.cost import costs_of
 from contrastseg.report.site.longer import against_controls, as_long
 from contrastseg.report.site.moves import moves
-from contrastseg.report.site.printed import printed
-from contrastseg.report.site.stored import Place, Reference, references
+from contrastseg.report.site.published_numbers import published_numbers
+from contrastseg.report.site.reference_runs import ComparedPlace, ReferenceRuns, reference_runs
 from contrastseg.report.site.wording import (
     MARKS,
     WORDS,
@@ -94,7 +94,7 @@ def page(root: Path = CHECKOUT) -> str:
     Args:
         root: Where `results/reference/` lies.
     """
-    runs, ablations = references(root, SUITES), references(root, ABLATIONS)
+    runs, ablations = reference_runs(root, SUITES), reference_runs(root, ABLATIONS)
     parts: dict[str, Iterable[str]] = {
         "In short": (*certainty(runs), *(told for run in runs for told in in_short(run))),
         "What was run": what_was_run([*runs, *ablations]),
@@ -104,7 +104,7 @@ def page(root: Path = CHECKOUT) -> str:
         "Other effects on the ranking": (told for run in runs for told in moves(run)),
         "Costs of a method": costs(runs),
         "Ablations": (told for run in ablations for told in variants(run)),
-        "Beside published numbers": (told for run in runs for told in printed(run)),
+        "Beside published numbers": (told for run in runs for told in published_numbers(run)),
     }
     text = _INTRODUCTION
     for title, lines in parts.items():
@@ -113,7 +113,7 @@ def page(root: Path = CHECKOUT) -> str:
     return text
 
 
-def certainty(runs: Sequence[Reference]) -> Iterator[str]:
+def certainty(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
     """How many trainings stand behind the verdicts, and how often such tests err about trainings."""
     if not runs:
         return
@@ -129,7 +129,7 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
         " patients."
     )
     rates = (CHECKOUT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    for patients in sorted({int(place.reference.n) for run in runs for place in run.places()}):
+    for patients in sorted({int(place.baseline.n) for run in runs for place in run.places()}):
         same = rf"^\| same method, other seeds \| {patients} \| ([\d.]+) [^|]*\| ([\d.]+) "
         if row := re.search(same, rates, re.MULTILINE):
             yield (
@@ -139,13 +139,13 @@ def certainty(runs: Sequence[Reference]) -> Iterator[str]:
             )
 
 
-def _more_seeds(run: Reference) -> str:
+def _more_seeds(run: ReferenceRuns) -> str:
     found = [scores for place in run.places() if (scores := run.further_seeds(place)) is not None]
     names = dict.fromkeys(name for scores in found for name in scores["method"])
     return f"; more of {', '.join(map(run.named, names))} [below](#other-effects-on-the-ranking)" if names else ""
 
 
-def in_short(run: Reference) -> Iterator[str]:
+def in_short(run: ReferenceRuns) -> Iterator[str]:
     """What the tests say of the systems, then of every data set and budget."""
     places = run.places()
     usual = [{name: place.row(name) for name in run.methods} for place in places]
@@ -165,20 +165,20 @@ def in_short(run: Reference) -> Iterator[str]:
         yield f"\n![Dice of every method against the labels, {data}](../{target})\n"
 
 
-def _at_budget(run: Reference, place: Place) -> Iterator[str]:
+def _at_budget(run: ReferenceRuns, place: ComparedPlace) -> Iterator[str]:
     """The highest mean, then the methods by what the tests say of them."""
-    leader, reference = place.leader, place.reference
+    leader, baseline = place.leader, place.baseline
     first = [row for row in place.of(*VERDICTS) if not row.missing and abs(row.mean - leader.mean) < 1e-12]
     names = ", ".join(name_of(run, row) for row in first)
     yield (
         f"highest mean Dice (descriptive): {names} {number(leader.mean, 3)};"
-        f" `{reference.method}` {number(reference.mean, 3)}"
+        f" `{baseline.method}` {number(baseline.mean, 3)}"
     )
     better, worse, rest = place.of("better"), place.of("worse"), place.of("n.s.", "n too small", "identical")
     if better:
-        yield f"better than `{reference.method}`: {names_of(run, better)}"
+        yield f"better than `{baseline.method}`: {names_of(run, better)}"
     if worse:
-        yield f"worse than `{reference.method}`: {names_of(run, worse)}"
+        yield f"worse than `{baseline.method}`: {names_of(run, worse)}"
     yield f"not significant: {len(rest)} of {len(rest) + len(better) + len(worse)}"
     if incomplete := place.of("incomplete"):
         yield f"predictions missing, not tested: {', '.join(name_of(run, row) for row in incomplete)}"
@@ -204,7 +204,7 @@ def _times(count: int, total: int) -> str:
     return "everywhere" if count == total else f"{count} of {plural(total, 'time')}"
 
 
-def _still(run: Reference, place: Place) -> Iterator[str]:
+def _still(run: ReferenceRuns, place: ComparedPlace) -> Iterator[str]:
     """Which of the better methods with several stages are better than `supervised` with as many steps, too."""
     better = {row.method for row in place.of("better") if len(registry.get(row.method).stages) > 1}
     rows = [row for row in against_controls(run, place) if row.method in better]
@@ -217,7 +217,7 @@ def _still(run: Reference, place: Place) -> Iterator[str]:
         )
 
 
-def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
+def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
     """Data, recipe, seeds and machine of every suite, and how much of it has scores."""
     head = ["suite", "data", "training / test patients", "recipe", "seeds", "planned cells with scores", "machine"]
     rows = []
@@ -225,7 +225,7 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
         results, places = run.results, run.places()
         training = results.plan["suite"]["training"]
         axes = ["dataset", "method", "variant", "labels", "draw", "fold", "seed", "evaluated_on", "checkpoint"]
-        tested = sorted({int(place.reference.n) for place in places})
+        tested = sorted({int(place.baseline.n) for place in places})
         rows.append(
             [
                 f"`{run.suite}`",
@@ -244,7 +244,7 @@ def what_was_run(runs: Sequence[Reference]) -> Iterator[str]:
     yield "\nThe descriptions of the suites give the reasons. Their own tables name every cell without scores."
 
 
-def _seeds(run: Reference) -> str:
+def _seeds(run: ReferenceRuns) -> str:
     """The seeds of most methods, then of those that have others."""
     methods: dict[str, list[str]] = {}
     for method, seeds in run.seeds.items():
@@ -253,7 +253,7 @@ def _seeds(run: Reference) -> str:
     return "; ".join([usual, *(f"{', '.join(methods[seeds])}: {seeds}" for seeds in others)])
 
 
-def systems(run: Reference) -> Iterator[str]:
+def systems(run: ReferenceRuns) -> Iterator[str]:
     """The systems of the five papers: a table, and a sentence each."""
     places = run.places()
     rows = [["", run.named("supervised"), *(_standing(run, place, "supervised") for place in places)]]
@@ -265,7 +265,7 @@ def systems(run: Reference) -> Iterator[str]:
     yield ""
 
 
-def _standing(run: Reference, place: Place, method: str) -> str:
+def _standing(run: ReferenceRuns, place: ComparedPlace, method: str) -> str:
     """Difference with its interval, what the test says, and the rank with its interval."""
     row, rank = place.row(method), run.rank(place, method, "default")
     if row is None:
@@ -280,7 +280,7 @@ def _standing(run: Reference, place: Place, method: str) -> str:
     return f"{beside(row)}{stands}"
 
 
-def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequence[Place]) -> str:
+def _verdict(run: ReferenceRuns, system: str, methods: Sequence[str], places: Sequence[ComparedPlace]) -> str:
     """What may be said of a system: where a test finds a difference, and which way its means lie."""
     rows = [(place, row) for place in places for method in methods if (row := place.row(method)) is not None]
     if not rows:
@@ -295,7 +295,7 @@ def _verdict(run: Reference, system: str, methods: Sequence[str], places: Sequen
     return f"- {system}: {told}. Its mean is higher in {above} of {plural(len(rows), 'comparison')}."
 
 
-def everything(run: Reference) -> Iterator[str]:
+def everything(run: ReferenceRuns) -> Iterator[str]:
     """Every method's mean, and what the test says."""
     places = run.places()
     rows = []
@@ -306,7 +306,7 @@ def everything(run: Reference) -> Iterator[str]:
     yield from table_of(["method", *(place.name for place in places)], rows, 1)
 
 
-def missed(run: Reference) -> Iterator[str]:
+def missed(run: ReferenceRuns) -> Iterator[str]:
     """How many structures a method did not find at all."""
     rows = run.results.frame("summary")
     rows = rows[(rows["metric"] == "dice") & (rows["class"] == "mean") & (rows["checkpoint"] == "last")]
@@ -327,7 +327,7 @@ def missed(run: Reference) -> Iterator[str]:
     yield ""
 
 
-def costs(runs: Sequence[Reference]) -> Iterator[str]:
+def costs(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
     """Time and memory of a method's runs beside those of `supervised`."""
     rows: dict[str, list[str]] = {name: [run.named(name), _stages(name)] for run in runs for name in run.methods}
     for run in runs:
@@ -349,7 +349,7 @@ def _stages(method: str) -> str:
     return " → ".join(stage.name for stage in registry.get(method).stages)
 
 
-def variants(run: Reference) -> Iterator[str]:
+def variants(run: ReferenceRuns) -> Iterator[str]:
     """Every variant against its default, and the stagings of LRC against each other."""
     scores = run.results.scores
     scores = scores[(scores["metric"] == "dice") & (scores["checkpoint"] == "last")]
@@ -371,7 +371,7 @@ def variants(run: Reference) -> Iterator[str]:
                 ]
                 for row in records(found[found["verdict"] != "reference"])
             )
-    supervised = ", ".join(number(place.reference.mean, 3) for place in run.places())
+    supervised = ", ".join(number(place.baseline.mean, 3) for place in run.places())
     yield _ABLATIONS.format(suite=run.suite, supervised=supervised)
     yield from table_of(["variant", "data", "Dice", "against", "its Dice", "difference", "test"], rows, 2)
     scored = set(zip(scores["method"], scores["variant"], strict=True))

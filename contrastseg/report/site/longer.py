@@ -13,7 +13,7 @@ from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 from contrastseg.methods import registry
 from contrastseg.report.content.labels import number
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.stored import Place, Reference
+from contrastseg.report.site.reference_runs import ComparedPlace, ReferenceRuns
 from contrastseg.report.site.wording import beside, table_of
 
 _AS_LONG = """`{suite}`, seed 0: the Dice of `supervised` with two or three times the steps, and the difference of the
@@ -22,7 +22,7 @@ unequal time: see [costs of a method](#costs-of-a-method).
 """
 
 
-def as_long(run: Reference) -> Iterator[str]:
+def as_long(run: ReferenceRuns) -> Iterator[str]:
     """Methods with several stages beside `supervised` with as many steps as all their stages have."""
     places = run.places()
     found = [{row.method: row for row in against_controls(run, place)} for place in places]
@@ -41,7 +41,7 @@ def as_long(run: Reference) -> Iterator[str]:
         yield from table_of(["method", "trained for", *(place.name for place in places)], rows, 2)
 
 
-def against_controls(run: Reference, place: Place) -> list[Any]:
+def against_controls(run: ReferenceRuns, place: ComparedPlace) -> list[Any]:
     """Rows of `compare` for the methods of k stages against the control of k times the steps, seed 0 of both."""
     usual, dice = run.results.plan["suite"]["training"]["steps"], run.dice(place)
     tables: list[pd.DataFrame] = []

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.report.content.labels import budget_title, metric_title, number
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.stored import Reference
+from contrastseg.report.site.reference_runs import ReferenceRuns
 from contrastseg.report.site.wording import difference_of, name_of, signed, verdict_of
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
@@ -25,7 +25,7 @@ differently
   ([policy](evaluation.md))."""
 
 
-def moves(run: Reference) -> Iterator[str]:
+def moves(run: ReferenceRuns) -> Iterator[str]:
     """What training length, seeds, draws, the checkpoint rule and the scoring convention do."""
     yield f"`{run.suite}`:\n"
     yield from _by_length(run)
@@ -36,16 +36,16 @@ def moves(run: Reference) -> Iterator[str]:
     yield ""
 
 
-def _by_length(run: Reference) -> Iterator[str]:
+def _by_length(run: ReferenceRuns) -> Iterator[str]:
     usual = run.results.plan["suite"]["training"]["steps"]
     for place in run.places():
         lengths = {steps: _mean_dice(scores) for steps, scores in run.controls(place).items()}
         told = [
-            f"{number(mean, 3)} in {steps:,} ({signed(mean - place.reference.mean)})" for steps, mean in lengths.items()
+            f"{number(mean, 3)} in {steps:,} ({signed(mean - place.baseline.mean)})" for steps, mean in lengths.items()
         ]
         if told:
             yield (
-                f"- **Training length**, {place.name}: `supervised` has {number(place.reference.mean, 3)} in {usual:,}"
+                f"- **Training length**, {place.name}: `supervised` has {number(place.baseline.mean, 3)} in {usual:,}"
                 f" steps, {', '.join(told)}."
             )
 
@@ -54,7 +54,7 @@ def _mean_dice(scores: pd.DataFrame) -> float:
     return float(scores.groupby(["patient", "case"])["value"].mean().groupby("patient").mean().mean())
 
 
-def _by_seed(run: Reference) -> Iterator[str]:
+def _by_seed(run: ReferenceRuns) -> Iterator[str]:
     rows = run.results.frame("summary")
     rows = rows[(rows["class"] == "mean") & (rows["metric"] == "dice") & (rows["checkpoint"] == "last")]
     several = rows[rows["n_seeds"] > 1]
@@ -72,7 +72,7 @@ def _by_seed(run: Reference) -> Iterator[str]:
     )
 
 
-def _further_seeds(run: Reference) -> Iterator[str]:
+def _further_seeds(run: ReferenceRuns) -> Iterator[str]:
     """Methods with several seeds beside `supervised` with the same."""
     for place in run.places():
         scores = run.further_seeds(place)
@@ -88,7 +88,7 @@ def _further_seeds(run: Reference) -> Iterator[str]:
         yield f"- **Seeds {', '.join(map(str, seeds))}**, {place.name}: {told}."
 
 
-def _by_checkpoint(run: Reference) -> Iterator[str]:
+def _by_checkpoint(run: ReferenceRuns) -> Iterator[str]:
     last, best = run.places("last"), run.places("best_val")
     if not best:
         yield "- **Checkpoint**: only the last ones were scored."
@@ -106,7 +106,7 @@ def _by_checkpoint(run: Reference) -> Iterator[str]:
         )
 
 
-def _by_convention(run: Reference) -> Iterator[str]:
+def _by_convention(run: ReferenceRuns) -> Iterator[str]:
     if not (run.folder / "conventions.csv").is_file():
         return
     ranks = run.results.frame("conventions")

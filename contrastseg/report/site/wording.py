@@ -7,7 +7,7 @@ from typing import Any
 
 from contrastseg.report.content.labels import effect, effect_interval, interval, number, p_value
 from contrastseg.report.site.markdown import table
-from contrastseg.report.site.stored import Reference
+from contrastseg.report.site.reference_runs import ReferenceRuns
 
 WORDS = {
     "better": "**better**",
@@ -21,13 +21,13 @@ WORDS = {
 MARKS = {"better": "\\*", "worse": "†"}
 
 
-def name_of(run: Reference, row: Any) -> str:
+def name_of(run: ReferenceRuns, row: Any) -> str:
     """A method and its variant, with its mark."""
     return run.named(row.method, row.variant)
 
 
-def names_of(run: Reference, rows: Sequence[Any]) -> str:
-    """Methods with their differences from the reference."""
+def names_of(run: ReferenceRuns, rows: Sequence[Any]) -> str:
+    """Methods with their differences from the baseline."""
     return ", ".join(f"{name_of(run, row)} ({signed(row.mean_difference)})" for row in rows)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from contrastseg.report.content.labels import (
+    Pair,
     budget_order,
     budget_title,
     decimals,
@@ -27,7 +28,6 @@ from contrastseg.report.tables.model import Block, Cell, Column, Emphasis, Row
 from contrastseg.text import plural
 
 STARS = {"better": "*", "worse": "†"}
-Pair = tuple[str, str]
 
 
 def star_of(comparison: Any) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 from contrastseg.evaluation.published.audit import marked_published
 from contrastseg.evaluation.published.audit_rows import AuditRow as PublishedNumber
 from contrastseg.evaluation.published.audit_rows import rows_of
-from contrastseg.report.content.labels import split_baseline
+from contrastseg.report.content.labels import Pair, split_baseline
 from contrastseg.report.content.report_data import Place, ReportData, keep, records
 from contrastseg.report.settings.published import PublishedSettings
 from contrastseg.report.tables.published.protocol import Protocols, comparable, compare_protocols
-from contrastseg.report.tables.scores import Pair, star_of
+from contrastseg.report.tables.scores import star_of
 
 _KEYS = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric")
 _NOT_PUBLISHED = {"printed": "", "value": math.nan, "mark": "", "why": ""}

@@ -16,7 +16,7 @@ from contrastseg.report.content.results_folder import ResultsFolder
 
 
 @dataclass(frozen=True)
-class Place:
+class ComparedPlace:
     """One data set at one label budget, under one checkpoint rule, in Dice.
 
     Attributes:
@@ -37,7 +37,7 @@ class Place:
         return f"{self.title}, {budget_title(self.labels)}"
 
     @property
-    def reference(self) -> Any:
+    def baseline(self) -> Any:
         """The row of the method that all are compared with."""
         return self.of("reference")[0]
 
@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceRuns:
     """The stored results of one suite on one machine.
 
     Attributes:
@@ -108,7 +108,7 @@ class Reference:
         table = self.results.frame("rankings")
         return table[(table["metric"] == "dice") & (table["checkpoint"] == "last")]
 
-    def rank(self, place: Place, method: str, variant: str) -> Any | None:
+    def rank(self, place: ComparedPlace, method: str, variant: str) -> Any | None:
         """A method's rank at a place; None where it has none."""
         at = (self.rankings["dataset"] == place.entry) & (self.rankings["labels"] == place.labels)
         who = (self.rankings["method"] == method) & (self.rankings["variant"] == variant)
@@ -122,14 +122,14 @@ class Reference:
             found.setdefault(card["method"], set()).add(card["seed"])
         return {method: ", ".join(map(str, sorted(seeds))) for method, seeds in found.items()}
 
-    def dice(self, place: Place, variant: str = "default") -> pd.DataFrame:
+    def dice(self, place: ComparedPlace, variant: str = "default") -> pd.DataFrame:
         """The stored Dice of a place's last checkpoints."""
         scores = self.results.scores
         at = (scores["dataset"] == place.entry) & (scores["labels"] == place.labels)
         of = (scores["metric"] == "dice") & (scores["checkpoint"] == "last") & (scores["variant"] == variant)
         return scores[at & of & (scores["evaluated_on"] == place.entry)]
 
-    def controls(self, place: Place) -> dict[int, pd.DataFrame]:
+    def controls(self, place: ComparedPlace) -> dict[int, pd.DataFrame]:
         """Steps -> Dice of seed 0 of `supervised` trained so long: `control/supervised-<steps>-steps-<labels>.csv`.
 
         The rows are those of the suite's own run with the control's values, its variant named after the steps.
@@ -147,7 +147,7 @@ class Reference:
             found[steps] = values.assign(variant=f"{steps}_steps")
         return dict(sorted(found.items()))
 
-    def further_seeds(self, place: Place) -> pd.DataFrame | None:
+    def further_seeds(self, place: ComparedPlace) -> pd.DataFrame | None:
         """Dice of methods with more seeds than the others, seed 0 included: `control/further-seeds-<labels>.csv`.
 
         They stay out of the suite's own table, where every method has the same seeds; None where there are none.
@@ -165,24 +165,24 @@ class Reference:
             raise ValueError(f"{path}: it has {len(further)} scores of the cases that the suite's own runs have")
         return pd.concat([usual, further], ignore_index=True)
 
-    def places(self, checkpoint: str = "last") -> list[Place]:
+    def places(self, checkpoint: str = "last") -> list[ComparedPlace]:
         """Data sets in the suite's order, small budgets first."""
         table = self.results.frame("comparisons")
         table = table[(table["metric"] == "dice") & (table["checkpoint"] == checkpoint) & (table["n"] > 0)]
         found = []
         for entry, rows in table[table["dataset"] == table["evaluated_on"]].groupby("dataset", sort=False):
             for labels in sorted(set(rows["labels"]), key=budget_order):
-                found.append(Place(self.titles[str(entry)], str(entry), labels, rows[rows["labels"] == labels]))
+                found.append(ComparedPlace(self.titles[str(entry)], str(entry), labels, rows[rows["labels"] == labels]))
         return found
 
 
-def references(root: Path, suites: Iterable[str]) -> list[Reference]:
+def reference_runs(root: Path, suites: Iterable[str]) -> list[ReferenceRuns]:
     """The reference runs of these suites that are there.
 
     Args:
         root: Where `results/reference/` lies.
         suites: Their names, in the order wanted.
     """
-    reference = root / "results" / "reference"
-    folders = (path for name in suites for path in sorted((reference / name).glob("*/rankings.csv")))
-    return [Reference(path.parent) for path in folders]
+    folder = root / "results" / "reference"
+    folders = (path for name in suites for path in sorted((folder / name).glob("*/rankings.csv")))
+    return [ReferenceRuns(path.parent) for path in folders]

@@ -1,4 +1,4 @@
-"""Printed numbers beside ours, for the page of findings."""
+"""Published numbers beside ours, for the page of findings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 from contrastseg.report.content.labels import budget_title, metric_title, number
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.stored import Reference
+from contrastseg.report.site.reference_runs import ReferenceRuns
 from contrastseg.report.site.wording import table_of
 
 THEIRS = "ssl4mis"
-_PRINTED = """`{suite}`: the published means of {source}, ours, and the same predictions of ours scored as
+_INTRODUCTION = """`{suite}`: the published means of {source}, ours, and the same predictions of ours scored as
 `{convention}`. That is the released code of many semi-supervised methods ([policy](evaluation.md)). Dice is in per
 cent, distances are in {unit}.
 
@@ -26,8 +26,8 @@ the marks behind published numbers.
 """
 
 
-def printed(run: Reference) -> Iterator[str]:
-    """Printed means with ours, by our convention and by theirs."""
+def published_numbers(run: ReferenceRuns) -> Iterator[str]:
+    """Published means with ours, by our convention and by theirs."""
     ranks = run.results.frame("conventions") if run.results.has("conventions") else None
     rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
     differs, silent, sources, metrics = dict[str, None](), dict[str, None](), dict[str, None](), dict[str, None]()
@@ -50,7 +50,7 @@ def printed(run: Reference) -> Iterator[str]:
                 "–" if theirs is None else number(theirs, 1),
             ]
     if rows:
-        yield _PRINTED.format(
+        yield _INTRODUCTION.format(
             suite=run.suite,
             source=" and ".join(sources),
             convention=THEIRS,
@@ -69,7 +69,7 @@ def printed(run: Reference) -> Iterator[str]:
 
 
 def _by_theirs(ranks: pd.DataFrame, row: Any) -> float | None:
-    """Our mean under their convention in the printed unit; None where it was not scored."""
+    """Our mean under their convention in the published unit; None where it was not scored."""
     at = ranks["convention"] == THEIRS
     for name in ("dataset", "evaluated_on", "checkpoint", "labels", "metric", "method", "variant"):
         at &= ranks[name] == getattr(row, name)
