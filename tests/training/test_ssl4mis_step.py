@@ -29,10 +29,10 @@ STEPS = 3
 
 
 def configured(phantoms: dict[int, Any], **changes: Any) -> RunConfig:
-    """The recipe on small slices of phantoms, with half the channels and without dropout."""
+    """The recipe on small slices of phantoms, with a quarter of the channels and without dropout."""
     training = recipe_training("ssl4mis_acdc", "supervised")
     assert training["network"].pop("dropout") == [0.05, 0.1, 0.2, 0.3, 0.5]
-    training["network"]["channels"] = [width // 2 for width in training["network"]["channels"]]
+    training["network"]["channels"] = [width // 4 for width in training["network"]["channels"]]
     small = {"patch_size": [32, 32], "batch_size": 4, "accelerator": "cpu", "precision": "32-true", **changes}
     config: RunConfig = replace(phantoms[3], spatial_dims=2).config("supervised", training={**training, **small})
     return config
@@ -99,11 +99,10 @@ def test_steps_under_the_recipe_are_those_of_the_source(phantoms: dict[int, Any]
 @pytest.mark.parametrize(
     "change",
     [
-        {"segmentation": {"background": True}},
         {"optimiser": {"name": "sgd", "learning_rate": 0.01, "clip_norm": None}},
         {"optimiser": {"name": "sgd", "learning_rate": 0.01, "nesterov": False, "clip_norm": 0.1}},
     ],
-    ids=["another Dice", "Nesterov", "clipped"],
+    ids=["Nesterov", "clipped"],
 )
 def test_another_setting_is_another_step(phantoms: dict[int, Any], change: dict[str, Any]) -> None:
     narrow = {"network": {**recipe_training("ssl4mis_acdc")["network"], "channels": [4] * 5, "dropout": [0] * 5}}
