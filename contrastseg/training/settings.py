@@ -89,7 +89,7 @@ class AugmentationSettings(_Strict):
         0.1, ge=0, le=0.5, description="share of the patch by which it may move beyond a case it covers"
     )
     border: Literal["edge", "zero"] = Field(
-        "edge", description="beyond a case: its border goes on, or image and label are 0"
+        "edge", description="beyond a case: its border is repeated, or image and label are 0"
     )
     order: Literal[0, 1] = Field(1, description="of the images' interpolation: 0 = nearest neighbour, 1 = linear")
     elastic: float = Field(0.0, ge=0, description="largest displacement of the smooth warp, in pixels")

@@ -106,7 +106,7 @@ def test_what_did_not_run_is_said(findings: ModuleType, made: str, monkeypatch: 
     assert "**Seeds**: one has run" in made  # acdc_small has one seed
     assert made.count("**Draws** of the labelled patients: 1 of each budget") == 2
     assert "over up to 3 seeds" in made
-    run = part(made, "What was run")
+    run = part(made, "Runs")
     assert "40 of 120" in run, "planned cells without scores are counted"
     monkeypatch.setattr(findings, "SUITES", ())
     assert findings.page().count("Not run yet.") >= 6

@@ -97,7 +97,7 @@ def page(root: Path = CHECKOUT) -> str:
     runs, ablations = reference_runs(root, SUITES), reference_runs(root, ABLATIONS)
     parts: dict[str, Iterable[str]] = {
         "In short": (*certainty(runs), *(told for run in runs for told in in_short(run))),
-        "What was run": what_was_run([*runs, *ablations]),
+        "Runs": what_was_run([*runs, *ablations]),
         "The six systems": (told for run in runs for told in systems(run)),
         "Effect of longer training": (told for run in runs for told in as_long(run)),
         "Every method": (told for run in runs for part in (everything, missed) for told in part(run)),
