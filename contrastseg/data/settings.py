@@ -44,6 +44,7 @@ class CropSettings(BaseModel):
     Attributes:
         around: ``label``: all voxels of a structure.
         margin: Added on either side, in mm where the spacing is known, else in voxels.
+        least: Shorter boxes are made this long first, likewise.
         axes: The native axes that are cropped, in array order; the others stay whole.
     """
 
@@ -51,6 +52,7 @@ class CropSettings(BaseModel):
 
     around: Literal["label"]
     margin: float = Field(25.0, ge=0)
+    least: float = Field(0.0, ge=0)
     axes: tuple[Literal[0, 1, 2], ...] = Field((0, 1, 2), min_length=1)
 
 

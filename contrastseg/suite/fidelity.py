@@ -23,6 +23,9 @@ OF_THE_MACHINE = (
 )
 OF_THE_STORE = ("dtype", "superpixels", "slice_axis")
 
+# Mappings that a recipe states as one value.
+WHOLE = ("preparation.crop",)
+
 Status = Literal["same", "differs", "unknown"]
 
 
@@ -230,7 +233,7 @@ def _given(suite: Suite, entry: DatasetEntry) -> set[str]:
 def _leaves(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
     """The values of nested mappings by dotted name."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{before}{name}" not in WHOLE:
             yield from _leaves(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value
@@ -240,6 +243,8 @@ def _plain(value: Any) -> Any:
     """A value to compare: a tuple is a list, 1 and 1.0 are one number, `true` is not 1."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, bool):
         return str(value).lower()
     return float(value) if isinstance(value, int) else value

@@ -72,7 +72,15 @@ def infer_cases(
             yield stack_of(case.image, scale, spatial_dims, device)
 
     together = windows_of_batch(training.batch_size, training.patch_size, device)
-    batches = batched_logits(predictor, stacks(), training.patch_size, training.overlap, together, training.inference)
+    batches = batched_logits(
+        predictor,
+        stacks(),
+        training.patch_size,
+        training.overlap,
+        together,
+        training.inference,
+        training.augmentation.border,
+    )
 
     def compute() -> list[_Result] | None:
         """Ask the device for the next batch; None where there is none."""

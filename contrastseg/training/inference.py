@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from contrastseg.training.settings import InferenceSettings
 Predictor = Callable[[Tensor], Tensor]
 
 _USUAL = InferenceSettings()
+_PADDING = {"edge": "replicate", "zero": "constant"}
 
 # Voxels of a batch on a CPU. With more, a layer's results outgrow what the allocator keeps, and the system fills every
 # page of each layer's memory with zeros first: a quarter of the processor time at 24 windows of 128 x 128.
@@ -154,12 +156,13 @@ def batched_logits(
     overlap: float = 0.5,
     batch_size: int = 8,
     settings: InferenceSettings = _USUAL,
+    border: Literal["edge", "zero"] = "edge",
 ) -> Iterator[list[Tensor]]:
     """Logits of many stacks of images; windows of several stacks, of any sizes, share a batch.
 
     Every batch but the last is full. The next stack is taken when the windows of those before it do not fill the
     batch, so that what is held at a time is one batch of windows and at most two stacks with more windows than that.
-    Axes smaller than the window are continued by their border, as training continues them. The host waits for nothing.
+    Axes smaller than the window are continued as training continues them. The host waits for nothing.
 
     Args:
         predictor: Logits (B, K, *window) of windows (B, C, *window).
@@ -168,6 +171,7 @@ def batched_logits(
         overlap: Share of a window that neighbours have in common, at least.
         batch_size: Windows of a batch.
         settings: Strides in place of the overlap, weights of a window, what is averaged.
+        border: What lies beyond an image: its border goes on, or 0.
 
     Yields:
         After each batch, in order, the logits (N, K, *spatial), float32, of every stack that it completed. Which
@@ -189,7 +193,7 @@ def batched_logits(
             if batch:
                 yield _run_batch(predictor, batch)
             raise
-        padded, crop = _padded(images, window)
+        padded, crop = _padded(images, window, border)
         if grid is None or grid.shape != padded.shape[2:]:
             grid = _Grid(padded.shape[2:], window, overlap, padded.device, settings)
         stack = _Stack(padded, grid, crop)
@@ -209,13 +213,13 @@ def batched_logits(
         yield _run_batch(predictor, batch)
 
 
-def _padded(images: Tensor, window: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+def _padded(images: Tensor, window: Sequence[int], border: str) -> tuple[Tensor, tuple[slice, ...]]:
     """Images as large as the window at least, and where the original ones lie in them."""
     shape = images.shape[2:]
     missing = [max(0, n - size) for n, size in zip(window, shape, strict=True)]
     before = [m // 2 for m in missing]
     padding = [amount for b, m in reversed(list(zip(before, missing, strict=True))) for amount in (b, m - b)]
-    padded = F.pad(images, padding, mode="replicate") if any(missing) else images
+    padded = F.pad(images, padding, mode=_PADDING[border]) if any(missing) else images
     return padded, tuple(slice(b, b + size) for b, size in zip(before, shape, strict=True))
 
 

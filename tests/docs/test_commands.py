@@ -28,12 +28,20 @@ RUN_HERE = (
     "contrastseg plan benchmarks/demo.yaml",
     "contrastseg plan benchmarks/acdc_small.yaml",
     "contrastseg plan benchmarks/full.yaml",
+    "contrastseg suites",
     "contrastseg score --prediction my_predictions/ --reference my_labels/ --output scores.csv",
     "snakemake --configfile benchmarks/demo.yaml --cores all --dry-run --quiet rules",
 )
 
 # Run with other paths, data or sizes by the test that is named.
 ELSEWHERE = {
+    "contrastseg run demo": "tests/wheel/test_installed.py::test_from_run_demo_to_a_report_which_a_checkout_continues",
+    "pip wheel --no-deps --wheel-dir dist .": (
+        "tests/wheel/test_installed.py::test_from_run_demo_to_a_report_which_a_checkout_continues"
+    ),
+    "contrastseg run full --profile profiles/slurm": (
+        "tests/cli/test_suites.py::test_a_profile_of_the_package_is_found_from_any_folder"
+    ),
     "make demo": "tests/workflow/test_demo.py::test_a_second_run_does_nothing",  # its one command; .ci/run runs make
     "snakemake --configfile benchmarks/acdc_small.yaml --cores all --resources gpu=4": (
         "tests/workflow/test_devices.py::test_four_runs_at_once_hold_four_devices"
@@ -67,9 +75,11 @@ NOT_RUN = {
     "export CONTRASTSEG_DATA=/path/to/datasets": "the reader's own folder",
     "docker build --tag registry.example.org/contrastseg:0.1.0 .": "no container engine here",
     "docker run --rm --gpus all --volume $PWD/work:/work --volume /path/to/datasets:/data:ro"
-    " --env CONTRASTSEG_DATA=/data registry.example.org/contrastseg:0.1.0 snakemake"
-    " --snakefile /opt/benchmark/Snakefile --configfile /opt/benchmark/benchmarks/demo.yaml --cores all": (
+    " --env CONTRASTSEG_DATA=/data registry.example.org/contrastseg:0.1.0 contrastseg run demo": (
         "no container engine here"
+    ),
+    "pip install --constraint requirements.lock dist/contrastseg-*.whl": (
+        "the package index may be out of reach; tests/wheel installs the wheel beside installed dependencies"
     ),
     "snakemake --profile profiles/slurm --configfile benchmarks/full.yaml --default-resources slurm_account=ACCOUNT"
     " slurm_partition=PARTITION mem_mb=4000 runtime=60": "the Slurm of the tests keeps no accounts",
@@ -124,5 +134,7 @@ def test_what_sentences_say_of_commands_is_so(page: Path) -> None:
     for names, arguments in (re.fullmatch(r"([\w-]+(?: \| [\w-]+)*)(.*)", line, re.DOTALL).groups() for line in said):
         for name in names.split(" | "):
             assert name in COMMANDS, f"{page.name}: contrastseg {name}"
+            if COMMANDS[name].context_settings.get("ignore_unknown_options"):  # Snakemake's
+                continue
             known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
             assert set(re.findall(r"(?<!\S)--[\w-]+", arguments)) <= known | {"--help"}, f"{name}{arguments}"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contrastseg import planning
+from contrastseg.data.prepare import recipe as rule
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.planning.stores import prepared_of
@@ -47,7 +48,7 @@ def test_an_entry_means_the_same_in_every_committed_suite():
     prepared: dict[str, tuple] = {}
     for path in SUITES:
         for entry in load_suite(path).datasets:
-            says = (entry.dataset, entry.options, entry.preparation)
+            says = (entry.dataset, entry.options, rule.resolve(entry.spec, entry.preparation))
             assert prepared.setdefault(entry.name, says) == says, f"{entry.name} of {path.name} is another one's too"
 
 

@@ -255,3 +255,21 @@ def test_labels_found_on_the_device_are_those_of_the_logits(slice_axis: int, str
     label = labels_of(torch.from_numpy(logits).movedim(1, 0), logits[:1], 2).numpy()
     if stretch == 1:
         assert np.array_equal(grid.to_native(label, 0), grid.label_from_logits(logits))
+
+
+def test_small_images_are_continued_as_training_continues_them() -> None:
+    case, seen = case_of(1, (8, 10)), []
+
+    def network_that_looks(images: Tensor) -> Tensor:
+        seen.append(images.clone())
+        return images
+
+    usual = settings((16, 16), 2)
+    zeros = usual.model_copy(update={"augmentation": usual.augmentation.model_copy(update={"border": "zero"})})
+    for training in (usual, zeros):
+        where = {"scale": 0.5, "spatial_dims": 2, "training": training, "device": CPU}
+        list(infer_cases(network_that_looks, [case], labels_only=lambda case: False, **where))
+    image = torch.from_numpy(case.image.astype(np.float32)) * 0.5
+    for window, mode in zip(seen, ("edge", "constant"), strict=True):
+        padded = np.pad(image.numpy(), [(0, 0), (4, 4), (3, 3)], mode=mode)
+        assert np.array_equal(window[0].numpy(), padded)

@@ -45,6 +45,8 @@ def label_box(
             box.append((0, size))
             continue
         there = np.flatnonzero(structure.any(axis=tuple(other for other in range(label.ndim) if other != axis)))
-        margin = math.ceil(settings.margin / (1.0 if spacing is None else spacing[axis]) - 1e-6)
+        step = 1.0 if spacing is None else spacing[axis]
+        lacking = max(0.0, settings.least - step * (int(there[-1]) + 1 - int(there[0])))
+        margin = math.ceil((settings.margin + lacking / 2) / step - 1e-6)
         box.append((max(0, int(there[0]) - margin), min(size, int(there[-1]) + 1 + margin)))
     return tuple(box)

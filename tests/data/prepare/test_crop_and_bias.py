@@ -44,6 +44,8 @@ def test_the_box_holds_the_structures_and_the_margin(label: np.ndarray) -> None:
     crop = CropSettings(around="label", margin=6)
     assert label_box(label, SPACING, crop) == ((0, 6), (4, 26), (5, 24)), "2, 6 and 3 voxels, cut at the border"
     assert label_box(label, None, CropSettings(around="label", margin=1, axes=(1, 2))) == ((0, 6), (9, 21), (7, 22))
+    long = CropSettings(around="label", margin=1, least=20, axes=(1,))
+    assert label_box(label, SPACING, long) == ((0, 6), (4, 26), (0, 40)), "10 to 20, made 20 long, and 1 on either side"
     label[5, 29, 39] = 255
     assert label_box(label, SPACING, crop) == ((0, 6), (4, 26), (5, 24)), "what nobody labelled is no structure"
 
