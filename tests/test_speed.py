@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contrastseg.planning.measured import step_times
+from contrastseg.planning.step_times import step_times
 
 SPEED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed"
 

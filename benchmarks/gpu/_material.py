@@ -45,7 +45,7 @@ class Material:
 
 def resolved(suite_file: Path, methods: Sequence[str], labels: str) -> dict[str, Any]:
     """The settings of these methods' runs on the first data set of a suite."""
-    from contrastseg.planning.jobs import run_config
+    from contrastseg.planning.configuration import run_config
     from contrastseg.suite import load_suite
 
     suite = load_suite(suite_file)
@@ -67,7 +67,7 @@ def of_checkout(
     Raises:
         DataError: It is not prepared, or not split.
     """
-    from contrastseg.planning.stores import prepared_of, split_of
+    from contrastseg.planning.data_paths import prepared_of, split_of
     from contrastseg.suite import load_suite
 
     suite = load_suite(suite_file)

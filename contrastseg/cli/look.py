@@ -62,9 +62,9 @@ def methods(
     """
     from contrastseg.errors import SuiteError
     from contrastseg.methods import registry
-    from contrastseg.planning.measured import measurements
+    from contrastseg.planning.step_times import method_costs
 
-    costs = measurements(measured)
+    costs = method_costs(measured)
     unknown: dict[str, Any] = {"parameters": None, "cost": {}, "measured_on": None}
     rows: list[dict[str, Any]] = []
     for name in registry.names():

@@ -1,4 +1,4 @@
-"""Planning: what a suite comes to, what is missing for it, and what each of its jobs is a function of."""
+"""Planning: the runs of a suite, the data it lacks, and the settings and inputs of each job."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contrastseg.planning.asked import remember_parameters
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
+    from contrastseg.planning.configuration import run_config, to_argument
     from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
+    from contrastseg.planning.data_folders import DataFolders, summary_of_edits
     from contrastseg.planning.environment import job_environment
-    from contrastseg.planning.garbage import keep_objects
-    from contrastseg.planning.jobs import Jobs, run_config, to_argument
+    from contrastseg.planning.garbage_collection import keep_objects
+    from contrastseg.planning.job_functions import cache_parameters
+    from contrastseg.planning.jobs import Jobs
     from contrastseg.planning.limits import by_attempt
     from contrastseg.planning.runs import RESULTS, Plan, Run, expand
-    from contrastseg.planning.sources import Sources, listed
 
 __all__ = [
     "RESULTS",
+    "DataFolders",
     "Jobs",
     "Plan",
     "Run",
-    "Sources",
     "by_attempt",
+    "cache_parameters",
     "content_text",
     "data_digest",
     "data_root",
@@ -30,31 +32,31 @@ __all__ = [
     "expand",
     "job_environment",
     "keep_objects",
-    "listed",
     "missing_data",
     "needs_download",
     "pool_digest",
-    "remember_parameters",
     "run_config",
     "split_digest",
+    "summary_of_edits",
     "to_argument",
 ]
 
 _MODULES = {
-    "asked": ("remember_parameters",),
+    "job_functions": ("cache_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
+    "configuration": ("run_config", "to_argument"),
     "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
     "environment": ("job_environment",),
-    "garbage": ("keep_objects",),
-    "jobs": ("Jobs", "run_config", "to_argument"),
+    "garbage_collection": ("keep_objects",),
+    "jobs": ("Jobs",),
     "limits": ("by_attempt",),
     "runs": ("RESULTS", "Plan", "Run", "expand"),
-    "sources": ("Sources", "listed"),
+    "data_folders": ("DataFolders", "summary_of_edits"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """A name by its first use: a job reads a digest, and does not wait for what plans."""
+    """Import a name at its first use, so that a job that needs a digest does not import the planning of suites."""
     for module, names in _MODULES.items():
         if name in names:
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -1,4 +1,4 @@
-"""Which data is here, which can be downloaded, and how many patients it has, before anything is prepared."""
+"""Data on this machine, data to download, and its number of patients, before anything is prepared."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contrastseg.data.readers.specs import DatasetSpec
 from contrastseg.data.splits.splits import Population, population_of
 from contrastseg.errors import DataError, UnavailableDataError
 from contrastseg.paths import MANIFEST, RESOURCES
-from contrastseg.planning.sources import Sources
-from contrastseg.planning.stores import prepared_of
+from contrastseg.planning.data_folders import DataFolders
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import DatasetEntry, Options, Suite
 from contrastseg.text import plural
 
 
 def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, str]:
-    """Entries whose data is neither prepared, nor here, nor openly downloadable, each with the steps to get it."""
+    """Entries whose data is not prepared, not on this machine and not openly downloadable, with the steps to get it."""
     missing = {}
     for entry in suite.datasets:
         try:
@@ -34,7 +34,7 @@ def missing_data(suite: Suite, data_root: Path | None = None, resources: Path = 
 
 
 def describe_missing(missing: Mapping[str, str]) -> str:
-    """One message for all data that is not here."""
+    """One message that lists all missing data."""
     listed = "\n".join(f"{name}: {steps}" for name, steps in missing.items())
     said = f"{plural(len(missing), 'data set')} {'is' if len(missing) == 1 else 'are'} not on this machine"
     return (
@@ -44,7 +44,7 @@ def describe_missing(missing: Mapping[str, str]) -> str:
 
 
 def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: Path = RESOURCES) -> bool:
-    """Whether a data set is to be (or was) downloaded, rather than generated or found in the user's folder."""
+    """Whether the workflow downloads a data set or did so; it may be generated or in the user's folder instead."""
     try:
         return locate(spec, data_root, resources) == download_folder(spec, resources)
     except UnavailableDataError:
@@ -53,21 +53,21 @@ def needs_download(spec: DatasetSpec, data_root: Path | None = None, resources: 
         return True
 
 
-def population(entry: DatasetEntry, sources: Sources | None = None) -> Population:
-    """What an entry has to train on; how many patients is None while it is not known (before a download)."""
-    return population_of(entry.split, (sources or Sources()).cohort(entry), subset=bool(entry.subset))
+def population(entry: DatasetEntry, data_folders: DataFolders | None = None) -> Population:
+    """Training patients and images of an entry; None where the number is unknown before a download."""
+    return population_of(entry.split, (data_folders or DataFolders()).cohort(entry), subset=bool(entry.subset))
 
 
-def data_root(options: Options, environment: Mapping[str, str], asked: Path | None = None) -> Path | None:
+def data_root(options: Options, environment: Mapping[str, str], option: Path | None = None) -> Path | None:
     """The user's folder of data sets, for the workflow and by hand alike.
 
     Args:
         options: A suite's own options, with what a command line says over them.
         environment: Where CONTRASTSEG_DATA may stand, for suites that say nothing.
-        asked: What `--data-root` says; it comes first.
+        option: `--data-root`; it comes first.
 
     Returns:
-        The folder, absolute; None where nobody names one.
+        The folder, absolute; None where none is named.
     """
-    named = asked or options.data_root or environment.get("CONTRASTSEG_DATA")
+    named = option or options.data_root or environment.get("CONTRASTSEG_DATA")
     return Path(named).expanduser().resolve() if named else None

@@ -1,4 +1,4 @@
-"""What a run depends on in prepared data, splits and pools, as digests of their content."""
+"""Digests of the content of prepared data, splits and pools, which a run depends on."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from contrastseg.paths import MANIFEST
 
 
 def data_digest(folder: Path) -> str:
-    """Content of prepared data; empty before it is prepared."""
+    """Digest of prepared data; empty before it is prepared."""
     manifest = folder / MANIFEST
     return _content(manifest, _stamp(manifest)) if manifest.is_file() else ""
 
 
 def names_digest(folder: Path) -> str:
-    """What the classes of prepared data are called; empty before it is prepared."""
+    """Digest of the names of the classes; empty before the data is prepared."""
     card = folder / "dataset.json"
     return digest(_json(card, _stamp(card))["classes"]) if card.is_file() else ""
 
 
 def split_digest(file: Path, fold: int, draw: int | None = None) -> str:
-    """Who trains and validates in a fold, in the order of a draw, or without one who is tested; empty before the split.
+    """Digest of a fold's training and validation patients in the order of a draw; without a draw, of its test patients.
 
-    Other folds and draws of the same file do not count: adding a draw to a suite retrains nothing.
+    Other folds and draws of the file do not count, so adding a draw to a suite retrains nothing.
+    Empty before the split.
     """
-    return _split_part(file, _stamp(file), fold, draw) if file.is_file() else ""
+    return _fold_digest(file, _stamp(file), fold, draw) if file.is_file() else ""
 
 
 def pool_digest(file: Path, prepared: Mapping[str, Path]) -> str:
-    """Which cases a pre-training pool holds, and their content in the prepared folders; empty before it is made."""
+    """Digest of a pool's cases and of their prepared data; empty before the pool is made."""
     if not file.is_file():
         return ""
     pool = _json(file, _stamp(file))
@@ -41,8 +42,8 @@ def pool_digest(file: Path, prepared: Mapping[str, Path]) -> str:
 
 
 def content_text(inputs: Mapping[str, str]) -> str:
-    """What a run is made from, as the plan writes it and as the run finds it: data, split and pool."""
-    return " ".join(inputs[part] for part in ("data", "split", "pool") if part in inputs)
+    """The digests of a run's data, split and pool in one text, which the plan writes and the run compares."""
+    return " ".join(inputs[name] for name in ("data", "split", "pool") if name in inputs)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -61,7 +62,7 @@ def _json(path: Path, stamp: tuple[int, int]) -> Any:
 
 
 @cache
-def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None) -> str:
+def _fold_digest(path: Path, stamp: tuple[int, int], fold: int, draw: int | None) -> str:
     split = _json(path, stamp)
     if fold >= len(split["folds"]):
         raise SplitError(
@@ -69,8 +70,8 @@ def _split_part(path: Path, stamp: tuple[int, int], fold: int, draw: int | None)
             file=path,
             remedy=f"choose folds from 0 to {len(split['folds']) - 1} in the suite",
         )
-    part = split["folds"][fold]
+    patients = split["folds"][fold]
     if draw is None:
-        return digest(part["test"])
+        return digest(patients["test"])
     bare = [split["unlabelled"]] if split.get("unlabelled") else []
-    return digest([part["train"], part["val"], split["orders"][str(fold)][str(draw)], *bare])
+    return digest([patients["train"], patients["val"], split["orders"][str(fold)][str(draw)], *bare])

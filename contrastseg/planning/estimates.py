@@ -1,4 +1,4 @@
-"""What a plan will cost, as far as finished runs, measured steps and the data table say it."""
+"""The cost of a plan, estimated from finished runs, measured steps and the data table."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from contrastseg.methods import registry
 from contrastseg.methods.contract import Stage
 from contrastseg.paths import RESOURCES
 from contrastseg.planning import Plan, Run
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, stage_settings
-from contrastseg.planning.measured import step_times
-from contrastseg.planning.stores import prepared_of
+from contrastseg.planning.step_times import step_times
 from contrastseg.training.length import counted
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Job:
-    """One stage of a run; a stage that serves several runs is one job."""
+class TrainingJob:
+    """One stage of a run. A stage that serves several runs is one job."""
 
     run: Run
     stage: str
@@ -40,65 +40,67 @@ class Job:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Jobs of one kind cost alike; a length in epochs goes by the label budget."""
+        """Data set, method and stage: jobs of one kind cost the same. A length in epochs adds the label budget."""
         return self.run.dataset, self.run.method, self.stage, *([self.run.labels] if self.by_budget else [])
 
     @property
     def finished(self) -> bool:
-        """Whether it is done in the working directory, by the code as it is now."""
+        """Whether it is done in the working directory by the present code."""
         now = stage_fingerprint("train", method=self.run.method)
-        return self.card is not None and self.card.get("fingerprint", now) == now
+        return self.record is not None and self.record.get("fingerprint", now) == now
 
     @cached_property
-    def card(self) -> dict[str, Any] | None:
-        """What it left behind, by whatever code; None where there is nothing."""
+    def record(self) -> dict[str, Any] | None:
+        """Its `run.json`, by whatever code; None before it has run."""
         path = self.folder / "run.json"
         return read_json(path) if path.is_file() else None
 
 
-def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resources: Path = RESOURCES) -> dict[str, Any]:
+def estimate(
+    plan: Plan, step_times_folder: Path, data_root: Path | None = None, resources: Path = RESOURCES
+) -> dict[str, Any]:
     """Jobs, runs still to do, device hours of training, disk, memory of the training data, and downloads.
 
-    A stage takes what finished ones of the same data set and method took. Where there is none yet, its steps are
-    multiplied by what a step was measured to take, and by how many more pixels it has here; where nobody measured it,
-    that is said instead of a guess. Disk goes by finished stages alone. Memory is that of one run of the largest data
-    set with all its cases, as stored and without padding; pools are counted for themselves and added.
+    A stage is expected to take as long as finished ones of the same data set and method. Without finished ones, its
+    time is its number of steps times the measured time of a step, scaled by the pixels of a step. Without measurements
+    the time is reported as unknown. Disk is estimated from finished stages alone. Memory is that of one run on the
+    largest data set with all its cases, as stored and without padding. Pools are counted separately and added.
 
     Args:
         plan: The plan.
-        measured: Folder of measured step times, `methods-<hardware>.csv`.
+        step_times_folder: Folder of measured step times, `methods-<hardware>.csv`.
         data_root: The user's folder of data sets.
         resources: Folder of raw and prepared data.
     """
     evaluations = list(plan.evaluations())
-    jobs = jobs_of(plan)
+    jobs = training_jobs(plan)
     seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    left: dict[tuple[str, ...], list[Job]] = defaultdict(list)
+    left: dict[tuple[str, ...], list[TrainingJob]] = defaultdict(list)
     for job in jobs:
-        if job.card is not None:
-            seconds[job.kind].append(job.card["wall_s"])
+        if job.record is not None:
+            seconds[job.kind].append(job.record["wall_s"])
             sizes[job.kind].append(sum(file.stat().st_size for file in job.folder.rglob("*") if file.is_file()))
         if not job.finished:
             left[job.kind].append(job)
     hours, unknown, hardware, disk = 0.0, list[str](), set[str](), 0.0
-    times, steps_of = step_times(measured), step_counter(plan)
+    times, steps_of = step_times(step_times_folder), step_counter(plan)
     for kind, waiting in left.items():
         run, stage = waiting[0].run, waiting[0].stage
         disk += len(waiting) * fmean(sizes[kind]) if kind in sizes else 0.0
         steps = steps_of(run, stage)
-        one = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times, steps)
-        if one is None:
+        each = fmean(seconds[kind]) if kind in seconds else measured_seconds(plan.suite, run, stage, times, steps)
+        if each is None:
             unknown.append("/".join(kind))
             continue
-        hours += len(waiting) * one / 3600
+        hours += len(waiting) * each / 3600
         if kind not in seconds:
             hardware.add(times[run.method].hardware)
     by = f" (steps measured on {', '.join(sorted(hardware))})" if hardware else ""
     unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
-    drawings += sum(one.kind == "overlays" for one in plan.suite.figures)  # the slices to look through on the page
+    drawings += sum(figure.kind == "overlays" for figure in plan.suite.figures)  # slices for the page's slider
     reading = 2 * len(evaluations)  # predict, score
     if plan.suite.evaluation.conventions:
         reading += len(evaluations) + 1  # scored once more, and collected
@@ -106,30 +108,30 @@ def estimate(plan: Plan, measured: Path, data_root: Path | None = None, resource
         "runs": len(plan.runs),
         "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
-        "device_hours_left": _told(f"{hours:.2f}{by}", unknown, left, "measured step"),
-        "disk_left_gb": _told(f"{disk / 1e9:.2f}", unfinished, left),
+        "device_hours_left": _with_gaps(f"{hours:.2f}{by}", unknown, left, "measured step"),
+        "disk_left_gb": _with_gaps(f"{disk / 1e9:.2f}", unfinished, left),
         "memory_of_data_gb": _memory(plan, entries, resources),
         "to_download": _downloads(plan, entries, data_root, resources),
     }
 
 
-def jobs_of(plan: Plan) -> list[Job]:
-    """Every stage that has to be trained, once; the stages of a run in their order."""
+def training_jobs(plan: Plan) -> list[TrainingJob]:
+    """All stages to train, each once, in the order of the runs and their stages."""
     found = (_job(plan, run, stage.name) for run in plan.runs for stage in _stages(run))
     return list({job.folder: job for job in found}.values())
 
 
-def _job(plan: Plan, run: Run, stage: str) -> Job:
+def _job(plan: Plan, run: Run, stage: str) -> TrainingJob:
     by_budget = stage_settings(plan.suite, run, stage).epochs is not None and counted(run.method, stage) == "labelled"
-    return Job(run, stage, run.stage_folder(stage), by_budget)
+    return TrainingJob(run, stage, run.stage_folder(stage), by_budget)
 
 
 def _stages(run: Run) -> tuple[Stage, ...]:
     return registry.get(run.method).stages
 
 
-def _told(number: str, names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:
-    """A number, and which stages it leaves out, having no finished run to go by, nor another source."""
+def _with_gaps(number: str, names: Collection[str], left: Mapping[Any, Any], source: str = "") -> str:
+    """A number, and the stages that it leaves out because they have neither a finished run nor another source."""
     if not names:
         return number
     lacking = " and no ".join(["no finished run", *([source] if source else [])])
@@ -140,7 +142,7 @@ def _told(number: str, names: Collection[str], left: Mapping[Any, Any], source: 
 
 
 def _memory(plan: Plan, entries: Collection[str], resources: Path) -> str:
-    """What the data of one run takes on its device at most, and which data sets are not prepared and so not counted."""
+    """The largest memory of one run's data, and the data sets that are not prepared and so not counted."""
     suite = plan.suite
     sizes: dict[str, int] = {}
     unknown = []
@@ -151,7 +153,7 @@ def _memory(plan: Plan, entries: Collection[str], resources: Path) -> str:
         if not (prepared / "cases").is_dir():
             unknown.append(name)
             continue
-        sizes[name] = sum(file.stat().st_size for one in {prepared, *pools} for file in one.glob("cases/*/*.npy"))
+        sizes[name] = sum(file.stat().st_size for folder in {prepared, *pools} for file in folder.glob("cases/*/*.npy"))
     if not sizes:
         return "not known: no prepared data"
     largest = max(sizes, key=sizes.__getitem__)
@@ -160,7 +162,7 @@ def _memory(plan: Plan, entries: Collection[str], resources: Path) -> str:
 
 
 def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, resources: Path) -> str:
-    """Data sets that the workflow will download, and their size where the data table has it."""
+    """Data sets that the workflow will download, and their size where the data table lists it."""
     specs = [plan.suite.entry(entry).spec for entry in entries]
     names = sorted({spec.name for spec in specs if _is_to_come(spec, data_root, resources)})
     if not names:
@@ -174,7 +176,7 @@ def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, res
 
 
 def _is_to_come(spec: DatasetSpec, data_root: Path | None, resources: Path) -> bool:
-    """Whether a data set can be downloaded and is not here yet."""
+    """Whether a data set can be downloaded and is not on this machine."""
     try:
         locate(spec, data_root, resources)
     except UnavailableDataError:

@@ -1,9 +1,8 @@
-"""What the workflow's rules ask about a job: its settings, its inputs by content, and what it needs of the machine."""
+"""Functions of the workflow's rules: a job's settings, inputs with their content, and resources."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Collection, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,12 +14,14 @@ from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.paths import MANIFEST, MEASURED
-from contrastseg.planning.asked import Wildcards, asked, described, shared
 from contrastseg.planning.availability import needs_download
+from contrastseg.planning.configuration import run_config, to_argument
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
+from contrastseg.planning.data_folders import DataFolders
+from contrastseg.planning.data_paths import prepared_of, split_of, split_settings
+from contrastseg.planning.job_functions import Wildcards, constant_or_function, job_function, with_parameters
 from contrastseg.planning.lengths import planned_steps
 from contrastseg.planning.limits import limit_minutes, measured_seconds
-from contrastseg.planning.measured import StepTimes, step_times
 from contrastseg.planning.runs import (
     Run,
     fold_of,
@@ -28,50 +29,56 @@ from contrastseg.planning.runs import (
     pool_file,
     pool_settings,
     replicate_rank,
-    spatial_dims,
     unlabelled_stages,
 )
-from contrastseg.planning.sources import Sources
-from contrastseg.planning.stores import prepared_of, split_of, split_settings
+from contrastseg.planning.step_times import StepTimes, step_times
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
 
 class Jobs:
-    """Answers about the jobs of one suite; the methods take a job's wildcards, as Snakemake's functions do."""
+    """The jobs of one suite. Methods take a job's wildcards, as the functions of Snakemake's rules do.
+
+    Args:
+        suite: The suite.
+        data_root: The user's folder of data sets.
+        unavailable: Entries whose data is not on this machine.
+        step_times_folder: Folder of measured step times, `methods-<hardware>.csv`.
+        data_folders: Folders of data, where they were listed already.
+    """
 
     def __init__(
         self,
         suite: Suite,
         data_root: Path | None,
         unavailable: Collection[str] = (),
-        measured: Path = MEASURED,
-        sources: Sources | None = None,
+        step_times_folder: Path = MEASURED,
+        data_folders: DataFolders | None = None,
     ) -> None:
         self.suite = suite
         self.data_root = data_root
-        self.sources = sources or Sources(data_root)
+        self.data_folders = data_folders or DataFolders(data_root)
         self.prepared_of = cache(lambda name: prepared_of(suite.entry(name)))
         self.split_of = cache(lambda name: split_of(suite, suite.entry(name)))
         self.unavailable = unavailable
-        self.measured = measured
+        self.step_times_folder = step_times_folder
 
     @cached_property
     def _settings(self) -> Any:
         return cache(lambda dataset, method, variant: run_config(self.suite, dataset, method, variant))
 
     def run(self, wildcards: Wildcards) -> Run:
-        """The run a job belongs to. Pre-training that uses no labels serves every budget, and says r1."""
+        """The run that a job belongs to. Pre-training without labels serves every budget and is called r1."""
         labels = getattr(wildcards, "labels", "") or getattr(wildcards, "budget", "").rstrip("/") or "r1"
-        place = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, labels
-        return _run(*place, wildcards.draw, wildcards.fold, wildcards.seed)
+        axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, labels
+        return _run(*axes, wildcards.draw, wildcards.fold, wildcards.seed)
 
-    @asked
+    @job_function
     def labels(self, wildcards: Wildcards) -> str:
         """The label budget of a job."""
         return self.run(wildcards).labels
 
-    @asked
+    @job_function
     def config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a run, as the argument of `--config`."""
         stage = getattr(wildcards, "stage", "train")
@@ -87,9 +94,9 @@ class Jobs:
         raw = {"raw": str(folder)} if folder is not None else {}
         return to_argument(self._settings(dataset, method, variant) | raw | ({"stage_training": own} if own else {}))
 
-    @asked
+    @job_function
     def content(self, wildcards: Wildcards) -> str:
-        """What training depends on of its data: the content, not the time it was written."""
+        """Digests of the data, split and pool that a stage trains on; file times do not count."""
         name = wildcards.dataset
         inputs = {
             "data": data_digest(self.prepared_of(name)),
@@ -100,55 +107,58 @@ class Jobs:
             inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
         return content_text(inputs)
 
-    @asked
+    @job_function
     def manifest(self, wildcards: Wildcards) -> Path:
-        """The prepared data of an entry, by its last file."""
+        """The manifest of an entry's prepared data, which is written last."""
         folder: Path = self.prepared_of(wildcards.dataset)
         return folder / MANIFEST
 
-    @asked
+    @job_function
     def split_path(self, wildcards: Wildcards) -> Path:
-        """The split of an entry."""
+        """The split file of an entry."""
         file: Path = self.split_of(wildcards.dataset)
         return file
 
-    @asked
+    @job_function
     def tested_manifest(self, wildcards: Wildcards) -> Path:
-        """The prepared data that a run is evaluated on."""
+        """The manifest of the prepared data that a run is evaluated on."""
         folder: Path = self.prepared_of(wildcards.evaluated_on)
         return folder / MANIFEST
 
-    @asked
+    @job_function
     def tested_split_path(self, wildcards: Wildcards) -> Path:
-        """Its split."""
+        """The split file of the entry that a run is evaluated on."""
         file: Path = self.split_of(wildcards.evaluated_on)
         return file
 
-    @asked
-    def learnt_from(self, wildcards: Wildcards) -> list[Path]:
-        """What a stage reads: the prepared data, its split, and the pool it draws from."""
+    @job_function
+    def training_inputs(self, wildcards: Wildcards) -> list[Path]:
+        """Inputs of a stage: the prepared data, its split, and the pool that it draws from."""
         return [self.manifest(wildcards), self.split_path(wildcards), *self.pool(wildcards)]
 
-    @asked
-    def looked_at(self, wildcards: Wildcards) -> list[Path]:
-        """The prepared data that a run is evaluated on, its split, and the split that the run was trained by."""
+    @job_function
+    def test_inputs(self, wildcards: Wildcards) -> list[Path]:
+        """Inputs of prediction and scoring: the prepared data, its split, and the split that the run was trained by."""
         splits = dict.fromkeys([self.tested_split_path(wildcards), self.split_path(wildcards)])
         return [self.tested_manifest(wildcards), *splits]
 
-    @asked
+    @job_function
     def index(self, wildcards: Wildcards) -> Path:
-        """Who is in the prepared data of an entry."""
+        """The table of cases in an entry's prepared data."""
         return self.manifest(wildcards).with_name("cases.csv")
 
-    @asked
-    def places(self, wildcards: Wildcards, input: object = None) -> str:
-        """Where a run finds its data, as options of `contrastseg train`: for Snakemake, something of the input."""
+    @job_function
+    def data_options(self, wildcards: Wildcards, input: object = None) -> str:
+        """Folders and files that a run reads, as options of `contrastseg train`.
+
+        The unused `input` tells Snakemake that paths follow from the inputs, so a moved folder is no reason to rerun.
+        """
         names = [wildcards.dataset, *(self.suite.entry(wildcards.dataset).pool if self.pool(wildcards) else ())]
         return f"{self._prepared_options(names)} --split {self.split_of(wildcards.dataset)}"
 
-    @asked
-    def pool_places(self, wildcards: Wildcards) -> str:
-        """Where a pool finds what it is made of, as options of `contrastseg pool`."""
+    @job_function
+    def pool_data_options(self, wildcards: Wildcards) -> str:
+        """Folders and files that a pool is made of, as options of `contrastseg pool`."""
         settings = self._pool_settings(wildcards)
         names = dict.fromkeys([settings["entry"], *settings["tests"]])
         splits = " ".join(f"--split {name}={self.split_of(name)}" for name in names)
@@ -157,28 +167,32 @@ class Jobs:
     def _prepared_options(self, names: Sequence[str]) -> str:
         return " ".join(f"--prepared {name}={self.prepared_of(name)}" for name in dict.fromkeys(names))
 
-    def makings(self, of: str) -> str:
-        """The digests that end the names of the suite's prepared folders, or of its splits: a regular expression."""
-        places = {"prepared": self.prepared_of, "split": self.split_of}
-        made = {places[of](name).name.removesuffix(".json").rpartition("-")[2] for name in self._available}
-        return "|".join(sorted(made))
+    def digests(self, kind: str) -> str:
+        """Regular expression of the digests that end the names of the suite's prepared folders or split files.
 
-    def edited(self) -> dict[Path, list[str]]:
-        """Prepared data whose published files were edited since, by its last file, with what is other, in words."""
-        found = {name: self.sources.edits(self.suite.entry(name)) for name in self._available}
-        return {self.prepared_of(name) / MANIFEST: edits for name, edits in found.items() if edits}
+        Args:
+            kind: `prepared` or `split`.
+        """
+        path_of = {"prepared": self.prepared_of, "split": self.split_of}[kind]
+        digests = {path_of(name).name.removesuffix(".json").rpartition("-")[2] for name in self._available}
+        return "|".join(sorted(digests))
+
+    def edited_data(self) -> dict[Path, list[str]]:
+        """Manifests of prepared data whose published files were edited since, each with the edits in words."""
+        edits_of = {name: self.data_folders.edits(self.suite.entry(name)) for name in self._available}
+        return {self.prepared_of(name) / MANIFEST: edits for name, edits in edits_of.items() if edits}
 
     def splits(self) -> list[Path]:
-        """Every split of the suite."""
+        """Every split file of the suite."""
         return [self.split_of(name) for name in self._available]
 
     @property
     def _available(self) -> list[str]:
         return [entry.name for entry in self.suite.datasets if entry.name not in self.unavailable]
 
-    @asked
+    @job_function
     def pool(self, wildcards: Wildcards) -> list[Path]:
-        """The pool that a stage draws from: none where it uses labels, or the entry declares none."""
+        """The pool file that a stage draws from; empty where it uses labels or the entry declares no pool."""
         stage = getattr(wildcards, "stage", "train")
         if not self.suite.entry(wildcards.dataset).pool or stage not in unlabelled_stages(wildcards.method):
             return []
@@ -186,34 +200,34 @@ class Jobs:
 
     @cached_property
     def pool_option(self) -> str | Callable[[Wildcards], str]:
-        """The same, as an option of `contrastseg train`."""
+        """The pool file as an option of `contrastseg train`."""
         if not any(self.suite.entry(name).pool for name in self._available):
             return ""
-        return described(lambda wildcards: " ".join(f"--pool {file}" for file in self.pool(wildcards)))
+        return with_parameters(lambda wildcards: " ".join(f"--pool {file}" for file in self.pool(wildcards)))
 
-    @asked
+    @job_function
     def pool_settings(self, wildcards: Wildcards) -> str:
-        """What a pool is a function of."""
+        """The settings of a pool, as the argument of `--config`."""
         return to_argument(self._pool_settings(wildcards))
 
-    @asked
+    @job_function
     def pool_data(self, wildcards: Wildcards) -> list[Path]:
-        """The prepared data that a pool is made of and kept apart from."""
+        """Manifests of the data that a pool is made of, and of the data that it shares no patients with."""
         settings = self._pool_settings(wildcards)
         names = dict.fromkeys([*settings["sources"], *settings["tests"]])
         return [self.prepared_of(name) / MANIFEST for name in names]
 
-    @asked
+    @job_function
     def pool_splits(self, wildcards: Wildcards) -> list[Path]:
-        """The splits that say who is tested on."""
+        """Split files of the entries whose test patients a pool leaves out."""
         return [self.split_of(name) for name in self._pool_settings(wildcards)["tests"]]
 
     def _pool_settings(self, wildcards: Wildcards) -> dict[str, Any]:
         return pool_settings(self.suite, wildcards.dataset, int(wildcards.fold), self.unavailable)
 
-    @asked
+    @job_function
     def test_content(self, wildcards: Wildcards) -> str:
-        """What prediction depends on of the data it looks at."""
+        """Digests of the data that is predicted and of its test patients."""
         split = split_digest(self.split_of(wildcards.evaluated_on), _test_fold(wildcards))
         return f"{data_digest(self.prepared_of(wildcards.evaluated_on))} {split}"
 
@@ -221,95 +235,95 @@ class Jobs:
     def test_fold(self) -> int | Callable[[Wildcards], int]:
         """The fold whose test patients are predicted."""
         pairs = ((entry.name, other) for entry in self.suite.datasets for other in entry.evaluate_on)
-        return shared({fold_of(*pair, fold) for pair in pairs for fold in self.suite.folds}, _test_fold)
+        return constant_or_function({fold_of(*pair, fold) for pair in pairs for fold in self.suite.folds}, _test_fold)
 
-    @asked
-    def references(self, wildcards: Wildcards) -> str:
-        """What scoring depends on beside the predictions."""
+    @job_function
+    def reference_content(self, wildcards: Wildcards) -> str:
+        """Digests of the references that predictions are scored against, and of the names of their classes."""
         prepared = self.prepared_of(wildcards.evaluated_on)
         return f"{data_digest(prepared)} {names_digest(prepared)}"
 
-    @asked
-    def missing(self, wildcards: Wildcards) -> list[str]:
-        """Cases whose prediction was deleted: scored again, they become holes."""
+    @job_function
+    def missing_cases(self, wildcards: Wildcards) -> list[str]:
+        """Cases whose prediction file was deleted. Scoring runs again and reports them as missing."""
         return missing_predictions(self.run(wildcards).predictions(wildcards.evaluated_on, wildcards.checkpoint))
 
-    @asked
-    def earlier_checkpoints(self, wildcards: Wildcards) -> list[Path]:
-        """The checkpoints of earlier stages that a stage starts from."""
-        return list(self._earlier(wildcards).values())
+    @job_function
+    def initial_weights(self, wildcards: Wildcards) -> list[Path]:
+        """Checkpoints of earlier stages that a stage takes its initial weights from."""
+        return list(self._initial_checkpoints(wildcards).values())
 
-    @asked
-    def earlier_options(self, wildcards: Wildcards) -> str:
-        """The same, as options of `contrastseg train`."""
-        return " ".join(f"--initial {stage}={path}" for stage, path in self._earlier(wildcards).items())
+    @job_function
+    def initial_options(self, wildcards: Wildcards) -> str:
+        """Initial weights as options of `contrastseg train`."""
+        return " ".join(f"--initial {stage}={path}" for stage, path in self._initial_checkpoints(wildcards).items())
 
-    def _earlier(self, wildcards: Wildcards) -> dict[str, Path]:
+    def _initial_checkpoints(self, wildcards: Wildcards) -> dict[str, Path]:
         return initial_checkpoints(self.run(wildcards), getattr(wildcards, "stage", "train"))
 
-    @asked
+    @job_function
     def prepare_fingerprint(self, wildcards: Wildcards) -> str:
-        """The code that prepares an entry."""
+        """Fingerprint of the code that prepares an entry."""
         return stage_fingerprint("prepare", dataset=self.dataset(wildcards))
 
-    @asked
+    @job_function
     def train_fingerprint(self, wildcards: Wildcards) -> str:
-        """The code that trains a method."""
+        """Fingerprint of the code that trains a method."""
         return stage_fingerprint("train", method=wildcards.method)
 
-    @asked
+    @job_function
     def predict_fingerprint(self, wildcards: Wildcards) -> str:
-        """The code that predicts with a method."""
+        """Fingerprint of the code that predicts with a method."""
         return stage_fingerprint("predict", method=wildcards.method)
 
-    @asked
+    @job_function
     def dataset(self, wildcards: Wildcards) -> str:
         """The data set behind an entry."""
         return self.suite.entry(wildcards.dataset).dataset
 
-    @asked
-    def raw(self, wildcards: Wildcards) -> list[str]:
-        """What `prepare` waits for: nothing where the data is generated or already here."""
+    @job_function
+    def downloads(self, wildcards: Wildcards) -> list[str]:
+        """Checksums that a download writes; empty where the data is generated or already on this machine."""
         spec = self.suite.entry(wildcards.dataset).spec
         return [f"resources/raw/{spec.name}/checksums.json"] if needs_download(spec, self.data_root) else []
 
-    @asked
+    @job_function
     def preparation(self, wildcards: Wildcards) -> str:
-        """What `prepare` is a function of: the whole rule, as a change of a default is one of the data too."""
+        """Settings of `prepare` with all defaults resolved, since a changed default changes the data."""
         entry = self.suite.entry(wildcards.dataset)
         rule = recipe.resolve(entry.spec, entry.preparation).model_dump(mode="json")
         return to_argument({"options": spelled(entry.spec, entry.options), "preparation": rule})
 
-    @asked
+    @job_function
     def split(self, wildcards: Wildcards) -> str:
-        """What `split` is a function of."""
+        """Settings of `split`, as the argument of `--config`."""
         entry = self.suite.entry(wildcards.dataset)
         split = split_settings(self.suite, entry).model_dump(mode="json")
         options = spelled(entry.spec, entry.options)
         return to_argument({"options": options, "split": split, "subset": bool(entry.subset)})
 
-    @asked
+    @job_function
     def table(self, wildcards: Wildcards) -> str:
         """The settings of one table."""
         return _drawing(self.suite.tables, wildcards.table)
 
-    @asked
+    @job_function
     def figure(self, wildcards: Wildcards) -> str:
         """The settings of one figure."""
         return _drawing(self.suite.figures, wildcards.figure)
 
-    @asked
+    @job_function
     def memory_mb(self, wildcards: Wildcards, attempt: int) -> int:
-        """Memory, as the method says; more of it when a job is tried again."""
+        """Memory of a job in MB: the method's, times the attempt."""
         return methods.get(wildcards.method).memory_mb * attempt
 
-    @asked
+    @job_function
     def runtime(self, wildcards: Wildcards, attempt: int) -> int:
-        """Minutes that a stage may train, by the measured seconds of its steps; more when it is tried again.
+        """Time limit of a stage in minutes, from measured step times, times the attempt.
 
-        Steps measured on a GPU say nothing of a CPU. Those of a CPU serve where none was measured on a GPU.
+        On a GPU, step times of a CPU stand in where a GPU was not measured. On a CPU, only those of a CPU count.
         """
-        # All runs of a variant take as long, whatever they learn from.
+        # All runs of a variant take equally long, whatever data they train on.
         axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, "r1"
         return limit_minutes(self._seconds(_run(*axes), getattr(wildcards, "stage", "train")), attempt)
 
@@ -320,56 +334,46 @@ class Jobs:
     def _expected_seconds(self, run: Run, stage: str) -> float | None:
         on_cpu = self._settings(run.dataset, run.method, run.variant)["training"]["accelerator"] == "cpu"
         steps = planned_steps(self.suite, run, stage)
-        found = (measured_seconds(self.suite, run, stage, self._steps(where), steps) for where in (on_cpu, True))
-        return next((seconds for seconds in found if seconds is not None), None)
+        estimates = (measured_seconds(self.suite, run, stage, self._steps(cpu), steps) for cpu in (on_cpu, True))
+        return next((seconds for seconds in estimates if seconds is not None), None)
 
     @cached_property
     def _steps(self) -> Callable[[bool], dict[str, StepTimes]]:
-        return cache(lambda on_cpu: step_times(self.measured, on_cpu=on_cpu))
+        return cache(lambda on_cpu: step_times(self.step_times_folder, on_cpu=on_cpu))
 
     @cached_property
     def threads(self) -> int | Callable[[Wildcards], int]:
-        """CPU threads of a run. Two runs with one thread each beat one run with two."""
-        return self._by_training(lambda training: int(training["threads"]))
+        """CPU threads of a run. Two runs with one thread each are faster than one run with two."""
+        return self._from_training(lambda training: int(training["threads"]))
 
     @cached_property
     def gpus(self) -> int | Callable[[Wildcards], int]:
-        """Slots of the resource `gpu`, one for each device of a run; none where the suite asks for the CPU."""
-        return self._by_training(lambda training: 0 if training["accelerator"] == "cpu" else int(training["devices"]))
+        """Slots of the resource `gpu`: one for each device of a run, 0 on a CPU."""
+        return self._from_training(lambda training: 0 if training["accelerator"] == "cpu" else int(training["devices"]))
 
     @cached_property
     def one_gpu(self) -> int | Callable[[Wildcards], int]:
-        """Slots that a prediction takes, however many devices trained."""
-        return self._by_training(lambda training: int(training["accelerator"] != "cpu"))
+        """Slots of the resource `gpu` for a prediction: one, or 0 on a CPU."""
+        return self._from_training(lambda training: int(training["accelerator"] != "cpu"))
 
-    def _by_training(self, count: Callable[[dict[str, Any]], int]) -> int | Callable[[Wildcards], int]:
-        """A number by the training settings of a run."""
+    def _from_training(self, count: Callable[[dict[str, Any]], int]) -> int | Callable[[Wildcards], int]:
+        """A number that follows from the training settings of a run."""
         settings = (
             self._settings(entry, method.name, variant)
             for entry, method in itertools.product(self._available, self.suite.methods)
             for variant in method.variants
         )
-        return shared({count(each["training"]) for each in settings}, lambda job: count(self._training(job)))
+        numbers = {count(each["training"]) for each in settings}
+        return constant_or_function(numbers, lambda job: count(self._training(job)))
 
-    @asked
+    @job_function
     def priority(self, wildcards: Wildcards) -> int:
-        """One seed of everything, then the next."""
+        """Priority of a job: all runs of one seed come before the next seed."""
         return -replicate_rank(self.suite, int(wildcards.draw), int(wildcards.fold), int(wildcards.seed))
 
     def _training(self, wildcards: Wildcards) -> dict[str, Any]:
         settings: dict[str, Any] = self._settings(wildcards.dataset, wildcards.method, wildcards.variant)["training"]
         return settings
-
-
-def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[str, Any]:
-    """What a run is a function of, beside its axes, its data and its code."""
-    entry, item = suite.entry(dataset), suite.method(method)
-    return {
-        "suite": suite.name,
-        "spatial_dims": spatial_dims(entry),
-        "settings": item.resolve(variant),
-        "training": suite.training_of(entry, item, variant).model_dump(mode="json"),
-    }
 
 
 def _test_fold(wildcards: Wildcards) -> int:
@@ -385,8 +389,3 @@ def _run(
 
 def _drawing(drawings: Sequence[TableSettings] | Sequence[FigureSettings], name: str) -> str:
     return to_argument(next(item.model_dump(mode="json") for item in drawings if item.name == name))
-
-
-def to_argument(value: Any) -> str:
-    """A value as one command line argument."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""How many steps the stages of a plan have, those included whose length is given in epochs."""
+"""Numbers of steps of the stages of a plan, also where a length is given in epochs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contrastseg.data.splits.split_files import labelled_count
 from contrastseg.data.splits.splits import Population
 from contrastseg.methods import registry
 from contrastseg.paths import MANIFEST, RESOURCES
+from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.planning.limits import stage_settings
 from contrastseg.planning.runs import Plan, Run, pool_file, spatial_dims
-from contrastseg.planning.stores import prepared_of, split_of
 from contrastseg.suite import Suite
 from contrastseg.training.length import counted, stage_steps, steps_of_epochs
 from contrastseg.training.settings import RunConfig
@@ -23,28 +23,28 @@ from contrastseg.training.settings import RunConfig
 def planned_steps(
     suite: Suite, run: Run, stage: str, known: Population | None = None, resources: Path = RESOURCES
 ) -> int | None:
-    """Steps of a stage: its own number; for epochs by what is prepared, before that by what is published.
+    """Steps of a stage. A length in epochs is converted by the prepared data, or before that by the published data.
 
     Args:
         suite: The suite.
         run: One of its runs.
         stage: One of its stages.
-        known: What its entry has to train on, as far as that is known.
+        known: Training patients and images of its entry, where known.
         resources: The project's resources folder.
 
     Returns:
-        None where the number of images, or of slices, is known after the preparation alone.
+        None where the number of images or slices is known only after preparation.
     """
     training = stage_settings(suite, run, stage)
     if training.epochs is None:
         return training.length
     entry, source = suite.entry(run.dataset), counted(run.method, stage)
-    places = {entry.name: prepared_of(entry, resources)}
+    folders = {entry.name: prepared_of(entry, resources)}
     pool = pool_file(suite.name, entry.name, run.fold) if entry.pool and source == "unlabelled" else None
     if pool is not None:
-        places |= {name: prepared_of(suite.entry(name), resources) for name in entry.pool}
+        folders |= {name: prepared_of(suite.entry(name), resources) for name in entry.pool}
     split = split_of(suite, entry, resources)
-    files = [split, *(place / MANIFEST for place in places.values()), *([pool] if pool else [])]
+    files = [split, *(folder / MANIFEST for folder in folders.values()), *([pool] if pool else [])]
     if all(file.is_file() for file in files):
         config = RunConfig(
             dataset=entry.name,
@@ -54,15 +54,15 @@ def planned_steps(
             labels=run.labels,
             draw=run.draw,
             fold=run.fold,
-            data=str(places[entry.name]),
+            data=str(folders[entry.name]),
             split=str(split),
             pool=str(pool or ""),
-            pool_data={name: str(place) for name, place in places.items()} if pool else {},
+            pool_data={name: str(folder) for name, folder in folders.items()} if pool else {},
         )
         return stage_steps(config, training)
     if pool is not None or known is None or known.train is None or known.each is None:
         return None
-    if entry.spec.spatial_dims != spatial_dims(entry):  # slices: how many is known when volumes are read
+    if entry.spec.spatial_dims != spatial_dims(entry):  # the number of slices is known once volumes are read
         return None
     units = labelled_count(run.labels, known.train) * known.each
     if source == "unlabelled":
@@ -71,7 +71,7 @@ def planned_steps(
 
 
 def step_counter(plan: Plan) -> Callable[[Run, str], int | None]:
-    """`planned_steps` of a plan's runs and stages, looked up once for all seeds."""
+    """A function that gives `planned_steps` of a plan's run and stage, computed once for all seeds."""
 
     @cache
     def steps(run: Run, stage: str) -> int | None:

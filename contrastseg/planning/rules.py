@@ -11,7 +11,7 @@ from contrastseg.suite import Suite
 
 
 def method_rules(suite: Suite, base: Path = SHIPPED) -> list[Path]:
-    """One file per method of the workflow, then what the suite brings along.
+    """Rule files: one per method of the workflow, then the suite's custom rules.
 
     Args:
         suite: Its `custom_rules` are relative to the working directory.
@@ -21,18 +21,18 @@ def method_rules(suite: Suite, base: Path = SHIPPED) -> list[Path]:
         SuiteError: A file that the suite names is not there.
     """
     custom = [Path(file).expanduser().resolve() for file in suite.custom_rules]
-    for asked, file in zip(suite.custom_rules, custom, strict=True):
+    for given, file in zip(suite.custom_rules, custom, strict=True):
         if not file.is_file():
             raise SuiteError(
-                f"rule file {asked!r} of custom_rules not found",
+                f"rule file {given!r} of custom_rules not found",
                 file=file,
                 remedy="correct the path; a relative one starts at the working directory",
             )
     return sorted((base / "workflow" / "rules" / "methods").glob("*.smk")) + custom
 
 
-def untrained(method: str) -> SuiteError:
-    """What to say of a method without a rule, instead of a missing input three steps further on."""
+def missing_rule(method: str) -> SuiteError:
+    """The error of a method without a rule, instead of a missing input of a later rule."""
     return SuiteError(
         f"the rule that trains {method!r} is missing",
         remedy=f"write workflow/rules/methods/{method}.smk, or a file in the suite's custom_rules, with `use rule train"
@@ -51,4 +51,4 @@ def check_rules(suite: Suite, base: Path = SHIPPED) -> None:
         return
     for method in suite.methods:
         if f"train_{method.name}" not in text.replace(":", " ").split():
-            raise untrained(method.name)
+            raise missing_rule(method.name)

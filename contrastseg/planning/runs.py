@@ -1,4 +1,4 @@
-"""From a suite to its runs: every combination of the axes that applies, and a reason for every one that does not."""
+"""The runs of a suite: every combination of the axes that applies, and the reason for each one that does not."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
 from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
-from contrastseg.planning.sources import Sources
-from contrastseg.planning.stores import prepared_of, split_of
+from contrastseg.planning.data_folders import DataFolders
+from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 
 RESULTS = Path("results")
@@ -39,11 +39,11 @@ class Run:
 
     @cached_property
     def folder(self) -> Path:
-        """Where it lives, relative to the working directory."""
+        """Its folder, relative to the working directory."""
         return Path(f"{self._variant_folder}/{self.labels}/{self._replicate}")
 
     def stage_folder(self, stage: str) -> Path:
-        """Where a stage of it lives; a pre-training stage that uses no labels serves every budget."""
+        """The folder of a stage. A pre-training stage without labels serves every budget."""
         if stage == "train":
             return self.folder
         uses_labels = methods.get(self.method).stage(stage).data != "unlabelled"
@@ -73,14 +73,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite comes to.
+    """What a suite will run and skip.
 
     Attributes:
         suite: The suite, as validated.
         runs: All training runs, one seed of everything first.
         skipped: Combinations left out: {dataset, method, labels, reason, provenance}.
-        unavailable: Entries whose data is not here, with the steps to get it.
-        populations: What each entry that is here has to train on.
+        unavailable: Entries whose data is not on this machine, with the steps to get it.
+        populations: Training patients and images of each available entry.
         resources: The project's resources folder.
     """
 
@@ -101,18 +101,18 @@ class Plan:
 
     def pools(self) -> list[Path]:
         """The pre-training pools that its runs draw from."""
-        found = {
+        files = {
             pool_file(run.suite, run.dataset, run.fold): None
             for run in self.runs
             if self.suite.entry(run.dataset).pool and unlabelled_stages(run.method)
         }
-        return list(found)
+        return list(files)
 
     def _inside(self, run: Run) -> str:
         return str(run.folder).removeprefix(f"{RESULTS}/{self.suite.name}/")
 
     def to_json(self) -> dict[str, Any]:
-        """What `collect` and the report need to know of it."""
+        """The plan as `collect` and the report read it."""
         return {
             "suite": self.suite.model_dump(mode="json", exclude={"tables", "figures"}),
             "runs": [{**asdict(run), "folder": self._inside(run)} for run in self.runs],
@@ -138,22 +138,22 @@ def expand(
     unavailable: Mapping[str, str] | None = None,
     data_root: Path | None = None,
     resources: Path = RESOURCES,
-    sources: Sources | None = None,
+    data_folders: DataFolders | None = None,
 ) -> Plan:
-    """All runs of a suite, without those that do not apply or cannot run.
+    """All runs of a suite that apply and can run.
 
     Args:
         suite: What to compare.
         unavailable: Entries to leave out, with the reason (see `missing_data`).
         data_root: The user's folder of data sets; how many patients there are decides which budgets are the same.
         resources: The project's resources folder.
-        sources: The same folders where they were looked at already.
+        data_folders: The same folders, where they were listed already.
 
     Raises:
         SuiteError: A budget asks for more patients than there are, an entry that is to train has no training patients,
             a patch has other dimensions than the images, or no run is left.
     """
-    unavailable, sources = dict(unavailable or {}), sources or Sources(data_root, resources)
+    unavailable, data_folders = dict(unavailable or {}), data_folders or DataFolders(data_root, resources)
     runs: list[Run] = []
     skipped: list[dict[str, str]] = []
     populations: dict[str, Population] = {}
@@ -161,7 +161,7 @@ def expand(
         if entry.name in unavailable:
             cells = _unavailable_cells(suite, entry)
         else:
-            known = populations[entry.name] = population(entry, sources)
+            known = populations[entry.name] = population(entry, data_folders)
             if known.train == 0 and entry.evaluate_on:
                 raise SuiteError(
                     f"{entry.name} has no training patients with labels, so it can only serve other entries",
@@ -193,14 +193,14 @@ def expand(
 def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
     """0 for the first seed of the first draw and fold, then 1, ...: lower ones run first.
 
-    So every cell of a table has a number before any has two.
+    So every cell of a table gets a first number before any gets a second.
     """
     position = (suite.seeds.index(seed) * len(suite.draws) + suite.draws.index(draw)) * len(suite.folds)
     return position + suite.folds.index(fold)
 
 
 def _unavailable_cells(suite: Suite, entry: DatasetEntry) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
-    """Every method and label budget of an entry that is not here; nothing is known of it but its name."""
+    """Every method and label budget of an entry whose data is not on this machine."""
     for method, labels in itertools.product(suite.methods, suite.labels if entry.evaluate_on else ()):
         yield method, (labels, f"{entry.name} is not on this machine")
 
@@ -208,7 +208,7 @@ def _unavailable_cells(suite: Suite, entry: DatasetEntry) -> Iterator[tuple[Meth
 def _cells(
     suite: Suite, entry: DatasetEntry, known: Population
 ) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:
-    """Method and label budget, with the reason why they do not come together on this entry, or None."""
+    """Methods and label budgets of an entry, each with the reason to skip it, or None."""
     if not entry.evaluate_on:
         return
     dims, spec, patients = spatial_dims(entry), entry.spec, known.train
@@ -222,14 +222,14 @@ def _cells(
                 fraction = count / patients
                 if first.setdefault(count, labels) != labels:
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
-            here = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), known.usable > 0)
-            yield method, (labels, reason or methods.get(method.name).applies_to(here))
+            circumstances = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), known.usable > 0)
+            yield method, (labels, reason or methods.get(method.name).applies_to(circumstances))
 
 
 def _check_patches(suite: Suite, entry: DatasetEntry) -> None:
     dims = spatial_dims(entry)
-    drawn = [(method, variant) for method in suite.methods if entry.evaluate_on for variant in method.variants]
-    for method, variant in drawn:
+    variants = [(method, variant) for method in suite.methods if entry.evaluate_on for variant in method.variants]
+    for method, variant in variants:
         patch = suite.training_of(entry, method, variant).patch_size
         if len(patch) != dims:
             raise SuiteError(
@@ -246,19 +246,19 @@ def _count(entry: DatasetEntry, labels: str, patients: int) -> int:
 
 
 def unlabelled_stages(method: str) -> list[str]:
-    """The stages of a method that use no labels: those that draw from an entry's pool, where it has one."""
+    """The stages of a method that use no labels. They draw from an entry's pool where it declares one."""
     return [stage.name for stage in methods.get(method).stages if stage.data == "unlabelled"]
 
 
 def pool_file(suite: str, entry: str, fold: int) -> Path:
-    """Where the pre-training pool of an entry lies; it depends on what the suite is tested on."""
+    """The file of an entry's pool in a fold. The pool depends on the test patients of the suite."""
     return RESULTS / suite / "pools" / entry / f"fold{fold}.json"
 
 
 def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[str] = ()) -> dict[str, Any]:
-    """What a pool is a function of (see `PoolSettings`).
+    """The settings of a pool (see `PoolSettings`).
 
-    Left out are the entry's own test patients, and those of every evaluation of this fold, whoever's models it is of.
+    The pool leaves out the test patients of the entry and of every evaluation of this fold, of all entries' models.
     """
     tests: dict[str, set[int]] = {entry: {fold}}
     for item in suite.datasets:
@@ -266,7 +266,7 @@ def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[s
             for other in item.evaluate_on:
                 if other not in unavailable:
                     tests.setdefault(other, set()).add(fold_of(item.name, other, fold))
-    folds = {name: sorted(found) for name, found in sorted(tests.items())}
+    folds = {name: sorted(folds) for name, folds in sorted(tests.items())}
     own = suite.entry(entry)
     settings = {"entry": entry, "fold": fold, "sources": own.pool, "tests": folds}
     if own.pool_list is not None:
@@ -275,17 +275,17 @@ def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[s
 
 
 def fold_of(trained_on: str, evaluated_on: str, fold: int) -> int:
-    """Another entry than the one trained on has its test patients in its first fold."""
+    """The fold whose test patients are predicted: that of training, or the first one of another entry."""
     return fold if evaluated_on == trained_on else 0
 
 
 def spatial_dims(entry: DatasetEntry) -> int:
-    """What networks see of an entry: 2 or 3."""
+    """Dimensions of the images that networks see of an entry: 2 or 3."""
     return entry.spatial_dims or entry.spec.spatial_dims
 
 
 @cache
 def initial_checkpoints(run: Run, stage: str) -> dict[str, Path]:
-    """The checkpoint of every earlier stage that a stage takes weights over from, by that stage's name."""
-    taken = methods.get(run.method).stage(stage).init_from
-    return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in taken}
+    """Checkpoints that a stage takes its initial weights from, by the name of the earlier stage."""
+    earlier = methods.get(run.method).stage(stage).init_from
+    return {item.stage: run.stage_folder(item.stage) / "checkpoints" / "last.ckpt" for item in earlier}

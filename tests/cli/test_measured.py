@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from contrastseg.cli import app
 from contrastseg.errors import TrainingError
 from contrastseg.methods import registry
-from contrastseg.planning.measured import measurements, step_times
+from contrastseg.planning.step_times import method_costs, step_times
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ def test_costs_are_steps_of_supervised_on_the_same_machine(tmp_path: Path) -> No
     table(tmp_path / "methods-a.csv", supervised=0.1, pdcr=0.3, uafr=0.1)
     table(tmp_path / "methods-b.csv", supervised=1.0, pdcr=1.5)
     table(tmp_path / "methods-c.csv", pdcr=9.0)
-    found = measurements(tmp_path)
+    found = method_costs(tmp_path)
     assert found["pdcr"] == {"parameters": 1500000, "cost": {"pretrain": 3.0, "train": 1.5}, "measured_on": "b"}
     assert found["uafr"]["measured_on"] == "a"
     rows = {row["name"]: row for row in json.loads(listed("--json", "--measured", str(tmp_path)))}
@@ -68,7 +68,7 @@ def test_costs_are_of_the_fewest_dimensions_and_failed_stages_are_none(tmp_path:
         "pdcr,train,3,21,5.0,512,cpu,2.0,",
     ]
     (tmp_path / "methods-a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = measurements(tmp_path)
+    found = method_costs(tmp_path)
     assert found["pdcr"] == {"parameters": 11, "cost": {"train": 2.0}, "measured_on": "a"}
     assert found["cvrl"] == {"parameters": 22, "cost": {"train": 1.5}, "measured_on": "a"}
     steps = step_times(tmp_path)
@@ -94,7 +94,7 @@ def test_the_script_measures_what_the_list_reads(tmp_path: Path, monkeypatch: py
     assert [row["method"] for row in rows] == ["supervised", "cps", *["lrc_supervised"] * 3]
     assert not [row["error"] for row in rows if row["error"]]
     assert int(rows[1]["parameters"]) == 2 * int(rows[0]["parameters"])
-    found = measurements(tmp_path)
+    found = method_costs(tmp_path)
     assert found["supervised"]["cost"] == {"train": 1.0}
     assert found["cps"]["cost"]["train"] > 0
     assert list(found["lrc_supervised"]["cost"]) == ["supervised", "local", "train"]
@@ -110,4 +110,4 @@ def test_a_method_that_fails_is_a_row_with_its_error(tmp_path: Path, monkeypatch
     assert rows[0]["error"].startswith("TrainingError: out of order")
     assert rows[0]["seconds_per_step"] == ""
     assert float(rows[1]["seconds_per_step"]) > 0
-    assert list(measurements(tmp_path)) == ["supervised"]
+    assert list(method_costs(tmp_path)) == ["supervised"]

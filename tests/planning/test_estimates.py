@@ -9,8 +9,8 @@ import pytest
 
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.planning import Plan, expand
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.planning.estimates import estimate
-from contrastseg.planning.stores import prepared_of
 from contrastseg.report.settings import default_figures, default_tables
 from contrastseg.suite import parse_suite
 

@@ -12,9 +12,9 @@ from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.data.splits.splits import split_dataset
 from contrastseg.planning import Plan, expand
+from contrastseg.planning.data_paths import prepared_of, split_of, split_settings
 from contrastseg.planning.estimates import estimate
 from contrastseg.planning.lengths import lengths
-from contrastseg.planning.stores import prepared_of, split_of, split_settings
 from contrastseg.suite import parse_suite
 
 HEADER = "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step,device,torch"

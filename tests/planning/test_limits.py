@@ -32,7 +32,7 @@ def jobs(measured: Path, training: Mapping[str, object]) -> planning.Jobs:
         "labels": ["r1"],
         "training": {"steps": 1000, "batch_size": 4, "patch_size": [32, 32], **training},
     }
-    return planning.Jobs(parse_suite(suite)[0], None, measured=measured)
+    return planning.Jobs(parse_suite(suite)[0], None, step_times_folder=measured)
 
 
 def table(folder: Path, name: str, *rows: str) -> None:

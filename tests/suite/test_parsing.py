@@ -14,7 +14,7 @@ from contrastseg import planning
 from contrastseg.data.prepare import recipe as rule
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
-from contrastseg.planning.stores import prepared_of
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
 from contrastseg.training.stages import merge
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from contrastseg import planning
-from contrastseg.planning.stores import prepared_of, split_of
+from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.suite import parse_suite
 from tests.workflow.conftest import SUITE, Workspace
 

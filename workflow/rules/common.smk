@@ -14,7 +14,7 @@ from contrastseg import planning
 from contrastseg.errors import ContrastsegError, UnavailableDataError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
-from contrastseg.planning.rules import method_rules, untrained
+from contrastseg.planning.rules import method_rules, missing_rule
 from contrastseg.suite import NAME, parse_suite
 from contrastseg.suite.parsing import read_yaml
 
@@ -26,7 +26,7 @@ ENVIRONMENT = str(BASE / "environment.yml")
 
 @contextmanager
 def workflow_errors():
-    """End planning with an error's text alone."""
+    """End planning with the text of an error, without a traceback."""
     try:
         yield
     except ContrastsegError as error:
@@ -44,22 +44,22 @@ def read_suite():
 
 @workflow_errors()
 def make_plan():
-    """All runs. Data that is not here is an error that lists all of it, or left out where the user says so."""
+    """All runs. Missing data is an error that lists all of it, or skipped where the user says so."""
     missing = planning.missing_data(SUITE, DATA_ROOT)
     if missing and not OPTIONS.skip_unavailable:
         raise UnavailableDataError(planning.describe_missing(missing))
-    return planning.expand(SUITE, missing, DATA_ROOT, sources=SOURCES)
+    return planning.expand(SUITE, missing, DATA_ROOT, data_folders=DATA_FOLDERS)
 
 
 planning.keep_objects()
-planning.remember_parameters(workflow)
+planning.cache_parameters(workflow)
 SUITE, OPTIONS = read_suite()
 DATA_ROOT = planning.data_root(OPTIONS, os.environ)
-# Folders of data are listed once, before any job; not again in the jobs of a cluster.
-SOURCES = planning.Sources(DATA_ROOT, look=workflow.is_main_process)
+# Folders of data are listed once, before any job, and not again in the jobs of a cluster.
+DATA_FOLDERS = planning.DataFolders(DATA_ROOT, look=workflow.is_main_process)
 PLAN = make_plan()
 MEASURED = BASE / "benchmarks" / "speed" / "results"
-JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED, SOURCES)
+JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED, DATA_FOLDERS)
 RESULTS = planning.RESULTS / SUITE.name
 VARIANT = f"{RESULTS}/runs/{{dataset}}/{{method}}/{{variant}}"
 RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"
@@ -71,7 +71,7 @@ PRETRAINED = (
 os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
 
 
-# Shell commands are made of wildcards: a file that is asked for may not put into them what a suite may not.
+# Wildcards end in shell commands: a requested file may put nothing into them that a suite may not.
 wildcard_constraints:
     dataset=NAME,
     evaluated_on=NAME,
@@ -80,7 +80,7 @@ wildcard_constraints:
     labels=r"[rn][0-9.]+",
     budget=r"([rn][0-9.]+/)?",
     stage=NAME,
-    made=r"[0-9a-f]{8}",
+    digest=r"[0-9a-f]{8}",
     table=NAME,
     figure=NAME,
     draw=r"\d+",
@@ -91,34 +91,34 @@ wildcard_constraints:
 
 @workflow_errors()
 def discover_method_rules():
-    """One file per method, then what the suite brings along."""
+    """One file per method, then the suite's custom rules."""
     return method_rules(SUITE, BASE)
 
 
 @workflow_errors()
 def check_every_method_has_a_rule():
-    """Say which file is missing or wrong, instead of a missing input three steps further on."""
+    """Name the file that is missing or wrong, instead of a missing input of a later rule."""
     trained = {(r.name, r.wildcard_constraints.get("method")) for r in workflow.rules}
     for method in SUITE.methods:
         if (f"train_{method.name}", method.name) not in trained:
-            raise untrained(method.name)
+            raise missing_rule(method.name)
 
 
 def published(wildcards):
-    """What `prepare` waits for; it is forced where files were edited, of which there may be thousands: no inputs."""
+    """Inputs of `prepare`. Edited files force it: there may be thousands, so they are no inputs."""
     if workflow.dag is not None and JOBS.manifest(wildcards) in EDITED:
         workflow.dag.forcefiles.add(str(JOBS.manifest(wildcards)))
-    return JOBS.raw(wildcards)
+    return JOBS.downloads(wildcards)
 
 
 def preparation(wildcards):
-    """The rule of preparation. Only when it is asked for is it known that this is no dry run."""
+    """Settings of `prepare`. Whether this is a dry run is known only once Snakemake calls this."""
     if workflow.executor_plugin and not workflow.dryrun:
-        SOURCES.remember()
+        DATA_FOLDERS.remember()
     return JOBS.preparation(wildcards)
 
 
-def drawn(folder, items, *suffixes):
+def report_files(folder, items, *suffixes):
     """The files of tables or figures."""
     return [
         RESULTS / folder / f"{item.name}.{suffix}"
@@ -128,20 +128,20 @@ def drawn(folder, items, *suffixes):
 
 
 def conventions():
-    """How other conventions rank the methods, where the suite asks for any."""
+    """The table of ranks by convention, where the suite names conventions."""
     return [RESULTS / "conventions.csv"] if SUITE.evaluation.conventions else []
 
 
 def tables():
-    return drawn("tables", SUITE.tables, "csv", "md", "tex", "html")
+    return report_files("tables", SUITE.tables, "csv", "md", "tex", "html")
 
 
 def figures():
-    return drawn("figures", SUITE.figures, "svg", "png")
+    return report_files("figures", SUITE.figures, "svg", "png")
 
 
 def slices():
-    """What the page's slider moves through."""
-    return drawn(
+    """Slices for the slider of the page."""
+    return report_files(
         "figures", [f for f in SUITE.figures if f.kind == "overlays"], "slices.json"
     )

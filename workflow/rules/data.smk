@@ -1,13 +1,15 @@
-# download → prepare → split → pool. What follows depends on the content of the prepared data and of the split, never on the
-# time they were written: `ancient` inputs, and their hashes among the parameters. `made` is a digest of what makes them:
-# suites in one folder share what is the same, and never what only has the same name. Edits of the published files are
-# noticed before anything is planned (SOURCES).
+# download → prepare → split → pool. Later rules depend on the content of the prepared data and the split, not on file times:
+# inputs are `ancient`, and their digests are parameters. The wildcard `digest` stands for the settings of preparation or
+# split: suites in one folder share equal data, and data of the same name but other settings stays separate. Edits of
+# published files are found before planning (DATA_FOLDERS).
 
 
 # Prepared data whose published files were edited since.
-EDITED = JOBS.edited()
+EDITED = JOBS.edited_data()
 for manifest, edits in EDITED.items():
-    logger.info(f"{manifest.parent} is prepared again: {planning.listed(edits)}")
+    logger.info(
+        f"{manifest.parent} is prepared again: {planning.summary_of_edits(edits)}"
+    )
 
 
 rule download:
@@ -29,13 +31,13 @@ rule prepare:
     input:
         published,
     output:
-        manifest="resources/prepared/{dataset}-{made}/manifest.json",
-        card="resources/prepared/{dataset}-{made}/dataset.json",
-        index="resources/prepared/{dataset}-{made}/cases.csv",
+        manifest="resources/prepared/{dataset}-{digest}/manifest.json",
+        card="resources/prepared/{dataset}-{digest}/dataset.json",
+        index="resources/prepared/{dataset}-{digest}/cases.csv",
     log:
-        "resources/logs/prepare/{dataset}-{made}.log",
+        "resources/logs/prepare/{dataset}-{digest}.log",
     wildcard_constraints:
-        made=JOBS.makings("prepared"),
+        digest=JOBS.digests("prepared"),
     conda:
         ENVIRONMENT
     threads: 1
@@ -51,19 +53,19 @@ rule prepare:
         " --workers {threads} --output $(dirname {output.manifest}) > {log} 2>&1"
 
 
-# Both are touched, as they keep their file where its content stays: what is older than its input is made again for ever.
-# A checkpoint, so that all runs are looked at again once the content of the data is known: those whose data came out the
-# same stay as they are, the others train in this very invocation.
+# Split and pool keep a file of unchanged content and touch it: a file older than its input would be made again every time.
+# Both are checkpoints: once the content of the data is known, Snakemake evaluates all runs again. Runs on unchanged data
+# stay; the others train in the same invocation.
 checkpoint split:
     input:
         manifest=JOBS.manifest,
         index=JOBS.index,
     output:
-        split="resources/splits/{dataset}-{made}.json",
+        split="resources/splits/{dataset}-{digest}.json",
     log:
-        "resources/logs/split/{dataset}-{made}.log",
+        "resources/logs/split/{dataset}-{digest}.log",
     wildcard_constraints:
-        made=JOBS.makings("split"),
+        digest=JOBS.digests("split"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -79,7 +81,7 @@ checkpoint split:
         " --prepared $(dirname {input.manifest}) --output {output.split} > {log} 2>&1 && touch {output.split}"
 
 
-# Only where an entry declares a pool. A checkpoint for the same reason: what is in it is known once the data is.
+# Only where an entry declares a pool.
 checkpoint pool:
     input:
         data=JOBS.pool_data,
@@ -97,7 +99,7 @@ checkpoint pool:
     params:
         fingerprint=stage_fingerprint("pool"),
         config=JOBS.pool_settings,
-        places=JOBS.pool_places,
+        data=JOBS.pool_data_options,
     shell:
-        "python -m contrastseg pool --config {params.config:q} {params.places} --output {output.pool} > {log} 2>&1"
+        "python -m contrastseg pool --config {params.config:q} {params.data} --output {output.pool} > {log} 2>&1"
         " && touch {output.pool}"

@@ -1,11 +1,11 @@
-# predict → score: of every run, on every data set it is evaluated on, with every checkpoint. Both wait for the splits,
-# so that neither looks at what is about to be made again from other data.
+# predict → score: every run, on every entry that it is evaluated on, with every checkpoint. Both wait for the splits, so
+# that neither reads files that are about to be made again from other data.
 
 
 rule predict:
     input:
         checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
-        data=ancient(JOBS.looked_at),
+        data=ancient(JOBS.test_inputs),
     output:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
     log:
@@ -28,11 +28,11 @@ rule predict:
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
 
-# What is scored is what lies on disk: a prediction that was deleted becomes a hole with a name.
+# Scores are of the predictions on disk: a deleted one is reported as missing.
 rule score:
     input:
         index=rules.predict.output.index,
-        data=ancient(JOBS.looked_at),
+        data=ancient(JOBS.test_inputs),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
     log:
@@ -48,18 +48,18 @@ rule score:
         config=planning.to_argument(
             SUITE.evaluation.model_dump(mode="json", exclude={"also_conventions"})
         ),
-        content=JOBS.references,
-        missing=JOBS.missing,
+        content=JOBS.reference_content,
+        missing=JOBS.missing_cases,
     shell:
         "python -m contrastseg score --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
 
 
-# The same predictions as published codes would have scored them, beside the suite's own scores and never among them.
+# The same predictions, scored as published codes would. These scores never mix with the suite's own.
 rule score_by_conventions:
     input:
         index=rules.predict.output.index,
-        data=ancient(JOBS.looked_at),
+        data=ancient(JOBS.test_inputs),
     output:
         scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
     log:
@@ -75,8 +75,8 @@ rule score_by_conventions:
         config=planning.to_argument(
             SUITE.evaluation.model_dump(mode="json", exclude={"nsd_tolerance"})
         ),
-        content=JOBS.references,
-        missing=JOBS.missing,
+        content=JOBS.reference_content,
+        missing=JOBS.missing_cases,
     shell:
         "python -m contrastseg score --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"

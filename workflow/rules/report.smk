@@ -56,7 +56,7 @@ rule collect:
         "python -m contrastseg collect --results $(dirname {output.scores}) > {log} 2>&1"
 
 
-# Only asked for where the suite names conventions beside its own.
+# Only runs where the suite names conventions beside its own.
 rule collect_conventions:
     input:
         plan=RESULTS / "plan.json",

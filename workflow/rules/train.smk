@@ -1,12 +1,12 @@
 # The generic rules of training. A method's own file in methods/ takes `train` over under its name.
-# Snakemake tells the libraries of a job how many threads it has: OMP_NUM_THREADS and its like need no place in a command.
-# `places` is derived from the input: where data lies is no reason to train again, what is in it (`content`) is one.
+# Snakemake sets OMP_NUM_THREADS and its like to the threads of a job, so commands need not.
+# `params.data` is derived from the input: a moved folder is no reason to train again, changed content (`content`) is one.
 
 
 rule pretrain:
     input:
-        data=ancient(JOBS.learnt_from),
-        initial=JOBS.earlier_checkpoints,
+        data=ancient(JOBS.training_inputs),
+        initial=JOBS.initial_weights,
     output:
         run=f"{PRETRAINED}/run.json",
         checkpoint=f"{PRETRAINED}/checkpoints/last.ckpt",
@@ -25,15 +25,15 @@ rule pretrain:
         fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
-        places=JOBS.places,
+        data=JOBS.data_options,
         labels=JOBS.labels,
         pool=JOBS.pool_option,
-        initial=JOBS.earlier_options,
+        initial=JOBS.initial_options,
     shell:
         "python -m contrastseg train"
         " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {params.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed} --stage {wildcards.stage}"
-        " {params.places} --planned {params.content:q} {params.pool} {params.initial} --config {params.config:q}"
+        " {params.data} --planned {params.content:q} {params.pool} {params.initial} --config {params.config:q}"
         " --output $(dirname {output.run}) > {log} 2>&1"
 
 
@@ -41,8 +41,8 @@ rule pretrain:
 # What a killed run resumes from is no output: Snakemake removes the outputs of a run before it starts it again.
 rule train:
     input:
-        data=ancient(JOBS.learnt_from),
-        initial=JOBS.earlier_checkpoints,
+        data=ancient(JOBS.training_inputs),
+        initial=JOBS.initial_weights,
     output:
         run=f"{RUN}/run.json",
         checkpoints=expand(
@@ -67,11 +67,11 @@ rule train:
         fingerprint=JOBS.train_fingerprint,
         config=JOBS.config,
         content=JOBS.content,
-        places=JOBS.places,
-        initial=JOBS.earlier_options,
+        data=JOBS.data_options,
+        initial=JOBS.initial_options,
     shell:
         "python -m contrastseg train"
         " --entry {wildcards.dataset} --method {wildcards.method} --variant {wildcards.variant} --labels {wildcards.labels}"
         " --draw {wildcards.draw} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " {params.places} --planned {params.content:q} {params.initial} --config {params.config:q}"
+        " {params.data} --planned {params.content:q} {params.initial} --config {params.config:q}"
         " --output $(dirname {output.run}) > {log} 2>&1"

@@ -9,7 +9,7 @@ from typing import Any
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.paths import MEASURED
-from contrastseg.planning.measured import REFERENCE, StepTimes, measurements, step_times
+from contrastseg.planning.step_times import BASELINE, StepTimes, method_costs, step_times
 from contrastseg.report.site.markdown import line
 
 FOLDER = "cards"
@@ -50,7 +50,7 @@ def pages(measured: Path = MEASURED) -> dict[str, str]:
 
 def overview(measured: Path = MEASURED) -> str:
     """One line a method."""
-    costs, times = measurements(measured), step_times(measured)
+    costs, times = method_costs(measured), step_times(measured)
     hardware = sorted({known.hardware for known in times.values()})
     where = f"measured on {', '.join(f'`{name}`' for name in hardware)}" if hardware else "not measured yet"
     rows = []
@@ -107,7 +107,7 @@ def _settings(method: type[Method]) -> list[str]:
 
 def _cost(method: type[Method], measured: Path) -> list[str]:
     times = step_times(measured)
-    known, costs = times.get(method.name), measurements(measured).get(method.name)
+    known, costs = times.get(method.name), method_costs(measured).get(method.name)
     if known is None:
         return ["Not measured yet. `python benchmarks/speed/methods.py` measures it."]
     rows = [
@@ -129,7 +129,7 @@ def _cost(method: type[Method], measured: Path) -> list[str]:
 
 def _relative(times: Mapping[str, StepTimes], name: str, stage: str, dims: int) -> str:
     """A step's time over that of `supervised` with as many pixels on the same machine; empty where there is none."""
-    known, reference = times.get(name), times.get(REFERENCE)
+    known, reference = times.get(name), times.get(BASELINE)
     if known is None or reference is None or known.hardware != reference.hardware:
         return ""
     step, other = known.steps.get((stage, dims)), reference.steps.get(("train", dims))

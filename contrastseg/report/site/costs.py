@@ -14,11 +14,11 @@ from contrastseg.files import read_json
 from contrastseg.methods import registry
 from contrastseg.paths import CHECKOUT, MEASURED
 from contrastseg.planning import Plan, expand
-from contrastseg.planning.estimates import Job, jobs_of
+from contrastseg.planning.estimates import TrainingJob, training_jobs
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, stage_settings
-from contrastseg.planning.measured import step_times
 from contrastseg.planning.runs import spatial_dims
+from contrastseg.planning.step_times import step_times
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.parsing import read_yaml
@@ -95,7 +95,7 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
     rows, disk, notes = [], [], []
     for path in sorted((root / "benchmarks").glob("*.yaml")):
         plan = expand(parse_suite(read_yaml(path), path)[0], {}, None, root / "no-data")
-        jobs = [job for job in jobs_of(plan) if registry.get(job.run.method).engine is None]
+        jobs = [job for job in training_jobs(plan) if registry.get(job.run.method).engine is None]
         steps_of = step_counter(plan)
         steps = {job.folder: steps_of(job.run, job.stage) for job in jobs}
         seconds = {
@@ -150,7 +150,7 @@ def makespan(chains: Sequence[Sequence[tuple[Path, float]]], devices: int) -> fl
     return max(done.values(), default=0.0)
 
 
-def _chains(plan: Plan, jobs: Sequence[Job]) -> list[list[Job]]:
+def _chains(plan: Plan, jobs: Sequence[TrainingJob]) -> list[list[TrainingJob]]:
     """The stages of every run, in order."""
     by_folder = {job.folder: job for job in jobs}
     stages = {run: registry.get(run.method).stages for run in plan.runs}
@@ -165,7 +165,7 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:,.0f} h" if seconds >= 36000 else f"{seconds / 3600:.1f} h"
 
 
-def _network(plan: Plan, jobs: Sequence[Job]) -> tuple[str | None, str]:
+def _network(plan: Plan, jobs: Sequence[TrainingJob]) -> tuple[str | None, str]:
     """The hours' sign (empty as measured, ≤ at most that, None not known), and the network in words."""
     settings = [stage_settings(plan.suite, job.run, job.stage) for job in jobs]
     networks = {str(one.network): one.network for one in settings}.values()
@@ -191,7 +191,7 @@ def _parameters(measured: Path) -> dict[tuple[str, str, int], int]:
     return found
 
 
-def _size(plan: Plan, jobs: Sequence[Job], parameters: Mapping[tuple[str, str, int], int]) -> str:
+def _size(plan: Plan, jobs: Sequence[TrainingJob], parameters: Mapping[tuple[str, str, int], int]) -> str:
     keys = [(job.run.method, job.stage, spatial_dims(plan.suite.entry(job.run.dataset))) for job in jobs]
     return f"{sum(4 * parameters.get(key, 0) for key in keys) / 1e9:.1f} GB"
 

@@ -3,7 +3,7 @@ use rule train as train_nnunet with:
     input:
         data=ancient(JOBS.manifest),
         split=ancient(JOBS.split_path),
-        raw=ancient(JOBS.raw),
+        raw=ancient(JOBS.downloads),
     wildcard_constraints:
         method="nnunet",
     resources:

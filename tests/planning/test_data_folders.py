@@ -19,9 +19,9 @@ from contrastseg.data.prepare.inputs import Inputs
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.registry.described import keep_description
 from contrastseg.errors import DataError, UnavailableDataError
-from contrastseg.planning import Sources, missing_data
+from contrastseg.planning import DataFolders, missing_data
 from contrastseg.planning.availability import population
-from contrastseg.planning.stores import prepared_of
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import DatasetEntry, parse_suite
 from tests.miniatures._nnunet import make_photos
 
@@ -49,7 +49,7 @@ def prepare() -> Path:
 
 def edits() -> list[str]:
     """What a new process finds."""
-    return Sources().edits(entry())
+    return DataFolders().edits(entry())
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_nothing_is_read_where_nothing_changed_and_once_where_files_were_touched
     assert edits() == []
     assert len(hashed) == 13, "six images, six labels and dataset.json"
     assert (prepared / inputs.RECORD).read_bytes() == record, "who only asks writes nothing"
-    sources = Sources()
+    sources = DataFolders()
     sources.edits(entry())
     sources.remember()
     settle(prepared)
@@ -221,8 +221,8 @@ def test_a_folder_that_was_deleted_before_it_was_prepared_is_missing(
 
 
 def test_a_job_on_a_cluster_lists_no_folder(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contrastseg.planning.sources.Published.look", None)
-    sources = Sources(look=False)
+    monkeypatch.setattr("contrastseg.planning.data_folders.Published.look", None)
+    sources = DataFolders(look=False)
     assert population(entry(), sources).train == 4
     redraw(RAW / IMAGE)
     assert sources.edits(entry()) == []

@@ -1,4 +1,4 @@
-"""What `benchmarks/speed/methods.py` measured of the methods, for `contrastseg methods` and `contrastseg plan`."""
+"""Step times and costs of methods, as `benchmarks/speed/methods.py` measured them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REFERENCE = "supervised"
+BASELINE = "supervised"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    """The stages of a file that were measured; one that failed has no time."""
+    """The measured stages of a file. A stage that failed has no time and is left out."""
     with open(path, newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row.get("seconds_per_step")]
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a step, and how many pixels it had: images of a batch times pixels of each."""
+    """Seconds of a step and its pixels: images of a batch times pixels of each."""
 
     seconds: float
     pixels: int
@@ -33,11 +33,11 @@ class StepTimes:
 
 
 def step_times(folder: Path, *, on_cpu: bool | None = None) -> dict[str, StepTimes]:
-    """Per method: what its steps took, from the last file by name that has it.
+    """Step times by method, each from the last file by name that has the method.
 
     Args:
         folder: Where `methods-<hardware>.csv` lie. Rows that do not say how many pixels a step had are left out.
-        on_cpu: Only steps of a CPU, or only those of a GPU; all if unset.
+        on_cpu: True for steps of a CPU, False for those of a GPU; all by default.
     """
     found: dict[str, StepTimes] = {}
     for path in sorted(folder.glob("methods-*.csv")):
@@ -56,7 +56,7 @@ def step_times(folder: Path, *, on_cpu: bool | None = None) -> dict[str, StepTim
     return found
 
 
-def measurements(folder: Path) -> dict[str, dict[str, Any]]:
+def method_costs(folder: Path) -> dict[str, dict[str, Any]]:
     """Per method: trainable parameters of its last stage, and the cost of a step of each stage.
 
     Args:
@@ -65,20 +65,20 @@ def measurements(folder: Path) -> dict[str, dict[str, Any]]:
 
     Returns:
         `parameters`, `cost` (by stage, in steps of `supervised`) and `measured_on` (the file's hardware), all of the
-        fewest dimensions the method was measured in; no entry for methods that nobody measured.
+        fewest dimensions the method was measured in; methods without measurements have no entry.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("methods-*.csv")):
         rows = _rows(path)
-        references = {row["spatial_dims"]: row for row in rows if row["method"] == REFERENCE}
-        rows = [row for row in rows if row["spatial_dims"] in references]
+        baselines = {row["spatial_dims"]: row for row in rows if row["method"] == BASELINE}
+        rows = [row for row in rows if row["spatial_dims"] in baselines]
         for method in dict.fromkeys(row["method"] for row in rows):
             dims = min(row["spatial_dims"] for row in rows if row["method"] == method)
             stages = [row for row in rows if (row["method"], row["spatial_dims"]) == (method, dims)]
-            reference = float(references[dims]["seconds_per_step"])
+            baseline = float(baselines[dims]["seconds_per_step"])
             found[method] = {
                 "parameters": int(stages[-1]["parameters"]),
-                "cost": {row["stage"]: round(float(row["seconds_per_step"]) / reference, 2) for row in stages},
+                "cost": {row["stage"]: round(float(row["seconds_per_step"]) / baseline, 2) for row in stages},
                 "measured_on": path.stem.removeprefix("methods-"),
             }
     return found

@@ -1,4 +1,4 @@
-"""Where the prepared data and the splits of a suite's entries lie: under names made of what they are made by."""
+"""Paths of prepared data and splits. Their names end in a digest of the settings that they are made with."""
 
 from __future__ import annotations
 

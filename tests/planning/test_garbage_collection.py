@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from contrastseg.planning.garbage import ALLOCATIONS
+from contrastseg.planning.garbage_collection import ALLOCATIONS
 
 CYCLE = """
 import gc

@@ -12,7 +12,7 @@ from snakemake.common import get_function_params
 from snakemake.resources import Resource, Resources
 
 from contrastseg import planning
-from contrastseg.planning.asked import OF_SNAKEMAKE, asked, remember_parameters
+from contrastseg.planning.job_functions import PARAMETERS_ATTRIBUTE, cache_parameters, job_function
 from contrastseg.suite import parse_suite
 
 JOB = SimpleNamespace(dataset="one", method="simclr", variant="default", labels="r1", draw="0", fold="0", seed="0")
@@ -32,7 +32,7 @@ def jobs(training: dict[str, Any], of_the_method: dict[str, Any] | None = None) 
 
 def test_a_method_that_is_asked_is_made_once_and_names_its_parameters(monkeypatch):
     class Answers:
-        @asked
+        @job_function
         def double(self, wildcards: int, attempt: int = 2) -> int:
             """Twice."""
             return wildcards * attempt
@@ -59,8 +59,8 @@ def test_a_method_that_is_asked_is_made_once_and_names_its_parameters(monkeypatc
 def test_snakemake_sees_what_depends_on_the_place_of_the_data():
     """A parameter that takes `input` is no reason to run again, and all the others are."""
     every = jobs({})
-    takes = {name: inspect.signature(getattr(every, name)).parameters for name in ("places", "config", "content")}
-    assert {name for name, parameters in takes.items() if "input" in parameters} == {"places"}
+    takes = {name: inspect.signature(getattr(every, name)).parameters for name in ("data_options", "config", "content")}
+    assert {name for name, parameters in takes.items() if "input" in parameters} == {"data_options"}
     assert list(inspect.signature(every.runtime).parameters) == ["wildcards", "attempt"]
     assert list(inspect.signature(planning.by_attempt(5)).parameters) == ["wildcards", "attempt"]
 
@@ -69,9 +69,9 @@ def test_snakemake_does_not_look_at_its_own_functions_for_each_job(monkeypatch):
     def temporary(wildcards: object, attempt: int) -> str:
         return f"{wildcards}{attempt}"
 
-    monkeypatch.setattr(Resource.evaluate, OF_SNAKEMAKE, None, raising=False)  # as it was, after this test
+    monkeypatch.setattr(Resource.evaluate, PARAMETERS_ATTRIBUTE, None, raising=False)  # as it was, after this test
     resources = Resources.from_mapping({"tmpdir": temporary, "gpu": 1})
-    remember_parameters(SimpleNamespace(resource_settings=SimpleNamespace(_parsed_default_resources=resources)))
+    cache_parameters(SimpleNamespace(resource_settings=SimpleNamespace(_parsed_default_resources=resources)))
     monkeypatch.setattr(inspect, "signature", None)
     assert list(get_function_params(temporary)) == ["wildcards", "attempt"]
     assert "kwargs" in get_function_params(resources["tmpdir"].evaluate)
@@ -79,7 +79,7 @@ def test_snakemake_does_not_look_at_its_own_functions_for_each_job(monkeypatch):
 
 
 def test_a_snakemake_without_these_functions_is_left_alone():
-    remember_parameters(SimpleNamespace(resource_settings=SimpleNamespace()))
+    cache_parameters(SimpleNamespace(resource_settings=SimpleNamespace()))
 
 
 def test_what_all_runs_take_is_a_number():
@@ -114,6 +114,6 @@ def test_where_no_entry_has_a_pool_there_is_no_option_to_ask_for():
 def test_inputs_are_named_once():
     every, job = jobs({}), SimpleNamespace(**vars(JOB), evaluated_on="one", checkpoint="last")
     prepared, split = every.manifest(job), every.split_path(job)
-    assert every.looked_at(job) == every.learnt_from(job) == [prepared, split]
+    assert every.test_inputs(job) == every.training_inputs(job) == [prepared, split]
     assert prepared.name == "manifest.json"
     assert split.parent == Path("resources/splits")

@@ -1,4 +1,4 @@
-"""The published files behind a suite's entries, looked at once: who is in them, and whether they were edited."""
+"""Folders of published files behind a suite's entries, each listed once: their cohorts and edits since preparation."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from contrastseg.data.prepare.inputs import Inputs, Published
 from contrastseg.data.splits.cohort import Cohort
 from contrastseg.errors import DataError
 from contrastseg.paths import MANIFEST, RESOURCES
-from contrastseg.planning.stores import prepared_of
+from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import DatasetEntry
 
 _SHOWN = 3
 
 
-def listed(edits: Sequence[str]) -> str:
+def summary_of_edits(edits: Sequence[str]) -> str:
     """The first few edits of a folder, and how many more there are."""
     more = f" and {len(edits) - _SHOWN} more" if len(edits) > _SHOWN else ""
     return f"{'; '.join(edits[:_SHOWN])}{more}"
 
 
-class Sources:
-    """Answers about the data of entries, each folder listed once.
+class DataFolders:
+    """The published files of entries. Each folder is listed once.
 
     Args:
         data_root: The user's folder of data sets.
         resources: The project's resources folder.
-        look: Whether folders are listed. Not so in a job on a cluster: what is prepared says who is there.
+        look: Whether folders are listed. Jobs on a cluster read the cohort from prepared data instead.
     """
 
     def __init__(self, data_root: Path | None = None, resources: Path = RESOURCES, *, look: bool = True) -> None:
         self.data_root = data_root
         self.resources = resources
         self.look = look
-        self._seen: dict[str, Published | None] = {}
+        self._published: dict[str, Published | None] = {}
         self._touched: dict[Path, Inputs] = {}
 
     def published(self, entry: DatasetEntry) -> Published | None:
-        """What lies in an entry's folder; None where it is generated, or not on this machine."""
-        if entry.name not in self._seen:
-            self._seen[entry.name] = self._look(entry)
-        return self._seen[entry.name]
+        """The files in an entry's folder; None where data is generated or not on this machine."""
+        if entry.name not in self._published:
+            self._published[entry.name] = self._look(entry)
+        return self._published[entry.name]
 
     def _look(self, entry: DatasetEntry) -> Published | None:
         spec = entry.spec
@@ -55,7 +55,7 @@ class Sources:
         return None if folder is None else Published.look(spec, spec.parse_options(entry.options), folder)
 
     def cohort(self, entry: DatasetEntry) -> Cohort | None:
-        """Who is in the data, as published before as prepared; None while that is not known (before a download)."""
+        """The cohort of the published files, else of the prepared data; None before a download."""
         spec, prepared = entry.spec, prepared_of(entry, self.resources)
         if spec.generated:
             return Cohort.of_raw(spec.discover(None, spec.parse_options(entry.options), Faults()))
@@ -68,7 +68,7 @@ class Sources:
         return Cohort.of_prepared(PreparedDataset(prepared)) if is_prepared else None
 
     def edits(self, entry: DatasetEntry) -> list[str]:
-        """Why an entry that is prepared has to be prepared again, in words; nothing where it need not."""
+        """Edits, in words, that make an entry be prepared again; empty where prepared data is up to date."""
         prepared = prepared_of(entry, self.resources)
         if not self.look or not (prepared / MANIFEST).is_file():
             return []
@@ -78,13 +78,13 @@ class Sources:
         record = Inputs.of_prepared(prepared)
         if record is None:
             return ["the record of what it was made from is missing"]
-        found, now = record.compare(published)
+        edits, now = record.compare(published)
         if now.files != record.files:
             self._touched[prepared] = now
-        return found
+        return edits
 
     def remember(self) -> None:
-        """Note the times of files that were only touched, so that they are not read again."""
+        """Store the times of files that were touched but not edited, so that they are not read again."""
         while self._touched:
             prepared, record = self._touched.popitem()
             record.write(prepared)
