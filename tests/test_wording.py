@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from contrastseg import errors
 from contrastseg.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +156,23 @@ def test_help_keeps_to_the_words() -> None:
     told |= {f"{name} {p.name}": getattr(p, "help", "") or "" for name, c in commands.items() for p in c.params}
     assert len(told) > 50
     assert {name: found for name, text in told.items() if (found := findings(text))} == {}
+
+
+def test_every_error_says_what_to_do() -> None:
+    """An error of ours has a remedy, or lists the known names, or passes on what a model of settings said."""
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    said = {"unknown_name", "explain", "invalid_values", "describe_missing"}
+    without = []
+    for module in MODULES:
+        source = module.read_text(encoding="utf-8")
+        if not any(kind in source for kind in kinds):
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+                calls = {ast.unparse(each.func).split(".")[-1] for each in ast.walk(node) if isinstance(each, ast.Call)}
+                if not {keyword.arg for keyword in node.keywords} & {"remedy", None} and not calls & said:
+                    without.append(f"{_name(module)}:{node.lineno}: {ast.unparse(node)[:80]}")
+    assert without == []
 
 
 @pytest.mark.parametrize(

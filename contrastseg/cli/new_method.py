@@ -82,7 +82,10 @@ def _check(name: str, title: str, root: Path, files: list[Path]) -> None:
             remedy="use lower-case letters, digits and single underscores, beginning with a letter: my_idea",
         )
     if not title or len(title) > TITLE_LENGTH or not title.isprintable():
-        raise SuiteError(f"found title {title!r}, expected one line of 1 to {TITLE_LENGTH} characters")
+        raise SuiteError(
+            f"found title {title!r}, expected one line of 1 to {TITLE_LENGTH} characters",
+            remedy="shorten --title, or write it on one line",
+        )
     folders = [file.parent for file in files]
     absent = [folder for folder in folders if not folder.is_dir()]
     if absent:

@@ -47,7 +47,7 @@ def maps_of_names(method: str, network: Any, names: Sequence[str], setting: str)
         SuiteError: It is not a list of names, or the network has no map of that name; the message lists those it has.
     """
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise SuiteError(f"{method}: {setting} is {names!r}, and must be a list of names of feature maps")
+        raise SuiteError(f"{method}: {setting} is {names!r}", remedy="give a list of names of feature maps")
     for name in names:
         if name not in network.channels:
             raise SuiteError(

@@ -64,7 +64,10 @@ class UAMT(MeanTeacher):
         """
         divisor = self.settings["divisor"]
         if divisor is not None and (isinstance(divisor, bool) or not isinstance(divisor, int | float) or divisor <= 0):
-            raise SuiteError(f"divisor of ua_mt is {divisor!r}; expected a number above 0, or none for the classes")
+            raise SuiteError(
+                f"divisor of ua_mt is {divisor!r}",
+                remedy="give a number above 0, or null for the number of classes",
+            )
         return super().build()
 
     def consistency(self, logits: Tensor, batch: Batch, step: int) -> Tensor:

@@ -162,16 +162,22 @@ def build(
     """
     check_encoder("deeplabv3plus", spatial_dims, encoder, weights, (*get_args(Encoder), "xception65"))
     if output_stride not in (8, 16):
-        raise SuiteError(f"deeplabv3plus: output_stride is {output_stride}; there are: 8, 16")
+        raise SuiteError(f"deeplabv3plus: output_stride is {output_stride}", remedy="set it to 8 or 16")
     if decoder not in get_args(Decoder):
         raise SuiteError(unknown_name("decoder of network deeplabv3plus", decoder, get_args(Decoder)))
     if len(atrous_rates) != 3:
-        raise SuiteError(f"deeplabv3plus: the pyramid has three branches, and atrous_rates are {list(atrous_rates)}")
+        raise SuiteError(
+            f"deeplabv3plus: the pyramid has three branches, and atrous_rates are {list(atrous_rates)}",
+            remedy="give three atrous_rates",
+        )
     if decoder == "separable" and decoder_dropout is not None:
         raise SuiteError("deeplabv3plus: decoder_dropout is the paper decoder's", remedy="set `decoder: paper`")
     after = list(DROPOUT if decoder_dropout is None else decoder_dropout)
     if len(after) != 2:
-        raise SuiteError(f"deeplabv3plus: the decoder has two convolutions, and decoder_dropout is {after}")
+        raise SuiteError(
+            f"deeplabv3plus: the decoder has two convolutions, and decoder_dropout is {after}",
+            remedy="give decoder_dropout two numbers",
+        )
     before = normalised_input("deeplabv3plus", normalise, in_channels)
     backbone = _encoder(spatial_dims, in_channels, encoder, weights, output_stride)
     from segmentation_models_pytorch.base import SegmentationHead

@@ -69,7 +69,9 @@ def build(
         (32, 32)
     """
     if len(widths) != 5:
-        raise SuiteError(f"resnet_unet: the decoder has five levels, and widths are {list(widths)}")
+        raise SuiteError(
+            f"resnet_unet: the decoder has five levels, and widths are {list(widths)}", remedy="give five widths"
+        )
     before = normalised_input("resnet_unet", normalise, in_channels)
     backbone = resnet_encoder("resnet_unet", spatial_dims, in_channels, encoder, weights)
     from segmentation_models_pytorch.base import SegmentationHead

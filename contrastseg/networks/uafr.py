@@ -55,11 +55,11 @@ class UncertaintyReweighting(nn.Module):
     ) -> None:
         super().__init__()
         if outputs < 2:
-            raise SuiteError(f"uafr: an uncertainty needs at least 2 outputs, not {outputs}")
+            raise SuiteError(f"uafr: an uncertainty of {outputs} outputs", remedy="set outputs to 2 or more")
         if kernel < 1 or kernel % 2 == 0:
-            raise SuiteError(f"uafr: kernel is {kernel}, and must be an odd number such as 1, 3 or 5")
+            raise SuiteError(f"uafr: kernel is {kernel}", remedy="set it to an odd number, such as 1, 3 or 5")
         if not 0 <= dropout < 1:
-            raise SuiteError(f"uafr: dropout is {dropout}, and must be from 0 to below 1")
+            raise SuiteError(f"uafr: dropout is {dropout}", remedy="set it to a number from 0 to below 1")
         if norm not in _NORM:
             raise SuiteError(unknown_name("norm of uafr", norm, list(_NORM)))
         convolution = nn.Conv2d if spatial_dims == 2 else nn.Conv3d

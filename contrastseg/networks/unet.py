@@ -55,8 +55,8 @@ class UNet(FeatureNetwork):
         steps = [(s,) * spatial_dims if isinstance(s, int) else tuple(s) for s in strides]
         if len(steps) != len(channels) - 1 or any(len(s) != spatial_dims for s in steps):
             raise SuiteError(
-                f"unet: {len(channels)} levels in {spatial_dims}D need {len(channels) - 1} strides"
-                f" of {spatial_dims} numbers, not {list(strides)}"
+                f"unet: strides of {len(channels)} levels in {spatial_dims}D are {list(strides)}",
+                remedy=f"give {len(channels) - 1} strides of {spatial_dims} numbers each",
             )
         conv, norms = _CONV[spatial_dims], _NORM[norm]
 
@@ -177,10 +177,11 @@ def build(
     shares = [dropout] * len(channels) if isinstance(dropout, int | float) else list(dropout)
     if len(shares) != len(channels) or not all(0 <= share < 1 for share in shares):
         raise SuiteError(
-            f"unet: dropout is {dropout}, and {len(channels)} levels need one number, or one each, from 0 to below 1"
+            f"unet: dropout of {len(channels)} levels is {dropout}",
+            remedy=f"give one number from 0 to below 1, or {len(channels)} of them",
         )
     if head_kernel < 1 or head_kernel % 2 == 0:
-        raise SuiteError(f"unet: head_kernel is {head_kernel}, and must be an odd number such as 1 or 3")
+        raise SuiteError(f"unet: head_kernel is {head_kernel}", remedy="set it to an odd number, such as 1 or 3")
     return UNet(
         spatial_dims,
         in_channels,

@@ -71,8 +71,8 @@ class VNet(FeatureNetwork):
         steps = [(s,) * spatial_dims if isinstance(s, int) else tuple(s) for s in strides]
         if len(steps) != levels - 1 or any(len(s) != spatial_dims for s in steps):
             raise SuiteError(
-                f"vnet: {levels} levels in {spatial_dims}D need {levels - 1} strides of {spatial_dims} numbers,"
-                f" not {list(strides)}"
+                f"vnet: strides of {levels} levels in {spatial_dims}D are {list(strides)}",
+                remedy=f"give {levels - 1} strides of {spatial_dims} numbers each",
             )
         channels = [width * 2**level for level in range(levels)]
 

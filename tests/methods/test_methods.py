@@ -113,7 +113,7 @@ def test_pdcr_reads_named_maps_and_crosses_as_released(dims: int) -> None:
     ("settings", "message"),
     [
         ({"encoder_maps": ["encoder2", "encoder9"]}, "pdcr: unknown feature map 'encoder9'; there are: decoder0"),
-        ({"encoder_maps": "encoder2"}, "encoder_maps is 'encoder2', and must be a list of names"),
+        ({"encoder_maps": "encoder2"}, "encoder_maps is 'encoder2'"),
         ({"decoder_maps": ["decoder0"]}, "1 decoder maps have 2 numbers of points"),
         ({"encoder_maps": ["encoder2"], "encoder_points": (4,)}, "between two encoder maps"),
         ({"cross_stride": 4}, "does not divide the cross-layer term's"),
@@ -166,7 +166,7 @@ def test_uafr_sits_at_named_maps_in_the_networks_order(name: str, dims: int) -> 
 def test_uafr_names_the_maps_there_are() -> None:
     with pytest.raises(SuiteError, match=r"unknown feature map 'low_level'; there are: decoder0"):
         make("uafr", sites=["encoder1", "low_level"])
-    with pytest.raises(SuiteError, match="sites is 'encoder1', and must be a list of names"):
+    with pytest.raises(SuiteError, match="sites is 'encoder1'"):
         make("uafr", sites="encoder1")
     with pytest.raises(SuiteError, match="norm of uafr 'group'; there are: batch, instance"):
         make("uafr", norm="group")

@@ -63,7 +63,7 @@ def test_reweighting_knows_certainty_from_doubt() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"outputs": 1}, "at least 2"),
+        ({"outputs": 1}, "set outputs to 2"),
         ({"kernel": 4}, "odd number"),
         ({"dropout": 1.0}, "from 0 to below 1"),
         ({"norm": "layer"}, "norm of uafr 'layer'; there are: batch, instance"),

@@ -66,5 +66,5 @@ def test_anisotropic_strides_and_their_errors() -> None:
     assert network.divisor == (4, 16, 16)
     assert network(torch.randn(1, 1, 8, 32, 32)).shape == (1, 2, 8, 32, 32)
     for wrong in ([2, 2], [[2, 2], 2, 2, 2]):
-        with pytest.raises(SuiteError, match="vnet: 5 levels in 3D need 4 strides"):
+        with pytest.raises(SuiteError, match="give 4 strides of 3 numbers"):
             make(3, strides=wrong)

@@ -292,7 +292,11 @@ def write_label(path: str | Path, label: np.ndarray, geometry: Geometry) -> None
     """
     path = Path(path)
     if label.shape != geometry.native_shape:
-        raise DataError(f"a label of shape {label.shape} for a native grid of {geometry.native_shape}", file=path)
+        raise DataError(
+            f"a label of shape {label.shape} for a native grid of {geometry.native_shape}",
+            file=path,
+            remedy="bring the label to the native grid first (`Geometry.to_native`)",
+        )
     if is_nifti(path) != (geometry.native_format == "nifti"):
         raise DataError(f"the native format is {geometry.native_format}", file=path, remedy="name the file accordingly")
     values = np.ascontiguousarray(label, dtype=np.uint8)
