@@ -176,4 +176,4 @@ def test_the_page_of_fidelity_has_every_recipe_and_every_suite_that_claims_one(
     assert "| crops, ua_mt | `settings.decay` | `0.99` | `0.99` | same |" in made
     assert "| crops | `training.optimiser.momentum` | `0.9` | `0.9` | same |" in made
     assert "| crops | `preparation.image_order`" not in made, "nothing is resampled: the key has no effect"
-    assert "| amos22 | `training.steps` | unknown | `20000` | unknown |" in page
+    assert "| amos22; chaos_ct; segthor; pddca | `training.steps` | unknown | `20000` | unknown |" in page
