@@ -32,7 +32,8 @@ class CVRL(Method):
         " bottleneck (high level) and single voxels of a decoder map (low level). Each sample finds its counterpart"
         " among the samples, each feature among the features; predictions on unlabelled images agree.",
         differs=(
-            "Reconstructed from the abstract of arXiv 2105.07059v4: no released code, no full text within reach.",
+            "Reconstructed from the abstract of arXiv 2105.07059v4: no released code. The full text is open"
+            " (PMC10352821) and was not read for this.",
             "The supervised loss is the suite's, by default half the paper's sum of cross-entropy and Dice.",
             "This benchmark's network and budget; the paper's is a V-Net with SGD for 6,000 steps.",
             "Small patches have a bottleneck of a few cells: the high level is then the next finer encoder map.",

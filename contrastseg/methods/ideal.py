@@ -38,7 +38,8 @@ class IDEAL(EncoderPretraining):
         " unlabelled images, by the other's thresholded prediction.",
         differs=(
             STRONG_VIEWS,
-            "The paper's structure with losses of our reading; its repository holds no code.",
+            "The paper's structure with losses of our reading. Its repository"
+            " (Rohit-Kundu/IDEAL-ICASSP23) has two notebooks, which were not read for this.",
             "Labelled and unlabelled images pass apart, so that batch norm takes each by itself.",
             "The first decoder is the benchmark network's own (transposed convolutions in the U-Net).",
         ),

@@ -59,7 +59,8 @@ CARD = Card(
         STRONG_VIEWS,
         MOMENTUM_CONTRAST_DIFFERS,
         "The paper's structure with a loss of our reading; its code is not public.",
-        "The paper pre-trains on other, private sets than it fine-tunes on; here both see the same training patients.",
+        "The paper pre-trains on other, private sets than it fine-tunes on. Here both see the same training patients,"
+        " unless the entry names a `pool`, as lrc.yaml does.",
     ),
     options={**MOMENTUM_CONTRAST_OPTIONS, **REGION_CONTRAST_OPTIONS},
 )

@@ -40,7 +40,8 @@ class SemanticAware(Method):
         " encoder learns to distinguish organs by supervised contrast, then a network segments each patch, organ"
         " against background, and the patches are put back into one label map.",
         differs=(
-            "The structure is published; sizes, margins and schedules are ours.",
+            "The structure is published; sizes, margins and schedules are ours. The full text is open (PMC10524443) and"
+            " was not read for this.",
             "This benchmark's network with one channel more serves for the patches of all organs, with its own decoder,"
             " where the paper has a ResNet-50 with an ASPP decoder.",
             "All three stages see labelled patients alone, and each has a whole budget of steps.",

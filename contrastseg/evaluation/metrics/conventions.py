@@ -132,7 +132,8 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "ssl4mis",
-            "HiLab-git/SSL4MIS code/val_3D.py cal_metric: Dice 0 and HD95 0 when either is empty",
+            "HiLab-git/SSL4MIS code/val_3D.py cal_metric: Dice 0 and HD95 0 when either is empty; in 2D val_2D.py"
+            " does so where nothing is predicted, and test_2D_fully.py refuses empty masks",
             spacing=False,
             missed=_ZERO,
             invented=_ZERO,
