@@ -47,7 +47,7 @@ demo: .venv/linked
 speed: .venv/linked
 	$(BIN)/python benchmarks/speed/run.py
 
-# The next items of a fixed list that fit into the minutes; results/gpu holds what is done, and another call goes on.
+# The next items of a fixed list that fit into the minutes; results/gpu holds finished items, and the next call continues.
 MINUTES ?= 8
 gpu: .venv/linked
 	$(BIN)/python benchmarks/gpu/measure.py --minutes $(MINUTES)

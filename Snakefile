@@ -1,8 +1,8 @@
-# The whole road, from raw files to a report. What to compare is the configuration: a suite (benchmarks/*.yaml).
+# The whole workflow, from raw files to a report. The configuration is a suite (benchmarks/*.yaml): what to compare.
 #
 #   snakemake --cores all --resources gpu=4                      the default suite
 #   snakemake --cores all --configfile benchmarks/acdc_small.yaml     another one
-#   … --config skip_unavailable=true                             leave out data that is not here; tables show the hole
+#   … --config skip_unavailable=true                             leave out missing data; tables name it
 from snakemake.utils import min_version
 
 min_version("9.0")

@@ -24,6 +24,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "results").glob("*/*/README.md")),
+    *sorted((ROOT / "workflow" / "report").glob("*.rst")),
 ]
 MODULES = sorted((ROOT / "contrastseg").rglob("*.py"))
 MOST_WORDS = 35
