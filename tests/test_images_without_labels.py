@@ -119,7 +119,7 @@ def test_check_and_plan_count_them(here: Path) -> None:
     text = Path("suite.json").read_text()
     assert "moles: 6 labelled, 14 without label; 14 of these" in call("plan", text)
     counted = json.loads(call("plan", text, "--json"))["populations"]["moles"]
-    assert counted == {"train": 3, "labelled": LABELLED, "unlabelled": BARE, "usable": BARE}
+    assert counted == {"train": 3, "labelled": LABELLED, "unlabelled": BARE, "usable": BARE, "each": 1}
 
 
 def test_labels_can_be_required_by_the_entry(here: Path) -> None:
