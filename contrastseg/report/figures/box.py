@@ -43,11 +43,11 @@ def box_plots(source: FigureSource, settings: FigureSettings) -> Figure:
     patients = per_patient(scores) if len(scores) else scores
     if not len(patients):
         return empty_figure(settings.width, wording.not_scored(settings.metric))
-    units = {key: metric_title(settings.metric, str(rows["unit"].iloc[0])) for key, rows in data.places(scores)}
+    scales = {key: metric_title(settings.metric, str(rows["unit"].iloc[0])) for key, rows in data.places(scores)}
     styles = styles_of(patients, data)
     if len(styles) > CROWD:
-        return _many(patients, styles, data, units, settings)
-    panels = with_ylabel(budget_panels(patients, data), lambda panel: units[panel.place])
+        return _many(patients, scales=scales, styles=styles, data=data, settings=settings)
+    panels = with_ylabel(budget_panels(patients, data), lambda panel: scales[panel.place])
     return _few(panels, styles, data, settings)
 
 
@@ -80,10 +80,10 @@ def _few(
     """Standing boxes side by side, for as few methods as a legend is read for."""
     groups = {panel.place: _groups(panel.rows, data, panel.place[0]) for panel in panels}
     across = 2 if max(map(len, groups.values())) <= 2 and len(panels) > 1 else 1
-    scales: dict[Place, Axes] = {}
+    shared: dict[Place, Axes] = {}
 
     def draw_cell(ax: Axes, panel: Panel) -> None:
-        ax.sharey(scales.setdefault(panel.place, ax))  # the budgets of one data set on one scale
+        ax.sharey(shared.setdefault(panel.place, ax))  # the budgets of one data set on one scale
         _standing_boxes(ax, panel, groups[panel.place], styles, settings.width / across)
 
     figure = small_multiples(panels, draw_cell, width=settings.width, across=across)
@@ -142,55 +142,93 @@ def _box(ax: Axes, values: np.ndarray, position: float, width: float, style: Met
     ax.plot(position + spread, drawn, linestyle="none", zorder=3, **point)
 
 
-def _many(
-    patients: pd.DataFrame,
+@dataclass(frozen=True)
+class _ClassPanel:
+    """One class at one label budget: the patients' values by method, and the methods that have rows."""
+
+    labels: str
+    group: str
+    values: Values
+    with_rows: set[Pair]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    """One data set of a figure of many methods.
+
+    Attributes:
+        entry: Its entry in the suite.
+        title: Its title with the metric and its unit.
+        panels: A panel for each label budget and class.
+        order: The methods, best median first.
+        limits: The smallest and the largest value, for one scale.
+        left_out: Label budgets without a panel.
+    """
+
+    entry: str
+    title: str
+    panels: Sequence[_ClassPanel]
+    order: Sequence[Pair]
+    limits: tuple[float, float]
+    left_out: set[str]
+
+
+def _section(
+    place: Place,
+    rows: pd.DataFrame,
+    *,
+    scale: str,
     styles: dict[Pair, MethodStyle],
     data: ReportData,
-    units: dict[Place, str],
+    settings: FigureSettings,
+) -> _Section:
+    """As many label budgets as stand in one line, with a panel for each class."""
+    groups = _groups(rows, data, place[0])
+    budgets = shown_budgets(rows, settings, max(1, _ACROSS // len(groups)))
+    panels = []
+    for labels in budgets:
+        at_budget = rows[rows["labels"] == labels]
+        values, with_rows = _values(at_budget), _with_rows(at_budget)
+        panels += [_ClassPanel(labels, group, values, with_rows) for group in groups]
+    return _Section(
+        entry=place[0],
+        title=f"{data.block_title(*place)} · {scale}",
+        panels=panels,
+        order=_ranked(panels[0].values, styles, groups[-1], higher="↑" in scale),
+        limits=(rows["value"].min(), rows["value"].max()),
+        left_out=set(rows["labels"].astype(str)) - set(budgets),
+    )
+
+
+def _many(
+    patients: pd.DataFrame,
+    *,
+    scales: dict[Place, str],
+    styles: dict[Pair, MethodStyle],
+    data: ReportData,
     settings: FigureSettings,
 ) -> Figure:
-    """A band of panels for each data set, a row for each method, best median first; a panel for each class.
-
-    As many label budgets are drawn as stand in one line; the figure says which are left out.
-    """
-    bands = []
-    for key, rows in data.places(patients):
-        groups = _groups(rows, data, key[0])
-        budgets = shown_budgets(rows, settings, max(1, _ACROSS // len(groups)))
-        panels = [(labels, name) for labels in budgets for name in groups]
-        bands.append((key, rows, panels, set(rows["labels"].astype(str)) - set(budgets)))
-    across = min(_ACROSS, max(_LEAST, *(len(panels) for _, _, panels, _ in bands), 0))
+    """A section for each data set, a row for each method, a panel for each class; the figure says what is left out."""
+    sections = [
+        _section(place, rows, scale=scales[place], styles=styles, data=data, settings=settings)
+        for place, rows in data.places(patients)
+    ]
+    across = min(_ACROSS, max(_LEAST, *(len(section.panels) for section in sections), 0))
     line = len(styles) * _ROW + 0.54
-    sheet = Sheet(settings.width, sum(-(-len(panels) // across) * line + 0.32 for _, _, panels, _ in bands) + 0.28)
+    tall = sum(-(-len(section.panels) // across) * line + 0.32 for section in sections)
+    sheet = Sheet(settings.width, tall + 0.28)
     top = 0.0
-    for key, rows, panels, _ in bands:
-        title = fitted(f"{data.block_title(*key)} · {units[key]}", settings.width - 0.1, 8.5, True)
+    for section in sections:
+        title = fitted(section.title, settings.width - 0.1, 8.5, True)
         sheet.text(0.05, top + 0.08, title, fontweight="bold", fontsize=8.5)
         top += 0.32
-        values = {
-            labels: _values(rows[rows["labels"] == labels]) for labels in dict.fromkeys(name for name, _ in panels)
-        }
-        order = _ranked(values[panels[0][0]], styles, panels[-1][1], higher="↑" in units[key])
-        limits = (rows["value"].min(), rows["value"].max())
-        with_rows = {labels: _with_rows(rows[rows["labels"] == labels]) for labels in values}
-        for first in range(0, len(panels), across):
-            line_of_panels = [
-                _Band(labels, name, values[labels], with_rows[labels])
-                for labels, name in panels[first : first + across]
-            ]
+        for first in range(0, len(section.panels), across):
+            panels = section.panels[first : first + across]
             _draw_line(
-                sheet,
-                top,
-                line_of_panels,
-                across=across,
-                order=order,
-                styles=styles,
-                data=data,
-                entry=key[0],
-                limits=limits,
+                sheet, top, section, panels, pitch=(settings.width - NAMES - 0.1) / across, styles=styles, data=data
             )
             top += line
-    left_out = {labels for *_, missing in bands for labels in missing}
+    left_out = set[str]().union(*(section.left_out for section in sections))
     titles = [budget_title(labels) for labels in sorted(left_out, key=budget_order)]
     note(sheet, f"{wording.MEDIAN_AND_BOX} {wording.budgets_left_out(titles)}".strip())
     return sheet.figure
@@ -205,52 +243,44 @@ def _ranked(
     return sorted(styles, key=lambda pair: sign * medians[pair] if pair in medians else np.inf)
 
 
-@dataclass(frozen=True)
-class _Band:
-    """One class at one label budget: the patients' values by method, and the methods that have rows."""
-
-    labels: str
-    group: str
-    values: Values
-    with_rows: set[Pair]
-
-
 def _draw_line(
     sheet: Sheet,
     top: float,
-    line: Sequence[_Band],
+    section: _Section,
+    panels: Sequence[_ClassPanel],
     *,
-    across: int,
-    order: Sequence[Pair],
+    pitch: float,
     styles: dict[Pair, MethodStyle],
     data: ReportData,
-    entry: str,
-    limits: tuple[float, float],
 ) -> None:
     """One line of panels with the methods' names on the left."""
-    tall, pitch = len(order) * _ROW, (sheet.width - NAMES - 0.1) / across
+    order = section.order
+    low, high = section.limits
+    tall = len(order) * _ROW
     names = distinct([data.label(*pair).plain for pair in order], NAMES - 0.3, SMALL)
     for row, (pair, name) in enumerate(zip(order, names, strict=True)):
         middle = top + 0.3 + (row + 0.5) * _ROW
         sheet.key(0.1, middle, styles[pair], 4.5)
         sheet.text(0.2, middle, name, va="center_baseline")
-    margin = 0.03 * (limits[1] - limits[0]) or 0.01
-    for at, band in enumerate(line):
+    margin = 0.03 * (high - low) or 0.01
+    for at, panel in enumerate(panels):
         ax = sheet.axes(NAMES + at * pitch, top + 0.3, pitch - 0.1, tall)
-        heading = fitted(_class(band.group), pitch - 0.1, SMALL, True)
-        whole = budget_title(band.labels, data.labelled(entry, band.labels))
-        below = whole if width_of(whole, SMALL) < pitch - 0.1 else fitted(budget_title(band.labels), pitch - 0.1, SMALL)
+        heading = fitted(_class(panel.group), pitch - 0.1, SMALL, True)
+        whole = budget_title(panel.labels, data.labelled(section.entry, panel.labels))
+        below = (
+            whole if width_of(whole, SMALL) < pitch - 0.1 else fitted(budget_title(panel.labels), pitch - 0.1, SMALL)
+        )
         sheet.text(NAMES + at * pitch, top + 0.27, f"{heading}\n{below}", va="bottom", linespacing=1.0)
-        _rows(ax, [band.values.get((*pair, band.group)) for pair in order], [styles[pair].colour for pair in order])
+        _rows(ax, [panel.values.get((*pair, panel.group)) for pair in order], [styles[pair].colour for pair in order])
         for row, pair in enumerate(order):
-            if band.with_rows and (*pair, band.group) not in band.values:
+            if panel.with_rows and (*pair, panel.group) not in panel.values:
                 style: dict[str, Any] = {
                     "transform": ax.get_yaxis_transform(),
                     "fontsize": SMALL,
                     "va": "center_baseline",
                 }
-                ax.text(0.03, row, _absent(pair, band.with_rows), **style)
-        ax.set_xlim(limits[0] - margin, limits[1] + margin)
+                ax.text(0.03, row, _absent(pair, panel.with_rows), **style)
+        ax.set_xlim(low - margin, high + margin)
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.set_yticks([])
         ax.tick_params(labelsize=SMALL, length=2, pad=1.5)

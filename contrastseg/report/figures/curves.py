@@ -45,7 +45,8 @@ def learning_curves(source: FigureSource, settings: FigureSettings) -> Figure:
     styles = styles_of(index, data)
     datasets = in_order(index["dataset"], data.suite.datasets)
     if len(styles) > CROWD:
-        return _many(index, logs, columns, datasets, styles, data, settings)
+        cells = [(dataset, column) for column in columns for dataset in datasets]
+        return _many(index, logs, cells, styles=styles, data=data, width=settings.width)
     panels = [
         Panel(
             title=f"{data.dataset_title(dataset)} · {budget_title(labels, data.labelled(dataset, labels))}",
@@ -115,15 +116,15 @@ def _curve(ax: Axes, lines: Sequence[pd.Series], style: MethodStyle) -> None:
 def _many(
     index: pd.DataFrame,
     logs: Logs,
-    columns: Sequence[str],
-    datasets: Sequence[str],
+    panels: Sequence[tuple[str, str]],
+    *,
     styles: dict[Pair, MethodStyle],
     data: ReportData,
-    settings: FigureSettings,
+    width: float,
 ) -> Figure:
-    panels = [(dataset, column) for column in columns for dataset in datasets]
+    """A cell for each method and panel, which is a data set and a column of the log."""
     titles = [f"{data.dataset_title(dataset)}: {TITLES.get(column, column)}" for dataset, column in panels]
-    cells = by_method(styles, data, titles, settings.width)
+    cells = by_method(styles, data, titles, width)
     for place, (dataset, column) in enumerate(panels):
         runs = index[index["dataset"] == dataset]
         budgets = sorted(set(runs["labels"]), key=budget_order)
@@ -142,7 +143,7 @@ def _many(
         _scale(cells, place, column, drawn)
     print_scales(cells)
     shades = [budget_short(labels) for labels in sorted(set(index["labels"]), key=budget_order)]
-    note(cells.sheet, wording.curves(shades, own_scales=bool(set(columns) & set(OWN_SCALE))))
+    note(cells.sheet, wording.curves(shades, own_scales=any(column in OWN_SCALE for _, column in panels)))
     return cells.sheet.figure
 
 

@@ -61,7 +61,7 @@ def overlay_grid(source: FigureSource, settings: FigureSettings) -> Figure:
         pair = next((overlay.method, overlay.variant) for overlay in line.values())
         name = fitted(data.label(*pair).plain, 3 * side, 7.5, True)
         sheet.text(left, at, name, fontweight="bold", fontsize=7.5)
-        _row(sheet, canvas, line, left, at + NAME, side, settings.metric)
+        _row(sheet, canvas, line, left=left, top=at + NAME, side=side, metric=settings.metric)
     handles = [
         Patch(facecolor=colour, alpha=min(1.0, alpha + 0.2), label=name) for name, (colour, alpha) in ERRORS.items()
     ]
@@ -91,7 +91,7 @@ def _title(key: tuple[str, str, str], line: Line, data: ReportData, width: float
     return fitted(f"{data.block_title(*key)} · {budget}", room, 8.5, True)
 
 
-def _row(sheet: Sheet, canvas: Axes, line: Line, left: float, top: float, side: float, metric: str) -> None:
+def _row(sheet: Sheet, canvas: Axes, line: Line, *, left: float, top: float, side: float, metric: str) -> None:
     """A method's three pictures, each under its rank, score and case."""
     for column, rank in enumerate(RANKS):
         x = left + column * (side + GAP)
