@@ -60,7 +60,7 @@ def test_a_plan_over_own_data(here: Path) -> None:
     asked = suite(MOLES, SCANS, slices)
     assert planning.missing_data(asked) == {}
     plan = planning.expand(asked)
-    assert {run.dataset for run in plan.runs} == {"moles", "scans", "slices"}
+    assert {run.entry for run in plan.runs} == {"moles", "scans", "slices"}
     assert [population(entry).train for entry in asked.datasets] == [7, 7, 7]
     jobs = planning.Jobs(asked, None)
     job = SimpleNamespace(dataset="slices", method="supervised", variant="default")
@@ -76,7 +76,7 @@ def test_a_folder_that_is_not_here_is_missing_data(here: Path) -> None:
     assert set(missing) == {"gone"}
     assert "raw/Dataset009_Gone" in missing["gone"]
     plan = planning.expand(asked, missing)
-    assert {run.dataset for run in plan.runs} == {"moles"}
+    assert {run.entry for run in plan.runs} == {"moles"}
     assert plan.skipped[0]["reason"] == "gone is not on this machine"
 
 

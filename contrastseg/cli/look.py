@@ -225,7 +225,7 @@ def _print_plan(found: Plan, in_epochs: list[dict[str, Any]]) -> None:
     """Print tables of the runs, their lengths and the skipped combinations, then the cases of each entry."""
     from contrastseg.report.content.labels import label_counts
 
-    runs = Counter((run.dataset, f"{run.method}/{run.variant}", run.labels) for run in found.runs)
+    runs = Counter((run.entry, f"{run.method}/{run.variant}", run.labels) for run in found.runs)
     print_table(found.suite.name, ["entry", "method", "labels", "runs"], [[*key, str(n)] for key, n in runs.items()])
     if in_epochs:
         rows = [[str(_UNPREPARED if value is None else value) for value in each.values()] for each in in_epochs]

@@ -41,7 +41,7 @@ class TrainingJob:
     @property
     def kind(self) -> tuple[str, ...]:
         """Data set, method and stage: jobs of one kind cost the same. A length in epochs adds the label budget."""
-        return self.run.dataset, self.run.method, self.stage, *([self.run.labels] if self.by_budget else [])
+        return self.run.entry, self.run.method, self.stage, *([self.run.labels] if self.by_budget else [])
 
     @property
     def finished(self) -> bool:

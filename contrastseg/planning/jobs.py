@@ -332,7 +332,7 @@ class Jobs:
         return cache(self._expected_seconds)
 
     def _expected_seconds(self, run: Run, stage: str) -> float | None:
-        on_cpu = self._settings(run.dataset, run.method, run.variant)["training"]["accelerator"] == "cpu"
+        on_cpu = self._settings(run.entry, run.method, run.variant)["training"]["accelerator"] == "cpu"
         steps = planned_steps(self.suite, run, stage)
         estimates = (measured_seconds(self.suite, run, stage, self._steps(cpu), steps) for cpu in (on_cpu, True))
         return next((seconds for seconds in estimates if seconds is not None), None)

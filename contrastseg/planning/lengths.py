@@ -38,7 +38,7 @@ def planned_steps(
     training = stage_settings(suite, run, stage)
     if training.epochs is None:
         return training.length
-    entry, source = suite.entry(run.dataset), counted(run.method, stage)
+    entry, source = suite.entry(run.entry), counted(run.method, stage)
     folders = {entry.name: prepared_of(entry, resources)}
     pool = pool_file(suite.name, entry.name, run.fold) if entry.pool and source == "unlabelled" else None
     if pool is not None:
@@ -75,7 +75,7 @@ def step_counter(plan: Plan) -> Callable[[Run, str], int | None]:
 
     @cache
     def steps(run: Run, stage: str) -> int | None:
-        return planned_steps(plan.suite, run, stage, plan.populations.get(run.dataset), plan.resources)
+        return planned_steps(plan.suite, run, stage, plan.populations.get(run.entry), plan.resources)
 
     return lambda run, stage: steps(replace(run, seed=0), stage)
 
@@ -91,7 +91,7 @@ def lengths(plan: Plan) -> list[dict[str, Any]]:
     steps_of = step_counter(plan)
     for run in plan.runs:
         for stage in registry.get(run.method).stages:
-            axes = {"dataset": run.dataset, "method": run.method, "variant": run.variant, "stage": stage.name}
+            axes = {"dataset": run.entry, "method": run.method, "variant": run.variant, "stage": stage.name}
             axes["labels"] = run.labels if counted(run.method, stage.name) == "labelled" else ""
             epochs = stage_settings(plan.suite, run, stage.name).epochs
             if epochs is not None and tuple(axes.values()) not in rows:

@@ -21,14 +21,14 @@ DAY_MIN = 1440
 
 def stage_settings(suite: Suite, run: Run, stage: str) -> TrainingSettings:
     """Training settings of a stage of a run."""
-    return suite.stage_training(suite.entry(run.dataset), suite.method(run.method), run.variant, stage)
+    return suite.stage_training(suite.entry(run.entry), suite.method(run.method), run.variant, stage)
 
 
 def measured_seconds(
     suite: Suite, run: Run, stage: str, times: Mapping[str, StepTimes], steps: int | None
 ) -> float | None:
     """Seconds of a stage, from the time, number and pixels of its steps; None where one of them is unknown."""
-    known, dims = times.get(run.method), spatial_dims(suite.entry(run.dataset))
+    known, dims = times.get(run.method), spatial_dims(suite.entry(run.entry))
     if known is None or (stage, dims) not in known.steps or steps is None:
         return None
     training, step = stage_settings(suite, run, stage), known.steps[stage, dims]

@@ -29,13 +29,18 @@ class Run:
     """One training run of a suite, by its axes."""
 
     suite: str
-    dataset: str
+    entry: str
     method: str
     variant: str
     labels: str
     draw: int
     fold: int
     seed: int
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """Its axes under the names of plan.json and of score tables: the entry is their `dataset`."""
+        return {"dataset" if name == "entry" else name: value for name, value in asdict(self).items()}
 
     @cached_property
     def folder(self) -> Path:
@@ -52,7 +57,7 @@ class Run:
     # Text, as a suite has thousands of runs: a path that is joined part by part takes four times as long.
     @property
     def _variant_folder(self) -> str:
-        return f"{RESULTS}/{self.suite}/runs/{self.dataset}/{self.method}/{self.variant}"
+        return f"{RESULTS}/{self.suite}/runs/{self.entry}/{self.method}/{self.variant}"
 
     @property
     def _replicate(self) -> str:
@@ -94,7 +99,7 @@ class Plan:
     def evaluations(self) -> Iterator[tuple[Run, str, str]]:
         """Run, entry it is evaluated on, checkpoint: one file of scores each."""
         for run in self.runs:
-            for other in self.suite.entry(run.dataset).evaluate_on:
+            for other in self.suite.entry(run.entry).evaluate_on:
                 if other not in self.unavailable:
                     for checkpoint in self.suite.checkpoints:
                         yield run, other, checkpoint
@@ -102,9 +107,9 @@ class Plan:
     def pools(self) -> list[Path]:
         """The pre-training pools that its runs draw from."""
         files = {
-            pool_file(run.suite, run.dataset, run.fold): None
+            pool_file(run.suite, run.entry, run.fold): None
             for run in self.runs
-            if self.suite.entry(run.dataset).pool and unlabelled_stages(run.method)
+            if self.suite.entry(run.entry).pool and unlabelled_stages(run.method)
         }
         return list(files)
 
@@ -115,7 +120,7 @@ class Plan:
         """The plan as `collect` and the report read it."""
         return {
             "suite": self.suite.model_dump(mode="json", exclude={"tables", "figures"}),
-            "runs": [{**asdict(run), "folder": self._inside(run)} for run in self.runs],
+            "runs": [{**run.axes, "folder": self._inside(run)} for run in self.runs],
             "evaluations": [
                 {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
                 for run, other, checkpoint in self.evaluations()

@@ -152,7 +152,7 @@ def test_an_edit_is_noticed_and_preparing_again_settles_it(
         assert edits() == []
 
 
-def test_the_roster_is_the_edited_one(prepared: Path) -> None:
+def test_the_cohort_is_the_edited_one(prepared: Path) -> None:
     before = population(entry()).train
     table(PAIRS)
     assert (before, population(entry()).train) == (4, 1), "of six patients, then of three"

@@ -281,7 +281,7 @@ def test_an_entry_that_others_are_evaluated_on_trains_nothing():
         {"name": "there", "dataset": "phantom_lesions", "options": {"seed": 1}, "evaluate_on": []},
     ]
     plan = planning.expand(parse_suite(suite(datasets=entries, methods=["supervised"]))[0])
-    assert {run.dataset for run in plan.runs} == {"here"}
+    assert {run.entry for run in plan.runs} == {"here"}
     assert [other for _, other, _ in plan.evaluations()] == ["here", "there"]
 
 
@@ -292,7 +292,7 @@ def test_data_that_is_not_here_is_listed_at_once_or_left_out(tmp_path):
     assert set(missing) == {"acdc", "acdc_2"}
     assert "CONTRASTSEG_DATA" in planning.describe_missing(missing)
     plan = planning.expand(asked, missing, None, tmp_path)
-    assert {run.dataset for run in plan.runs} == {"phantom_lesions"}
+    assert {run.entry for run in plan.runs} == {"phantom_lesions"}
     assert {item["dataset"] for item in plan.skipped} == {"acdc", "acdc_2"}
     with pytest.raises(SuiteError, match="suite small is skipped"):
         planning.expand(parse_suite(suite(datasets=["acdc"]))[0], missing, None, tmp_path)

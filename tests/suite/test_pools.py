@@ -119,7 +119,7 @@ def test_only_stages_without_labels_of_entries_with_a_pool_have_one(looks, tmp_p
 def test_a_pool_that_is_not_here_leaves_out_what_draws_from_it(looks):
     entries = [HERE | {"pool": ["here", "there"]}, *OTHERS]
     plan = planning.expand(suite(entries, methods=["supervised", "looks"]), {"there": "steps to get it"})
-    assert {(run.dataset, run.method) for run in plan.runs} == {("here", "supervised")}
+    assert {(run.entry, run.method) for run in plan.runs} == {("here", "supervised")}
     (left_out,) = plan.skipped
     assert left_out["method"] == "looks"
     assert left_out["reason"] == "its pre-training draws from there, which is not on this machine"

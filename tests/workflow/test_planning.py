@@ -65,8 +65,8 @@ def test_the_full_benchmark_with_all_its_data(tmp_path):
     complete_lists(tmp_path)
     plan = expand(parse_suite(suite)[0], data_root=tmp_path)
     assert {run.method for run in plan.runs} == set(registry.names())
-    assert {run.dataset for run in plan.runs} == {entry["name"] for entry in suite["datasets"]} - {"ph2"}
-    here = {(run.dataset, run.method, run.labels) for run in plan.runs}
+    assert {run.entry for run in plan.runs} == {entry["name"] for entry in suite["datasets"]} - {"ph2"}
+    here = {(run.entry, run.method, run.labels) for run in plan.runs}
     assert {labels for dataset, _, labels in here if dataset == "acdc_2d"} == set(suite["labels"])
     left_out = {(item["dataset"], item["method"], item["labels"]) for item in plan.skipped if item["reason"]}
     assert len(here) + len(left_out) == 9 * len(suite["methods"]) * len(suite["labels"])

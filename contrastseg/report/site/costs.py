@@ -192,7 +192,7 @@ def _parameters(measured: Path) -> dict[tuple[str, str, int], int]:
 
 
 def _size(plan: Plan, jobs: Sequence[TrainingJob], parameters: Mapping[tuple[str, str, int], int]) -> str:
-    keys = [(job.run.method, job.stage, spatial_dims(plan.suite.entry(job.run.dataset))) for job in jobs]
+    keys = [(job.run.method, job.stage, spatial_dims(plan.suite.entry(job.run.entry))) for job in jobs]
     return f"{sum(4 * parameters.get(key, 0) for key in keys) / 1e9:.1f} GB"
 
 
