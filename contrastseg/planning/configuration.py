@@ -9,9 +9,9 @@ from contrastseg.planning.runs import spatial_dims
 from contrastseg.suite import Suite
 
 
-def run_config(suite: Suite, dataset: str, method: str, variant: str) -> dict[str, Any]:
+def run_config(suite: Suite, entry_name: str, method: str, variant: str) -> dict[str, Any]:
     """The resolved configuration of a run: suite, dimensions, settings of the method and of training."""
-    entry, item = suite.entry(dataset), suite.method(method)
+    entry, item = suite.entry(entry_name), suite.method(method)
     return {
         "suite": suite.name,
         "spatial_dims": spatial_dims(entry),

@@ -65,7 +65,7 @@ class Jobs:
 
     @cached_property
     def _settings(self) -> Any:
-        return cache(lambda dataset, method, variant: run_config(self.suite, dataset, method, variant))
+        return cache(lambda entry, method, variant: run_config(self.suite, entry, method, variant))
 
     def run(self, wildcards: Wildcards) -> Run:
         """The run that a job belongs to. Pre-training without labels serves every budget and is called r1."""
@@ -88,11 +88,11 @@ class Jobs:
     def _configs(self) -> Callable[[str, str, str, str], str]:
         return cache(self._config)
 
-    def _config(self, dataset: str, method: str, variant: str, stage: str) -> str:
+    def _config(self, entry: str, method: str, variant: str, stage: str) -> str:
         own = self.suite.method(method).stages.get(stage, {})
-        folder = self.suite.entry(dataset).spec.folder if methods.get(method).engine else None
+        folder = self.suite.entry(entry).spec.folder if methods.get(method).engine else None
         raw = {"raw": str(folder)} if folder is not None else {}
-        return to_argument(self._settings(dataset, method, variant) | raw | ({"stage_training": own} if own else {}))
+        return to_argument(self._settings(entry, method, variant) | raw | ({"stage_training": own} if own else {}))
 
     @job_function
     def content(self, wildcards: Wildcards) -> str:
@@ -382,9 +382,9 @@ def _test_fold(wildcards: Wildcards) -> int:
 
 @cache
 def _run(
-    suite: str, dataset: str, method: str, variant: str, labels: str, draw: str = "0", fold: str = "0", seed: str = "0"
+    suite: str, entry: str, method: str, variant: str, labels: str, draw: str = "0", fold: str = "0", seed: str = "0"
 ) -> Run:
-    return Run(suite, dataset, method, variant, labels, int(draw), int(fold), int(seed))
+    return Run(suite, entry, method, variant, labels, int(draw), int(fold), int(seed))
 
 
 def _drawing(drawings: Sequence[TableSettings] | Sequence[FigureSettings], name: str) -> str:
