@@ -94,17 +94,22 @@ def sentences(text: str) -> Iterator[str]:
 
 
 @cache
+def nodes(module: Path) -> tuple[ast.AST, ...]:
+    """The syntax of a module: strings, f-strings, calls and statements of one expression, each before its parts."""
+    wanted = (ast.Constant, ast.JoinedStr, ast.Call, ast.Expr)
+    walked = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    return tuple(node for node in walked if isinstance(node, wanted))
+
+
+@cache
 def texts(module: Path) -> tuple[tuple[int, str], ...]:
     """The texts of a module by line: strings of three words or more, f-strings with `x` for values, no docstrings."""
-    source = module.read_text(encoding="utf-8")
-    if not (WORD.search(source) or re.search(r"\b(?:What|Whoever|Where|Behind|Of)\b", source)):
-        return ()
-    tree = ast.parse(source)
-    apart = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            apart |= {id(part) for part in node.values}
+    apart, found = set(), []
+    for node in nodes(module):
+        if isinstance(node, ast.Expr):
+            apart.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            apart.update(map(id, node.values))
             parts = (str(part.value) if isinstance(part, ast.Constant) else "`x`" for part in node.values)
             found.append((node.lineno, "".join(parts)))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
@@ -165,10 +170,7 @@ def test_every_error_says_what_to_do() -> None:
     said = {"unknown_name", "explain", "invalid_values", "describe_missing"}
     without = []
     for module in MODULES:
-        source = module.read_text(encoding="utf-8")
-        if not any(kind in source for kind in kinds):
-            continue
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes(module):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
                 calls = {ast.unparse(each.func).split(".")[-1] for each in ast.walk(node) if isinstance(each, ast.Call)}
                 if not {keyword.arg for keyword in node.keywords} & {"remedy", None} and not calls & said:
