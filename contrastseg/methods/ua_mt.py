@@ -38,6 +38,8 @@ class UAMT(MeanTeacher):
             **MeanTeacher.card.options,
             "ramp_share": "0.4, as in every semi-supervised method here; the released code's is 1",
             "passes": "8, as released",
+            "passes_at_once": "1; the released code sends two noisy copies of the images through the teacher at once, so"
+            " that batch norm sees both",
             "noise": "0.1, clipped at twice that, as released",
             "threshold_start": "0.75, as released; the share of ln K rises from there to 1",
             "threshold_ramp_share": "1: the threshold rises over the whole run, as released",
@@ -48,6 +50,7 @@ class UAMT(MeanTeacher):
     defaults = {
         **MeanTeacher.defaults,
         "passes": 8,
+        "passes_at_once": 1,
         "noise": 0.1,
         "threshold_start": 0.75,
         "threshold_ramp_share": 1.0,
@@ -60,8 +63,12 @@ class UAMT(MeanTeacher):
         """The student and its average.
 
         Raises:
-            SuiteError: `divisor` is set to something else than a number above 0.
+            SuiteError: `divisor` is set to something else than a number above 0, or `passes_at_once` to something else
+                than a whole number from 1 on.
         """
+        at_once = self.settings["passes_at_once"]
+        if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
+            raise SuiteError(f"passes_at_once of ua_mt is {at_once!r}; expected a whole number from 1 on")
         divisor = self.settings["divisor"]
         if divisor is not None and (isinstance(divisor, bool) or not isinstance(divisor, int | float) or divisor <= 0):
             raise SuiteError(
@@ -107,12 +114,14 @@ class UAMT(MeanTeacher):
         """Mean of the teacher's softmax outputs over passes with noise of their own, (B, K, *spatial)."""
         import torch
 
-        passes, strength = self.settings["passes"], self.settings["noise"]
+        passes, at_once, strength = (self.settings[name] for name in ("passes", "passes_at_once", "noise"))
         total = None
-        for _ in range(passes):
+        for first in range(0, passes, at_once):
+            copies = torch.cat([images] * min(at_once, passes - first))
             # From the global generator: it is seeded anew at every step, so a resumed run draws the same.
-            noise = (torch.randn_like(images) * strength).clamp(-2 * strength, 2 * strength)
-            probabilities = self.modules["teacher"](images + noise).float().softmax(dim=1)
-            total = probabilities if total is None else total + probabilities
+            noise = (torch.randn_like(copies) * strength).clamp(-2 * strength, 2 * strength)
+            probabilities = self.modules["teacher"](copies + noise).float().softmax(dim=1)
+            for part in probabilities.split(len(images)):
+                total = part if total is None else total + part
         mean: Tensor = total / passes
         return mean
