@@ -68,7 +68,7 @@ class UAMT(MeanTeacher):
         """
         at_once = self.settings["passes_at_once"]
         if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
-            raise SuiteError(f"passes_at_once of ua_mt is {at_once!r}; expected a whole number from 1 on")
+            raise SuiteError(f"passes_at_once of ua_mt is {at_once!r}", remedy="give a whole number from 1 on")
         divisor = self.settings["divisor"]
         if divisor is not None and (isinstance(divisor, bool) or not isinstance(divisor, int | float) or divisor <= 0):
             raise SuiteError(

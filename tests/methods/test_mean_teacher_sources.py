@@ -125,3 +125,21 @@ def test_ua_mt_on_la(step: int, released: float, monkeypatch: pytest.MonkeyPatch
 def test_a_divisor_is_a_number_above_0(divisor: Any) -> None:
     with pytest.raises(SuiteError, match=f"divisor of ua_mt is {divisor!r}"):
         make("ua_mt", divisor=divisor)
+
+
+@pytest.mark.parametrize("at_once", [0, 1.5, True])
+def test_passes_at_once_are_a_whole_number_from_1_on(at_once: Any) -> None:
+    with pytest.raises(SuiteError, match=f"passes_at_once of ua_mt is {at_once!r}"):
+        make("ua_mt", passes_at_once=at_once)
+
+
+@pytest.mark.parametrize(("passes", "batches"), [(4, [4, 4]), (5, [4, 4, 2])])
+def test_passes_at_once_share_a_batch(passes: int, batches: list[int]) -> None:
+    """The mean is over all passes, and the last batch has what is left."""
+    method, batch = as_released("ua_mt", (6, 7), 4, 30000, passes=passes, passes_at_once=2, noise=0.0)
+    seen = []
+    method.modules["teacher"].register_forward_pre_hook(lambda module, images: seen.append(len(images[0])))
+    mean = method.mean_prediction(batch["clean"].image)  # type: ignore[attr-defined]
+    assert seen == batches
+    once = method.modules["teacher"](batch["clean"].image).softmax(1).to(mean)
+    torch.testing.assert_close(mean, once)
