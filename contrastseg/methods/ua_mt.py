@@ -38,8 +38,8 @@ class UAMT(MeanTeacher):
             **MeanTeacher.card.options,
             "ramp_share": "0.4, as in every semi-supervised method here; the released code's is 1",
             "passes": "8, as released",
-            "passes_at_once": "1; the released code sends two noisy copies of the images through the teacher at once, so"
-            " that batch norm sees both",
+            "passes_at_once": "1; the released code sends two noisy copies of the images through the teacher at once,"
+            " so that batch norm sees both",
             "noise": "0.1, clipped at twice that, as released",
             "threshold_start": "0.75, as released; the share of ln K rises from there to 1",
             "threshold_ramp_share": "1: the threshold rises over the whole run, as released",
