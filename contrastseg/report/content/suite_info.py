@@ -50,6 +50,7 @@ class SuiteInfo:
         methods: Names of the methods, in the suite's order.
         datasets: Names of its entries, in the suite's order.
         entries: The split of each entry, as far as it is known.
+        recipe: The source whose recipe the suite follows key by key; empty where it claims none.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SuiteInfo:
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     entries: Mapping[str, EntryInfo] = field(default_factory=dict)
+    recipe: str = ""
 
     @property
     def level(self) -> str:
@@ -111,4 +113,5 @@ def gather_suite_info(suite: Mapping[str, Any], splits: Sequence[Mapping[str, An
         methods=tuple(_name(item) for item in suite.get("methods", ())),
         datasets=tuple(_name(item) for item in suite.get("datasets", ())),
         entries=entries,
+        recipe=str(suite.get("recipe") or ""),
     )

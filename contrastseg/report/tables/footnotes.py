@@ -210,14 +210,25 @@ def _split(data: ReportData, entry_name: str) -> str:
     entry = data.suite.entry(entry_name)
     subset = entry.subset_note()
     split = f"Split {entry.split_name} ({entry.split_hash})." if entry.split_hash else ""
-    texts = (f"Subset: {subset}." if subset else "", _images(data, entry_name), split)
+    rule = _info(data, entry_name).get("preparation") or {}
+    texts = (
+        f"Subset: {subset}." if subset else "",
+        _images(data, entry_name),
+        split,
+        wording.CROPPED if rule.get("crop") else "",
+        wording.recipe(data.suite.recipe) if data.suite.recipe else "",
+    )
     return " ".join(text for text in texts if text)
+
+
+def _info(data: ReportData, entry_name: str) -> Mapping[str, Any]:
+    """The card of an entry's prepared data; empty where there is none."""
+    return next((info for info in data.infos if info.get("entry") == entry_name), {})
 
 
 def _images(data: ReportData, entry_name: str) -> str:
     """How many images have a label, where some have none."""
-    info = next((info for info in data.infos if info.get("entry") == entry_name), {})
-    source = info.get("source") or {}
+    source = _info(data, entry_name).get("source") or {}
     unlabelled = source.get("unlabelled")
     if not unlabelled:
         return ""

@@ -62,9 +62,17 @@ MEANS_DISAGREE = (
 )
 PUBLISHED_ONLY = "published; not run here"
 NOT_MAPPED = "The suite has no method for these rows."
+CROPPED = (
+    "Images are boxes around their labels, those of test cases included: these are no predictions of whole images."
+)
 PROTOCOLS_MATCH = (
     "Protocols match in split, labels, unit, convention, checkpoint and the settings that the source states."
 )
+
+
+def recipe(name: str) -> str:
+    """Which source's recipe the suite follows, and where the rest is said."""
+    return f"Recipe {name}, key by key; the page Fidelity to the sources lists what differs."
 
 
 def policy(convention: str) -> str:

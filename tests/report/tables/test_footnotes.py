@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from contrastseg.evaluation.statistics.coverage import simulated_coverage
+from contrastseg.report.tables import wording
 from contrastseg.report.tables.footnotes import block_footnotes
 
 
@@ -44,3 +45,16 @@ def test_what_waits_everywhere_for_one_reason_is_said_once(world) -> None:
     first, second, *_ = (world.data.label(*pair).name for pair in pairs)
     some = said((*pairs[0], "r0.1"), (*pairs[1], "r0.1"), (*pairs[1], "r0.5"))
     assert some == f"Partly run: {first} at 10 % labelled; {second} at 10 % labelled, 50 % labelled: seed 1 waits."
+
+
+def test_boxes_around_labels_and_the_recipe_stand_under_the_table(world) -> None:
+    ((key, part), *_) = world.data.places(world.summary)
+    plain = block_footnotes(world.data, key, part, [])
+    (info,) = [info for info in world.data.infos if info["entry"] == key[0]]
+    cropped = {**info, "preparation": {"intensity": "zscore", "crop": {"around": "label"}}}
+    others = [other for other in world.data.infos if other["entry"] != key[0]]
+    marked = replace(world.data, infos=[cropped, *others], suite=replace(world.data.suite, recipe="uamt_la"))
+    (line,) = set(block_footnotes(marked, key, part, [])) - set(plain)
+    assert wording.CROPPED in line
+    assert "uamt_la" in line
+    assert not any(wording.CROPPED in line or "Recipe" in line for line in plain)
