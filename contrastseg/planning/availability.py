@@ -38,8 +38,8 @@ def describe_missing(missing: Mapping[str, str]) -> str:
     listed = "\n".join(f"{name}: {steps}" for name, steps in missing.items())
     said = f"{plural(len(missing), 'data set')} {'is' if len(missing) == 1 else 'are'} not on this machine"
     return (
-        f"{said}; nothing was started.\n{listed}\n"
-        "Name the folder that holds them in CONTRASTSEG_DATA, or run the rest with --config skip_unavailable=true"
+        f"{said}; no job was started.\n{listed}\n"
+        "Fix: set CONTRASTSEG_DATA to the folder that holds them, or skip them with --config skip_unavailable=true"
     )
 
 

@@ -136,7 +136,7 @@ def _with_gaps(number: str, names: Collection[str], left: Mapping[Any, Any], sou
         return number
     lacking = " and no ".join(["no finished run", *([source] if source else [])])
     if len(names) == len(left):
-        return f"not known: {lacking}"
+        return f"unknown: {lacking}"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{number} ({lacking} of {', '.join(sorted(names)[:_SHOWN])}{more})"
 
@@ -155,7 +155,7 @@ def _memory(plan: Plan, entries: Collection[str], resources: Path) -> str:
             continue
         sizes[name] = sum(file.stat().st_size for folder in {prepared, *pools} for file in folder.glob("cases/*/*.npy"))
     if not sizes:
-        return "not known: no prepared data"
+        return "unknown: no prepared data"
     largest = max(sizes, key=sizes.__getitem__)
     more = f"; not prepared: {', '.join(sorted(unknown))}" if unknown else ""
     return f"{sizes[largest] / 1e9:.2f} at most ({largest}){more}"
@@ -170,7 +170,7 @@ def _downloads(plan: Plan, entries: Collection[str], data_root: Path | None, res
     files = [file for name in names for file in published_files(name) if file.file or file.client]
     size = sum(file.size or 0 for file in files) / 1e9
     unsized = sum(not file.size for file in files)
-    known = f"{size:.2f} GB" if unsized < len(files) else "size not known"
+    known = f"{size:.2f} GB" if unsized < len(files) else "size unknown"
     more = f", {unsized} of {len(files)} files of unknown size" if 0 < unsized < len(files) else ""
     return f"{known}{more}: {', '.join(names)}"
 

@@ -40,8 +40,8 @@ def test_nothing_measured_is_said() -> None:
     assert found["runs"] == found["runs_left"] == 4
     drawings = len(default_tables()) + len(default_figures()) + 1  # and the slices of the overlays
     assert found["jobs"] == 2 + 4 + 1 + 2 * 4 + drawings + 5
-    assert found["device_hours_left"] == "not known: no finished run and no measured step"
-    assert found["disk_left_gb"] == "not known: no finished run"
+    assert found["device_hours_left"] == "unknown: no finished run and no measured step"
+    assert found["disk_left_gb"] == "unknown: no finished run"
     assert found["to_download"] == "nothing"
 
 
@@ -52,7 +52,7 @@ def test_memory_is_that_of_the_largest_data_set_with_its_pool() -> None:
         {"name": "later", "dataset": "phantom_lesions", "options": {"cases": 30}},
     ]
     asked = plan(datasets=entries)
-    assert estimate(asked, Path("absent"))["memory_of_data_gb"] == "not known: no prepared data"
+    assert estimate(asked, Path("absent"))["memory_of_data_gb"] == "unknown: no prepared data"
     for entry, megabytes in zip(asked.suite.datasets[:2], (30, 40), strict=True):
         case = prepared_of(entry) / "cases" / "a"
         case.mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_a_run_of_older_code_is_left_to_do_and_still_tells_how_long_it_takes() -
 
 def test_open_data_that_is_not_here_is_counted() -> None:
     found = estimate(plan(datasets=[{"name": "msd_hippocampus", "spatial_dims": 2}], methods=["supervised"]), Path())
-    assert found["to_download"] == "size not known: msd_hippocampus"
+    assert found["to_download"] == "size unknown: msd_hippocampus"
 
 
 def test_data_that_was_downloaded_is_looked_for_in_the_resources_that_are_named() -> None:

@@ -64,7 +64,7 @@ def test_images_are_counted_before_they_are_prepared_and_after() -> None:
 def test_slices_are_known_when_volumes_are_prepared() -> None:
     found = plan(dataset="phantom_organs", spatial_dims=2, options={"cases": 12, "size": [40, 40]})
     assert set(steps(found).values()) == {None}
-    assert estimate(found, Path("absent"))["device_hours_left"].startswith("not known")
+    assert estimate(found, Path("absent"))["device_hours_left"].startswith("unknown")
     prepare(found)
     (entry,) = found.suite.datasets
     dataset, split = PreparedDataset(prepared_of(entry)), Split.from_file(split_of(found.suite, entry))
