@@ -64,7 +64,7 @@ def test_a_plan_over_own_data(here: Path) -> None:
     assert [population(entry).train for entry in asked.datasets] == [7, 7, 7]
     jobs = planning.Jobs(asked, None)
     job = SimpleNamespace(dataset="slices", method="supervised", variant="default")
-    assert (jobs.dataset(job), jobs.raw(job)) == ("nnunet", [])
+    assert (jobs.dataset(job), jobs.downloads(job)) == ("nnunet", [])
     assert json.loads(jobs.preparation(job))["options"] == {"path": SCANS["nnunet"]}
     assert json.loads(jobs.config(job))["spatial_dims"] == 2
     assert stage_fingerprint("prepare", dataset="nnunet") != stage_fingerprint("prepare", dataset="acdc")
