@@ -62,9 +62,7 @@ MEANS_DISAGREE = (
 )
 PUBLISHED_ONLY = "published; not run here"
 NOT_MAPPED = "The suite has no method for these rows."
-CROPPED = (
-    "Images are boxes around their labels, those of test cases included: these are no predictions of whole images."
-)
+CROPPED = "Images are boxes around their labels, also for test cases. These are not predictions of whole images."
 PROTOCOLS_MATCH = (
     "Protocols match in split, labels, unit, convention, checkpoint and the settings that the source states."
 )
