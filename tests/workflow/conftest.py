@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.moving import move
-from tests.workflow.warm import interpreter
+from tests.workflow.warm import interpreter, planner
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("contrastseg", "workflow", "profiles", "benchmarks", "Snakefile", "environment.yml")
@@ -64,9 +64,12 @@ class Workspace:
     ) -> subprocess.Popen[str]:
         """Start Snakemake on the copy; its output comes with errors and all.
 
-        Jobs are forked from one process (see `tests.workflow.warm`) unless `warm` is false.
+        Jobs, and a Snakemake that only plans, are forked from one process (see `tests.workflow.warm`) unless `warm` is
+        false.
         """
-        python = interpreter() if warm and "--dry-run" not in arguments else sys.executable
+        python = sys.executable
+        if warm:
+            python = planner() if "--dry-run" in arguments else interpreter()
         command = [python, "-m", "snakemake", "--snakefile", str(self.code / "Snakefile"), "--cores", cores]
         variables = {**os.environ, "PYTHONPATH": str(self.code), "PYTHONDONTWRITEBYTECODE": "1"}
         variables.pop("CONTRASTSEG_DATA", None)

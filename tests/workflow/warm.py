@@ -4,7 +4,8 @@ A job that trains two steps spends seconds on importing torch. `interpreter` giv
 environment like this one but for its `python`. That one hands `python -m contrastseg …` to a server here, which forks,
 and the child becomes the job: its arguments, folder, environment, files and exit code; it is killed when that `python`
 is. Whatever else is asked of it goes to the real one. Only packages from outside are imported beforehand; the project's
-own code is read anew by each job, from where PYTHONPATH says.
+own code is read anew by each job, from where PYTHONPATH says. Snakemake itself may be such a job where it only plans:
+`planner` is the Python for that.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ IMPORTED = (
     *("numpy", "pandas", "pyarrow.parquet", "scipy.ndimage", "scipy.spatial", "scipy.stats", "h5py", "nibabel"),
     *("SimpleITK", "PIL.Image", "skimage.segmentation", "pydantic", "typer.rich_utils", "rich.progress", "yaml"),
     *("filelock", "jinja2", "matplotlib.figure", "matplotlib.backends.backend_agg", "torch"),
-    "torch.utils.tensorboard",
+    *("torch.utils.tensorboard", "snakemake.cli"),
 )
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
-if sys.argv[1:3] != ["-m", "contrastseg"]:
+if sys.argv[1:3] not in (["-m", "contrastseg"], ["-m", "snakemake"]):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-job = json.dumps({{"arguments": sys.argv[3:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
+job = json.dumps({{"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
 socket.send_fds(server, [b"+"], [0, 1, 2])
 server.sendall(job + b"\\n")
 answer = server.recv(16)
@@ -72,6 +73,11 @@ def interpreter() -> str:
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n", "the server of workflow tests did not start"
     return str(started)
+
+
+def planner() -> str:
+    """The Python to let Snakemake plan with: a fork, which no signal reaches but its end."""
+    return str(Path(interpreter()).with_name("python"))
 
 
 def serve(address: str) -> None:
@@ -138,12 +144,13 @@ def become(connection: socket.socket, paths: list[str]) -> None:
     os.chdir(job["folder"])
     before = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [job["folder"], *before, *paths]
-    sys.argv = ["contrastseg", *job["arguments"]]
+    sys.argv = job["arguments"]
+    sys.modules["snakemake.workflow"].Workflow._rundir = job["folder"]  # type: ignore[attr-defined]  # kept since import
     sys.dont_write_bytecode = bool(job["environment"].get("PYTHONDONTWRITEBYTECODE"))
     importlib.invalidate_caches()
     code = 0
     try:
-        runpy.run_module("contrastseg", run_name="__main__", alter_sys=True)
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
