@@ -18,7 +18,7 @@ MODULES = {
 }
 WITHOUT = {
     "contrastseg.evaluation.metrics.medpy_backend.medpy_scores": "medpy is a cross-check and may be missing",
-    "contrastseg.evaluation.metrics.values.metric_value": "one step of `score_case`, which has the example",
+    "contrastseg.evaluation.metrics.formulas.metric_value": "one step of `score_case`, which has the example",
     "contrastseg.networks.deeplabv3plus.low_level_map": "takes an encoder of another package",
 }
 

@@ -74,7 +74,7 @@ def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:
 
 
 @torch.no_grad()
-def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
+def update_moving_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
     """Move the average in place: teacher ← decay · teacher + (1 − decay) · student for parameters; buffers are copied.
 
     Args:
@@ -85,7 +85,7 @@ def update_average(teacher: nn.Module, student: nn.Module, decay: float) -> None
     Example:
         >>> teacher, student = nn.Linear(1, 1), nn.Linear(1, 1)
         >>> _ = nn.init.constant_(teacher.weight, 1.0), nn.init.constant_(student.weight, 0.0)
-        >>> update_average(teacher, student, decay=0.9)
+        >>> update_moving_average(teacher, student, decay=0.9)
         >>> round(teacher.weight.item(), 4)
         0.9
     """

@@ -75,7 +75,7 @@ def pooled(features: Tensor, pooling: str) -> Tensor:
 
 
 def momentum_copy(module: nn.Module) -> nn.Module:
-    """Make a copy that gets no gradient; `update_average` moves it after every step."""
+    """Make a copy that gets no gradient; `update_moving_average` moves it after every step."""
     return copy.deepcopy(module).requires_grad_(False)
 
 

@@ -77,9 +77,9 @@ class BYOL(EncoderPretraining):
 
     def after_pretraining_step(self, step: int) -> None:
         """Move the target: 1 − (1 − τ)(cos(π t/T) + 1)/2 of it stays."""
-        from contrastseg.losses.consistency import update_average
+        from contrastseg.losses.consistency import update_moving_average
 
         progress = (math.cos(math.pi * step / self.task.steps) + 1) / 2
         momentum = 1 - (1 - self.settings["momentum"]) * progress
         for name in ("network", "head"):
-            update_average(self.modules[f"target_{name}"], self.modules[name], momentum)
+            update_moving_average(self.modules[f"target_{name}"], self.modules[name], momentum)

@@ -212,11 +212,11 @@ class CVRL(Method):
         """Move the average and the queue."""
         import torch
 
-        from contrastseg.losses.consistency import update_average
+        from contrastseg.losses.consistency import update_moving_average
 
         decay = min(self.settings["decay"], (1 + step) / (10 + step))
         for part in PARTS:
-            update_average(self.modules["teacher"][part], self.modules[part], decay)
+            update_moving_average(self.modules["teacher"][part], self.modules[part], decay)
         if self.settings["queue_size"]:
             # Whose they are does not matter: a queue of a few steps holds hardly anything twice.
             self.modules["queue"].push(self._latest, self._latest.new_zeros(len(self._latest), dtype=torch.int64))

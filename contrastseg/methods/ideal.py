@@ -161,11 +161,11 @@ class IDEAL(EncoderPretraining):
 
     def after_pretraining_step(self, step: int) -> None:
         """Move the averages, where the keys are theirs."""
-        from contrastseg.losses.consistency import update_average
+        from contrastseg.losses.consistency import update_moving_average
 
         if self.settings["key"] == "momentum":
             for name in ("network", "head"):
-                update_average(self.modules[f"key_{name}"], self.modules[name], self.settings["momentum"])
+                update_moving_average(self.modules[f"key_{name}"], self.modules[name], self.settings["momentum"])
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Both streams by the labels, and on unlabelled images each by the other's pseudo labels."""

@@ -109,10 +109,10 @@ class MeanTeacher(Method):
 
     def after_step(self, step: int) -> None:
         """Move the average."""
-        from contrastseg.losses.consistency import update_average
+        from contrastseg.losses.consistency import update_moving_average
 
         decay = min(self.settings["decay"], 1 - 1 / (step + 1))
-        update_average(self.modules["teacher"], self.modules["network"], decay)
+        update_moving_average(self.modules["teacher"], self.modules["network"], decay)
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits of the student, or of its average where the settings say so."""

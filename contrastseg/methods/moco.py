@@ -95,9 +95,9 @@ class MoCo(EncoderPretraining):
 
     def after_pretraining_step(self, step: int) -> None:
         """Move the averages; the published queue takes the batch's keys now."""
-        from contrastseg.losses.consistency import update_average
+        from contrastseg.losses.consistency import update_moving_average
 
         for name in ("network", "head"):
-            update_average(self.modules[f"key_{name}"], self.modules[name], self.settings["momentum"])
+            update_moving_average(self.modules[f"key_{name}"], self.modules[name], self.settings["momentum"])
         if self._waiting is not None:
             self.modules["queue"].push(*self._waiting)

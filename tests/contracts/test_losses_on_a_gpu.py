@@ -71,7 +71,7 @@ def of_seed(make: Callable[[], nn.Module]) -> nn.Module:
 
 def averaged(given: Inputs) -> Any:
     teacher, student = (given.module(of_seed(lambda: nn.BatchNorm1d(4))) for _ in range(2))
-    consistency.update_average(teacher, student, 0.9)
+    consistency.update_moving_average(teacher, student, 0.9)
     return [part.detach() for part in teacher.parameters()]
 
 
@@ -148,7 +148,7 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: consistency.softmax_mse_loss(g.leaf(2, 3, 8, 8), g.random(2, 3, 8, 8), mask(g, 2, 8, 8)),
     ],
     "consistency.entropy": [lambda g: consistency.entropy(g.leaf(2, 3, 8, 8).softmax(1)).mean()],
-    "consistency.update_average": [averaged],
+    "consistency.update_moving_average": [averaged],
     "correspondence.map_coordinates": [lambda g: correspondence.map_coordinates(g.random(2, 8, 8, 2), (2, 4))],
     "correspondence.geometric_matches": [
         lambda g: correspondence.geometric_matches(g.random(2, 9, 2), g.random(2, 8, 2), (1, 2))

@@ -28,7 +28,7 @@ from contrastseg.data.files.dicom_lengths import check_lengths
 from contrastseg.data.files.formats import read_h5, read_label, read_nifti, read_photo
 from contrastseg.data.files.geometry import Geometry
 from contrastseg.data.files.itk import read_itk
-from contrastseg.data.readers.mask_files import read_binary_mask
+from contrastseg.data.readers.photo_mask_files import read_binary_mask
 from contrastseg.errors import ContrastsegError, DataError, FileError, ScoringError, SuiteError
 from contrastseg.evaluation.scoring.predictions import expected_predictions
 from contrastseg.files import read_json, write_json

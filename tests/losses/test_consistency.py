@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from contrastseg.losses.consistency import sigmoid_rampup, softmax_mse_loss, update_average
+from contrastseg.losses.consistency import sigmoid_rampup, softmax_mse_loss, update_moving_average
 
 
 def test_consistency_is_zero_for_equal_outputs_and_gives_the_teacher_no_gradient() -> None:
@@ -36,10 +36,10 @@ def test_average_is_the_weighted_mean_and_copies_buffers() -> None:
     with torch.no_grad():
         student.weight.fill_(2.0)
         student.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    update_average(teacher, student, 0.9)
+    update_moving_average(teacher, student, 0.9)
     torch.testing.assert_close(teacher.weight.detach(), torch.full((3,), 1.1))
     assert torch.equal(teacher.running_mean, student.running_mean)  # type: ignore[arg-type]
-    update_average(teacher, student, 0.0)
+    update_moving_average(teacher, student, 0.0)
     torch.testing.assert_close(teacher.weight.detach(), student.weight.detach())
 
 
@@ -49,7 +49,7 @@ def test_the_average_is_that_of_one_tensor_after_the_other() -> None:
     student, teacher, expected = (nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)) for _ in range(3))
     expected.load_state_dict(teacher.state_dict())
     student(torch.randn(4, 2, 5, 5))
-    update_average(teacher, student, 0.99)
+    update_moving_average(teacher, student, 0.99)
     with torch.no_grad():
         for old, new in zip(expected.parameters(), student.parameters(), strict=True):
             old.lerp_(new, 1 - 0.99)

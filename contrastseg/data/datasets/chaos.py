@@ -13,8 +13,8 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.files.dicom import read_series
 from contrastseg.data.files.formats import read_label
 from contrastseg.data.readers.layouts import require_cases, require_folder
-from contrastseg.data.readers.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.readers.mask_values import coding_of
+from contrastseg.data.readers.photo_mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError

@@ -9,8 +9,8 @@ import numpy as np
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.readers.layouts import below, photo_masks, photos, read_photo_grey, require_cases, require_folder
-from contrastseg.data.readers.mask_files import read_binary_mask
 from contrastseg.data.readers.mask_values import coding_of
+from contrastseg.data.readers.photo_mask_files import read_binary_mask
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, NativeCase, RawCase
 from contrastseg.data.settings import Fractions, PreparationSettings, SplitSettings
 from contrastseg.errors import DataError

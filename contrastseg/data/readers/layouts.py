@@ -13,8 +13,8 @@ from contrastseg.data.faults import Faults
 from contrastseg.data.files.formats import PHOTO_SUFFIXES, as_label, one_volume, read_header, read_photo, whole_label
 from contrastseg.data.files.placement import LARGEST_SHIFT, NiftiHeader, candidate_affines, difference, shift
 from contrastseg.data.files.volumes import candidate_affines_beside, read_located
-from contrastseg.data.readers.mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.readers.mask_values import coding_of, grey_remedy, undeclared_ignore, value_remedy
+from contrastseg.data.readers.photo_mask_files import read_binary_mask, read_grey_mask
 from contrastseg.data.readers.specs import NativeCase, Part, RawCase
 from contrastseg.errors import DataError
 

@@ -76,7 +76,7 @@ def make_split(
     for fold, parts in enumerate(folds):
         if parts["train"]:
             orders[str(fold)] = {
-                str(draw): _order(parts["train"], known, settings, fold, draw) for draw in range(settings.draws)
+                str(draw): _draw_order(parts["train"], known, settings, fold, draw) for draw in range(settings.draws)
             }
     named = {patient for parts in complete for part in PARTS for patient in parts[part]}
     return {
@@ -121,7 +121,7 @@ def _complete_folds(
     return published["folds"], published["source"], published.get("orders", {})
 
 
-def _order(
+def _draw_order(
     train: Sequence[str],
     known: Mapping[str, Mapping[str, Sequence[str]]],
     settings: SplitSettings,

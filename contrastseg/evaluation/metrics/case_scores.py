@@ -14,9 +14,9 @@ from scipy.ndimage import find_objects
 
 from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, SURFACE_METRICS, resolve_metrics
 from contrastseg.evaluation.metrics.conventions import Convention, get_convention
+from contrastseg.evaluation.metrics.formulas import Tally, metric_value
 from contrastseg.evaluation.metrics.overlap import confusion
 from contrastseg.evaluation.metrics.surfaces import Borders
-from contrastseg.evaluation.metrics.values import Tally, metric_value
 from contrastseg.labels import whole_numbers
 
 Box = tuple[slice, ...]

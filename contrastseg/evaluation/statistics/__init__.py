@@ -3,8 +3,8 @@
 from contrastseg.evaluation.statistics.aggregation import MEAN, per_patient, per_replicate
 from contrastseg.evaluation.statistics.comparison import COMPARISON_COLUMNS, compare
 from contrastseg.evaluation.statistics.critical import CRITICAL_COLUMNS, critical_table
+from contrastseg.evaluation.statistics.pairwise import PAIR_COLUMNS, pairwise
 from contrastseg.evaluation.statistics.ranking import RANKING_COLUMNS, ranking_table
-from contrastseg.evaluation.statistics.significance import PAIR_COLUMNS, pairwise
 from contrastseg.evaluation.statistics.summary import SUMMARY_COLUMNS, summarise
 from contrastseg.evaluation.statistics.verdicts import VERDICTS
 

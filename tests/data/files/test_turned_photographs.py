@@ -22,7 +22,7 @@ from contrastseg.data.prepare.inference_inputs import prepare_inference_image
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.read_errors import wrap_read_errors
-from contrastseg.data.readers.mask_files import read_binary_mask
+from contrastseg.data.readers.photo_mask_files import read_binary_mask
 from contrastseg.errors import DataError
 from contrastseg.report.figures.overlay_cases import Picked
 from tests.miniatures._nnunet import make_photos

@@ -23,7 +23,7 @@ from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.prepare.extremes import require_contrast, unusable_voxels
 from contrastseg.data.prepare.inference_inputs import prepare_inference_image, read_inference_image
 from contrastseg.data.prepare.preparation import prepare_dataset
-from contrastseg.data.readers.mask_files import read_grey_mask
+from contrastseg.data.readers.photo_mask_files import read_grey_mask
 from contrastseg.data.settings import PreparationSettings
 from contrastseg.errors import DataError
 from tests.miniatures._files import save_nifti

@@ -12,8 +12,8 @@ from PIL import Image
 
 from contrastseg.data.faults import Faults
 from contrastseg.data.readers.layouts import below, photos, read_photo_grey, read_photo_rgb
-from contrastseg.data.readers.mask_files import read_binary_mask
 from contrastseg.data.readers.mask_values import Coding
+from contrastseg.data.readers.photo_mask_files import read_binary_mask
 from contrastseg.errors import DataError
 from tests.miniatures._files import save_photo
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from contrastseg.evaluation.statistics.paired import holm
-from contrastseg.evaluation.statistics.significance import PAIR_COLUMNS, pairwise
+from contrastseg.evaluation.statistics.pairwise import PAIR_COLUMNS, pairwise
 
 Table = Callable[..., pd.DataFrame]
 RNG = np.random.default_rng(0)
