@@ -48,7 +48,7 @@ def test_several_data_sets_in_one_call(site: Site, tmp_path: Path) -> None:
     assert lines[-3:] == [
         f"set_one: {tmp_path / 'raw' / 'set_one'}",
         f"set_two: {tmp_path / 'raw' / 'set_two'}",
-        "phantom_lesions: generated, nothing to download",
+        "phantom_lesions: generated data: no download needed",
     ]
     assert sum("trusted on first use" in line for line in lines) == 2
     assert call("download", "set_one", "--resources", tmp_path).stdout.splitlines() == [
