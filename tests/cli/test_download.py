@@ -86,11 +86,11 @@ def test_an_unknown_name_is_told_before_anything_is_downloaded(site: Site, tmp_p
 
 def test_the_list_tells_the_steps_of_a_registration(site: Site, tmp_path: Path) -> None:
     shown = call("datasets", "--resources", tmp_path).stdout
-    assert "acdc needs a registration:\n  1. register at https://humanheart-project" in shown
-    assert "set_one needs" not in shown
+    assert "acdc requires registration:\n  1. register at https://humanheart-project" in shown
+    assert "set_one requires" not in shown
     listed = {row["name"]: row for row in json.loads(call("datasets", "--json", "--resources", tmp_path).stdout)}
     assert listed["acdc"]["registration"] == list(registry.get("acdc").registration)
     access = {name: listed[name]["access"] for name in ("acdc", "set_one", "phantom_organs")}
     assert access == {"acdc": "registration", "set_one": "open", "phantom_organs": "generated"}
     (tmp_path / "data" / "ACDC").mkdir(parents=True)
-    assert "acdc needs a registration" not in call("datasets", "--data-root", tmp_path / "data").stdout
+    assert "acdc requires registration" not in call("datasets", "--data-root", tmp_path / "data").stdout
