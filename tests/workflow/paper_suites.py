@@ -15,7 +15,8 @@ import yaml
 from contrastseg.data.registry import registry
 from contrastseg.data.splits.folds import read_published
 from tests import miniatures
-from tests.miniatures import acdc, btcv, la, mmwhs, pancreas_ct
+from tests.miniatures import _msd, acdc, btcv, la, mmwhs, pancreas_ct
+from tests.miniatures._files import boxes
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SUBSET = "miniatures of the tests"
@@ -168,6 +169,9 @@ def write_data(root: Path, suite: Mapping[str, Any], patch: pytest.MonkeyPatch) 
         elif name in ("btcv", "mmwhs", "pancreas_ct"):
             module = {"btcv": btcv, "mmwhs": mmwhs, "pancreas_ct": pancreas_ct}[name]
             patch.setattr(module, "NUMBERS", tuple(int(patient.rpartition("_")[2]) for patient in patients))
+        elif name.startswith("msd_"):
+            # nnU-Net halves an image as often as it is large: the terms of PDCR are at strides 4 and 8.
+            patch.setattr(_msd, "boxes", lambda shape, *rest: boxes((shape[0], 48, 48), *rest))
         make = la.make_h5 if name == "la" else miniatures.get(name).make
         make(root / registry.get(name).folder_names[0])
 
