@@ -45,6 +45,13 @@ class Cut:
 SMALL_VNET = {"width": 4}
 CUTS = {
     "pdcr": Cut(["isic2016_512"], "r1", [64, 64], {"weights": "none"}),
+    "pdcr_ablations": Cut(
+        ["isic2016_512"],
+        "r1",
+        [64, 64],
+        {"weights": "none"},
+        {"pdcr": ["shares_first", "l2_rf", "dice_affinity"], "uafr": ["m5", "k7"]},
+    ),
     "pdcr_3d": Cut(
         ["msd_prostate"],
         "r1",
@@ -53,6 +60,7 @@ CUTS = {
         {"nnunet": ["no_augmentation", "pdcr_uafr_released"]},
     ),
     "acdc": Cut(["acdc_minmax"], "n1", [32, 32], {"channels": [4, 8, 16, 32, 64]}),
+    "arco": Cut(["acdc_minmax", "mmwhs_ct_256"], "n1", [32, 32], {"channels": [4, 8, 16, 32, 64]}),
     "la": Cut(["la_crops"], "n1", [16, 32, 32], SMALL_VNET),
     "cvrl": Cut(["la", "pancreas_62_20"], "n1", [16, 32, 32], SMALL_VNET, {"cvrl": ["signed_distance"]}),
     "ideal": Cut(["acdc_ed", "mmwhs_mr"], "n1", [64, 64], {"channels": [4, 8, 16, 32, 32, 32]}),
