@@ -192,7 +192,7 @@ def test_a_way_that_there_is_not_is_refused_with_the_suite(name: str, setting: s
                 "name": "small",
                 "datasets": ["phantom_lesions"],
                 "methods": [{"name": name, **entry}],
-                "comparison": {"reference": name},
+                "comparison": {"baseline": name},
             }
             with pytest.raises(SuiteError, match=f"unknown {setting} of {name} '.*'; there are: ") as caught:
                 parse_suite(suite)
