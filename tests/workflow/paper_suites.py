@@ -179,7 +179,7 @@ def write_data(root: Path, suite: Mapping[str, Any], patch: pytest.MonkeyPatch) 
             patch.setattr(module, "NUMBERS", tuple(int(patient.rpartition("_")[2]) for patient in patients))
         elif name.startswith("msd_"):
             # nnU-Net halves an image as often as it is large: the terms of PDCR are at strides 4 and 8.
-            patch.setattr(_msd, "boxes", lambda shape, *rest: boxes((shape[0], 48, 48), *rest))
+            patch.setattr(_msd, "boxes", lambda shape, *rest: boxes((shape[0], 96, 96), *rest))
         make = la.make_h5 if name == "la" else miniatures.get(name).make
         make(root / registry.get(name).folder_names[0])
 
