@@ -50,7 +50,7 @@ def claiming(shape: tuple[int, int, int]) -> bytes:
 def test_a_nifti_header_may_not_ask_for_memory(tmp_path: Path, compress: type[bytes]) -> None:
     path = tmp_path / ("a.nii" if compress is bytes else "a.nii.gz")
     path.write_bytes(compress(claiming((10_000, 10_000, 10_000))))
-    with limits(), pytest.raises(DataError, match=r"promises 2000\.0 GB") as caught:
+    with limits(), pytest.raises(DataError, match=r"declares 2000\.0 GB") as caught:
         read_nifti(path, "one")
     assert caught.value.case == "one"
 
@@ -60,7 +60,7 @@ def test_an_h5_file_may_not_ask_for_memory(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("image", (10**4, 10**4, 10**4), "f4", chunks=(100, 100, 100))
         file["label"] = ARRAY
-    with limits(), pytest.raises(DataError, match=r"promises 4000\.0 GB, and the file has 0 bytes"):
+    with limits(), pytest.raises(DataError, match=r"declares 4000\.0 GB, and the file has 0 bytes"):
         read_h5(path)
 
 
