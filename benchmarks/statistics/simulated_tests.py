@@ -136,5 +136,8 @@ def critical_error(datasets: int, methods: int, repetitions: int, seed: int = 0)
     """How often Nemenyi's test over data sets tells any two of several equal methods apart at 0.05."""
     rng = np.random.default_rng([seed, datasets, methods])
     return Share.of(
-        [critical_difference(rng.normal(size=(datasets, methods)), higher=True).significant.any() for _ in range(repetitions)]
+        [
+            critical_difference(rng.normal(size=(datasets, methods)), higher=True).significant.any()
+            for _ in range(repetitions)
+        ]
     )
