@@ -96,5 +96,5 @@ def test_a_killed_process_gives_its_device_back(tmp_path: Path) -> None:
 def test_the_cpu_needs_no_device_and_cuda_insists() -> None:
     assert devices.allocate("cpu", environment=FOUR).devices == ()
     assert devices.allocate("auto", environment={"CUDA_VISIBLE_DEVICES": ""}).accelerator == "cpu"
-    with pytest.raises(DeviceError, match="no GPU"):
+    with pytest.raises(DeviceError, match="GPU"):
         devices.allocate("cuda", environment={"CUDA_VISIBLE_DEVICES": ""})

@@ -128,7 +128,7 @@ def test_predictions_have_their_image_s_forms_unit_and_axes(checkpoint: Path, tm
 def test_an_image_that_is_not_read_is_named_not_skipped(checkpoint: Path, tmp_path: Path, name: str) -> None:
     write_volumes(tmp_path / "images")
     (tmp_path / "images" / name).write_bytes(b"0")
-    with pytest.raises(DataError, match="format that is not read") as caught:
+    with pytest.raises(DataError, match="unsupported image format") as caught:
         predict_files(checkpoint, tmp_path / "images", tmp_path / "out")
     assert caught.value.file == tmp_path / "images" / name
     assert ".nrrd" in str(caught.value.remedy)
@@ -144,5 +144,5 @@ def test_two_images_of_one_name_would_have_one_label_map(checkpoint: Path, tmp_p
 
 def test_one_file_of_a_format_that_is_not_read(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "scan.MHD").write_bytes(b"0")
-    with pytest.raises(DataError, match="format that is not read"):
+    with pytest.raises(DataError, match="unsupported image format"):
         predict_files(checkpoint, tmp_path / "scan.MHD", tmp_path / "out")

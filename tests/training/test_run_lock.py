@@ -27,15 +27,14 @@ with exclusive_lock(Path(sys.argv[1])):
 def test_the_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(TrainingError, match=f"trained already by process {first.pid} on ") as caught,
-            exclusive_lock(folder),
-        ):
-            pass
-        assert caught.value.file == folder
-        first.send_signal(signal.SIGKILL)
+        try:
+            assert first.stdout is not None
+            assert first.stdout.readline() == b"held\n"
+            with pytest.raises(TrainingError, match=f"process {first.pid} on ") as caught, exclusive_lock(folder):
+                pass
+            assert caught.value.file == folder
+        finally:  # a failed assertion must not wait for it
+            first.send_signal(signal.SIGKILL)
     with exclusive_lock(folder):
         assert (folder / LOCK).is_file(), "what a killed process leaves is in nobody's way"
     assert list(folder.iterdir()) == []

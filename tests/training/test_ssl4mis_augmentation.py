@@ -92,7 +92,7 @@ def test_slices_under_the_recipe_are_those_of_the_source(phantoms: dict[int, Any
     ("change", "shows"),
     [
         ({"flip_rule": "each"}, "flip"),
-        ({"one_of": None}, "angle"),
+        ({"one_of": None, "one_of_shares": None}, "angle"),
         ({"border": "edge"}, "border share"),
         ({"contrast": [0.8, 1.25], "brightness": 0.1}, "mean intensity"),
     ],
