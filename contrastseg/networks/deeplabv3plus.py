@@ -1,10 +1,11 @@
-"""DeepLabV3+ in 2D, with a ResNet or the aligned Xception as encoder, and one of two decoders.
+"""DeepLabV3+ in 2D, with a ResNet or the aligned Xception as encoder, and one of three decoders.
 
 Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation, ECCV 2018,
 arXiv 1802.02611. Theirs has an Xception encoder, a pyramid at rates 6, 12 and 18 at output stride 16, and two
 convolutions after the maps are joined; so has `encoder: xception65`, `decoder: paper` with `atrous_rates: [6, 12, 18]`.
 The default is segmentation_models_pytorch's: ResNet-50, separable convolutions in pyramid and decoder, rates 12, 24 and
-36, one more convolution after the pyramid, and one where the paper has two.
+36, one more convolution after the pyramid, and one where the paper has two. `decoder: aspp` is DeepLabV3 (Chen et al.,
+Rethinking Atrous Convolution, arXiv 1706.05587): plain convolutions, one after the pyramid, and no low-level map.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from contrastseg.networks._smp import (
 )
 from contrastseg.networks._xception import Xception
 
-Decoder = Literal["separable", "paper"]
+Decoder = Literal["separable", "paper", "aspp"]
 LOW_LEVEL = 48
 DROPOUT = (0.5, 0.1)
 
@@ -60,12 +61,27 @@ class _PaperDecoder(nn.Module):
             nn.init.kaiming_normal_(layers[0].weight)
 
 
+class _PyramidDecoder(nn.Module):
+    """DeepLabV3's: the pyramid and one 3×3 convolution, on the encoder's deepest grid."""
+
+    def __init__(self, deepest: int, width: int, rates: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP
+
+        self.aspp = ASPP(deepest, width, rates, separable=False, dropout=dropout)
+        convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.block = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
+
+
 class DeepLabV3Plus(SMPNetwork):
     """The encoder's maps, `aspp`, `low_level` (stride 4), the joined map (the first `decoder…`) … `decoder0`.
 
+    With DeepLabV3's decoder there is no `low_level`, and `decoder1` is `aspp`.
+
     Args:
         encoder: A ResNet or an `Xception`.
-        decoder: With `aspp`, `up`, the low-level branch `block1`, and the convolutions `block2` and maybe `block3`.
+        decoder: With `aspp`, `up`, the low-level branch `block1`, and the convolutions `block2` and maybe `block3`; or
+            a `_PyramidDecoder`.
         head: From `decoder0` to logits on the input's grid.
         width: Width of the pyramid and the decoder.
         before: What images go through before the encoder.
@@ -77,16 +93,22 @@ class DeepLabV3Plus(SMPNetwork):
         self.head = head
         self._deepest = list(self.channels)[-1]
         self._fine = low_level_map(encoder)
+        self.strides["aspp"] = self.strides[self._deepest]
+        if isinstance(decoder, _PyramidDecoder):
+            self.channels |= dict.fromkeys(("aspp", "decoder1", "decoder0"), width)
+            self.strides |= dict.fromkeys(("decoder1", "decoder0"), self.strides["aspp"])
+            return
         convolutions = len(self._blocks())
         joined = f"decoder{convolutions}"
         self.channels |= {"aspp": width, "low_level": LOW_LEVEL, joined: width + LOW_LEVEL}
         self.channels |= {f"decoder{index}": width for index in reversed(range(convolutions))}
         names = list(self.channels)
-        self.strides["aspp"] = self.strides[self._deepest]
         self.strides |= dict.fromkeys(names[names.index("low_level") :], (4, 4))
 
     def _blocks(self) -> dict[int, nn.Module]:
         """The convolutions after the joined map, by how many are left with each."""
+        if isinstance(self.decoder, _PyramidDecoder):
+            return {1: self.decoder.block}
         if isinstance(self.decoder, _PaperDecoder):
             return {2: self.decoder.block2, 1: self.decoder.block3}
         return {1: self.decoder.block2}
@@ -102,8 +124,10 @@ class DeepLabV3Plus(SMPNetwork):
         decoder = self.decoder
         maps = self.encode(images)
         maps["aspp"] = self.attached("aspp", decoder.aspp(maps[self._deepest]))
-        maps["low_level"] = self.attached("low_level", decoder.block1(maps[self._fine]))
-        x = torch.cat([decoder.up(maps["aspp"]), maps["low_level"]], dim=1)
+        x = maps["aspp"]
+        if not isinstance(decoder, _PyramidDecoder):
+            maps["low_level"] = self.attached("low_level", decoder.block1(maps[self._fine]))
+            x = torch.cat([decoder.up(x), maps["low_level"]], dim=1)
         for left, block in self._blocks().items():
             x = maps[f"decoder{left}"] = self.attached(f"decoder{left}", x)
             x = block(x)
@@ -141,7 +165,7 @@ def build(
         weights: What the encoder starts from: `none` (random) or `imagenet` (downloaded). Those of the ResNets expect
             images of ImageNet's mean and deviation, those of the Xception values from −1 to 1.
         output_stride: Stride of the deepest map.
-        decoder: `separable` (segmentation_models_pytorch's) or `paper`.
+        decoder: `separable` (segmentation_models_pytorch's), `paper`, or `aspp` (DeepLabV3's, without low-level map).
         width: Width of the pyramid and the decoder.
         atrous_rates: Dilations of the pyramid's three branches; the paper has 6, 12, 18 at output stride 16 and twice
             that at 8.
@@ -170,7 +194,7 @@ def build(
             f"deeplabv3plus: the pyramid has three branches, and atrous_rates are {list(atrous_rates)}",
             remedy="give three atrous_rates",
         )
-    if decoder == "separable" and decoder_dropout is not None:
+    if decoder != "paper" and decoder_dropout is not None:
         raise SuiteError("deeplabv3plus: decoder_dropout is the paper decoder's", remedy="set `decoder: paper`")
     after = list(DROPOUT if decoder_dropout is None else decoder_dropout)
     if len(after) != 2:
@@ -188,6 +212,8 @@ def build(
     deepest, fine = list(widths.values())[-1], widths[low_level_map(backbone)]
     if decoder == "paper":
         made = _PaperDecoder(deepest, fine, width, atrous_rates, output_stride // 4, [dropout, *after])
+    elif decoder == "aspp":
+        made = _PyramidDecoder(deepest, width, atrous_rates, dropout)
     else:
         made = DeepLabV3PlusDecoder(
             encoder_channels=(in_channels, 0, fine, 0, 0, deepest),  # the two that it looks at
@@ -198,7 +224,7 @@ def build(
             aspp_separable=True,
             aspp_dropout=dropout,
         )
-    head = SegmentationHead(width, num_classes, kernel_size=1, upsampling=4)
+    head = SegmentationHead(width, num_classes, kernel_size=1, upsampling=output_stride if decoder == "aspp" else 4)
     return DeepLabV3Plus(backbone, made, head, width, before)
 
 

@@ -126,7 +126,7 @@ def test_the_low_level_map_is_joined_with_the_pyramids() -> None:
     ("options", "message"),
     [
         ({"encoder": "xception"}, "encoder of network deeplabv3plus 'xception'; there are: .*xception65"),
-        ({"decoder": "plain"}, "decoder of network deeplabv3plus 'plain'; there are: paper, separable"),
+        ({"decoder": "plain"}, "decoder of network deeplabv3plus 'plain'; there are: aspp, paper, separable"),
         ({"atrous_rates": [6, 12]}, "three branches"),
         ({"decoder_dropout": [0.5, 0.1]}, "decoder_dropout is the paper decoder's"),
         ({"decoder": "paper", "decoder_dropout": [0.5]}, "two convolutions"),
@@ -155,3 +155,21 @@ def test_the_xceptions_weights_are_timms_and_their_absence_is_a_typed_error(monk
         make(encoder="xception65", weights="imagenet")
     assert asked == [True]
     assert _xception.WEIGHTS == "xception65.tf_in1k"
+
+
+def test_deeplabv3_has_no_low_level_map_and_torchvision_s_parameters() -> None:
+    from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+
+    network = registry.build(
+        {"name": "deeplabv3plus", "encoder": "resnet18", "decoder": "aspp", "output_stride": 8, "width": 256},
+        spatial_dims=2,
+        in_channels=1,
+        num_classes=3,
+    ).eval()
+    maps = network.features(torch.rand(2, 1, 64, 72))
+    assert "low_level" not in maps
+    assert list(maps) == list(network.channels)
+    assert maps["decoder0"].shape == (2, 256, 8, 9)
+    assert network.classify(maps).shape == (2, 3, 64, 72)
+    count = sum(p.numel() for part in (network.decoder, network.head) for p in part.parameters())
+    assert count == sum(p.numel() for p in DeepLabHead(512, 3).parameters())

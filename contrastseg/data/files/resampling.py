@@ -16,7 +16,7 @@ def resample_image(
     Args:
         array: Field of shape (*spatial), any real type.
         shape: The wanted spatial shape. Equal shapes return the values unchanged.
-        order: Of the spline: 0 takes the nearest voxel, 1 is linear, 3 cubic, which may overshoot.
+        order: Of the spline: 0 takes the nearest voxel, 1 is linear, 3 cubic, cut to the range of the source.
         antialias: Smooth along every axis that shrinks, with sigma = (ratio - 1) / 2 samples as scikit-image does;
             of order 0 nothing is smoothed.
 
@@ -36,7 +36,8 @@ def resample_image(
         source = ndimage.gaussian_filter(source, [max(0.0, (ratio - 1) / 2) for ratio in ratios], mode="nearest")
     # grid_mode puts the borders of both grids, not the outer voxel centres, on top of each other.
     factors = [new / old for old, new in zip(source.shape, target, strict=True)]
-    return np.asarray(ndimage.zoom(source, factors, order=order, mode="nearest", grid_mode=True, prefilter=order > 1))
+    result = np.asarray(ndimage.zoom(source, factors, order=order, mode="nearest", grid_mode=True, prefilter=order > 1))
+    return result if order == 1 else np.clip(result, source.min(), source.max())
 
 
 def resample_label(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -109,6 +109,9 @@ def test_order_0_takes_voxels_and_order_3_is_a_cubic_spline() -> None:
     cubic, linear = (resample_image(parabola, (4, 48), order=order)[0] for order in (3, 1))
     assert np.abs(cubic - exact)[inner].max() < 1e-5
     assert np.abs(linear - exact)[inner].max() > 1e-4
+    step = np.repeat(np.array([[0.0, 0.0, 255.0, 255.0]], np.float32), 4, axis=0)
+    found = resample_image(step, (4, 32), order=3)
+    assert (found.min(), found.max()) == (0.0, 255.0), "a spline overshoots at an edge: 8 bits would not hold it"
 
 
 def test_n4_takes_a_smooth_field_out_and_leaves_the_same_bytes_each_time() -> None:
