@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MEASURED_FOLDER = typer.Option(
     MEASURED, help="Folder with methods-<hardware>.csv: measured parameters and step costs.", show_default="shipped"
 )
+_TOTALS = ["entry", "method", "steps", "stages", "because of"]
 _UNPREPARED = "known when the data is prepared"
 
 
@@ -215,6 +216,7 @@ def plan(
         more = {"missing": missing, "populations": counted, "lengths": in_epochs, "estimate": expected}
         return print_json({**found.to_json(), **more})
     _print_plan(found, in_epochs)
+    _print_totals(found.to_json()["step_totals"])
     if missing:
         typer.secho(planning.describe_missing(missing), fg=typer.colors.RED)
     for name, value in expected.items():
@@ -239,6 +241,23 @@ def _print_plan(found: Plan, in_epochs: list[dict[str, Any]]) -> None:
     for name, known in found.populations.items():
         if known.unlabelled:
             typer.echo(f"{name}: {label_counts(known.labelled, known.unlabelled)}; {known.usable} of these can train")
+
+
+def _print_totals(totals: list[dict[str, Any]]) -> None:
+    """Print the steps of methods that have a total, stage by stage, and the reason of the total."""
+    if not totals:
+        return
+    rows = [
+        [
+            total["dataset"],
+            f"{total['method']}/{total['variant']}",
+            str(total["total"]),
+            " + ".join(f"{stage} {steps}" for stage, steps in total["stages"].items()),
+            f"as long as {total['as_long_as']}" if total["as_long_as"] else "budget: steps",
+        ]
+        for total in totals
+    ]
+    print_table("Equal steps (shares rounded down, the rest in the last stage)", _TOTALS, rows)
 
 
 COMMANDS = (datasets, methods, check, doctor, plan)

@@ -24,6 +24,7 @@ from contrastseg.planning.data_paths import prepared_of
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, stage_settings
 from contrastseg.planning.step_times import step_times
+from contrastseg.suite.entries import EQUAL_STEPS
 from contrastseg.training.length import counted
 
 _SHOWN = 3
@@ -40,8 +41,12 @@ class TrainingJob:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Data set, method and stage: jobs of one kind cost the same. A length in epochs adds the label budget."""
-        return self.run.entry, self.run.method, self.stage, *([self.run.labels] if self.by_budget else [])
+        """Data set, method and stage: jobs of one kind cost the same.
+
+        A length in epochs adds the label budget, the row of equal steps its variant.
+        """
+        longer = [EQUAL_STEPS] if self.run.variant == EQUAL_STEPS else []
+        return self.run.entry, self.run.method, self.stage, *longer, *([self.run.labels] if self.by_budget else [])
 
     @property
     def finished(self) -> bool:

@@ -89,7 +89,7 @@ class Jobs:
         return cache(self._config)
 
     def _config(self, entry: str, method: str, variant: str, stage: str) -> str:
-        own = self.suite.method(method).stages.get(stage, {})
+        own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
         folder = self.suite.entry(entry).spec.folder if methods.get(method).engine else None
         raw = {"raw": str(folder)} if folder is not None else {}
         return to_argument(self._settings(entry, method, variant) | raw | ({"stage_training": own} if own else {}))

@@ -20,6 +20,7 @@ from contrastseg.planning.availability import population
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
+from contrastseg.suite.step_totals import step_totals
 
 RESULTS = Path("results")
 
@@ -126,6 +127,7 @@ class Plan:
                 for run, other, checkpoint in self.evaluations()
             ],
             "skipped": list(self.skipped),
+            "step_totals": step_totals(self.suite),
             "unavailable": self.unavailable,
             "stores": {
                 entry.name: {

@@ -11,6 +11,7 @@ from contrastseg.suite.drawings import check_drawings, check_metrics
 from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.fields import SuiteFields
 from contrastseg.suite.names import require_distinct, require_known
+from contrastseg.suite.step_totals import check_totals
 
 
 def check_consistency(suite: SuiteFields) -> None:
@@ -20,6 +21,7 @@ def check_consistency(suite: SuiteFields) -> None:
         ValueError: A name is not there, or two parts contradict each other.
         SuiteError: Training settings of an entry, a method or a stage are wrong.
     """
+    check_totals(suite)
     entries = [entry.name for entry in suite.datasets]
     for entry in suite.datasets:
         _check_entry(suite, entry, entries)

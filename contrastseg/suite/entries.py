@@ -21,6 +21,8 @@ Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=100)]
 
 
 _TRAINING = "training"
+EQUAL_STEPS = "equal_steps"
+"""Variant of any method: as many steps as the longest method of the suite, without a setting of its own."""
 
 
 class Strict(BaseModel):
@@ -218,7 +220,7 @@ class MethodEntry(Strict):
         for name, given in self.variants.items():
             settings = {key: value for key, value in given.items() if key != _TRAINING}
             # `{rf: {}}` asks for the method's own variant of that name, it does not empty it.
-            if settings or (given and name not in method.variants):
+            if settings or name == EQUAL_STEPS or (given and name not in method.variants):
                 own[name] = settings
         return method.resolve(variant, self.settings, own)
 

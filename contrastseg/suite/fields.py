@@ -13,6 +13,7 @@ from contrastseg.suite.entries import DatasetEntry, MethodEntry, Name, Strict
 from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.recipes import recipe_names
+from contrastseg.suite.step_totals import stage_override
 from contrastseg.training.settings import TrainingSettings
 
 Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -43,6 +44,9 @@ class SuiteFields(Strict):
     folds: Axis = [0]
     seeds: Axis = [0]
     training: TrainingSettings = TrainingSettings()
+    budget: Literal["steps"] | None = Field(
+        None, description="steps: every method has training.steps over all its stages; if unset, each stage has them"
+    )
     checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
     evaluation: EvaluationSettings = EvaluationSettings()
     # Made by a function, for a default in the schema would show the spelling that is stored.
@@ -102,10 +106,15 @@ class SuiteFields(Strict):
             },
         )
 
+    def stage_override(self, entry: DatasetEntry, method: MethodEntry, variant: str, stage: str) -> dict[str, Any]:
+        """The suite's own settings of one stage, stronger than the method's: those written, and steps of a budget."""
+        return stage_override(self, entry, method, variant, stage)
+
     def stage_training(self, entry: DatasetEntry, method: MethodEntry, variant: str, stage: str) -> TrainingSettings:
         """Training settings of one stage of a run, with all that is put on top of the run's.
 
         Raises:
             SuiteError: An override does not exist or has no valid value; the message says where it was written.
         """
-        return of_stage(self.training_of(entry, method, variant), method, variant, stage)
+        own = self.stage_override(entry, method, variant, stage)
+        return of_stage(self.training_of(entry, method, variant), method, variant, stage, own)

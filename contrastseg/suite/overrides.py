@@ -31,7 +31,9 @@ def overridden(training: TrainingSettings, overrides: Mapping[str, Mapping[str, 
     return settings
 
 
-def of_stage(training: TrainingSettings, method: MethodEntry, variant: str, stage: str) -> TrainingSettings:
+def of_stage(
+    training: TrainingSettings, method: MethodEntry, variant: str, stage: str, own: Mapping[str, Any]
+) -> TrainingSettings:
     """The settings that a stage of a variant trains with.
 
     Args:
@@ -39,10 +41,10 @@ def of_stage(training: TrainingSettings, method: MethodEntry, variant: str, stag
         method: The suite's entry of the method.
         variant: One of its variants.
         stage: One of its stages.
+        own: The suite's own settings of the stage.
 
     Raises:
         SuiteError: A key does not exist or has no valid value; the message names the method and the stage.
     """
-    own = method.stages.get(stage, {})
     with wrap_validation_errors(TrainingSettings, f"methods, {method.name}, stages, {stage}"):
         return staged(training, registry.get(method.name), stage, own, method.resolve(variant))

@@ -231,7 +231,7 @@ def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
                 f"`{run.suite}`",
                 ", ".join(dict.fromkeys(place.title for place in places)),
                 f"{max(record['training_patients'] for record in results.runs)} / {', '.join(map(str, tested))}",
-                f"{training['steps']:,} steps a stage, batch {training['batch_size']}, {training['precision']}",
+                f"{training['steps']:,} steps {_length_of(results.plan['suite'])}, batch {training['batch_size']}, {training['precision']}",
                 _seeds(run),
                 f"{len(results.scores[axes].drop_duplicates()):,} of {len(results.plan['evaluations']):,}",
                 f"`{run.folder.name}`",
@@ -242,6 +242,10 @@ def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
         left = [f"`{name}`" for name in registry.names() if name not in run.methods]
         yield f"- Not in `{run.suite}`: {', '.join(left)}." if left else f"- `{run.suite}` has every method."
     yield "\nThe descriptions of the suites give the reasons. Their own tables name every cell without scores."
+
+
+def _length_of(suite: Mapping[str, Any]) -> str:
+    return "over all stages" if suite.get("budget") == "steps" else "a stage"
 
 
 def _seeds(run: ReferenceRuns) -> str:
