@@ -223,7 +223,7 @@ def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
     rows = []
     for run in runs:
         results, places = run.results, run.places()
-        training = results.plan["suite"]["training"]
+        training, length = results.plan["suite"]["training"], _length_of(results.plan["suite"])
         axes = ["dataset", "method", "variant", "labels", "draw", "fold", "seed", "evaluated_on", "checkpoint"]
         tested = sorted({int(place.baseline.n) for place in places})
         rows.append(
@@ -231,7 +231,7 @@ def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
                 f"`{run.suite}`",
                 ", ".join(dict.fromkeys(place.title for place in places)),
                 f"{max(record['training_patients'] for record in results.runs)} / {', '.join(map(str, tested))}",
-                f"{training['steps']:,} steps {_length_of(results.plan['suite'])}, batch {training['batch_size']}, {training['precision']}",
+                f"{training['steps']:,} steps {length}, batch {training['batch_size']}, {training['precision']}",
                 _seeds(run),
                 f"{len(results.scores[axes].drop_duplicates()):,} of {len(results.plan['evaluations']):,}",
                 f"`{run.folder.name}`",
