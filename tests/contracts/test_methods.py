@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,28 @@ OWN_ENGINE = [name for name in METHODS if registry.get(name).engine is not None]
 LEARNING_STEPS = 15
 SLOW_TO_LEARN = {"simsiam": 30}
 CASES = [(name, dims) for name in METHODS if name not in OWN_ENGINE for dims in registry.get(name).spatial_dims]
+# Two checkpoints' worth of steps: a run that is killed after the third resumes from the first checkpoint.
+STEPS, KILLED_AT = 4, 3
+# Smaller patches than the phantoms' own where time is all they cost; a loss needs the larger ones in order to fall.
+PATCHES = {2: [32, 32], 3: [8, 16, 16]}
+# Settings whose defaults are sizes for real images, by the number of dimensions.
+SMALLER: dict[str, dict[int, dict[str, Any]]] = {"semantic_aware": {2: {"patch_size": 32}, 3: {"patch_size": 16}}}
+
+
+def cases(*, long: Callable[[str, int], bool] = lambda name, dims: False) -> pytest.MarkDecorator:
+    """Run a test on every case, one after the other: its `case` is of the module's scope, so that cases share runs.
+
+    Args:
+        long: Which of the cases (method, dimensions) only `make test-long` runs.
+    """
+    marks = {True: [pytest.mark.long], False: []}
+    rows = [pytest.param(case, marks=marks[long(*case)], id="{}-{}".format(*case)) for case in CASES]
+    return pytest.mark.parametrize("case", rows, indirect=True, scope="module")
+
+
+def is_repeated(name: str, dims: int) -> bool:
+    """Whether a case has more dimensions than another one of its method."""
+    return dims > min(registry.get(name).spatial_dims)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -88,15 +111,26 @@ class Case:
 
 @dataclass(frozen=True)
 class Trained:
-    """Six steps of a case: the last stage's configuration and the folder of its run."""
+    """Some steps of a case: the last stage's configuration, and the folder of every stage's run."""
 
     config: RunConfig
-    folder: Path
+    folders: dict[str, Path]
+
+    @property
+    def folder(self) -> Path:
+        """Of the last stage."""
+        return self.folders["train"]
+
+    def stage(self, name: str) -> RunConfig:
+        """The configuration of a stage; it starts from the checkpoints of these runs."""
+        taken = [item.stage for item in registry.get(self.config.method).stage(name).init_from]
+        initial = {stage: str(self.folders[stage] / "checkpoints" / "last.ckpt") for stage in taken}
+        return self.config.model_copy(update={"stage": name, "initial": initial})
 
 
-@pytest.fixture(scope="module", params=CASES, ids=[f"{name}-{dims}" for name, dims in CASES])
+@pytest.fixture(scope="module")
 def case(request: pytest.FixtureRequest, phantoms: dict[int, Any]) -> Case:
-    """Every case, one after the other: of the module's scope, so that its tests follow each other."""
+    """The case that `cases` names."""
     name, dims = request.param
     return Case(name, dims, phantom_for(name, dims, phantoms))
 
@@ -105,9 +139,11 @@ def case(request: pytest.FixtureRequest, phantoms: dict[int, Any]) -> Case:
 def trained(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """What several tests compare a run of their own with."""
     folder = tmp_path_factory.mktemp(case.name)
-    config = stages(case.phantom.config(case.name), folder)
-    train(config, folder / "run")
-    return Trained(config, folder / "run")
+    training = {"steps": STEPS, "patch_size": PATCHES[case.dims]}
+    settings = SMALLER.get(case.name, {}).get(case.dims)
+    config = stages(case.phantom.config(case.name, training=training, settings=settings), folder)
+    train(config, folder / config.stage)
+    return Trained(config, {stage.name: folder / stage.name for stage in registry.get(case.name).stages})
 
 
 @pytest.fixture(scope="module")
@@ -217,23 +253,24 @@ def test_what_has_an_engine_of_its_own_has_tests_of_its_own(name: str) -> None:
     assert registry.get(name).card.differs, "what the suite's settings do not reach is said on the card"
 
 
+@cases()
 @pytest.mark.learns
 def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
     case: Case, trained: Trained, tmp_path: Path
 ) -> None:
     config = trained.config
-    assert json.loads((trained.folder / "run.json").read_text())["steps"] == 6
+    assert json.loads((trained.folder / "run.json").read_text())["steps"] == STEPS
     with pytest.raises(Killed):
-        train(config, tmp_path / "killed", on_step=kill_at(5))
+        train(config, tmp_path / "killed", on_step=kill_at(KILLED_AT))
     assert not (tmp_path / "killed" / "run.json").exists()
     train(config, tmp_path / "killed")
     assert equal(weights(trained.folder), weights(tmp_path / "killed"))
     rows = (tmp_path / "killed" / "log.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3", "4", "5", "6"]
+    assert [row.split(",")[0] for row in rows] == ["step", *(str(step + 1) for step in range(STEPS))]
     train(config.model_copy(update={"seed": 1}), tmp_path / "other")
     assert not equal(weights(trained.folder), weights(tmp_path / "other"))
 
-    patients = Split.from_file(case.phantom.split).test()
+    patients = Split.from_file(case.phantom.split).test()[:1]
     checkpoint = trained.folder / "checkpoints" / "last.ckpt"
     predict_prepared(checkpoint, case.phantom.data, patients, tmp_path / "predictions")
     dataset = PreparedDataset(case.phantom.data)
@@ -251,6 +288,7 @@ def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "stream_seed", lambda run, stream, step, rank: seed(run, stream, 0, rank))
 
 
+@cases(long=is_repeated)
 @pytest.mark.learns
 @pytest.mark.usefixtures("standing_still")
 def test_loss_is_finite_and_falls(case: Case, tmp_path: Path, record_property: Any) -> None:
@@ -282,32 +320,44 @@ def test_loss_is_finite_and_falls(case: Case, tmp_path: Path, record_property: A
         assert falls(losses), stage.name
 
 
-def test_labels_outside_the_subset_are_never_read(case: Case, trained: Trained, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    shutil.copytree(case.phantom.data, data)
-    dataset, split = PreparedDataset(data), Split.from_file(case.phantom.split)
-    for image in set(dataset.cases) - set(dataset.cases_of(split.labelled("n2"))):
-        (data / "cases" / image / "label.npy").unlink()
+def without_other_labels(phantom: Any, labels: str, folder: Path) -> Path:
+    """A copy of the prepared data that has the labels of a subset alone."""
+    shutil.copytree(phantom.data, folder)
+    dataset, split = PreparedDataset(folder), Split.from_file(phantom.split)
+    for image in set(dataset.cases) - set(dataset.cases_of(split.labelled(labels))):
+        (folder / "cases" / image / "label.npy").unlink()
         dataset.reference_path(image).unlink()
-    config = stages(trained.config.model_copy(update={"data": str(data)}), tmp_path / "again")
-    train(config, tmp_path / "without")
-    assert equal(weights(trained.folder), weights(tmp_path / "without"))
+    return folder
 
 
-def test_exactly_the_declared_data_is_used(case: Case, trained: Trained, tmp_path: Path) -> None:
-    """Changing unlabelled images changes the weights if, and only if, the method says that it uses them."""
-    data = tmp_path / "data"
-    shutil.copytree(case.phantom.data, data)
-    dataset, split = PreparedDataset(data), Split.from_file(case.phantom.split)
-    unlabelled = [patient for patient in split.train() if patient not in split.labelled("n2")]
-    for image in dataset.cases_of(unlabelled):
+def change_other_images(data: Path, split: Split, labels: str) -> None:
+    """Mirror the images of the training patients outside a subset."""
+    unlabelled = [patient for patient in split.train() if patient not in split.labelled(labels)]
+    for image in PreparedDataset(data).cases_of(unlabelled):
         path = data / "cases" / image / "image.npy"
         np.save(path, np.load(path)[..., ::-1])
-    train(stages(trained.config.model_copy(update={"data": str(data)}), tmp_path / "again"), tmp_path / "after")
-    uses = any(stage.data != "labelled" for stage in registry.get(case.name).stages)
-    assert equal(weights(trained.folder), weights(tmp_path / "after")) != uses
 
 
+@cases()
+def test_exactly_the_declared_data_is_used(case: Case, trained: Trained, tmp_path: Path) -> None:
+    """Other labels are never read, and other images change a stage's weights where it says that it uses them.
+
+    A stage that does not is trained once, without these labels and with these images changed: its weights stay. One
+    that does is trained without the labels first.
+    """
+    labels = trained.config.labels
+    data = {False: without_other_labels(case.phantom, labels, tmp_path / "unlabelled")}
+    data[True] = shutil.copytree(data[False], tmp_path / "changed")
+    change_other_images(data[True], Split.from_file(case.phantom.split), labels)
+    for stage in registry.get(case.name).stages:
+        uses = stage.data != "labelled"
+        for changed in (False, True) if uses else (True,):
+            folder = tmp_path / f"{stage.name}-{changed}"
+            train(trained.stage(stage.name).model_copy(update={"data": str(data[changed])}), folder)
+            assert equal(weights(trained.folders[stage.name]), weights(folder)) != (uses and changed), stage.name
+
+
+@cases()
 def test_every_weight_of_the_network_starts_alike(case: Case, phantoms: dict[int, Any]) -> None:
     """Every method of a comparison gets the same initial network; what it adds is its own."""
     phantom = phantoms[case.dims]
