@@ -57,6 +57,26 @@ def entropy(probabilities: Tensor) -> Tensor:
     return -torch.special.xlogy(probabilities, probabilities).sum(dim=1)
 
 
+def entropy_loss(logits: Tensor) -> Tensor:
+    """Compute the mean entropy of the softmax in units of ln K: from 0 (certain) to 1 (uniform).
+
+    Source: entropy minimisation, Grandvalet and Bengio (NIPS 2004), as SSL4MIS normalises it (Vu et al., CVPR 2019).
+
+    Args:
+        logits: (B, K, *spatial).
+
+    Returns:
+        A scalar, float32.
+
+    Example:
+        >>> entropy_loss(torch.zeros(1, 4, 2, 2)).item()
+        1.0
+    """
+    log_probabilities = torch.log_softmax(logits.float(), dim=1)
+    nats = -(log_probabilities.exp() * log_probabilities).sum(dim=1).mean()
+    return nats / math.log(logits.shape[1])
+
+
 def sigmoid_rampup(step: int, steps: int, share: float = 0.4) -> float:
     """Compute the ramp exp(−5 (1 − min(t/T, 1))²) with T = `share` of all steps: from e⁻⁵ to 1 (Laine & Aila 2017).
 

@@ -174,7 +174,8 @@ class Task:
         steps: Length of this stage, for ramps.
         stage: The stage's name.
         build_network: Makes a freshly initialised network; every call draws anew. Networks for other inputs than the
-            image or other outputs than the classes are asked for with `in_channels=` and `num_classes=`.
+            image or other outputs than the classes are asked for with `in_channels=` and `num_classes=`; further
+            keywords are options of the network, stronger than the suite's.
         patch_size: Shape of a sample, for choosing feature maps by their extent; empty where it is not known.
         flip_axes: In-plane axes that this stage's augmentation may mirror, 0 = rows and 1 = columns: the suite knows
             where left and right are classes of their own, and views that a method draws itself keep to it.

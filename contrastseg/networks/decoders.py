@@ -1,4 +1,4 @@
-"""A second decoder for any network: interpolation and convolutions over its encoder's maps, perturbed in training."""
+"""Second decoders: one for any network (interpolation and convolutions), and a network's own without its encoder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from contrastseg.errors import SuiteError
+from contrastseg.networks.features import FeatureNetwork
 
 
 class InterpolatingDecoder(nn.Module):
@@ -62,3 +65,32 @@ class InterpolatingDecoder(nn.Module):
         if tuple(x.shape[2:]) == tuple(size):
             return x
         return F.interpolate(x, tuple(size), mode=self.mode, align_corners=False)
+
+
+def without_encoder(network: FeatureNetwork) -> FeatureNetwork:
+    """Take the encoder out of a network: `decode` and `classify` are left, for the maps of another network's encoder.
+
+    Args:
+        network: Changed in place.
+
+    Returns:
+        The same network.
+
+    Raises:
+        SuiteError: The network has no decoder that stands alone.
+
+    Example:
+        >>> from contrastseg.networks.unet import build
+        >>> sizes = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": (4, 8)}
+        >>> first, second = build(**sizes), without_encoder(build(**sizes))
+        >>> maps = first.encode(torch.zeros(1, 1, 8, 8))
+        >>> second.classify(second.decode(maps, (8, 8))).shape
+        torch.Size([1, 3, 8, 8])
+    """
+    if type(network).decode is FeatureNetwork.decode:
+        raise SuiteError(
+            f"{type(network).__name__} has no decoder that works on the maps of another encoder",
+            remedy="use unet or vnet for methods with several decoders",
+        )
+    network.encoder = nn.Identity()
+    return network

@@ -10,7 +10,7 @@ Rethinking Atrous Convolution, arXiv 1706.05587): plain convolutions, one after 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -121,8 +121,12 @@ class DeepLabV3Plus(SMPNetwork):
         """
         if self.training and len(images) < 2:
             raise SuiteError("deeplabv3plus trains on batches of at least two images", remedy="raise batch_size")
+        return self.decode(self.encode(images), images.shape[2:])
+
+    def decode(self, encoded: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
+        """See `FeatureNetwork.decode`."""
         decoder = self.decoder
-        maps = self.encode(images)
+        maps = dict(encoded)
         maps["aspp"] = self.attached("aspp", decoder.aspp(maps[self._deepest]))
         x = maps["aspp"]
         if not isinstance(decoder, _PyramidDecoder):

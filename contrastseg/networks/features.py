@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -45,6 +45,21 @@ class FeatureNetwork(nn.Module):
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """The encoder's maps alone; networks override it to spare pre-training the decoder."""
         return {name: x for name, x in self.features(images).items() if name.startswith("encoder")}
+
+    def decode(self, encoded: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
+        """Compute the maps that follow from the encoder's alone, which may be another network's or perturbed ones.
+
+        Args:
+            encoded: The maps of `encode`, by name.
+            size: Shape of the images they were computed from.
+
+        Returns:
+            The maps of `features`, those given among them.
+
+        Raises:
+            NotImplementedError: A network does not say how.
+        """
+        raise NotImplementedError
 
     def classify(self, features: Mapping[str, Tensor]) -> Tensor:
         """Compute logits (B, K, *spatial) from the maps of `features`.

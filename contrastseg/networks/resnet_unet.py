@@ -5,7 +5,7 @@ Source: Ronneberger et al., MICCAI 2015, with the encoder of He et al., Deep Res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,11 +27,15 @@ class ResNetUNet(SMPNetwork):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """See `FeatureNetwork.features`."""
-        maps = self.encode(images)
+        return self.decode(self.encode(images), images.shape[2:])
+
+    def decode(self, encoded: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
+        """See `FeatureNetwork.decode`."""
+        maps = dict(encoded)
         x = self.decoder.center(maps["encoder5"])
         for level, block in zip(reversed(range(5)), self.decoder.blocks, strict=True):
             skip = maps.get(f"encoder{level}")
-            height, width = images.shape[2:] if skip is None else skip.shape[2:]
+            height, width = size if skip is None else skip.shape[2:]
             x = self.attached(f"decoder{level}", block(x, height, width, skip_connection=skip))
             maps[f"decoder{level}"] = x
         return maps

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.networks._upsampling import Upsampling, interpolation
 from contrastseg.networks.features import FeatureNetwork
 
 Norm = Literal["instance", "batch"]
 Pooling = Literal["strided", "max"]
-Upsampling = Literal["transposed", "linear"]
 
 _CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -59,6 +59,7 @@ class UNet(FeatureNetwork):
                 remedy=f"give {len(channels) - 1} strides of {spatial_dims} numbers each",
             )
         conv, norms = _CONV[spatial_dims], _NORM[norm]
+        self.upsampling = upsampling
 
         def block(inside: int, outside: int, stride: tuple[int, ...], dropped: float = 0.0) -> nn.Sequential:
             layers: list[nn.Module] = []
@@ -78,8 +79,7 @@ class UNet(FeatureNetwork):
         def up(inside: int, outside: int, stride: tuple[int, ...]) -> nn.Module:
             if upsampling == "transposed":
                 return _TRANSPOSED[spatial_dims](inside, outside, stride, stride)
-            mode = "bilinear" if spatial_dims == 2 else "trilinear"
-            return nn.Sequential(conv(inside, outside, 1), nn.Upsample(None, stride, mode, align_corners=True))
+            return nn.Sequential(conv(inside, outside, 1), interpolation(upsampling, stride))
 
         levels = len(channels)
         total = [(1,) * spatial_dims]
@@ -113,8 +113,12 @@ class UNet(FeatureNetwork):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """See `FeatureNetwork.features`."""
-        maps = self.encode(images)
-        x = maps[f"encoder{len(self.encoder) - 1}"]
+        return self.decode(self.encode(images), images.shape[2:])
+
+    def decode(self, encoded: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
+        """See `FeatureNetwork.decode`."""
+        maps = dict(encoded)
+        x = maps[f"encoder{len(self.decoder)}"]
         for level in reversed(range(len(self.decoder))):
             joined = torch.cat([self.up[level](x), maps[f"encoder{level}"]], dim=1)
             x = maps[f"decoder{level}"] = self.attached(f"decoder{level}", self.decoder[level](joined))
@@ -151,7 +155,8 @@ def build(
         convolutions: Convolutions per block.
         norm: Normalisation; `instance` does not depend on the rest of the batch.
         pooling: How the encoder goes down: `strided` (a level's first convolution) or `max` (max-pooling before it).
-        upsampling: How the decoder goes up: `transposed` convolutions, or a 1×1 convolution and `linear` interpolation.
+        upsampling: How the decoder goes up: `transposed` convolutions, or a 1×1 convolution and interpolation, `linear`
+            or `nearest`.
         dropout: Share of values dropped after the first convolution of the encoder's blocks, for all levels or for
             each; the decoder has none, as in SSL4MIS.
         head_kernel: Side of the classifier's kernel, an odd number.

@@ -7,11 +7,12 @@ norm, skips added, not concatenated; no residual connections there).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.networks._upsampling import Upsampling, interpolation
 from contrastseg.networks.features import FeatureNetwork
 
 CONVOLUTIONS = (1, 2, 3, 3, 3)
@@ -65,6 +66,7 @@ class VNet(FeatureNetwork):
         norm: Literal["batch", "instance"],
         residual: bool,
         dropout: float,
+        upsampling: Upsampling,
     ) -> None:
         super().__init__()
         levels = len(CONVOLUTIONS)
@@ -75,10 +77,18 @@ class VNet(FeatureNetwork):
                 remedy=f"give {levels - 1} strides of {spatial_dims} numbers each",
             )
         channels = [width * 2**level for level in range(levels)]
+        self.upsampling = upsampling
 
-        def resample(kind: Any, inside: int, outside: int, step: tuple[int, ...]) -> nn.Sequential:
-            layers = [kind(inside, outside, step, step, bias=False), _NORM[norm][spatial_dims](outside, affine=True)]
-            return nn.Sequential(*layers, nn.ReLU(inplace=True))
+        def resample(*layers: nn.Module, outside: int) -> nn.Sequential:
+            return nn.Sequential(*layers, _NORM[norm][spatial_dims](outside, affine=True), nn.ReLU(inplace=True))
+
+        def up(inside: int, outside: int, step: tuple[int, ...]) -> nn.Sequential:
+            if upsampling == "transposed":
+                widened = [_TRANSPOSED[spatial_dims](inside, outside, step, step, bias=False)]
+            else:
+                convolution = _CONV[spatial_dims](inside, outside, 3, padding=1, bias=False)
+                widened = [interpolation(upsampling, step), convolution]
+            return resample(*widened, outside=outside)
 
         def block(inside: int, level: int) -> _Block:
             return _Block(inside, channels[level], CONVOLUTIONS[level], spatial_dims, norm, residual)
@@ -86,12 +96,11 @@ class VNet(FeatureNetwork):
         first = block(in_channels, 0)
         self.encoder = nn.ModuleList([first])
         for level in range(1, levels):
-            down = resample(_CONV[spatial_dims], channels[level - 1], channels[level], steps[level - 1])
+            step = steps[level - 1]
+            down = _CONV[spatial_dims](channels[level - 1], channels[level], step, step, bias=False)
+            down = resample(down, outside=channels[level])
             self.encoder.append(nn.Sequential(down, block(channels[level], level)))
-        self.up = nn.ModuleList(
-            resample(_TRANSPOSED[spatial_dims], channels[level + 1], channels[level], steps[level])
-            for level in range(levels - 1)
-        )
+        self.up = nn.ModuleList(up(channels[level + 1], channels[level], steps[level]) for level in range(levels - 1))
         self.decoder = nn.ModuleList(block(channels[level], level) for level in range(levels - 1))
         self.dropout = _DROPOUT[spatial_dims](dropout)
         self.head = _CONV[spatial_dims](width, num_classes, 1)
@@ -113,8 +122,12 @@ class VNet(FeatureNetwork):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """See `FeatureNetwork.features`."""
-        maps = self.encode(images)
-        x = self.dropout(maps[f"encoder{len(self.encoder) - 1}"])
+        return self.decode(self.encode(images), images.shape[2:])
+
+    def decode(self, encoded: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
+        """See `FeatureNetwork.decode`."""
+        maps = dict(encoded)
+        x = self.dropout(maps[f"encoder{len(self.decoder)}"])
         for level in reversed(range(len(self.decoder))):
             joined = self.up[level](x) + maps[f"encoder{level}"]
             x = maps[f"decoder{level}"] = self.attached(f"decoder{level}", self.decoder[level](joined))
@@ -136,6 +149,7 @@ def build(
     norm: Literal["batch", "instance"] = "batch",
     residual: bool = False,
     dropout: float = 0.5,
+    upsampling: Upsampling = "transposed",
 ) -> VNet:
     """Build a V-Net of five levels with 1, 2, 3, 3 and 3 convolutions.
 
@@ -149,6 +163,11 @@ def build(
         residual: Whether blocks add their input, as Milletari's do and SSL4MIS's do not. Where widths differ (the
             image and the first level) a 1×1 convolution brings the input to the block's width.
         dropout: Share of whole channels dropped after the deepest block and before the classifier; SSL4MIS's 0.5.
+        upsampling: How the decoder goes up: `transposed` convolutions, or interpolation, `linear` or `nearest`, and a
+            convolution of side 3, as MC-Net's further decoders do.
+
+    Raises:
+        SuiteError: A value that does not exist, or strides that do not fit the five levels.
 
     Example:
         >>> import torch
@@ -156,6 +175,8 @@ def build(
         >>> network(torch.zeros(1, 1, 32, 32)).shape
         torch.Size([1, 2, 32, 32])
     """
+    if upsampling not in get_args(Upsampling):
+        raise SuiteError(unknown_name("upsampling of network vnet", upsampling, get_args(Upsampling)))
     return VNet(
         spatial_dims,
         in_channels,
@@ -165,4 +186,5 @@ def build(
         norm=norm,
         residual=residual,
         dropout=dropout,
+        upsampling=upsampling,
     )

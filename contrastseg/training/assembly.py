@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -42,9 +41,10 @@ def build_method(
     """
     training = training or stage_training(config)
 
-    build_network = partial(
-        build, training.network, spatial_dims=config.spatial_dims, in_channels=in_channels, num_classes=num_classes
-    )
+    def build_network(in_channels: int = in_channels, num_classes: int = num_classes, **options: Any) -> FeatureNetwork:
+        sizes = {"spatial_dims": config.spatial_dims, "in_channels": in_channels, "num_classes": num_classes}
+        return build({**training.network, **options}, **sizes)
+
     task = Task(
         config.spatial_dims,
         in_channels,

@@ -15,6 +15,7 @@ from contrastseg.methods import registry as methods
 from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.uafr import attach_reweighting
 from contrastseg.networks import registry
+from contrastseg.networks.decoders import without_encoder
 from contrastseg.networks.features import FeatureNetwork
 
 # Only to be quick: the same code at smaller widths.
@@ -104,6 +105,24 @@ def test_the_encoders_maps_are_the_same_without_the_decoder(name: str) -> None:
         assert list(encoded) == [key for key in features if key.startswith("encoder")]
         for key, value in encoded.items():
             assert torch.equal(value, features[key])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_decoder_alone_works_on_the_maps_of_another_encoder(name: str) -> None:
+    for _, network in forms(name):
+        network.eval()
+        x = images(network)
+        encoded, whole = network.encode(x), network.features(x)
+        if type(network).decode is FeatureNetwork.decode:
+            with pytest.raises(SuiteError, match=type(network).__name__):
+                without_encoder(network)
+            continue
+        decoder = without_encoder(copy.deepcopy(network))
+        decoded = decoder.decode(encoded, x.shape[2:])
+        assert list(decoded) == list(whole)
+        assert all(torch.equal(decoded[key], whole[key]) for key in whole)
+        assert torch.equal(decoder.classify(decoded), network(x))
+        assert not [key for key, _ in decoder.named_parameters() if key.startswith("encoder")]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

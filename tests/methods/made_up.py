@@ -13,8 +13,9 @@ from contrastseg.networks.registry import build
 
 
 def make(name: str, dims: int = 2, variant: str = "default", levels: int = 5, **settings: Any) -> Method:
-    def network(in_channels: int = 1, num_classes: int = 3) -> nn.Module:
-        return build({"channels": [4] * levels}, spatial_dims=dims, in_channels=in_channels, num_classes=num_classes)
+    def network(in_channels: int = 1, num_classes: int = 3, **options: Any) -> nn.Module:
+        chosen = {"channels": [4] * levels, **options}
+        return build(chosen, spatial_dims=dims, in_channels=in_channels, num_classes=num_classes)
 
     method_class = registry.get(name)
     method = method_class(Task(dims, 1, 3, 100, "train", network), method_class.resolve(variant, settings))

@@ -108,7 +108,7 @@ def test_the_heads_kernel_keeps_the_grid(dims: int) -> None:
     [
         ({"norm": "layer"}, "norm of network unet 'layer'; there are: batch, instance"),
         ({"pooling": "average"}, "pooling of network unet 'average'; there are: max, strided"),
-        ({"upsampling": "bilinear"}, "upsampling of network unet 'bilinear'; there are: linear, transposed"),
+        ({"upsampling": "bilinear"}, "upsampling of network unet 'bilinear'; there are: linear, nearest, transposed"),
         ({"dropout": [0.1, 0.2]}, "one number from 0 to below 1, or 5"),
         ({"dropout": 1.0}, "from 0 to below 1"),
         ({"head_kernel": 2}, "odd number"),

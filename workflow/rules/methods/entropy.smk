@@ -1,0 +1,3 @@
+use rule train as train_entropy with:
+    wildcard_constraints:
+        method="entropy",
