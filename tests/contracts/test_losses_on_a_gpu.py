@@ -17,6 +17,7 @@ from contrastseg.losses import (
     alignment,
     consistency,
     correspondence,
+    decoder_consistency,
     info_nce,
     pdcr,
     pixel_sampling,
@@ -205,6 +206,11 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         ),
         lambda g: segmentation.segmentation_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), loss="ce"),
         lambda g: segmentation.segmentation_loss(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), combine="sum"),
+    ],
+    "consistency.entropy_loss": [lambda g: consistency.entropy_loss(g.leaf(2, 3, 8, 8))],
+    "decoder_consistency.sharpened": [lambda g: decoder_consistency.sharpened(g.random(2, 3, 8, 8).softmax(1), 0.1)],
+    "decoder_consistency.mutual_consistency_loss": [
+        lambda g: decoder_consistency.mutual_consistency_loss([g.leaf(2, 3, 8, 8), g.leaf(2, 3, 8, 8)])
     ],
     "signed_distance.signed_distances": [lambda g: signed_distance.signed_distances(g.labels(2, 8, 8), 3).nan_to_num()],
     "signed_distance.distance_regression_loss": [

@@ -75,6 +75,8 @@ KNOWN = (
     "ua_mt",
     "cps",
     "nnunet",
+    "entropy",
+    "mcnet",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it
