@@ -32,13 +32,12 @@ class CPS(Method):
         ),
         options={
             "cross_weight": "0.1 with a ramp, as in the medical literature's common code base; the paper: 1.5 on VOC",
-            "ramp_share": "weight rises over the first 40 % of the steps, as in every semi-supervised method here; the"
-            " medical code base's is 1",
+            "ramp_share": "1: the weight rises over the whole run, as in the medical code base; the authors have none",
             "scope": "unlabelled, as in the medical code base; `all` adds the labelled images, as in the paper",
         },
     )
     stages = (Stage("train", {"labelled": View("labelled"), "unlabelled": View("unlabelled")}),)
-    defaults = {"cross_weight": 0.1, "ramp_share": 0.4, "scope": "unlabelled"}
+    defaults = {"cross_weight": 0.1, "ramp_share": 1.0, "scope": "unlabelled"}
     choices = {"scope": ("unlabelled", "all")}
     variants = {"default": {}, "paper_scope": {"scope": "all"}}
     memory_mb = 6000

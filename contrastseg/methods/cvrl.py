@@ -45,8 +45,8 @@ class CVRL(Method):
             " docs/methods.md, and 0.5 kept the segmentation from being learned (0.14, one seed): in a new network the"
             " feature term alone then has about the gradient of the segmentation loss",
             "low_weight": "λ_l = 0.1, likewise; the two were changed together",
-            "consistency_weight": "γ = 0.1, as in the other semi-supervised methods here",
-            "ramp_share": "γ rises over the first 40 % of the steps, as in every semi-supervised method here",
+            "consistency_weight": "γ = 0.1, the value of the medical literature's common code base",
+            "ramp_share": "γ rises over the first 40 % of the steps, our choice: the source was not read for it",
             "decay": "0.999, reached from (1+t)/(10+t), which averages about the last ninth of the steps; up to 0.999,"
             " 1 − 1/(t+1) would be the mean of all of the first thousand",
             "temperature": "τ = 0.5, of rows; not known from the source",

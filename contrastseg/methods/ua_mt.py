@@ -36,7 +36,8 @@ class UAMT(MeanTeacher):
         ),
         options={
             **MeanTeacher.card.options,
-            "ramp_share": "0.4, as in every semi-supervised method here; the released code's is 1",
+            "consistency_weight": "0.1, as released",
+            "ramp_share": "1: the weight rises over the whole run, as released",
             "passes": "8, as released",
             "passes_at_once": "1; the released code sends two noisy copies of the images through the teacher at once,"
             " so that batch norm sees both",
@@ -58,6 +59,7 @@ class UAMT(MeanTeacher):
         "divisor": None,
     }
     choices = {**MeanTeacher.choices, "threshold": ("ln_k", "ln2")}
+    variants = {"default": {}}
 
     def build(self) -> Mapping[str, nn.Module]:
         """The student and its average.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: bool = False) -> nn.Sequential:
@@ -53,3 +55,42 @@ def dense_head(inside: int, hidden: int, outside: int, spatial_dims: int, layers
     for before, after in pairwise(widths):
         parts += [convolution(before, after, 1), nn.ReLU(inplace=True)]
     return nn.Sequential(*parts[:-1])
+
+
+class ClassSelectors(nn.Module):
+    """Scores vectors by a small perceptron of each one's class: two layers, batch norm over the class's own vectors.
+
+    Args:
+        num_classes: K; class 0, the background, has none.
+        width: D, of the vectors and between the layers.
+
+    Example:
+        >>> scores = ClassSelectors(3, 8)(torch.randn(5, 8), torch.tensor([0, 1, 1, 2, 2]))
+        >>> scores.shape, scores[0].item()
+        (torch.Size([5]), 0.0)
+    """
+
+    def __init__(self, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(1, num_classes))
+        self.norm = nn.ParameterList(nn.Parameter(torch.ones(width)) for _ in range(1, num_classes))
+        self.shift = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in range(1, num_classes))
+        self.score = nn.ModuleList(nn.Linear(width, 1) for _ in range(1, num_classes))
+
+    def forward(self, vectors: Tensor, classes: Tensor) -> Tensor:
+        """Scores in (0, 1), (N,), of vectors (N, D) with their classes (N,); 0 for vectors of other classes.
+
+        Every shape is the same whatever the classes are, so nothing waits for them on a GPU.
+        """
+        scores = torch.zeros(len(vectors), device=vectors.device)
+        layers = zip(self.hidden, self.norm, self.shift, self.score, strict=True)
+        for index, (hidden, norm, shift, score) in enumerate(layers, start=1):
+            own = (classes == index)[:, None]
+            count = own.sum().clamp(min=1)
+            values = hidden(vectors).float()
+            mean = torch.where(own, values, 0.0).sum(0) / count
+            centred = torch.where(own, values - mean, 0.0)
+            variance = centred.square().sum(0) / count
+            values = F.leaky_relu(centred * torch.rsqrt(variance + 1e-5) * norm + shift, 0.2)
+            scores = torch.where(own[:, 0], score(values).float().sigmoid()[:, 0], scores)
+        return scores

@@ -19,6 +19,7 @@ from contrastseg.data.files.formats import read_label
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import SuiteError
+from contrastseg.losses import consistency
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Circumstances
 from contrastseg.suite import parse_suite
@@ -282,10 +283,11 @@ def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
 
 @pytest.fixture
 def standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step sees the first step's batch, and methods draw what they drew there."""
+    """Every step sees the first step's batch, and methods draw what they drew there; no weight rises."""
     build, seed = batches.Batches.__call__, loop.stream_seed
     monkeypatch.setattr(batches.Batches, "__call__", lambda self, step: build(self, 0))
     monkeypatch.setattr(loop, "stream_seed", lambda run, stream, step, rank: seed(run, stream, 0, rank))
+    monkeypatch.setattr(consistency, "sigmoid_rampup", lambda step, steps, share=0.4: 1.0)
 
 
 @cases(long=is_repeated)

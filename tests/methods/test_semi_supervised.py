@@ -28,7 +28,7 @@ def test_ua_mt_is_mean_teacher_where_every_pixel_is_sure() -> None:
 
 
 def test_ua_mt_masks_by_the_entropy_of_the_mean_of_the_noisy_passes() -> None:
-    method, batch = make("ua_mt"), asked()
+    method, batch = make("ua_mt", ramp_share=0.4), asked()
     teacher = method.modules["teacher"]
     with torch.no_grad():
         teacher.head.weight.mul_(6.0)  # some pixels sure, others not
@@ -95,7 +95,7 @@ def test_cps_has_two_networks_of_two_initialisations() -> None:
 
 
 def test_cps_trains_each_network_on_the_others_labels_and_lets_no_gradient_through_them() -> None:
-    method, batch = make("cps"), crossed()
+    method, batch = make("cps", ramp_share=0.4), crossed()
     terms = method.training_step(batch, 99)
     assert list(terms) == ["segmentation", "segmentation_partner", "cross"]
     logits = [method.modules[name](batch["unlabelled"].image) for name in ("network", "partner")]
@@ -110,15 +110,23 @@ def test_cps_trains_each_network_on_the_others_labels_and_lets_no_gradient_throu
 
 
 def test_cps_weight_follows_the_ramp_and_scope_adds_the_labelled_images() -> None:
-    method, batch = make("cps"), crossed()
+    method, batch = make("cps", ramp_share=0.4), crossed()
     early, late = (float(method.training_step(batch, step)["cross"].detach()) for step in (0, 90))
     assert early == pytest.approx(late * math.exp(-5), rel=1e-4)
     batch["unlabelled"].image = batch["unlabelled"].image.flip(-1) * 2
-    whole = make("cps", variant="paper_scope")
+    whole = make("cps", variant="paper_scope", ramp_share=0.4)
     halves = [method.training_step({**batch, "unlabelled": batch[name]}, 90)["cross"] for name in batch]
     torch.testing.assert_close(whole.training_step(batch, 90)["cross"], (halves[0] + halves[1]) / 2)
     with pytest.raises(SuiteError, match="unknown scope of cps 'none'; there are: all, unlabelled"):
         make("cps", scope="none")
+
+
+@pytest.mark.parametrize(("name", "term"), [("mean_teacher", "consistency"), ("cps", "cross")])
+def test_the_weight_rises_over_the_whole_run_as_in_the_sources(name: str, term: str) -> None:
+    batch = {**asked(), **crossed()}
+    early, half, last = (float(make(name).training_step(batch, step)[term].detach()) for step in (0, 50, 100))
+    assert half == pytest.approx(last * math.exp(-5 / 4), rel=1e-4)
+    assert early == pytest.approx(last * math.exp(-5), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["cps", "ideal"])
