@@ -14,7 +14,9 @@ from torch.utils._pytree import tree_leaves
 
 from contrastseg import losses
 from contrastseg.losses import (
+    adversarial,
     alignment,
+    class_memory,
     consistency,
     correspondence,
     decoder_consistency,
@@ -89,6 +91,27 @@ def key_queue(newest_only: bool) -> Callable[[Inputs], Any]:
         for _ in range(2):
             made.push(given.random(5, 4), given.put(torch.tensor([0, 1, 2, 3, 0])))
         return made.keys, made.valid(given.put(torch.tensor([0, 9])))
+
+    return case
+
+
+def class_memory_of(kept: Any, absent: Any) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        made: Any = given.module(class_memory.ClassMemory(3, 4, 5))
+        for number in (9, 12):
+            made.renew(given.random(number, 5), given.labels(number), given.random(number), kept, absent)
+        return made.vectors, made.held
+
+    return case
+
+
+def adversarial_of(distance: Any) -> Callable[[Inputs], Any]:
+    def case(given: Inputs) -> Any:
+        network = given.module(of_seed(lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3))))
+        images = given.random(2, 1, 8, 8)
+        return adversarial.virtual_adversarial_loss(
+            network, images, network(images).softmax(1), 10, 6, distance
+        ).detach()
 
     return case
 
@@ -179,6 +202,22 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: pixel_sampling.sample_anchors(g.labels(2, 16, 16), g.labels(2, 16, 16) % 3, 3, 20, 50)
     ],
     "pixel_sampling.ClassQueue": [class_queue],
+    "class_memory.ClassMemory": [class_memory_of("lowest", "keep"), class_memory_of("highest", "forget")],
+    "class_memory.memory_distance_loss": [
+        lambda g: class_memory.memory_distance_loss(
+            *(g.leaf(20, 5), g.labels(20), g.random(20).sigmoid(), g.random(3, 4, 5)),
+            *(g.put(torch.tensor([0, 2, 4])), g.random(3, 4).sigmoid()),
+        )
+    ],
+    "adversarial.soft_dice_distance": [
+        lambda g: adversarial.soft_dice_distance(g.leaf(2, 3, 8, 8).softmax(1), g.random(2, 3, 8, 8).softmax(1)),
+        lambda g: adversarial.soft_dice_distance(
+            g.leaf(2, 3, 8, 8).softmax(1), g.random(2, 3, 8, 8).softmax(1), "dice_joint"
+        ),
+    ],
+    "adversarial.virtual_adversarial_loss": [adversarial_of("dice_per_class"), adversarial_of("dice_joint")],
+    "adversarial.unit_per_image": [lambda g: adversarial.unit_per_image(g.random(2, 1, 4, 4))],
+    "adversarial.running_statistics_kept": [],
     "queue.KeyQueue": [key_queue(False), key_queue(True)],
     "region_contrast.RegionPoints": [],
     "region_contrast.sample_region_points": [
@@ -227,7 +266,11 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     ],
 }
 NUMBERS = {"consistency.sigmoid_rampup"}  # of Python, not tensors
-RANDOM = {"pixel_sampling.sample_anchors", "region_contrast.sample_region_points"}  # other draws on each device
+RANDOM = {
+    "adversarial.virtual_adversarial_loss",
+    "pixel_sampling.sample_anchors",
+    "region_contrast.sample_region_points",
+}  # other draws on each device
 ON_THE_HOST = {"pdcr.grid_positions", "pdcr.patch_centres"}  # constants, sent by `grid_on_device`
 
 
