@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contrastseg.errors import UnavailableDataError
+from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY
+from contrastseg.errors import TrainingError, UnavailableDataError
+from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.methods import registry
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite.drawings import check_drawings, check_metrics
@@ -12,6 +14,7 @@ from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.fields import SuiteFields
 from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.step_totals import check_totals
+from contrastseg.training.snapshots import snapshot_steps
 
 
 def check_consistency(suite: SuiteFields) -> None:
@@ -33,10 +36,15 @@ def check_consistency(suite: SuiteFields) -> None:
         require_known("variant of the baseline", variant, list(suite.method(baseline).variants))
     if isinstance(suite.evaluation.nsd_tolerance, dict):
         _check_tolerances(suite, suite.evaluation.nsd_tolerance)
+    _check_oracle(suite)
     drawings: list[TableSettings | FigureSettings] = [*suite.tables, *suite.figures]
     for drawing in drawings:
         if drawing.kind == "conventions" and not suite.evaluation.conventions:
             raise ValueError(f"{drawing.name} shows conventions: name some in evaluation.also_conventions")
+        if drawing.kind == "selection" and ORACLE not in suite.checkpoints:
+            raise ValueError(
+                f"{drawing.name} shows what selection on the test cases is worth: add {ORACLE} to checkpoints"
+            )
     variants = {method.name: method.variants for method in suite.methods}
     check_drawings(drawings, entries, variants, suite.labels, list(suite.checkpoints))
     check_metrics(drawings, suite.evaluation, suite.comparison)
@@ -53,6 +61,16 @@ def _check_entry(suite: SuiteFields, entry: DatasetEntry, entries: list[str]) ->
     folds = entry.split.number_of_folds
     if folds is not None and entry.evaluate_on and max(suite.folds) >= folds:
         raise ValueError(f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {folds}")
+
+
+def _check_oracle(suite: SuiteFields) -> None:
+    """The oracle is asked for beside checkpoints that may be compared, and selected by what is scored."""
+    if ORACLE not in suite.checkpoints:
+        return
+    if LAST not in suite.checkpoints:
+        raise ValueError(f"checkpoint {ORACLE} is reported beside {LAST}, never alone: add {LAST} to checkpoints")
+    if SELECTED_BY not in resolve_metrics(suite.evaluation.metrics):
+        raise ValueError(f"checkpoint {ORACLE} is selected by {SELECTED_BY}: add {SELECTED_BY} to evaluation.metrics")
 
 
 def _check_tolerances(suite: SuiteFields, tolerances: Mapping[str, float]) -> None:
@@ -92,3 +110,12 @@ def _check_training(suite: SuiteFields, entry: DatasetEntry, method: MethodEntry
         settings = {stage: suite.stage_training(entry, method, variant, stage) for stage in stages}
         if "best_val" in suite.checkpoints and not settings["train"].validate_every:
             raise ValueError("checkpoint best_val needs training.validate_every > 0")
+        try:
+            snapshots = snapshot_steps(settings["train"])
+        except TrainingError as error:
+            raise ValueError(f"{error.reason}: {error.remedy}") from error
+        if ORACLE in suite.checkpoints and not snapshots:
+            raise ValueError(
+                f"checkpoint {ORACLE} is the best of the snapshots by its test score: set training.snapshot_every to"
+                f" less than the length of {method.name} on {entry.name}"
+            )

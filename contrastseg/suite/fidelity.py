@@ -19,7 +19,7 @@ from contrastseg.training.stages import merge
 # What a machine does with a recipe, and how often it writes: of no source.
 OF_THE_MACHINE = (
     *("precision", "memory_format", "compile", "record", "residency", "cache_gb", "devices", "threads", "accelerator"),
-    *("checkpoint_every", "log_every"),
+    *("checkpoint_every", "snapshot_every", "log_every"),
 )
 OF_THE_STORE = ("dtype", "superpixels", "slice_axis")
 

@@ -47,7 +47,11 @@ class SuiteFields(Strict):
     budget: Literal["steps"] | None = Field(
         None, description="steps: every method has training.steps over all its stages; if unset, each stage has them"
     )
-    checkpoints: list[Literal["last", "best_val"]] = Field(["last"], min_length=1)
+    checkpoints: list[Literal["last", "best_val", "best_test"]] = Field(
+        ["last"],
+        min_length=1,
+        description="what is reported; best_test is the oracle, the best of the snapshots by its test score",
+    )
     evaluation: EvaluationSettings = EvaluationSettings()
     # Made by a function, for a default in the schema would show the spelling that is stored.
     comparison: ComparisonSettings = Field(default_factory=ComparisonSettings)

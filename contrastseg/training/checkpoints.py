@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from contrastseg.checkpoint_names import is_snapshot, snapshot_name
 from contrastseg.errors import CheckpointError, TrainingError
 from contrastseg.files import atomic_path, digest
 
@@ -81,10 +82,47 @@ def save_resumable(folder: Path, content: Mapping[str, Any]) -> None:
     save(newest, content)
 
 
-def load_resumable(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+def snapshot_file(folder: Path, step: int) -> Path:
+    """The file of a snapshot.
+
+    Args:
+        folder: The run's `checkpoints`.
+        step: Number of steps after which the snapshot is due.
+    """
+    return folder / f"{snapshot_name(step)}.ckpt"
+
+
+def save_snapshot(folder: Path, step: int, content: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Write a snapshot atomically; `identity` says which run it belongs to."""
+    save(snapshot_file(folder, step), {**content, "identity": digest(identity)})
+
+
+def discard_snapshots(folder: Path, kept: Collection[int]) -> None:
+    """Remove every snapshot but those due after `kept` steps: of a run before, or after where this one resumes."""
+    names = {snapshot_file(folder, step) for step in kept}
+    for path in folder.glob("*.ckpt"):
+        if is_snapshot(path.stem) and path not in names:
+            path.unlink(missing_ok=True)
+
+
+def _has_snapshots(folder: Path, steps: Collection[int], identity: str) -> bool:
+    """Whether the snapshots due after these numbers of steps are there, whole, and of this run."""
+    try:
+        return all(load(snapshot_file(folder, step)).get("identity") == identity for step in steps)
+    except CheckpointError:
+        return False
+
+
+def load_resumable(folder: Path, identity: Mapping[str, Any], snapshots: Collection[int] = ()) -> dict[str, Any] | None:
     """Load the newest whole checkpoint of the same run, or None: the one before is used when the newest is damaged.
 
-    A checkpoint of another configuration, of other data or of other code is not this run's and is left out.
+    A checkpoint of another configuration, of other data or of other code is not this run's and is left out. So is one
+    that lacks a snapshot of an earlier step: the run could not make it again from there.
+
+    Args:
+        folder: The run's `checkpoints`.
+        identity: What makes two runs the same run.
+        snapshots: Numbers of steps after which the run keeps a snapshot.
     """
     damaged = []
     for path in (folder / RESUME, folder / PREVIOUS):
@@ -94,6 +132,10 @@ def load_resumable(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] 
             damaged.append(path)
             continue
         if content.get("identity") == digest(identity):
+            earlier = [step for step in snapshots if step <= content["step"]]
+            if not _has_snapshots(folder, earlier, digest(identity)):
+                damaged.append(path)
+                continue
             # Else the next checkpoint would push the damaged one into the place of the whole one.
             for other in damaged:
                 other.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 An engine is a module of this package with two functions:
 
 - ``fit(job) -> Outcome`` trains the job, resumes what a killed one left, and writes ``checkpoints/last.ckpt`` (readable
-  by `checkpoints.load`, complete in itself), ``log.csv`` and, where validation is asked for, ``best_val.ckpt``;
+  by `checkpoints.load`, complete in itself), ``log.csv`` and, where they are asked for, ``best_val.ckpt`` and the
+  snapshots;
 - ``labeller(content, device) -> Callable[[Case], label]`` labels native cases from the content of such a checkpoint.
 """
 
@@ -25,6 +26,7 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
 from contrastseg.training.devices import DeviceAllocation
 from contrastseg.training.settings import RunConfig, TrainingSettings
+from contrastseg.training.snapshots import snapshot_steps
 from contrastseg.training.training_cases import CasesBySource
 
 Labeller = Callable[[Case], np.ndarray]
@@ -69,6 +71,15 @@ class TrainingJob:
             "config": self.config.model_dump(mode="json"),
             "dataset": self.dataset.info.model_dump(mode="json"),
         }
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """The numbers of steps after which a snapshot is kept; none in pre-training, which nothing is predicted with.
+
+        Raises:
+            TrainingError: They are too many.
+        """
+        return snapshot_steps(self.training) if self.config.stage == "train" else ()
 
     @property
     def device(self) -> torch.device:

@@ -61,6 +61,7 @@ class FitArguments:
         seed: The run's seed; torch's global generators are seeded from it before every step.
         identity: What makes two runs the same run.
         header: What every checkpoint carries beside the weights.
+        snapshots: Numbers of steps after which a snapshot is kept.
         recording: Whether steps are recorded; it is told how that went.
         validate: Mean validation Dice of the present weights; None where the split has no validation cases.
         on_step: Called with the number of steps done, for a progress bar.
@@ -74,6 +75,7 @@ class FitArguments:
     seed: int
     identity: dict[str, Any]
     header: dict[str, Any]
+    snapshots: tuple[int, ...] = ()
     recording: Recording = field(default_factory=Recording)
     validate: Callable[[], float] | None = None
     on_step: Callable[[int], None] = lambda step: None
@@ -126,24 +128,34 @@ class _Due:
     """What follows a step.
 
     Attributes:
-        row: A row of the log; checkpoint and validation come with one.
+        row: A row of the log; checkpoint, snapshot and validation come with one.
         validation: A look at the validation patients.
+        snapshot: A look at the weights, and a snapshot.
         checkpoint: A look at the weights, and a checkpoint to resume from unless this was the last step.
         last: Nothing more to train.
     """
 
     row: bool
     validation: bool
+    snapshot: bool
     checkpoint: bool
     last: bool
 
     @classmethod
-    def after(cls, done: int, training: TrainingSettings, *, validates: bool) -> _Due:
+    def after(cls, done: int, run: FitArguments) -> _Due:
         """What follows when this many steps are done."""
+        training = run.training
         last = done == training.length
         checkpoint = last or done % training.checkpoint_every == 0
-        validation = validates and (last or done % training.validate_every == 0)
-        return cls(done % training.log_every == 0 or checkpoint or validation, validation, checkpoint, last)
+        validation = run.validate is not None and (last or done % training.validate_every == 0)
+        snapshot = done in run.snapshots
+        row = done % training.log_every == 0 or checkpoint or validation or snapshot
+        return cls(row, validation, snapshot, checkpoint, last)
+
+    @property
+    def weights(self) -> bool:
+        """Whether the weights are looked at: what is not finite is neither scored nor kept."""
+        return self.validation or self.snapshot or self.checkpoint
 
 
 class _Loop:
@@ -159,7 +171,7 @@ class _Loop:
         self.saved = arguments.folder / "checkpoints"
         # Of several processes that train a run together the first writes and looks at the validation patients.
         self.writes = arguments.fabric.is_global_zero
-        rows = self._set_up(checkpoints.load_resumable(self.saved, arguments.identity))
+        rows = self._set_up(checkpoints.load_resumable(self.saved, arguments.identity, arguments.snapshots))
         self.log = Log(arguments.folder, rows, writes=self.writes)
         self.guard = NonFiniteGuard(self.saved, self.modules, arguments.batches, self.progress.step, writes=self.writes)
         self._running_since = math.nan
@@ -193,6 +205,8 @@ class _Loop:
         """Begin to train: checkpoint and log are read, the clock runs."""
         run = self.run
         run.fabric.barrier()  # the checkpoint was read by all before the first writes another
+        if self.writes:
+            checkpoints.discard_snapshots(self.saved, [due for due in run.snapshots if due <= self.progress.step])
         run.on_step(self.progress.step)
         self.modules.train()
         self._running_since = time.perf_counter()
@@ -205,11 +219,14 @@ class _Loop:
         result = self.take(batch, step, rate)
         run.method.after_step(step)
         self.progress.step = step + 1
-        due = _Due.after(self.progress.step, run.training, validates=run.validate is not None)
+        due = _Due.after(self.progress.step, run)
         if due.row:
-            self._add_row(batch, result, rate, weights=due.checkpoint or due.validation)
+            self._add_row(batch, result, rate, weights=due.weights)
         if due.validation and self.writes:
             self._validate()
+        if due.snapshot and self.writes:
+            with self._stopped_clock():
+                checkpoints.save_snapshot(self.saved, self.progress.step, self._content(), run.identity)
         if due.checkpoint and not due.last and self.writes:
             self._save_resumable()
         run.on_step(self.progress.step)

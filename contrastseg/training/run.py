@@ -52,7 +52,8 @@ def train(
     Args:
         config: What to train, resolved.
         output: The run's folder. `checkpoints/last.ckpt`, `log.csv`, `tensorboard/` and `run.json` come to lie there,
-            `checkpoints/best_val.ckpt` too where the split has validation patients and `validate_every` is set.
+            `checkpoints/best_val.ckpt` too where the split has validation patients and `validate_every` is set, and
+            the snapshots `checkpoints/step<steps>.ckpt` where `snapshot_every` is set.
         on_step: Called with the number of steps done.
         allocation: Devices already allocated; free ones are if unset.
         on_note: Called with what should be known of how the run is computed.
@@ -151,6 +152,7 @@ def _fit(job: TrainingJob) -> Outcome:
                 seed=config.seed,
                 identity=config.identity,
                 header=job.header,
+                snapshots=job.snapshots,
                 recording=recording,
                 validate=validate,
                 on_step=job.on_step,

@@ -173,6 +173,9 @@ class TrainingSettings(_Strict):
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(200, ge=1)
     validate_every: int = Field(0, ge=0, description="0: no validation, and no best_val checkpoint")
+    snapshot_every: int | None = Field(
+        None, ge=1, description="steps between snapshots, 50 at most: checkpoints that are predicted and scored too"
+    )
     log_every: int = Field(10, ge=1)
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")
     inference: InferenceSettings = InferenceSettings()

@@ -111,12 +111,13 @@ class _Progress:
         self.native = NativeCases(job.dataset, job.config.raw) if job.validation else None
         self.best, self.best_step = math.nan, 0
         rows: list[dict[str, Any]] = []
-        resumed = checkpoints.load_resumable(self.saved, job.config.identity)
+        resumed = checkpoints.load_resumable(self.saved, job.config.identity, job.snapshots)
         if resumed is not None:
             trainer.restore(resumed["modules"], resumed["trainer"])
             rows, self.best, self.best_step = resumed["log"], resumed["best"], resumed["best_step"]
         self.earlier: float = trainer.seconds
         self.log = Log(job.output, rows)
+        checkpoints.discard_snapshots(self.saved, [due for due in job.snapshots if due <= self.step])
         job.on_step(self.step)
 
     @property
@@ -140,6 +141,10 @@ class _Progress:
             if not self.best >= score:
                 self.best, self.best_step = score, self.step
                 checkpoints.save(self.saved / "best_val.ckpt", self.content())
+        before = self.step - int(self.trainer.num_iterations_per_epoch)
+        for due in self.job.snapshots:
+            if before < due <= self.step:
+                checkpoints.save_snapshot(self.saved, due, self.content(), self.job.config.identity)
         if self._due(training.checkpoint_every) and self.step < training.length:
             state = {"trainer": self.trainer.state(), "log": self.log.rows}
             state |= {"identity": digest(self.job.config.identity), "best": self.best, "best_step": self.best_step}
