@@ -34,13 +34,3 @@ def is_snapshot(name: str) -> bool:
         (True, False)
     """
     return _SNAPSHOT.fullmatch(name) is not None
-
-
-def titled(checkpoint: str) -> str:
-    """The name as tables, figures and the page print it: the oracle never without its mark.
-
-    Example:
-        >>> titled("best_val"), titled("best_test")
-        ('best_val', 'best_test (oracle, not comparable)')
-    """
-    return f"{checkpoint} ({ORACLE_MARK})" if checkpoint == ORACLE else checkpoint

@@ -32,7 +32,7 @@ from contrastseg.evaluation.statistics.beside import (
 from contrastseg.evaluation.statistics.coverage import detectable_shift
 from contrastseg.evaluation.statistics.intervals import clipped, difference_interval, mean_interval
 from contrastseg.evaluation.statistics.paired import clean, hodges_lehmann, holm, sign_flip, signed_rank, smallest_p
-from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, score_matrices_of
+from contrastseg.evaluation.statistics.score_matrix import ScoreMatrix, comparable, score_matrices_of
 from contrastseg.evaluation.statistics.verdicts import mean_against, verdict_of
 
 COMPARISON_COLUMNS = (
@@ -114,7 +114,7 @@ def compare(
 
     Two methods meet on the structures (a class of a case) that every run of both has a value for. Where one of them
     lacks predictions the verdict is `incomplete`: the difference on their common structures describes, and nothing is
-    tested, because who leaves out hard cases must not gain.
+    tested, because who leaves out hard cases must not gain. The oracle checkpoint is compared with nothing.
 
     Args:
         scores: The collected table.
@@ -147,7 +147,7 @@ def compare(
     """
     if family not in get_args(FamilyName):
         raise ScoringError(unknown_name("family", family, list(get_args(FamilyName))), remedy="correct the suite")
-    wanted = scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))]
+    wanted = comparable(scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))])
     if wanted.empty:
         return pd.DataFrame(columns=list(COMPARISON_COLUMNS))
     base = _baseline(wanted, baseline)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics import catalogue
@@ -111,10 +112,22 @@ class ScoreMatrix:
         return shares[rows], _means(shares[rows], self._codes[0][rows])[0]
 
 
+def comparable(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores that methods may be compared, tested and ranked by: all but those of the oracle.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> len(comparable(scores)), len(comparable(scores.assign(checkpoint="best_test")))
+        (24, 0)
+    """
+    return scores[scores["checkpoint"] != ORACLE]
+
+
 def score_matrices(
     scores: pd.DataFrame, metrics: Sequence[str] = ("dice",), empty_reference: EmptyReference = "best_or_worst"
 ) -> Iterator[ScoreMatrix]:
-    """Every place where at least two methods were scored.
+    """Every place where at least two methods were scored, the oracle's left out.
 
     Args:
         scores: The collected table.
@@ -130,7 +143,7 @@ def score_matrices(
         >>> matrix.place, matrix.values.shape
         (('phantoms', 'phantoms', 'last', 'dice', 'n3'), (8, 3))
     """
-    wanted = scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))]
+    wanted = comparable(scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))])
     for matrix in score_matrices_of(compared(wanted, empty_reference)):
         if len(matrix.methods) > 1:
             yield matrix

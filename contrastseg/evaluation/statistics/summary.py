@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics.catalogue import DERIVED, METRICS, OUTCOMES, bounds
 from contrastseg.evaluation.statistics.aggregation import (
@@ -62,6 +63,10 @@ _NOTHING: dict[str, Any] = {
     "interval_kind": "none",
     "clipped": "",
 }
+# An interval over patients knows nothing of the selection on these patients.
+_OF_THE_ORACLE = {
+    name: _NOTHING[name] for name in ("low", "high", "interval_kind", "clipped", "coverage", "coverage_missed")
+}
 
 
 def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
@@ -77,7 +82,8 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     longest possible distance of the largest case; `clipped` says which ends were moved there. `longest` is empty where
     the scores were stored without it, and nothing is clipped above. A sample that hardly varies is `degenerate`, with
     `equal_scores` patients of one score, and claims no coverage. `miou` and `miou_pooled` are added where their
-    ingredients were scored; they are sums over a data set and have no interval.
+    ingredients were scored; they are sums over a data set and have no interval. The oracle checkpoint has none either:
+    it was selected on these patients.
 
     Args:
         scores: The collected table.
@@ -102,6 +108,9 @@ def summarise(scores: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     measured = {
         key: _describe(replicate_matrix, bounds(key[-2]), longest.get((key[0], key[1], key[-2]), np.nan), alpha)
         for key, replicate_matrix in replicate_matrices(per_replicate(scores), _CELL)
+    }
+    measured |= {
+        key: said | _OF_THE_ORACLE for key, said in measured.items() if key[_CELL.index("checkpoint")] == ORACLE
     }
     counts = _counts(scores)
     # A cell all of whose structures are absent or lack a prediction has counts but no mean: it is shown, not dropped.
