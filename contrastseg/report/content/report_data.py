@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE, ORACLE_MARK
 from contrastseg.evaluation.scoring.collect import COLUMNS
 from contrastseg.report.content.labels import (
     MethodLabel,
@@ -105,6 +106,11 @@ class ReportData:
         return self.frames.get("conventions", pd.DataFrame())
 
     @property
+    def selection(self) -> pd.DataFrame:
+        """What selection of a checkpoint on the test cases is worth; empty where the suite asks for no oracle."""
+        return self.frames.get("selection", pd.DataFrame())
+
+    @property
     def rankings(self) -> pd.DataFrame:
         """How often each method is first when patients are resampled; empty where that was not computed."""
         return self.frames.get("rankings", pd.DataFrame())
@@ -192,8 +198,12 @@ class ReportData:
         return sorted(rows_by_place, key=lambda item: (order.index(item[0][0]), item[0][1], item[0][2] != "last"))
 
     def block_title(self, dataset: str, evaluated_on: str, checkpoint: str) -> str:
-        """Such as "ISIC 2016 · evaluated on PH2 · checkpoint best_val"."""
-        parts = [self.dataset_title(dataset)]
+        """Such as "ISIC 2016 · evaluated on PH2 · checkpoint best_val".
+
+        The mark of the oracle comes first, where no narrow panel cuts it off.
+        """
+        parts = [ORACLE_MARK] if checkpoint == ORACLE else []
+        parts.append(self.dataset_title(dataset))
         if evaluated_on != dataset:
             parts.append(f"evaluated on {self.dataset_title(evaluated_on)}")
         if checkpoint != "last":
@@ -223,10 +233,12 @@ def keep(frame: pd.DataFrame, wanted: Mapping[str, Sequence[str] | None]) -> pd.
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that may be ranked: no prediction is missing, and all means are over the same structures.
 
+    Rows of the oracle checkpoint are never ranked.
+
     Scores leave absent structures out. Where one method found something in an empty reference and another did not,
     their means are over unlike structures and say nothing of the order: no row is left.
     """
-    rows = rows[rows["mean"].notna() & (rows["holes"] == 0)]
+    rows = rows[rows["mean"].notna() & (rows["holes"] == 0) & (rows["checkpoint"] != ORACLE)]
     rows = rows[rows["missing"] == 0] if "missing" in rows else rows
     if absent_share(rows).nunique() > 1:
         return rows.iloc[:0]

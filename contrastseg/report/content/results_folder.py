@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
 _TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
-_TEXT |= {"nonempty_verdict", "false_positives_verdict"}
-_MADE_BY = {"conventions": "collect --conventions"}  # the command that writes a table; the others are of `compare`
+_TEXT |= {"nonempty_verdict", "false_positives_verdict", "note"}
+_MADE_BY = {
+    "conventions": "collect --conventions",
+    "selection": "collect --snapshots",
+}  # the command that writes a table; the others are of `compare`
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}
 _SUITE = {"name": str, "datasets": list, "methods": list}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.evaluation.statistics.verdicts import UNTESTED
 from contrastseg.report.content.labels import (
     MethodLabel,
@@ -78,10 +79,12 @@ class LeaderboardLine:
 def leaderboard(data: ReportData) -> list[LeaderboardLine]:
     """One line per data set and label budget, of Dice or else of the first metric that was scored.
 
+    The oracle checkpoint has no line, as it is not ranked.
+
     Args:
         data: Means, tests, rankings where patients were resampled, titles.
     """
-    means = data.summary[data.summary["class"] == "mean"] if len(data.summary) else data.summary
+    means = comparable_means(data)
     if not len(means):
         return []
     metric = data.metrics(["dice"])[0]
@@ -90,6 +93,12 @@ def leaderboard(data: ReportData) -> list[LeaderboardLine]:
         for key, rows in data.places(means[means["metric"] == metric])
         for labels in sorted(set(rows["labels"].astype(str)), key=budget_order)
     ]
+
+
+def comparable_means(data: ReportData) -> pd.DataFrame:
+    """The means over classes that may be ranked, so none of the oracle."""
+    summary = data.summary
+    return summary[(summary["class"] == "mean") & (summary["checkpoint"] != ORACLE)] if len(summary) else summary
 
 
 def _line(data: ReportData, key: Place, labels: str, metric: str, rows: pd.DataFrame) -> LeaderboardLine:

@@ -15,7 +15,7 @@ from contrastseg.report.content.labels import (
 )
 from contrastseg.report.content.report_data import ReportData, records
 from contrastseg.report.page import wording
-from contrastseg.report.page.leaderboard import best_means, rows_at, tie
+from contrastseg.report.page.leaderboard import best_means, comparable_means, rows_at, tie
 
 NAMED = 3  # data sets and significant results that are written out; the tables hold the others
 
@@ -27,7 +27,7 @@ def overview_sentences(data: ReportData) -> list[str]:
 
 def _highest_means(data: ReportData) -> str:
     """The best mean at the smallest budget of each data set."""
-    means = data.summary[data.summary["class"] == "mean"] if len(data.summary) else data.summary
+    means = comparable_means(data)
     if not len(means):
         return wording.NO_SCORES
     metric = data.metrics(["dice"])[0]
@@ -96,7 +96,7 @@ def _rests_on(data: ReportData) -> str:
     """Runs, seeds and draws, and the structures and predictions that are missing."""
     if not len(data.summary):
         return wording.NO_SCORES
-    means = data.summary[data.summary["class"] == "mean"]
+    means = comparable_means(data)
     rows = means[means["metric"] == data.metrics(["dice"])[0]]
     text = wording.rests_on(
         runs=len(data.runs),

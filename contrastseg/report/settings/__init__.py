@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings.kinds import (
     FIGURE_KINDS,
@@ -80,14 +81,15 @@ class FigureSettings(BaseModel):
         return FIGURE_KINDS[self.kind].metrics(evaluation, comparison)
 
 
-def default_tables(conventions: bool = False) -> list[TableSettings]:
-    """The tables of a suite that names none; one more where it scores by several conventions."""
-    more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])]
+def default_tables(conventions: bool = False, selection: bool = False) -> list[TableSettings]:
+    """The tables of a suite that names none; more where it scores by several conventions or asks for the oracle."""
+    more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])] if conventions else []
+    more += [TableSettings(name="selection", kind="selection")] if selection else []
     return [
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
         TableSettings(name="classes", kind="classes", metrics=["dice"]),
-        *(more if conventions else ()),
+        *more,
     ]
 
 
@@ -113,7 +115,7 @@ def default_figures(conventions: bool = False) -> list[FigureSettings]:
 def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
     """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
     tables = []
-    for table in default_tables(_several_conventions(suite)):
+    for table in default_tables(_several_conventions(suite), ORACLE in (suite.get("checkpoints") or ())):
         available = _available_metrics(table, suite)
         metrics = (
             [metric for metric in table.metrics if metric in available] or available[:1] if table.metrics else None
@@ -126,11 +128,12 @@ def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
 def usual_figures(suite: Mapping[str, Any]) -> list[FigureSettings]:
     """The figures of a suite that names none, from its fields so far: what they show is what it scores.
 
-    Of several checkpoints they show the first that the suite names: tables compare the others.
+    Of several checkpoints they show the first that the suite names, and never the oracle: tables compare the others.
     """
     figures = []
     checkpoints = list(suite.get("checkpoints") or ())
-    only = {"checkpoints": checkpoints[:1]} if len(checkpoints) > 1 else {}
+    shown = [name for name in checkpoints if name != ORACLE][:1]
+    only = {"checkpoints": shown} if len(checkpoints) > 1 else {}
     for figure in (default.model_copy(update=only) for default in default_figures(_several_conventions(suite))):
         available = _available_metrics(figure, suite)
         if figure.metric in available:

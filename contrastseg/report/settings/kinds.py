@@ -42,6 +42,7 @@ TABLE_KINDS = {
     "comparison": RegisteredKind(f"{_TABLES}.comparison:COMPARISON", metrics.tested),
     "paper": RegisteredKind(f"{_TABLES}.published.table:PUBLISHED"),
     "conventions": RegisteredKind(f"{_TABLES}.conventions:CONVENTIONS", metrics.of_conventions),
+    "selection": RegisteredKind(f"{_TABLES}.selection:SELECTION", metrics.selecting),
 }
 FIGURE_KINDS = {
     "label_ratio": RegisteredKind(f"{_FIGURES}.label_ratio:KIND"),

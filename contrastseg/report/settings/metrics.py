@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contrastseg.checkpoint_names import SELECTED_BY
 from contrastseg.evaluation.metrics.catalogue import DERIVED, by_conventions, direction, resolve_metrics
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 
@@ -25,6 +26,11 @@ def tested(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> li
 def of_conventions(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
     """The metrics that scoring conventions define."""
     return by_conventions(scored(evaluation, comparison))
+
+
+def selecting(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:
+    """The metric that selects the oracle checkpoint."""
+    return [metric for metric in scored(evaluation, comparison) if metric == SELECTED_BY]
 
 
 def higher_is_better(evaluation: EvaluationSettings, comparison: ComparisonSettings) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE, ORACLE_MARK
 from contrastseg.files import write_text
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.settings import TableSettings
@@ -80,4 +81,6 @@ def _with_provenance(frame: pd.DataFrame, data: ReportData) -> pd.DataFrame:
     frame["subset"] = [entry.subset_note() or "" for entry in trained_on]
     if "convention" not in frame:
         frame["convention"] = data.suite.convention
+    if ORACLE in set(frame["checkpoint"]):
+        frame["note"] = [ORACLE_MARK if checkpoint == ORACLE else "" for checkpoint in frame["checkpoint"]]
     return frame

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.evaluation.metrics.catalogue import METRICS, bounds
 from contrastseg.report.content.labels import (
     PROVENANCE,
@@ -53,7 +54,8 @@ def block_footnotes(data: ReportData, key: Place, rows: pd.DataFrame, pairs: Seq
         rows: The block's rows of the summary.
         pairs: The methods and variants of the block.
     """
-    lines = [_sample(rows, data.suite.level), *split_footnotes(data, key[0], key[1])]
+    lines = [wording.ORACLE_FOOTNOTE] if key[2] == ORACLE else []
+    lines += [_sample(rows, data.suite.level), *split_footnotes(data, key[0], key[1])]
     predictions = [*missing_predictions(rows, data), *missing_scores(rows, data)]
     cells = _missing_cells(data, key, rows, pairs)
     if predictions or cells:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contrastseg.checkpoint_names import ORACLE_MARK
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
 from contrastseg.text import plural
 
@@ -12,7 +13,28 @@ CLASSES_CAPTION = "Mean over patients of each class."
 COMPARISON_CAPTION = "Paired comparison of each method with the baseline, patient by patient."
 PUBLISHED_CAPTION = "Published numbers, our means and the difference, in the layout of the source."
 CONVENTIONS_CAPTION = "Ranking of the same predictions under each scoring convention."
+SELECTION_CAPTION = "Checkpoints by the rule that selects them: the last, the best on validation cases, and the oracle."
 
+OPTIMISM = "optimism"
+SELECTION_COLUMNS = {
+    "last": "last",
+    "best_val": "best_val",
+    "oracle": f"best_test ({ORACLE_MARK})",
+    "cross_fitted": "cross-fitted",
+}
+SELECTION_READING = (
+    f"best_test: {ORACLE_MARK}. The checkpoint of each run is selected by its mean on the test cases. The column shows "
+    "the effect of selection on test data. It is not a result of a method.",
+    "Cross-fitted: each patient is scored at the checkpoint selected on the other patients. Optimism: best_test minus "
+    "cross-fitted.",
+    "best_test minus last mixes early stopping with optimism. Both differences are 0 or more by construction, so they "
+    "are not tested.",
+)
+NO_OPTIMISM_INTERVAL = "Intervals of the optimism start at 20 patients."
+ORACLE_FOOTNOTE = (
+    f"best_test: {ORACLE_MARK}. The checkpoint of each run was selected on these test cases. These means are not "
+    "ranked or tested, and have no intervals."
+)
 COUNTS_HEAD = "missed / FP / missing"
 COUNTS_LEGEND = (
     "missed / FP / missing: structures that were missed, false positives (structures found in an empty reference), "
@@ -156,6 +178,26 @@ def missing(cells: Sequence[str], named: Sequence[str], more: int) -> str:
     """Cells and predictions without scores."""
     rest = [f"and {more} more, named in the CSV"] if more else []
     return f"Missing: {'; '.join([*cells, *named, *rest])}. {INCOMPLETE}"
+
+
+def candidates(count: str) -> str:
+    """How many checkpoints of each run are selected from."""
+    return f"selected from {count} checkpoints"
+
+
+def selection_sample(patients: str, runs: str) -> str:
+    """How many test patients and runs the means are over."""
+    return f"Test patients: {patients}; runs: {runs}."
+
+
+def optimism_interval(level: str) -> str:
+    """What stands in brackets behind the optimism."""
+    return f"Brackets: {level} interval, bootstrap over patients with the selection repeated in each resample."
+
+
+def selection_missing(count: int) -> str:
+    """How many predictions the candidates lack."""
+    return f"Missing: {plural(count, 'score')} without a prediction. Rows with missing predictions have no means."
 
 
 def kendall(base: str, taus: Sequence[str]) -> str:

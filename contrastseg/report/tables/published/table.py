@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE, ORACLE_MARK
 from contrastseg.report.content.labels import MethodLabel, interval, number
 from contrastseg.report.content.report_data import ReportData, keep
 from contrastseg.report.settings import TableSettings
@@ -164,9 +165,11 @@ def _our_cells(matched: Matching, column: Sequence[Match], *, intervals: bool) -
             cells.append(_empty(matched, match))
             continue
         row = match.row
-        if row.holes == 0 and row.missing == 0 and row.n_patients == most_patients:
+        oracle = match.place[2] == ORACLE
+        if row.holes == 0 and row.missing == 0 and row.n_patients == most_patients and not oracle:
             ranked.append(at)
-        small = [] if comparable(str(match.published["unit"]), str(row.unit)) else [str(row.unit)]
+        small = [ORACLE_MARK] if oracle else []
+        small += [] if comparable(str(match.published["unit"]), str(row.unit)) else [str(row.unit)]
         if intervals:
             small.append(interval(match.scale * row.low, match.scale * row.high, places, str(row.clipped)))
         text = number(match.ours, places)
