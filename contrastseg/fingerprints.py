@@ -36,10 +36,15 @@ _ROOTS: dict[str, tuple[str, ...]] = {
         f"contrastseg.evaluation.scoring.scoring:{name}"
         for name in ("score_by_conventions", "score_folder", "write_scores")
     ),
+    "oracle": (
+        "contrastseg.evaluation.scoring.collect:collect",
+        "contrastseg.evaluation.statistics.selection:oracle_choice",
+    ),
     "collect": (
         "contrastseg.evaluation.scoring.collect:collect",
         "contrastseg.evaluation.scoring.collect:write_table",
         "contrastseg.evaluation.statistics.convention_ranks:convention_ranks",
+        "contrastseg.evaluation.statistics.selection:selection_table",
     ),
     "compare": tuple(
         f"contrastseg.evaluation.statistics:{name}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY, is_snapshot
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.files import require_path
 from contrastseg.paths import SCORES
@@ -29,6 +30,12 @@ def collect(
     conventions: bool = typer.Option(
         False, "--conventions", help="Collect the scores by convention instead, with the ranks of the methods."
     ),
+    snapshots: bool = typer.Option(
+        False,
+        "--snapshots",
+        help="Collect the Dice of all snapshots instead, with what selection on the test cases is worth.",
+    ),
+    alpha: float = typer.Option(0.05, min=0, max=1, help="One minus the coverage of intervals of --snapshots."),
     partial: bool = typer.Option(
         False,
         "--partial",
@@ -50,8 +57,13 @@ def collect(
     if partial:
         folders = [folder for folder in folders if (results / folder / "run.json").is_file()]
     cards = {folder: read_json(of_run(results / folder / "run.json")) for folder in folders}
+    planned = plan["evaluations"]
+    if conventions:
+        planned = [item for item in planned if item["checkpoint"] != ORACLE]
+    elif snapshots:
+        planned = plan.get("selections", [])
     rows = []
-    for item in plan["evaluations"]:
+    for item in planned:
         if partial and item["folder"] not in cards:
             continue
         card = cards[item["folder"]]
@@ -60,12 +72,14 @@ def collect(
         path = results / item["folder"] / "scores" / item["evaluated_on"] / name
         if not partial or _up_to_date(path):
             rows.append(({name: axes[name] for name in AXES}, path))
-    if absent := len(plan["evaluations"]) - len(rows):
-        typer.echo(f"{absent} of {len(plan['evaluations'])} evaluations are pending", err=True)
+    if absent := len(planned) - len(rows):
+        typer.echo(f"{absent} of {len(planned)} evaluations are pending", err=True)
     # Elsewhere, or the workflow, which finds all that it was to make, would take a part for the whole.
     target = results / UNFINISHED if partial else results
     if conventions:
         return _conventions(target, rows, plan["suite"]["evaluation"]["convention"])
+    if snapshots:
+        return _snapshots(target, rows, alpha)
     if partial:
         write_json(target / "plan.json", plan)
         if not (target / "runs").is_symlink():
@@ -81,7 +95,10 @@ def collect(
 def _up_to_date(scores: Path) -> bool:
     """Whether scores exist and are newer than run and predictions, which may have been made again since."""
     run, predictions = scores.parents[2], scores.parents[2] / "predictions" / scores.parent.name
-    makers = run / "run.json", predictions / scores.name.partition(".")[0] / "predictions.json"
+    checkpoint = scores.name.partition(".")[0]
+    makers = [run / "run.json", predictions / checkpoint / "predictions.json"]
+    if checkpoint == ORACLE:
+        makers += [file for file in scores.parent.glob("*.csv") if file.stem == LAST or is_snapshot(file.stem)]
     if not scores.is_file():
         return False
     return all(maker.stat().st_mtime <= scores.stat().st_mtime for maker in makers if maker.is_file())
@@ -97,6 +114,19 @@ def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], bas
     write_table(scores, results / "conventions.parquet")
     write_text(results / "conventions.csv", convention_ranks(scores, base).to_csv(index=False))
     typer.echo(str(results / "conventions.csv"))
+
+
+def _snapshots(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], alpha: float) -> None:
+    from contrastseg.evaluation.scoring.collect import collect as collect_scores
+    from contrastseg.evaluation.scoring.collect import write_table
+    from contrastseg.evaluation.statistics.selection import selection_table
+    from contrastseg.files import write_text
+
+    scores = collect_scores(rows)
+    scores = scores[scores["metric"] == SELECTED_BY].reset_index(drop=True)
+    write_table(scores, results / "snapshots.parquet")
+    write_text(results / "selection.csv", selection_table(scores, alpha).to_csv(index=False))
+    typer.echo(str(results / "selection.csv"))
 
 
 def compare(
@@ -163,7 +193,7 @@ def tabulate(
     from contrastseg.report.settings import TableSettings, default_tables
 
     folder = ResultsFolder(results, resources)
-    usual = default_tables(folder.several_conventions)
+    usual = default_tables(folder.several_conventions, folder.has("selection"))
     _tabulate(folder, usual if config is None else [validated(TableSettings, read_config(config))])
 
 
@@ -280,7 +310,10 @@ def report(
         path = scores / SCORES if scores.is_dir() else scores
         parent = require_path(path, "scores", "run `contrastseg collect`").parent
         folder = ResultsFolder(parent, resources, strict=False)
-    tables, figures = default_tables(folder.several_conventions), default_figures(folder.several_conventions)
+    tables, figures = (
+        default_tables(folder.several_conventions, folder.has("selection")),
+        default_figures(folder.several_conventions),
+    )
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]
         figures = [validated(FigureSettings, item) for item in given.get("figures", [])]

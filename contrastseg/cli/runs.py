@@ -145,4 +145,33 @@ def score(
         print_table(title, list(shown.columns), shown.to_numpy().tolist())
 
 
-COMMANDS = (predict, score)
+def oracle(
+    scores: list[Path] = typer.Argument(
+        help="Scores of one run at each checkpoint: step100.csv, step200.csv, last.csv."
+    ),
+    output: Path = typer.Option(
+        help="Copy the scores of the selected checkpoint to this file; the selection goes to a JSON file beside it."
+    ),
+) -> None:
+    """Select the checkpoint of a run that has the best mean Dice on the test cases.
+
+    The result measures what selection on test data is worth. Do not report it as the result of a method.
+
+    Example: `contrastseg oracle scores/step100.csv scores/last.csv --output scores/best_test.csv`
+    """
+    from contrastseg.checkpoint_names import ORACLE_MARK
+    from contrastseg.evaluation.scoring.collect import AXES, collect
+    from contrastseg.evaluation.statistics.selection import oracle_choice
+    from contrastseg.files import write_json, write_text
+
+    run = {name: 0 if kind == "int64" else 0.0 if kind == "float64" else "run" for name, kind in AXES.items()}
+    choice = oracle_choice(collect(({**run, "checkpoint": path.stem}, path) for path in scores))
+    (selected,) = (path for path in scores if path.stem == choice.checkpoint)
+    write_text(output, selected.read_text(encoding="utf-8"))
+    record = {"checkpoint": choice.checkpoint, "note": ORACLE_MARK, "incomplete": list(choice.incomplete)}
+    means = {name: None if mean != mean else mean for name, mean in choice.means.items()}
+    write_json(output.with_suffix(".json"), {**record, "mean_dice": means})
+    typer.echo(f"{choice.checkpoint} ({ORACLE_MARK}): {output}")
+
+
+COMMANDS = (predict, score, oracle)

@@ -106,9 +106,12 @@ def estimate(
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
     drawings += sum(figure.kind == "overlays" for figure in plan.suite.figures)  # slices for the page's slider
-    reading = 2 * len(evaluations)  # predict, score
+    predicted, selections = list(plan.predictions()), list(plan.selections())
+    read = {*predicted, *selections}
+    reading = 2 * len(read) + len(evaluations) - len(predicted)  # predict, score; oracle
+    reading += bool(selections)  # collected
     if plan.suite.evaluation.conventions:
-        reading += len(evaluations) + 1  # scored once more, and collected
+        reading += len(predicted) + 1  # scored once more, and collected
     return {
         "runs": len(plan.runs),
         "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),

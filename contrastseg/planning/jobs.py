@@ -15,6 +15,7 @@ from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.paths import MANIFEST, MEASURED
 from contrastseg.planning.availability import needs_download
+from contrastseg.planning.checkpoint_jobs import CheckpointJobs
 from contrastseg.planning.configuration import run_config, to_argument
 from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
 from contrastseg.planning.data_folders import DataFolders
@@ -36,7 +37,7 @@ from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
 
-class Jobs:
+class Jobs(CheckpointJobs):
     """The jobs of one suite. Methods take a job's wildcards, as the functions of Snakemake's rules do.
 
     Args:

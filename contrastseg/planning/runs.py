@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from contrastseg.checkpoint_names import BEST_VAL, ORACLE
 from contrastseg.data.splits.folds import pool_patients
 from contrastseg.data.splits.split_files import labelled_count
 from contrastseg.data.splits.splits import Population
@@ -17,6 +18,7 @@ from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
 from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
+from contrastseg.planning.candidates import candidates
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
@@ -105,6 +107,26 @@ class Plan:
                     for checkpoint in self.suite.checkpoints:
                         yield run, other, checkpoint
 
+    def predictions(self) -> Iterator[tuple[Run, str, str]]:
+        """The evaluations that have predictions: all but those of the oracle, which is selected from score files."""
+        return (evaluation for evaluation in self.evaluations() if evaluation[2] != ORACLE)
+
+    def selections(self) -> Iterator[tuple[Run, str, str]]:
+        """Run, entry it is evaluated on, checkpoint: what the table of selection is made from; none without an oracle.
+
+        The candidates of every oracle, and best_val where the suite asks for it.
+        """
+        besides = [BEST_VAL] if BEST_VAL in self.suite.checkpoints else []
+        for run, other, checkpoint in self.evaluations():
+            if checkpoint == ORACLE:
+                for name in (*self._candidates[run.entry, run.method, run.variant], *besides):
+                    yield run, other, name
+
+    @cached_property
+    def _candidates(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
+        cells = {(run.entry, run.method, run.variant) for run in self.runs}
+        return {cell: candidates(self.suite, *cell) for cell in sorted(cells)}
+
     def pools(self) -> list[Path]:
         """The pre-training pools that its runs draw from."""
         files = {
@@ -125,6 +147,10 @@ class Plan:
             "evaluations": [
                 {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
                 for run, other, checkpoint in self.evaluations()
+            ],
+            "selections": [
+                {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
+                for run, other, checkpoint in self.selections()
             ],
             "skipped": list(self.skipped),
             "step_totals": step_totals(self.suite),

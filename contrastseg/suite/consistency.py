@@ -45,6 +45,10 @@ def check_consistency(suite: SuiteFields) -> None:
             raise ValueError(
                 f"{drawing.name} shows what selection on the test cases is worth: add {ORACLE} to checkpoints"
             )
+        if drawing.kind == "overlays" and drawing.checkpoints == [ORACLE]:
+            raise ValueError(
+                f"{drawing.name} shows predictions, and {ORACLE} has none of its own: name another checkpoint"
+            )
     variants = {method.name: method.variants for method in suite.methods}
     check_drawings(drawings, entries, variants, suite.labels, list(suite.checkpoints))
     check_metrics(drawings, suite.evaluation, suite.comparison)

@@ -21,6 +21,8 @@ from contrastseg.training.stages import merge
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))
 
+ORACLE = {"checkpoints": ["last", "best_test"], "training": {"steps": 9, "snapshot_every": 3}}
+
 
 def suite(**changes) -> dict:
     """A small suite as a mapping."""
@@ -141,6 +143,16 @@ def test_the_committed_schema_is_the_generated_one():
             },
             ["best_val", "validate_every"],
         ),
+        ({"checkpoints": ["last", "best_test"]}, ["best_test", "snapshot_every", "supervised"]),
+        ({"training": {"steps": 900, "snapshot_every": 2}}, ["449 snapshots", "snapshot_every to 18"]),
+        ({"training": {"epochs": 3, "snapshot_every": 2}}, ["snapshot_every", "3 epochs"]),
+        ({**ORACLE, "checkpoints": ["best_test"]}, ["best_test", "never alone"]),
+        ({**ORACLE, "evaluation": {"metrics": ["iou"]}, "comparison": {"metrics": ["iou"]}}, ["best_test", "dice"]),
+        (
+            {**ORACLE, "figures": [{"name": "f", "kind": "overlays", "checkpoints": ["best_test"]}]},
+            ["f shows predictions", "best_test"],
+        ),
+        ({"tables": [{"name": "t", "kind": "selection"}]}, ["t shows", "best_test"]),
     ],
 )
 def test_what_is_wrong_is_named_together_with_what_there_is(changes, words):
@@ -172,6 +184,9 @@ def test_what_is_scored_can_be_tested_and_drawn_and_what_is_usual_is_what_is_sco
 def test_usual_figures_show_the_first_of_several_checkpoints():
     several, _ = parse_suite(suite(checkpoints=["last", "best_val"], training={"validate_every": 10}))
     assert {tuple(figure.checkpoints) for figure in several.figures} == {("last",)}
+    oracle, _ = parse_suite(suite(**ORACLE | {"checkpoints": ["best_test", "last"]}))
+    assert {tuple(figure.checkpoints) for figure in oracle.figures} == {("last",)}
+    assert "selection" in [table.kind for table in oracle.tables]
     one, _ = parse_suite(suite(checkpoints=["last"]))
     assert {figure.checkpoints for figure in one.figures} == {None}
 

@@ -1,10 +1,10 @@
-# predict → score: every run, on every entry that it is evaluated on, with every checkpoint. Both wait for the splits, so
-# that neither reads files that are about to be made again from other data.
+# predict → score → oracle: every run, on every entry that it is evaluated on, with every checkpoint. All wait for the
+# splits, so that none reads files that are about to be made again from other data.
 
 
 rule predict:
     input:
-        checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
+        checkpoint=JOBS.weights,
         data=ancient(JOBS.test_inputs),
     output:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
@@ -22,9 +22,10 @@ rule predict:
         fingerprint=JOBS.predict_fingerprint,
         content=JOBS.test_content,
         fold=JOBS.test_fold,
+        checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
     shell:
         "python -m contrastseg predict"
-        " --checkpoint {input.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
+        " --checkpoint {params.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
 
@@ -53,6 +54,27 @@ rule score:
     shell:
         "python -m contrastseg score --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
+
+
+# The checkpoint with the best test score, from score files alone: nothing that trains or predicts knows of it.
+rule oracle:
+    input:
+        JOBS.candidate_scores,
+    output:
+        scores=f"{RUN}/scores/{{evaluated_on}}/best_test.csv",
+        record=f"{RUN}/scores/{{evaluated_on}}/best_test.json",
+    log:
+        f"{RUN}/scores/{{evaluated_on}}/best_test.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=planning.by_attempt(2000),
+        runtime=planning.by_attempt(30),
+    params:
+        fingerprint=stage_fingerprint("oracle"),
+    shell:
+        "python -m contrastseg oracle {input} --output {output.scores} > {log} 2>&1"
 
 
 # The same predictions, scored as published codes would. These scores never mix with the suite's own.

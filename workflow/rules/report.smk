@@ -7,6 +7,9 @@ DRAWINGS = planning.to_argument(
     }
 )
 
+# What selection on the test cases is worth, where the suite asks for the oracle.
+SELECTION = [RESULTS / "selection.csv"] if ORACLE in SUITE.checkpoints else []
+
 
 rule plan:
     output:
@@ -62,7 +65,7 @@ rule collect_conventions:
         plan=RESULTS / "plan.json",
         runs=lambda wildcards: [f"{run.folder}/run.json" for run in PLAN.runs],
         scores=lambda wildcards: [
-            run.convention_scores(*where) for run, *where in PLAN.evaluations()
+            run.convention_scores(*where) for run, *where in PLAN.predictions()
         ],
         splits=[ancient(file) for file in [*JOBS.splits(), *PLAN.pools()]],
     output:
@@ -79,6 +82,32 @@ rule collect_conventions:
         fingerprint=stage_fingerprint("collect"),
     shell:
         "python -m contrastseg collect --conventions --results $(dirname {output.scores}) > {log} 2>&1"
+
+
+# Only runs where the suite asks for the oracle.
+rule collect_snapshots:
+    input:
+        plan=RESULTS / "plan.json",
+        runs=lambda wildcards: [f"{run.folder}/run.json" for run in PLAN.runs],
+        scores=lambda wildcards: [
+            run.scores(*where) for run, *where in PLAN.selections()
+        ],
+        splits=[ancient(file) for file in [*JOBS.splits(), *PLAN.pools()]],
+    output:
+        scores=RESULTS / "snapshots.parquet",
+        selection=RESULTS / "selection.csv",
+    log:
+        RESULTS / "logs" / "collect-snapshots.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=planning.by_attempt(8000),
+        runtime=planning.by_attempt(30),
+    params:
+        fingerprint=stage_fingerprint("collect"),
+        alpha=SUITE.comparison.alpha,
+    shell:
+        "python -m contrastseg collect --snapshots --alpha {params.alpha} --results $(dirname {output.scores}) > {log} 2>&1"
 
 
 rule compare:
@@ -119,6 +148,7 @@ rule tabulate:
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
         conventions(),
+        SELECTION,
     output:
         csv=report(
             RESULTS / "tables" / "{table}.csv",
@@ -201,6 +231,7 @@ rule report:
         RESULTS / "summary.csv",
         RESULTS / "comparisons.csv",
         conventions(),
+        SELECTION,
         figures(),
         slices(),
     output:
@@ -233,7 +264,7 @@ onerror:
     makers = [run.folder / "run.json" for run in PLAN.runs]
     makers += [
         run.predictions(*where) / "predictions.json"
-        for run, *where in PLAN.evaluations()
+        for run, *where in PLAN.predictions()
     ]
     if any(file.is_file() for file in scores) and not all(
         file.is_file() for file in scores + makers
