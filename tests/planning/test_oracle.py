@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from contrastseg.code_graph import reached_of
+from contrastseg.fingerprints import stage_roots
 from contrastseg.planning import Jobs, Plan, expand
 from contrastseg.planning.estimates import estimate
 from contrastseg.suite import parse_suite
@@ -43,6 +45,13 @@ def test_the_oracle_is_evaluated_and_its_candidates_are_planned_beside() -> None
     stored = asked.to_json()["selections"]
     assert [item["checkpoint"] for item in stored] == [name for names in selected.values() for name in names]
     assert list(plan(checkpoints=["last"]).selections()) == [], "snapshots alone are kept, and cost nothing more"
+
+
+@pytest.mark.parametrize("stage", ["train", "predict", "score"])
+def test_no_code_that_trains_predicts_or_scores_reaches_the_selection(stage: str) -> None:
+    selection = ["contrastseg.evaluation.statistics.selection"]
+    assert not reached_of(stage_roots(stage, method="supervised"), selection)
+    assert set(reached_of(stage_roots("oracle"), selection)) == set(selection), "the question can be answered yes"
 
 
 def test_jobs_are_counted_with_every_snapshot() -> None:

@@ -27,8 +27,8 @@ SELECTION_READING = (
     "the effect of selection on test data. It is not a result of a method.",
     "Cross-fitted: each patient is scored at the checkpoint selected on the other patients. Optimism: best_test minus "
     "cross-fitted.",
-    "best_test minus last mixes early stopping with optimism. Both differences are 0 or more by construction, so they "
-    "are not tested.",
+    "best_test minus last is 0 or more by construction and mixes early stopping with optimism. The optimism is 0 or "
+    "more where each structure has a value at each checkpoint. Neither is tested.",
 )
 NO_OPTIMISM_INTERVAL = "Intervals of the optimism start at 20 patients."
 ORACLE_FOOTNOTE = (

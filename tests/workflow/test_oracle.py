@@ -1,0 +1,50 @@
+"""A suite that asks for the oracle: what runs for it, and what an edit of a metric runs again."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from contrastseg.checkpoint_names import ORACLE_MARK
+from tests.workflow.conftest import SUITE
+
+AFTER_SCORES = {"oracle", "collect", "collect_snapshots", "compare", "tabulate", "plot", "report"}
+
+
+@pytest.mark.long
+def test_the_oracle_is_selected_from_scores_and_an_edit_of_a_metric_trains_and_predicts_nothing(workspace):
+    workspace.write_suite(
+        datasets=SUITE["datasets"][:1],
+        methods=["supervised"],
+        training=SUITE["training"] | {"snapshot_every": 1},
+        checkpoints=["last", "best_test"],
+        tables=[{"name": "main", "kind": "main"}, {"name": "selection", "kind": "selection"}],
+        figures=[{"name": "label_ratio", "kind": "label_ratio"}],
+    )
+    planned = workspace.planned()
+    assert planned["train_supervised"] == planned["oracle"] == planned["collect_snapshots"] == 1
+    assert planned["predict"] == planned["score"] == 3, "two snapshots and last"
+    workspace.run()
+    assert workspace.planned() == {}
+    (record,) = workspace.results.glob("runs/**/best_test.json")
+    said = json.loads(record.read_text())
+    means = said["mean_dice"]
+    assert set(means) == {"step1", "step2", "last"}
+    assert means[said["checkpoint"]] == max(means.values())
+    selected = record.with_name(f"{said['checkpoint']}.csv")
+    assert record.with_suffix(".csv").read_bytes() == selected.read_bytes()
+    summary = pd.read_csv(workspace.results / "summary.csv")
+    row = summary[(summary["checkpoint"] == "best_test") & (summary["class"] == "mean")].iloc[0]
+    selection = pd.read_csv(workspace.results / "selection.csv").iloc[0]
+    assert selection["oracle"] == pytest.approx(row["mean"])
+    assert row["mean"] == pytest.approx(max(means.values()))
+    for output in ("report.html", "tables/main.tex", "tables/selection.csv", "figures/label_ratio.svg"):
+        assert ORACLE_MARK in (workspace.results / output).read_text(), output
+    with workspace.edited("contrastseg/evaluation/metrics/case_scores.py", "/ 1000", "/ 1001"):
+        planned = workspace.planned()
+    assert planned.pop("score") == 3
+    assert set(planned) == AFTER_SCORES
+    with workspace.edited("contrastseg/evaluation/statistics/selection.py", "_RESAMPLES = 2000", "_RESAMPLES = 2001"):
+        assert "score" not in workspace.planned()
