@@ -92,8 +92,12 @@ def test_leaderboard_and_sentences_pass_it_over(data: ReportData) -> None:
 
 
 def test_figures_and_page_carry_the_mark(data: ReportData, tmp_path: Path) -> None:
-    figures = [FigureSettings(name="label_ratio", kind="label_ratio", dpi=50)]
+    marked = ["label_ratio", "cost"]
+    untouched = ["significance"]
+    figures = [FigureSettings(name=kind, kind=kind, dpi=50) for kind in marked + untouched]
     make_figures(data, figures, tmp_path)
-    assert ORACLE_MARK in (tmp_path / "label_ratio.svg").read_text()
+    drawn = {kind: (tmp_path / f"{kind}.svg").read_text() for kind in marked + untouched}
+    assert [kind for kind, text in drawn.items() if ORACLE_MARK in text] == marked
+    assert not [kind for kind in untouched if ORACLE in drawn[kind]], "nothing of it is tested or ranked"
     page = make_report(data, tables=TABLES, figures=[], figures_folder=tmp_path, path=tmp_path / "report.html")
     assert page.read_text().count(ORACLE_MARK) > len(TABLES)
