@@ -245,7 +245,7 @@ def test_labels_to_ignore_become_its_ignore_label_and_validation_chooses_a_check
         return dataclasses.replace(native, label=label)
 
     altered(monkeypatch, partly_unknown, ignore=True)
-    training = {"validate_every": 2, "checkpoint_every": 100}
+    training = {"validate_every": 2, "checkpoint_every": 100, "snapshot_every": 1}
     config = phantoms[2].config("nnunet", variant="pdcr_uafr", settings=SHORT, training=training)
     record = train(config, tmp_path)
     assert last(tmp_path)["dataset_json"]["labels"] == {"background": 0, "lesion": 1, "ignore": 2}
@@ -255,6 +255,9 @@ def test_labels_to_ignore_become_its_ignore_label_and_validation_chooses_a_check
     assert record["best_val_dice"] == max(scores.values())
     best = checkpoints.load(tmp_path / "checkpoints" / "best_val.ckpt")
     assert best["step"] == record["best_val_step"] == max(scores, key=lambda step: scores[step])
+    # A snapshot that falls due in an epoch waits for its end.
+    saved = {path.stem: checkpoints.load(path)["step"] for path in (tmp_path / "checkpoints").glob("step*.ckpt")}
+    assert saved == {"step1": 2, "step2": 2, "step3": 4}
 
 
 def test_nothing_labelled_is_an_error_with_a_remedy(
