@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from contrastseg.files import atomic_path, digest
 
 RESUME = "resume.ckpt"
 PREVIOUS = "resume.previous.ckpt"
+BEST = "best_val.ckpt"
+KEPT_BEST = "resume.best_val.ckpt"
 
 
 def save(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -82,6 +85,30 @@ def save_resumable(folder: Path, content: Mapping[str, Any]) -> None:
     save(newest, content)
 
 
+def save_best(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the best weights so far, and keep them under a second name for a run that is killed.
+
+    `best_val.ckpt` is an output of the workflow's rule: Snakemake removes it before a killed run starts again.
+    """
+    save(folder / BEST, content)
+    _same_file(folder / BEST, folder / KEPT_BEST)
+
+
+def restore_best(folder: Path) -> None:
+    """Put the best weights so far back where they were removed since."""
+    if (folder / KEPT_BEST).is_file() and not (folder / BEST).is_file():
+        _same_file(folder / KEPT_BEST, folder / BEST)
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """A second name of a file, atomically; a copy where the file system has no hard links."""
+    with atomic_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 def snapshot_file(folder: Path, step: int) -> Path:
     """The file of a snapshot.
 
@@ -145,5 +172,5 @@ def load_resumable(folder: Path, identity: Mapping[str, Any], snapshots: Collect
 
 def discard_resumable(folder: Path) -> None:
     """Remove what only a killed run needs, and what it was writing when it was killed."""
-    for path in (folder / RESUME, folder / PREVIOUS, *folder.glob(".*.ckpt")):
+    for path in (folder / RESUME, folder / PREVIOUS, folder / KEPT_BEST, *folder.glob(".*.ckpt")):
         path.unlink(missing_ok=True)

@@ -207,6 +207,8 @@ class _Loop:
         run.fabric.barrier()  # the checkpoint was read by all before the first writes another
         if self.writes:
             checkpoints.discard_snapshots(self.saved, [due for due in run.snapshots if due <= self.progress.step])
+            if self.progress.best_step:
+                checkpoints.restore_best(self.saved)
         run.on_step(self.progress.step)
         self.modules.train()
         self._running_since = time.perf_counter()
@@ -267,7 +269,7 @@ class _Loop:
             self.log.rows[-1]["val_dice"] = score
             if not self.progress.best >= score:
                 self.progress.best, self.progress.best_step = score, self.progress.step
-                self.save("best_val.ckpt")
+                checkpoints.save_best(self.saved, self._content())
 
     def _save_resumable(self) -> None:
         """Save all that a killed run needs to resume from here, and write the log."""

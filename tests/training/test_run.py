@@ -147,6 +147,27 @@ def test_best_val_is_the_best_of_the_validations(phantoms: dict[int, Any], tmp_p
     assert best["step"] == record["best_val_step"] == max(scores, key=lambda step: scores[step])
 
 
+def test_the_best_weights_outlive_the_removal_of_outputs(phantoms: dict[int, Any], tmp_path: Path) -> None:
+    """Snakemake removes the outputs of a killed run before it starts it again; the best may lie before the resume."""
+    # So small a rate that no validation is better than the first.
+    training = {"validate_every": 2, "steps": 6, "optimiser": {"learning_rate": 1e-12}}
+    config = phantoms[2].config("supervised", training=training)
+
+    def stopped(done: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path, on_step=stopped)
+    best = tmp_path / "checkpoints" / "best_val.ckpt"
+    weights = best.read_bytes()
+    best.unlink()
+    record = train(config, tmp_path)
+    assert record["best_val_step"] == 2
+    assert best.read_bytes() == weights
+    assert sorted(path.name for path in best.parent.iterdir()) == ["best_val.ckpt", "last.ckpt"]
+
+
 def test_the_test_split_is_not_opened_by_training(phantoms: dict[int, Any], tmp_path: Path) -> None:
     """Training with validation gives the same weights when every test case's files are gone."""
     from contrastseg.data.prepare.cases import PreparedDataset

@@ -118,6 +118,8 @@ class _Progress:
         self.earlier: float = trainer.seconds
         self.log = Log(job.output, rows)
         checkpoints.discard_snapshots(self.saved, [due for due in job.snapshots if due <= self.step])
+        if self.best_step:
+            checkpoints.restore_best(self.saved)
         job.on_step(self.step)
 
     @property
@@ -140,7 +142,7 @@ class _Progress:
             self.log.rows[-1]["val_dice"] = score
             if not self.best >= score:
                 self.best, self.best_step = score, self.step
-                checkpoints.save(self.saved / "best_val.ckpt", self.content())
+                checkpoints.save_best(self.saved, self.content())
         before = self.step - int(self.trainer.num_iterations_per_epoch)
         for due in self.job.snapshots:
             if before < due <= self.step:
