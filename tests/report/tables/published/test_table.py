@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from contrastseg.checkpoint_names import ORACLE, ORACLE_MARK
 from contrastseg.evaluation.published.published import load_published
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.content.suite_info import EntryInfo
@@ -298,3 +299,23 @@ def test_markdown_says_how_to_read_it(world):
     text = to_markdown(build(world.data, LA))
     assert "Dice \\[%\\] ↑: published | Dice \\[%\\] ↑: ours | Dice \\[%\\] ↑: difference" in text
     assert escape_markdown(wording.PUBLISHED_FOOTNOTES[2]) in text
+
+
+def test_our_oracle_beside_a_source_that_selects_on_test_is_marked_and_neither_bold_nor_starred(world):
+    oracle = replace(world.data, summary=world.summary.assign(checkpoint=ORACLE))
+    table, usual = build(oracle, LA), build(world.data, LA)
+
+    def ours(of: Table) -> list[Cell]:
+        return [
+            cell
+            for part in of.blocks
+            for line in part.rows
+            for column, cell in zip(part.columns, line.cells, strict=True)
+            if column.title == "ours" and cell.sort is not None
+        ]
+
+    assert ours(table)
+    assert all(ORACLE_MARK in cell.small for cell in ours(table))
+    assert not [cell for cell in ours(table) if cell.emphasis or cell.star]
+    assert [cell for cell in ours(usual) if cell.emphasis]
+    assert not [cell for cell in ours(usual) if ORACLE_MARK in cell.small]
