@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 UNFINISHED = "unfinished"
+SNAPSHOTS = "snapshots.parquet"
 
 
 def collect(
@@ -119,14 +120,21 @@ def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], bas
 def _snapshots(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], alpha: float) -> None:
     from contrastseg.evaluation.scoring.collect import collect as collect_scores
     from contrastseg.evaluation.scoring.collect import write_table
+
+    scores = collect_scores(rows)
+    write_table(scores[scores["metric"] == SELECTED_BY].reset_index(drop=True), results / SNAPSHOTS)
+    _select(results, alpha)
+    typer.echo(str(results / "selection.csv"))
+
+
+def _select(results: Path, alpha: float) -> None:
+    """Write the table of selection from the stored scores of the snapshots."""
+    from contrastseg.evaluation.scoring.collect import read_table
     from contrastseg.evaluation.statistics.selection import selection_table
     from contrastseg.files import write_text
 
-    scores = collect_scores(rows)
-    scores = scores[scores["metric"] == SELECTED_BY].reset_index(drop=True)
-    write_table(scores, results / "snapshots.parquet")
-    write_text(results / "selection.csv", selection_table(scores, alpha).to_csv(index=False))
-    typer.echo(str(results / "selection.csv"))
+    table = selection_table(read_table(results / SNAPSHOTS), alpha)
+    write_text(results / "selection.csv", table.to_csv(index=False))
 
 
 def compare(
@@ -310,10 +318,8 @@ def report(
         path = scores / SCORES if scores.is_dir() else scores
         parent = require_path(path, "scores", "run `contrastseg collect`").parent
         folder = ResultsFolder(parent, resources, strict=False)
-    tables, figures = (
-        default_tables(folder.several_conventions, folder.has("selection")),
-        default_figures(folder.several_conventions),
-    )
+    tables = default_tables(folder.several_conventions, folder.has("selection"))
+    figures = default_figures(folder.several_conventions)
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]
         figures = [validated(FigureSettings, item) for item in given.get("figures", [])]
@@ -333,10 +339,13 @@ def report(
     from contrastseg.report.figures.kind import figure_kind
     from contrastseg.report.tables.kind import table_kind
 
+    settings = validated(ComparisonSettings, comparison)
+    if (folder.path / SNAPSHOTS).is_file():
+        _select(folder.path, settings.alpha)
     tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
     figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]
     planned = [method["name"] for method in folder.plan["suite"]["methods"]]
-    _compare(folder.path, validated(ComparisonSettings, comparison), planned)
+    _compare(folder.path, settings, planned)
     _tabulate(folder, tables)
     _plot(folder, figures)
     _slices(folder, figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -181,3 +182,20 @@ def test_one_of_the_two_is_named(arguments):
     result = CliRunner().invoke(app, ["report", *arguments])
     assert result.exit_code == 2
     assert "scores.parquet or --results" in " ".join(result.output.replace("│", " ").split())
+
+
+def test_the_selection_is_made_again_from_the_stored_snapshots(kept):
+    scores = pd.read_parquet(kept / "scores.parquet")
+    two = scores[(scores["metric"] == "dice") & scores["method"].isin(["supervised", "mean_teacher"])]
+    last = two[two["checkpoint"] == "last"]
+    last.to_parquet(kept / "scores.parquet", index=False)
+    worse = last.assign(checkpoint="step100", value=last["value"] * 0.9)
+    pd.concat([worse, last]).to_parquet(kept / "snapshots.parquet", index=False)
+    drawings = {"tables": [{"name": "selection", "kind": "selection"}], "figures": []}
+    invoke("report", kept, "--config", json.dumps(drawings))
+    table = pd.read_csv(kept / "tables" / "selection.csv")
+    summary = pd.read_csv(kept / "summary.csv")
+    means = summary[summary["class"] == "mean"].set_index(["labels", "method"])["mean"]
+    assert table.set_index(["labels", "method"])["oracle"].to_dict() == pytest.approx(means.to_dict(), abs=1e-5)
+    assert (table["optimism"] == 0).all()
+    assert "oracle, not comparable" in (kept / "report.html").read_text()
