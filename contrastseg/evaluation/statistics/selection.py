@@ -57,6 +57,13 @@ def oracle_choice(scores: pd.DataFrame) -> OracleChoice:
 
     Raises:
         ScoringError: Dice was not scored.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> run = scores[scores["method"] == "supervised"]
+        >>> oracle_choice(pd.concat([run.assign(checkpoint="step100", value=run["value"] - 0.1), run])).checkpoint
+        'last'
     """
     rows = scores[scores["metric"] == SELECTED_BY]
     if rows.empty:
@@ -90,7 +97,15 @@ def selection_table(scores: pd.DataFrame, alpha: float = 0.05, resamples: int = 
 
     Returns:
         The columns SELECTION_COLUMNS, a row per data set, evaluation set, label budget, method and variant. `missing`
-        counts predictions that candidates lack; such a row has no means.
+        counts predictions that candidates lack, and candidates that a run has no scores of; such a row has no means.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> last = scores[scores["method"] == "supervised"]
+        >>> snapshot = scores[scores["method"] == "simclr"].assign(method="supervised", checkpoint="step100")
+        >>> selection_table(pd.concat([snapshot, last]))[["last", "oracle", "optimism"]].round(4).values.tolist()
+        [[0.717, 0.7232, 0.0]]
     """
     scores = scores[scores["metric"] == SELECTED_BY]
     rows = [
@@ -120,9 +135,11 @@ def _row(cell: pd.DataFrame, alpha: float, resamples: int) -> dict[str, Any]:
         "n_patients": candidates["patient"].nunique(),
         "n_runs": len(candidates[_RUN].drop_duplicates()),
         "candidates": candidates["checkpoint"].nunique(),
-        "missing": int((cell["outcome"] == "hole").sum()),
         "note": ORACLE_MARK,
     }
+    # A run that was not scored at every candidate has another choice than the others: it is no sample of theirs.
+    unscored = row["n_runs"] * row["candidates"] - len(candidates[[*_RUN, "checkpoint"]].drop_duplicates())
+    row["missing"] = int((cell["outcome"] == "hole").sum()) + unscored
     if row["missing"] or not candidates["value"].notna().any():
         return row
     patients = sorted(candidates["patient"].unique())

@@ -79,6 +79,12 @@ def test_a_candidate_with_missing_predictions_is_not_selected_while_another_is_w
     (row,) = selection_table(holed).to_dict("records")
     assert row["missing"] == 1
     assert np.isnan(row["oracle"])
+    # Two seeds, of which one was not scored at its last checkpoint yet.
+    other = scores.assign(seed=1)
+    (row,) = selection_table(pd.concat([scores, other[other["checkpoint"] != "last"]])).to_dict("records")
+    assert row["missing"] == 1
+    assert np.isnan(row["last"])
+    assert np.isnan(row["oracle"])
 
 
 def test_the_table_is_the_slow_version_s_over_runs_and_absent_structures() -> None:
