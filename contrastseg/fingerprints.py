@@ -36,6 +36,14 @@ _ROOTS: dict[str, tuple[str, ...]] = {
         f"contrastseg.evaluation.scoring.scoring:{name}"
         for name in ("score_by_conventions", "score_folder", "write_scores")
     ),
+    "predict_snapshots": (
+        "contrastseg.training.prediction:predict_snapshots",
+        "contrastseg.networks.*",
+        "{method}",
+    ),
+    "score_snapshots": tuple(
+        f"contrastseg.evaluation.scoring.scoring:{name}" for name in ("score_snapshots", "write_scores")
+    ),
     "oracle": (
         "contrastseg.evaluation.scoring.collect:collect",
         "contrastseg.evaluation.statistics.selection:oracle_choice",

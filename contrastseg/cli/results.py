@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY, is_snapshot
+from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY, SNAPSHOTS
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
+from contrastseg.evaluation.scoring.predictions import INDEX, SNAPSHOT_INDEX
 from contrastseg.files import require_path
 from contrastseg.paths import SCORES
 from contrastseg.report.content.results_folder import ResultsFolder, of_run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 UNFINISHED = "unfinished"
-SNAPSHOTS = "snapshots.parquet"
+SNAPSHOT_SCORES = f"{SNAPSHOTS}.parquet"
 
 
 def collect(
@@ -97,9 +98,11 @@ def _up_to_date(scores: Path) -> bool:
     """Whether scores exist and are newer than run and predictions, which may have been made again since."""
     run, predictions = scores.parents[2], scores.parents[2] / "predictions" / scores.parent.name
     checkpoint = scores.name.partition(".")[0]
-    makers = [run / "run.json", predictions / checkpoint / "predictions.json"]
-    if checkpoint == ORACLE:
-        makers += [file for file in scores.parent.glob("*.csv") if file.stem == LAST or is_snapshot(file.stem)]
+    makers = [run / "run.json", predictions / checkpoint / INDEX]
+    if checkpoint == SNAPSHOTS:
+        makers.append(predictions / SNAPSHOT_INDEX)
+    elif checkpoint == ORACLE:
+        makers += [scores.with_name(f"{name}.csv") for name in (SNAPSHOTS, LAST)]
     if not scores.is_file():
         return False
     return all(maker.stat().st_mtime <= scores.stat().st_mtime for maker in makers if maker.is_file())
@@ -122,7 +125,7 @@ def _snapshots(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], alpha
     from contrastseg.evaluation.scoring.collect import write_table
 
     scores = collect_scores(rows)
-    write_table(scores[scores["metric"] == SELECTED_BY].reset_index(drop=True), results / SNAPSHOTS)
+    write_table(scores[scores["metric"] == SELECTED_BY].reset_index(drop=True), results / SNAPSHOT_SCORES)
     _select(results, alpha)
     typer.echo(str(results / "selection.csv"))
 
@@ -133,7 +136,7 @@ def _select(results: Path, alpha: float) -> None:
     from contrastseg.evaluation.statistics.selection import selection_table
     from contrastseg.files import write_text
 
-    table = selection_table(read_table(results / SNAPSHOTS), alpha)
+    table = selection_table(read_table(results / SNAPSHOT_SCORES), alpha)
     write_text(results / "selection.csv", table.to_csv(index=False))
 
 
@@ -340,7 +343,7 @@ def report(
     from contrastseg.report.tables.kind import table_kind
 
     settings = validated(ComparisonSettings, comparison)
-    if (folder.path / SNAPSHOTS).is_file():
+    if (folder.path / SNAPSHOT_SCORES).is_file():
         _select(folder.path, settings.alpha)
     tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
     figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]

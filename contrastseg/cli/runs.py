@@ -21,13 +21,18 @@ from contrastseg.cli.shared import (
 
 
 def predict(
-    checkpoint: Path = typer.Option(help="Checkpoint of a run."),
+    checkpoint: list[Path] = typer.Option(help="Checkpoint of a run; may be repeated with --snapshots."),
     output: Path = typer.Option(help="Output folder for the label maps."),
     input: Path | None = typer.Option(None, help="Image, or folder of images, from outside the benchmark."),
     prepared: Path | None = typer.Option(None, help="Folder of a prepared data set; requires --split."),
     split: Path | None = typer.Option(None, help="Split file."),
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
     subset: str = typer.Option("test", help="Part of the split to predict: test, val or train."),
+    snapshots: bool = typer.Option(
+        False,
+        "--snapshots",
+        help="Predict with several checkpoints. Each has a folder of its name in --output; snapshots.json lists them.",
+    ),
     data_root: Path | None = DATA_ROOT,
     resources: Path = RESOURCES,
 ) -> None:
@@ -39,6 +44,7 @@ def predict(
     """
     from contrastseg.data.download.download import locate
     from contrastseg.errors import SplitError, SuiteError, unknown_name
+    from contrastseg.text import plural
 
     if (input is None) == (prepared is None) or (prepared is None) != (split is None):
         named = {"--input": input, "--prepared": prepared, "--split": split}
@@ -49,7 +55,13 @@ def predict(
         )
     if subset not in ("train", "val", "test"):
         raise SuiteError(unknown_name("part", subset, ["train", "val", "test"]))
-    from contrastseg.training.prediction import predict_files, predict_prepared
+    if (len(checkpoint) > 1 and not snapshots) or (snapshots and prepared is None):
+        raise SuiteError(
+            f"found {plural(len(checkpoint), 'checkpoint')}"
+            f" {'with' if snapshots else 'without'} --snapshots, expected one, or several with --snapshots --prepared",
+            remedy="give one --checkpoint, or add --snapshots and --prepared",
+        )
+    from contrastseg.training.prediction import predict_files, predict_prepared, predict_snapshots
 
     notes: list[str] = []
     with progress("predicting") as update:
@@ -59,16 +71,14 @@ def predict(
             patients = getattr(Split.from_file(split), subset)(fold)
             if not patients:
                 raise SplitError(f"fold {fold} has no {subset} patients", file=split, remedy="predict another part")
-            index = predict_prepared(
-                checkpoint,
-                prepared,
-                patients,
-                output,
-                locate_raw=lambda name: locate(name, data_root, resources),
-                on_case=update,
-            )
+            asked = prepared, patients, output
+            by_name = partial(locate, data_root=data_root, resources=resources)
+            if snapshots:
+                index = predict_snapshots(checkpoint, *asked, locate_raw=by_name, on_case=update)
+            else:
+                index = predict_prepared(checkpoint[0], *asked, locate_raw=by_name, on_case=update)
         else:
-            index = predict_files(checkpoint, str(input), output, on_case=update, on_note=notes.append)
+            index = predict_files(checkpoint[0], str(input), output, on_case=update, on_note=notes.append)
     for note in notes:
         typer.secho(note, fg=typer.colors.YELLOW, err=True)
     typer.echo(str(index))
@@ -97,6 +107,9 @@ def score(
         help="Threshold for grey masks of one structure, such as 127: higher values are the structure.",
     ),
     config: str | None = typer.Option(None, help="Evaluation settings: YAML or JSON file, or JSON text."),
+    snapshots: bool = typer.Option(
+        False, "--snapshots", help="Score the folders that `predict --snapshots` wrote into --prediction."
+    ),
     output: Path | None = typer.Option(None, help="Write the scores as CSV to this file."),
     as_json: bool = JSON,
 ) -> None:
@@ -104,8 +117,8 @@ def score(
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
+    from contrastseg.evaluation.scoring import scoring
     from contrastseg.evaluation.scoring.class_names import read_class_names
-    from contrastseg.evaluation.scoring.scoring import score_by_conventions, score_file, score_folder, write_scores
     from contrastseg.evaluation.settings import EvaluationSettings
     from contrastseg.text import plural
 
@@ -123,19 +136,23 @@ def score(
         if ignore is None and not (reference / "cases.csv").is_file():
             said["ignore"] = named.ignore
     said["announce"] = partial(typer.secho, fg=typer.colors.YELLOW, err=True)
-    if settings.conventions:
-        rows = score_by_conventions(prediction, reference, settings.metrics, settings.conventions, **said)
+    asked = prediction, reference, settings.metrics
+    if snapshots:
+        announce = said["announce"]
+        tolerance = settings.nsd_tolerance
+        rows = scoring.score_snapshots(*asked, settings.convention, tolerance=tolerance, announce=announce)
+    elif settings.conventions:
+        rows = scoring.score_by_conventions(*asked, settings.conventions, **said)
     else:
-        score_one = score_folder if prediction.is_dir() else score_file
-        asked = prediction, reference, settings.metrics, settings.convention
-        rows = score_one(*asked, **said, tolerance=settings.nsd_tolerance)
+        score_one = scoring.score_folder if prediction.is_dir() else scoring.score_file
+        rows = score_one(*asked, settings.convention, **said, tolerance=settings.nsd_tolerance)
     missing = sorted(set(rows["case"][rows["outcome"] == "hole"]))
     if missing:
         typer.secho(
             f"{plural(len(missing), 'missing prediction')}: {', '.join(missing)}", fg=typer.colors.YELLOW, err=True
         )
     if output is not None:
-        write_scores(rows, output)
+        scoring.write_scores(rows, output)
     if as_json:
         return print_json(rows.to_dict("records"))
     if output is None:
@@ -147,7 +164,7 @@ def score(
 
 def oracle(
     scores: list[Path] = typer.Argument(
-        help="Scores of one run at each checkpoint: step100.csv, step200.csv, last.csv."
+        help="Scores of one run: of its snapshots (score --snapshots) and of single checkpoints, such as last.csv."
     ),
     output: Path = typer.Option(
         help="Copy the scores of the selected checkpoint to this file; the selection goes to a JSON file beside it."
@@ -157,17 +174,17 @@ def oracle(
 
     The result measures what selection on test data is worth. Do not report it as the result of a method.
 
-    Example: `contrastseg oracle scores/step100.csv scores/last.csv --output scores/best_test.csv`
+    Example: `contrastseg oracle scores/snapshots.csv scores/last.csv --output scores/best_test.csv`
     """
     from contrastseg.checkpoint_names import ORACLE_MARK
-    from contrastseg.evaluation.scoring.collect import AXES, collect
+    from contrastseg.evaluation.scoring.collect import AXES, collect, rows_of
+    from contrastseg.evaluation.scoring.scoring import write_scores
     from contrastseg.evaluation.statistics.selection import oracle_choice
-    from contrastseg.files import write_json, write_text
+    from contrastseg.files import write_json
 
     run = {name: 0 if kind == "int64" else 0.0 if kind == "float64" else "run" for name, kind in AXES.items()}
     choice = oracle_choice(collect(({**run, "checkpoint": path.stem}, path) for path in scores))
-    (selected,) = (path for path in scores if path.stem == choice.checkpoint)
-    write_text(output, selected.read_text(encoding="utf-8"))
+    write_scores(rows_of(choice.checkpoint, scores), output)
     record = {"checkpoint": choice.checkpoint, "note": ORACLE_MARK, "incomplete": list(choice.incomplete)}
     means = {name: None if mean != mean else mean for name, mean in choice.means.items()}
     write_json(output.with_suffix(".json"), {**record, "mean_dice": means})

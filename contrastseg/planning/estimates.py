@@ -107,8 +107,8 @@ def estimate(
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
     drawings += sum(figure.kind == "overlays" for figure in plan.suite.figures)  # slices for the page's slider
     predicted, selections = list(plan.predictions()), list(plan.selections())
-    read = {*predicted, *selections}
-    reading = 2 * len(read) + len(evaluations) - len(predicted)  # predict, score; oracle
+    oracles = len(evaluations) - len(predicted)
+    reading = 2 * len(predicted) + 3 * oracles  # predict, score; the same of all snapshots, oracle
     reading += bool(selections)  # collected
     if plan.suite.evaluation.conventions:
         reading += len(predicted) + 1  # scored once more, and collected

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from contrastseg.checkpoint_names import BEST_VAL, ORACLE
+from contrastseg.checkpoint_names import BEST_VAL, LAST, ORACLE, SNAPSHOTS
 from contrastseg.data.splits.folds import pool_patients
 from contrastseg.data.splits.split_files import labelled_count
 from contrastseg.data.splits.splits import Population
@@ -18,9 +18,9 @@ from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
 from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
-from contrastseg.planning.candidates import candidates
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of
+from contrastseg.planning.run_snapshots import snapshots_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 from contrastseg.suite.step_totals import step_totals
 
@@ -100,32 +100,37 @@ class Plan:
     resources: Path = RESOURCES
 
     def evaluations(self) -> Iterator[tuple[Run, str, str]]:
-        """Run, entry it is evaluated on, checkpoint: one file of scores each."""
+        """Run, entry it is evaluated on, checkpoint: one file of scores each.
+
+        The oracle is of the runs that keep snapshots.
+        """
         for run in self.runs:
             for other in self.suite.entry(run.entry).evaluate_on:
                 if other not in self.unavailable:
                     for checkpoint in self.suite.checkpoints:
-                        yield run, other, checkpoint
+                        if checkpoint != ORACLE or self._snapshots[run.entry, run.method, run.variant]:
+                            yield run, other, checkpoint
 
     def predictions(self) -> Iterator[tuple[Run, str, str]]:
         """The evaluations that have predictions: all but those of the oracle, which is selected from score files."""
         return (evaluation for evaluation in self.evaluations() if evaluation[2] != ORACLE)
 
     def selections(self) -> Iterator[tuple[Run, str, str]]:
-        """Run, entry it is evaluated on, checkpoint: what the table of selection is made from; none without an oracle.
+        """Run, entry it is evaluated on, name of a file of scores: what the table of selection is made from.
 
-        The candidates of every oracle, and best_val where the suite asks for it.
+        The candidates of every oracle (`SNAPSHOTS` is the file of all snapshots), and best_val where the suite asks
+        for it. Nothing without an oracle.
         """
         besides = [BEST_VAL] if BEST_VAL in self.suite.checkpoints else []
         for run, other, checkpoint in self.evaluations():
             if checkpoint == ORACLE:
-                for name in (*self._candidates[run.entry, run.method, run.variant], *besides):
+                for name in (SNAPSHOTS, LAST, *besides):
                     yield run, other, name
 
     @cached_property
-    def _candidates(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    def _snapshots(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
         cells = {(run.entry, run.method, run.variant) for run in self.runs}
-        return {cell: candidates(self.suite, *cell) for cell in sorted(cells)}
+        return {cell: snapshots_of(self.suite, *cell) for cell in sorted(cells)}
 
     def pools(self) -> list[Path]:
         """The pre-training pools that its runs draw from."""

@@ -14,7 +14,8 @@ from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.fields import SuiteFields
 from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.step_totals import check_totals
-from contrastseg.training.snapshots import snapshot_steps
+from contrastseg.training.settings import TrainingSettings
+from contrastseg.training.snapshots import snapshot_names
 
 
 def check_consistency(suite: SuiteFields) -> None:
@@ -75,6 +76,17 @@ def _check_oracle(suite: SuiteFields) -> None:
         raise ValueError(f"checkpoint {ORACLE} is reported beside {LAST}, never alone: add {LAST} to checkpoints")
     if SELECTED_BY not in resolve_metrics(suite.evaluation.metrics):
         raise ValueError(f"checkpoint {ORACLE} is selected by {SELECTED_BY}: add {SELECTED_BY} to evaluation.metrics")
+    if not any(
+        suite.stage_training(entry, method, variant, "train").snapshot_every
+        for entry in suite.datasets
+        for method in suite.methods
+        for variant in method.variants
+        if entry.evaluate_on
+    ):
+        raise ValueError(
+            f"checkpoint {ORACLE} is the best of the snapshots by its test score, and no run keeps snapshots: set"
+            " training.snapshot_every, of the suite, a data set or a method"
+        )
 
 
 def _check_tolerances(suite: SuiteFields, tolerances: Mapping[str, float]) -> None:
@@ -114,12 +126,16 @@ def _check_training(suite: SuiteFields, entry: DatasetEntry, method: MethodEntry
         settings = {stage: suite.stage_training(entry, method, variant, stage) for stage in stages}
         if "best_val" in suite.checkpoints and not settings["train"].validate_every:
             raise ValueError("checkpoint best_val needs training.validate_every > 0")
-        try:
-            snapshots = snapshot_steps(settings["train"])
-        except TrainingError as error:
-            raise ValueError(f"{error.reason}: {error.remedy}") from error
-        if ORACLE in suite.checkpoints and not snapshots:
+        snapshots = _snapshots(settings["train"])
+        if ORACLE in suite.checkpoints and settings["train"].snapshot_every is not None and not snapshots:
             raise ValueError(
                 f"checkpoint {ORACLE} is the best of the snapshots by its test score: set training.snapshot_every to"
                 f" less than the length of {method.name} on {entry.name}"
             )
+
+
+def _snapshots(training: TrainingSettings) -> tuple[str, ...]:
+    try:
+        return snapshot_names(training)
+    except TrainingError as error:
+        raise ValueError(f"{error.reason}: {error.remedy}") from error

@@ -7,11 +7,12 @@ import shutil
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from contrastseg.checkpoint_names import is_snapshot, snapshot_name
+from contrastseg.checkpoint_names import is_snapshot
 from contrastseg.errors import CheckpointError, TrainingError
 from contrastseg.files import atomic_path, digest
 
@@ -109,38 +110,39 @@ def _same_file(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def snapshot_file(folder: Path, step: int) -> Path:
-    """The file of a snapshot.
-
-    Args:
-        folder: The run's `checkpoints`.
-        step: Number of steps after which the snapshot is due.
-    """
-    return folder / f"{snapshot_name(step)}.ckpt"
+def checkpoint_file(folder: Path, name: str) -> Path:
+    """The file of a checkpoint in a run's `checkpoints`."""
+    return folder / f"{name}.ckpt"
 
 
-def save_snapshot(folder: Path, step: int, content: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+def done_by(snapshots: Mapping[int, str], step: int) -> list[str]:
+    """Names of the snapshots that were due by a step."""
+    return [name for due, name in snapshots.items() if due <= step]
+
+
+def save_snapshot(folder: Path, name: str, content: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     """Write a snapshot atomically; `identity` says which run it belongs to."""
-    save(snapshot_file(folder, step), {**content, "identity": digest(identity)})
+    save(checkpoint_file(folder, name), {**content, "identity": digest(identity)})
 
 
-def discard_snapshots(folder: Path, kept: Collection[int]) -> None:
-    """Remove every snapshot but those due after `kept` steps: of a run before, or after where this one resumes."""
-    names = {snapshot_file(folder, step) for step in kept}
+def discard_snapshots(folder: Path, kept: Collection[str]) -> None:
+    """Remove every snapshot but `kept`: those of a run before, and those after the step that this one resumes at."""
     for path in folder.glob("*.ckpt"):
-        if is_snapshot(path.stem) and path not in names:
+        if is_snapshot(path.stem) and path.stem not in kept:
             path.unlink(missing_ok=True)
 
 
-def _has_snapshots(folder: Path, steps: Collection[int], identity: str) -> bool:
-    """Whether the snapshots due after these numbers of steps are there, whole, and of this run."""
+def _has_snapshots(folder: Path, names: Collection[str], identity: str) -> bool:
+    """Whether these snapshots are there, whole, and of this run."""
     try:
-        return all(load(snapshot_file(folder, step)).get("identity") == identity for step in steps)
+        return all(load(checkpoint_file(folder, name)).get("identity") == identity for name in names)
     except CheckpointError:
         return False
 
 
-def load_resumable(folder: Path, identity: Mapping[str, Any], snapshots: Collection[int] = ()) -> dict[str, Any] | None:
+def load_resumable(
+    folder: Path, identity: Mapping[str, Any], snapshots: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, Any] | None:
     """Load the newest whole checkpoint of the same run, or None: the one before is used when the newest is damaged.
 
     A checkpoint of another configuration, of other data or of other code is not this run's and is left out. So is one
@@ -149,7 +151,7 @@ def load_resumable(folder: Path, identity: Mapping[str, Any], snapshots: Collect
     Args:
         folder: The run's `checkpoints`.
         identity: What makes two runs the same run.
-        snapshots: Numbers of steps after which the run keeps a snapshot.
+        snapshots: Names of the run's snapshots by the number of steps after which each is due.
     """
     damaged = []
     for path in (folder / RESUME, folder / PREVIOUS):
@@ -159,8 +161,7 @@ def load_resumable(folder: Path, identity: Mapping[str, Any], snapshots: Collect
             damaged.append(path)
             continue
         if content.get("identity") == digest(identity):
-            earlier = [step for step in snapshots if step <= content["step"]]
-            if not _has_snapshots(folder, earlier, digest(identity)):
+            if not _has_snapshots(folder, done_by(snapshots, content["step"]), digest(identity)):
                 damaged.append(path)
                 continue
             # Else the next checkpoint would push the damaged one into the place of the whole one.

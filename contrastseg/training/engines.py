@@ -26,7 +26,7 @@ from contrastseg.data.splits.split_files import Split
 from contrastseg.methods import registry
 from contrastseg.training.devices import DeviceAllocation
 from contrastseg.training.settings import RunConfig, TrainingSettings
-from contrastseg.training.snapshots import snapshot_steps
+from contrastseg.training.snapshots import snapshots_due
 from contrastseg.training.training_cases import CasesBySource
 
 Labeller = Callable[[Case], np.ndarray]
@@ -73,13 +73,13 @@ class TrainingJob:
         }
 
     @property
-    def snapshots(self) -> tuple[int, ...]:
-        """The numbers of steps after which a snapshot is kept; none in pre-training, which nothing is predicted with.
+    def snapshots(self) -> dict[int, str]:
+        """The snapshots by the steps after which each is due; none in pre-training, which nothing is predicted with.
 
         Raises:
             TrainingError: They are too many.
         """
-        return snapshot_steps(self.training) if self.config.stage == "train" else ()
+        return snapshots_due(self.training) if self.config.stage == "train" else {}
 
     @property
     def device(self) -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class FitArguments:
         seed: The run's seed; torch's global generators are seeded from it before every step.
         identity: What makes two runs the same run.
         header: What every checkpoint carries beside the weights.
-        snapshots: Numbers of steps after which a snapshot is kept.
+        snapshots: Names of the snapshots by the number of steps after which each is kept.
         recording: Whether steps are recorded; it is told how that went.
         validate: Mean validation Dice of the present weights; None where the split has no validation cases.
         on_step: Called with the number of steps done, for a progress bar.
@@ -75,7 +75,7 @@ class FitArguments:
     seed: int
     identity: dict[str, Any]
     header: dict[str, Any]
-    snapshots: tuple[int, ...] = ()
+    snapshots: Mapping[int, str] = field(default_factory=dict)
     recording: Recording = field(default_factory=Recording)
     validate: Callable[[], float] | None = None
     on_step: Callable[[int], None] = lambda step: None
@@ -206,7 +206,7 @@ class _Loop:
         run = self.run
         run.fabric.barrier()  # the checkpoint was read by all before the first writes another
         if self.writes:
-            checkpoints.discard_snapshots(self.saved, [due for due in run.snapshots if due <= self.progress.step])
+            checkpoints.discard_snapshots(self.saved, checkpoints.done_by(run.snapshots, self.progress.step))
             if self.progress.best_step:
                 checkpoints.restore_best(self.saved)
         run.on_step(self.progress.step)
@@ -228,7 +228,8 @@ class _Loop:
             self._validate()
         if due.snapshot and self.writes:
             with self._stopped_clock():
-                checkpoints.save_snapshot(self.saved, self.progress.step, self._content(), run.identity)
+                name = run.snapshots[self.progress.step]
+                checkpoints.save_snapshot(self.saved, name, self._content(), run.identity)
         if due.checkpoint and not due.last and self.writes:
             self._save_resumable()
         run.on_step(self.progress.step)

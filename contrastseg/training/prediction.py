@@ -23,6 +23,7 @@ from contrastseg.data.prepare.inference_inputs import (
 )
 from contrastseg.data.prepare.native import NativeCases
 from contrastseg.errors import DataError
+from contrastseg.evaluation.scoring.predictions import SNAPSHOT_INDEX
 from contrastseg.files import sha256, write_json
 from contrastseg.methods.contract import Method
 from contrastseg.training import checkpoints, devices
@@ -200,6 +201,44 @@ def predict_prepared(
         return predictor.predict(map(load, names), Path(output), lambda done: on_case(done, len(names)))
     finally:
         predictor.close()
+
+
+def predict_snapshots(
+    snapshots: Sequence[str | Path],
+    prepared: str | Path,
+    patients: Sequence[str],
+    output: str | Path,
+    *,
+    locate_raw: Callable[[str], Path | None] = lambda dataset: None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Predict with several checkpoints of a run in one process; see `predict_prepared`, which predicts with each.
+
+    Args:
+        snapshots: The files of weights.
+        prepared: Folder of the prepared data set the cases are in.
+        patients: Whose cases.
+        output: Each checkpoint has a folder of its name in it. `snapshots.json`, which lists them, is written last.
+        locate_raw: The folder with a data set's published files, by its name.
+        on_case: Called with the number of cases done and their total, over all checkpoints.
+
+    Returns:
+        `snapshots.json`.
+    """
+    files = [Path(file) for file in snapshots]
+    index = Path(output) / SNAPSHOT_INDEX
+    index.unlink(missing_ok=True)
+    for at, file in enumerate(files):
+        predict_prepared(
+            file,
+            prepared,
+            patients,
+            index.parent / file.stem,
+            locate_raw=locate_raw,
+            on_case=lambda done, total, before=at: on_case(before * total + done, len(files) * total),  # type: ignore[misc]
+        )
+    write_json(index, {"snapshots": [file.stem for file in files]})
+    return index
 
 
 def predict_files(

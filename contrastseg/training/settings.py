@@ -174,7 +174,7 @@ class TrainingSettings(_Strict):
     checkpoint_every: int = Field(200, ge=1)
     validate_every: int = Field(0, ge=0, description="0: no validation, and no best_val checkpoint")
     snapshot_every: int | None = Field(
-        None, ge=1, description="steps between snapshots, 50 at most: checkpoints that are predicted and scored too"
+        None, ge=1, description="steps (epochs, where the length is in epochs) between snapshots, 50 at most"
     )
     log_every: int = Field(10, ge=1)
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring inference windows")

@@ -1,4 +1,4 @@
-"""What a suite with the oracle plans: every snapshot is predicted and scored, and the oracle is none of the trained."""
+"""What a suite with the oracle plans: a run's snapshots are predicted and scored, and the oracle is not trained."""
 
 from __future__ import annotations
 
@@ -38,16 +38,13 @@ def test_the_oracle_is_evaluated_and_its_candidates_are_planned_beside() -> None
     selected = {run.method: [] for run in asked.runs}
     for run, _, name in asked.selections():
         selected[run.method].append(name)
-    assert selected == {
-        "supervised": ["step50", "step100", "step150", "last", "best_val"],
-        "simclr": ["step50", "step100", "last", "best_val"],
-    }
+    assert selected == {method: ["snapshots", "last", "best_val"] for method in ("supervised", "simclr")}
     stored = asked.to_json()["selections"]
     assert [item["checkpoint"] for item in stored] == [name for names in selected.values() for name in names]
     assert list(plan(checkpoints=["last"]).selections()) == [], "snapshots alone are kept, and cost nothing more"
 
 
-@pytest.mark.parametrize("stage", ["train", "predict", "score"])
+@pytest.mark.parametrize("stage", ["train", "predict", "predict_snapshots", "score", "score_snapshots"])
 def test_no_code_that_trains_predicts_or_scores_reaches_the_selection(stage: str) -> None:
     selection = ["contrastseg.evaluation.statistics.selection"]
     assert not reached_of(stage_roots(stage, method="supervised"), selection)
@@ -58,17 +55,29 @@ def test_jobs_are_counted_with_every_snapshot() -> None:
     with_oracle, without = (
         estimate(asked, Path("absent"))["jobs"] for asked in (plan(), plan(checkpoints=["last", "best_val"]))
     )
-    # Five snapshots are predicted and scored, two oracles selected, one table collected and one drawn.
-    assert with_oracle - without == 5 * 2 + 2 + 1 + 1
+    # For two runs the snapshots are predicted and scored and the oracle selected, one table is collected and one drawn.
+    assert with_oracle - without == 2 * 3 + 1 + 1
 
 
-def test_a_prediction_of_a_snapshot_waits_for_the_run_s_record() -> None:
+def test_the_oracle_is_of_the_runs_that_keep_snapshots() -> None:
+    some = plan(
+        training={"steps": 200, "validate_every": 50, "patch_size": [32, 32]},
+        methods=["supervised", {"name": "simclr", "training": {"snapshot_every": 50}}],
+    )
+    assert [(run.method, name) for run, _, name in some.evaluations()] == [
+        ("supervised", "last"),
+        ("supervised", "best_val"),
+        ("simclr", "last"),
+        ("simclr", "best_val"),
+        ("simclr", "best_test"),
+    ]
+    assert {run.method for run, _, _ in some.selections()} == {"simclr"}
+
+
+def test_the_snapshots_of_a_run_are_one_prediction() -> None:
     jobs = Jobs(plan().suite, None)
     axes = {"dataset": "lesions", "method": "simclr", "variant": "default", "labels": "r1", "draw": "0", "fold": "0"}
-    job = SimpleNamespace(**axes, seed="0", evaluated_on="lesions", checkpoint="step50")
-    folder = jobs.run(job).folder
-    assert jobs.weights(job) == folder / "run.json"
-    job.checkpoint = "best_val"
-    assert jobs.weights(job) == folder / "checkpoints" / "best_val.ckpt"
-    names = [path.name for path in jobs.candidate_scores(job)]
-    assert names == ["step50.csv", "step100.csv", "last.csv"]
+    job = SimpleNamespace(**axes, seed="0", evaluated_on="lesions")
+    folder = jobs.run(job).folder / "checkpoints"
+    assert jobs.snapshot_options(job) == f"--checkpoint {folder}/step50.ckpt --checkpoint {folder}/step100.ckpt"
+    assert [path.name for path in jobs.candidate_scores(job)] == ["snapshots.csv", "last.csv"]

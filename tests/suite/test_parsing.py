@@ -143,9 +143,13 @@ def test_the_committed_schema_is_the_generated_one():
             },
             ["best_val", "validate_every"],
         ),
-        ({"checkpoints": ["last", "best_test"]}, ["best_test", "snapshot_every", "supervised"]),
+        ({"checkpoints": ["last", "best_test"]}, ["best_test", "snapshot_every", "no run"]),
+        (
+            {"checkpoints": ["last", "best_test"], "training": {"steps": 9, "snapshot_every": 9}},
+            ["best_test", "snapshot_every", "supervised"],
+        ),
         ({"training": {"steps": 900, "snapshot_every": 2}}, ["449 snapshots", "snapshot_every to 18"]),
-        ({"training": {"epochs": 3, "snapshot_every": 2}}, ["snapshot_every", "3 epochs"]),
+        ({"training": {"epochs": 60, "snapshot_every": 1}}, ["59 snapshots of 60 epochs", "snapshot_every to 2"]),
         ({**ORACLE, "checkpoints": ["best_test"]}, ["best_test", "never alone"]),
         ({**ORACLE, "evaluation": {"metrics": ["iou"]}, "comparison": {"metrics": ["iou"]}}, ["best_test", "dice"]),
         (

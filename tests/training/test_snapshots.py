@@ -13,12 +13,16 @@ import pytest
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
 from contrastseg.errors import TrainingError
+from contrastseg.evaluation.scoring.collect import rows_of
+from contrastseg.evaluation.scoring.predictions import predicted_snapshots
+from contrastseg.evaluation.scoring.scoring import score_folder, score_snapshots, write_scores
 from contrastseg.planning.configuration import run_config
 from contrastseg.suite import parse_suite
 from contrastseg.training import checkpoints
+from contrastseg.training.prediction import predict_prepared, predict_snapshots
 from contrastseg.training.run import train
 from contrastseg.training.settings import TrainingSettings
-from contrastseg.training.snapshots import MOST_SNAPSHOTS, snapshot_steps
+from contrastseg.training.snapshots import MOST_SNAPSHOTS, snapshot_names, snapshots_due
 
 TRAINING = {"steps": 6, "snapshot_every": 2, "checkpoint_every": 3}
 
@@ -39,16 +43,49 @@ def interrupt_at(step: int) -> Any:
 
 
 def test_snapshots_lie_before_the_end_and_their_number_is_bounded() -> None:
-    assert snapshot_steps(TrainingSettings(steps=10)) == ()
-    assert snapshot_steps(TrainingSettings(steps=10, snapshot_every=5)) == (5,)
-    assert snapshot_steps(TrainingSettings(steps=11, snapshot_every=5)) == (5, 10)
+    assert snapshots_due(TrainingSettings(steps=10)) == {}
+    assert snapshots_due(TrainingSettings(steps=10, snapshot_every=5)) == {5: "step5"}
+    assert snapshots_due(TrainingSettings(steps=11, snapshot_every=5)) == {5: "step5", 10: "step10"}
     steps = MOST_SNAPSHOTS + 1
-    assert len(snapshot_steps(TrainingSettings(steps=steps, snapshot_every=1))) == MOST_SNAPSHOTS
+    assert len(snapshot_names(TrainingSettings(steps=steps, snapshot_every=1))) == MOST_SNAPSHOTS
     with pytest.raises(TrainingError, match=f"{steps} snapshots") as error:
-        snapshot_steps(TrainingSettings(steps=steps + 1, snapshot_every=1))
+        snapshot_names(TrainingSettings(steps=steps + 1, snapshot_every=1))
     assert error.value.remedy == "set snapshot_every to 2 or more"
-    with pytest.raises(TrainingError, match="epochs"):
-        snapshot_steps(TrainingSettings(epochs=3, snapshot_every=1))
+    with pytest.raises(TrainingError, match=f"{steps} snapshots of {steps + 1} epochs"):
+        snapshot_names(TrainingSettings(epochs=steps + 1, snapshot_every=1))
+
+
+def test_a_run_in_epochs_keeps_snapshots_by_epochs(phantoms: dict[int, Any], tmp_path: Path) -> None:
+    """Two labelled cases of some slices: an epoch has as many steps as whole batches of them."""
+    training = {"steps": None, "epochs": 3, "snapshot_every": 1}
+    record = train(phantoms[2].config("supervised", training=training), tmp_path)
+    steps = {path.stem: checkpoints.load(path)["step"] for path in (tmp_path / "checkpoints").glob("*.ckpt")}
+    each = steps["last"] // 3
+    assert each >= 1
+    assert steps == {"epoch1": each, "epoch2": 2 * each, "last": 3 * each}
+    assert record["steps"] == 3 * each
+    _check_predictions_and_scores(phantoms[2], tmp_path)
+
+
+def _check_predictions_and_scores(data: Any, run: Path) -> None:
+    """Those of all snapshots in one go are those of each by itself."""
+    files = [run / "checkpoints" / f"{name}.ckpt" for name in ("epoch1", "epoch2")]
+    patients = Split.from_file(data.split).test()
+    seen: list[tuple[int, int]] = []
+    index = predict_snapshots(files, data.data, patients, run / "all", on_case=lambda *at: seen.append(at))
+    assert predicted_snapshots(index.parent) == ["epoch1", "epoch2"]
+    assert seen == [(done, len(seen)) for done in range(1, len(seen) + 1)]
+    scores = score_snapshots(index.parent, data.data, ["dice"])
+    write_scores(scores, run / "snapshots.csv")
+    for file in files:
+        alone = predict_prepared(file, data.data, patients, run / "alone" / file.stem).parent
+        together = index.parent / file.stem
+        assert {path.name: path.read_bytes() for path in alone.iterdir()} == {
+            path.name: path.read_bytes() for path in together.iterdir()
+        }
+        write_scores(score_folder(alone, data.data, ["dice"]), run / "alone.csv")
+        write_scores(rows_of(file.stem, [run / "snapshots.csv"]), run / "rows.csv")
+        assert (run / "rows.csv").read_bytes() == (run / "alone.csv").read_bytes()
 
 
 def test_a_run_killed_among_its_snapshots_ends_with_the_same_bytes(phantoms: dict[int, Any], tmp_path: Path) -> None:
@@ -87,11 +124,11 @@ def test_a_snapshot_of_another_run_is_no_snapshot_of_this_one(tmp_path: Path) ->
     content = {"modules": {}, "config": {}, "step": 4}
     mine, other = {"seed": 0}, {"seed": 1}
     checkpoints.save_resumable(tmp_path, {**content, "identity": checkpoints.digest(mine)})
-    checkpoints.save_snapshot(tmp_path, 2, content, other)
-    assert checkpoints.load_resumable(tmp_path, mine, (2,)) is None
-    assert checkpoints.load_resumable(tmp_path, mine, (5,)) is not None, "it is due later"
-    checkpoints.save_snapshot(tmp_path, 2, content, mine)
-    assert checkpoints.load_resumable(tmp_path, mine, (2,)) is not None
+    checkpoints.save_snapshot(tmp_path, "step2", content, other)
+    assert checkpoints.load_resumable(tmp_path, mine, {2: "step2"}) is None
+    assert checkpoints.load_resumable(tmp_path, mine, {5: "step5"}) is not None, "it is due later"
+    checkpoints.save_snapshot(tmp_path, "step2", content, mine)
+    assert checkpoints.load_resumable(tmp_path, mine, {2: "step2"}) is not None
 
 
 @contextmanager

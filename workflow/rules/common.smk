@@ -11,7 +11,7 @@ if (BASE / "contrastseg").is_dir():  # a checkout, installed or not
     sys.path.insert(0, str(BASE))
 
 from contrastseg import planning
-from contrastseg.checkpoint_names import ORACLE, SNAPSHOT_PATTERN
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.errors import ContrastsegError, UnavailableDataError
 from contrastseg.files import digest
 from contrastseg.fingerprints import stage_fingerprint
@@ -87,7 +87,7 @@ wildcard_constraints:
     draw=r"\d+",
     fold=r"\d+",
     seed=r"\d+",
-    checkpoint=rf"last|best_val|{SNAPSHOT_PATTERN}",
+    checkpoint="last|best_val",
 
 
 @workflow_errors()

@@ -4,7 +4,7 @@
 
 rule predict:
     input:
-        checkpoint=JOBS.weights,
+        checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
         data=ancient(JOBS.test_inputs),
     output:
         index=f"{RUN}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
@@ -22,10 +22,9 @@ rule predict:
         fingerprint=JOBS.predict_fingerprint,
         content=JOBS.test_content,
         fold=JOBS.test_fold,
-        checkpoint=f"{RUN}/checkpoints/{{checkpoint}}.ckpt",
     shell:
         "python -m contrastseg predict"
-        " --checkpoint {params.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
+        " --checkpoint {input.checkpoint} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
 
@@ -53,6 +52,62 @@ rule score:
         missing=JOBS.missing_cases,
     shell:
         "python -m contrastseg score --prediction $(dirname {input.index})"
+        " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
+
+
+# All snapshots of a run in one job, and their scores in one file: a process each would cost more than the work. A run
+# has as many as its length and settings give, and no rule could name them. So the index and the file of scores are the
+# outputs, and the record of the run is the input.
+rule predict_snapshots:
+    input:
+        run=f"{RUN}/run.json",
+        data=ancient(JOBS.test_inputs),
+    output:
+        index=f"{RUN}/predictions/{{evaluated_on}}/snapshots.json",
+    log:
+        f"{RUN}/predictions/{{evaluated_on}}/snapshots.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    threads: JOBS.threads
+    resources:
+        gpu=JOBS.one_gpu,
+        mem_mb=JOBS.memory_mb,
+        runtime=planning.by_attempt(480),
+    params:
+        fingerprint=JOBS.snapshots_fingerprint,
+        content=JOBS.test_content,
+        fold=JOBS.test_fold,
+        snapshots=JOBS.snapshot_options,
+    shell:
+        "python -m contrastseg predict --snapshots"
+        " {params.snapshots} --prepared $(dirname {input.data[0]}) --split {input.data[1]} --fold {params.fold}"
+        " --subset test --output $(dirname {output.index}) > {log} 2>&1"
+
+
+rule score_snapshots:
+    input:
+        index=rules.predict_snapshots.output.index,
+        data=ancient(JOBS.test_inputs),
+    output:
+        scores=f"{RUN}/scores/{{evaluated_on}}/snapshots.csv",
+    log:
+        f"{RUN}/scores/{{evaluated_on}}/snapshots.log",
+    priority: JOBS.priority
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=planning.by_attempt(4000),
+        runtime=planning.by_attempt(480),
+    params:
+        fingerprint=stage_fingerprint("score_snapshots"),
+        config=planning.to_argument(
+            SUITE.evaluation.model_dump(mode="json", exclude={"also_conventions"})
+        ),
+        content=JOBS.reference_content,
+        missing=JOBS.missing_snapshot_cases,
+    shell:
+        "python -m contrastseg score --snapshots --prediction $(dirname {input.index})"
         " --reference $(dirname {input.data[0]}) --config {params.config:q} --output {output.scores} > {log} 2>&1"
 
 

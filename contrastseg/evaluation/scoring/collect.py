@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import SNAPSHOTS
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.scoring.scoring import NUMBERS, SCORE_COLUMNS
@@ -46,7 +47,8 @@ def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]], columns: Mappi
     """Put the scores of many runs into one table.
 
     Args:
-        runs: For each run its axes (every key of AXES) and its CSV of scores.
+        runs: For each run its axes (every key of AXES) and its CSV of scores. The file of all snapshots of a run says
+            of each row which checkpoint it is of; its axis is SNAPSHOTS.
         columns: COLUMNS, or CONVENTION_COLUMNS where the files hold scores by convention.
 
     Returns:
@@ -63,12 +65,34 @@ def collect(runs: Iterable[tuple[Mapping[str, Any], str | Path]], columns: Mappi
         key = tuple(axes[name] for name in AXES)
         if key in parts:
             raise ScoringError("two runs with the same axes", file=path, remedy="score each run once")
-        scores = _read(Path(path), [name for name in columns if name not in AXES])
-        parts[key] = scores.assign(**{name: axes[name] for name in AXES})[list(columns)]
+        of_run = [name for name in AXES if name != "checkpoint" or axes[name] != SNAPSHOTS]
+        scores = _read(Path(path), [name for name in columns if name not in of_run])
+        parts[key] = scores.assign(**{name: axes[name] for name in of_run})[list(columns)]
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
     ordered = [parts[key] for key in sorted(parts)]
     return pd.concat(ordered, ignore_index=True).astype(dict(columns))
+
+
+def rows_of(checkpoint: str, files: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of one checkpoint of a run, as the text that its file of scores holds.
+
+    Args:
+        checkpoint: Its name.
+        files: The run's files of scores: that of all snapshots, and those called after the one checkpoint they are of.
+
+    Raises:
+        ScoringError: No file holds it.
+    """
+    for path in map(Path, files):
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if path.stem == SNAPSHOTS:
+            rows = rows[rows["checkpoint"] == checkpoint].drop(columns="checkpoint")
+        elif path.stem != checkpoint:
+            continue
+        if len(rows):
+            return rows
+    raise ScoringError(f"no scores of checkpoint {checkpoint}", remedy="name the file of scores that holds it")
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contrastseg.checkpoint_names import SNAPSHOTS
 from contrastseg.errors import ScoringError
 from contrastseg.files import OTHER_IMAGES, read_json, wrap_parse_errors
 
 INDEX = "predictions.json"
+SNAPSHOT_INDEX = f"{SNAPSHOTS}.json"
+"""Lists the snapshots of a run that predicted, each in a folder of its name beside it."""
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bmp", ".tif", ".tiff")
 """What a label map's name may end with."""
 # Label maps too, to somebody: left where they are they would be scored by nobody, and nobody would know.
@@ -27,6 +30,19 @@ def expected_predictions(folder: str | Path) -> dict[str, Path] | None:
         if elsewhere := [file for file in cases.values() if file in ("", "..") or Path(file).name != file]:
             raise ValueError(f"{elsewhere[0]!r} is no name of a file")
     return {case: folder / file for case, file in cases.items()}
+
+
+def predicted_snapshots(folder: str | Path) -> list[str]:
+    """The snapshots whose predictions lie in a folder, in the order of training.
+
+    Raises:
+        ScoringError: Its `snapshots.json` is missing or damaged.
+    """
+    index = Path(folder) / SNAPSHOT_INDEX
+    if not index.is_file():
+        raise ScoringError("predictions by snapshots not found", file=index, remedy="predict with --snapshots")
+    with wrap_parse_errors(index, ScoringError, "predict again"):
+        return [str(name) for name in read_json(index)["snapshots"]]
 
 
 def missing_predictions(folder: str | Path) -> list[str]:

@@ -16,7 +16,7 @@ from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, by_convent
 from contrastseg.evaluation.metrics.conventions import Convention, get_convention, replayable
 from contrastseg.evaluation.scoring.meaning import Declared, Meaning, meaning_of
 from contrastseg.evaluation.scoring.pairs import MaskPair, pair_of_files, pairs_of_folder, read_pair, values_of
-from contrastseg.evaluation.scoring.predictions import INDEX
+from contrastseg.evaluation.scoring.predictions import INDEX, predicted_snapshots
 from contrastseg.files import atomic_path
 from contrastseg.labels import IGNORE, fault_of_names
 
@@ -136,11 +136,43 @@ def score_by_conventions(
     return _score(pairs, meaning, names, rules, 1.0, named=True)
 
 
+def score_snapshots(
+    folder: str | Path,
+    references: PreparedDataset | str | Path,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    convention: str = "default",
+    *,
+    tolerance: Tolerance = 1.0,
+    announce: Announce = _warn,
+) -> pd.DataFrame:
+    """Score the predictions by every snapshot of a run, as `training.prediction.predict_snapshots` left them.
+
+    Args:
+        folder: The folder of `snapshots.json`.
+        references: A prepared data set (or its folder), or a folder of label maps named by case.
+        metrics: Names in the catalogue.
+        convention: Name of the scoring convention.
+        tolerance: Of NSD, in the image's unit, for all classes or by class name.
+        announce: Called with what was decided without being declared; a warning by default.
+
+    Returns:
+        The rows of `score_folder` with a column `checkpoint` before them, snapshot by snapshot.
+    """
+    parts = []
+    for name in predicted_snapshots(folder):
+        of_one = Path(folder) / name, references, metrics, convention
+        rows = score_folder(*of_one, tolerance=tolerance, announce=announce)
+        rows.insert(0, "checkpoint", name)
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
 def write_scores(scores: pd.DataFrame, path: str | Path) -> None:
     """Write one run's rows as CSV, atomically."""
-    columns = CONVENTION_COLUMNS if "convention" in scores else SCORE_COLUMNS
+    first = [name for name in ("convention", "checkpoint") if name in scores]
+    columns = [*first, *SCORE_COLUMNS]
     with atomic_path(path) as temporary:
-        scores.to_csv(temporary, index=False, columns=list(columns))
+        scores.to_csv(temporary, index=False, columns=columns)
 
 
 def _declared(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastseg.checkpoint_names import BEST_VAL, LAST, ORACLE, ORACLE_MARK, SELECTED_BY, is_snapshot
+from contrastseg.checkpoint_names import BEST_VAL, LAST, ORACLE, ORACLE_MARK, SELECTED_BY, is_snapshot, snapshot_number
 from contrastseg.errors import ScoringError
 from contrastseg.evaluation.statistics.aggregation import MEAN, per_replicate
 from contrastseg.evaluation.statistics.intervals import BOOTSTRAP_FROM
@@ -116,13 +116,13 @@ def selection_table(scores: pd.DataFrame, alpha: float = 0.05, resamples: int = 
 
 
 def ordered(checkpoints: Iterable[str]) -> list[str]:
-    """Candidates in the order of training: snapshots by their step, then `last`.
+    """Candidates in the order of training: snapshots by their steps or epochs, then `last`.
 
     Example:
         >>> ordered(["last", "step100", "step20"])
         ['step20', 'step100', 'last']
     """
-    return sorted(checkpoints, key=lambda name: (not is_snapshot(name), int(name[4:]) if is_snapshot(name) else 0))
+    return sorted(checkpoints, key=lambda name: (not is_snapshot(name), snapshot_number(name) or 0))
 
 
 def _row(cell: pd.DataFrame, alpha: float, resamples: int) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class _Progress:
             rows, self.best, self.best_step = resumed["log"], resumed["best"], resumed["best_step"]
         self.earlier: float = trainer.seconds
         self.log = Log(job.output, rows)
-        checkpoints.discard_snapshots(self.saved, [due for due in job.snapshots if due <= self.step])
+        checkpoints.discard_snapshots(self.saved, checkpoints.done_by(job.snapshots, self.step))
         if self.best_step:
             checkpoints.restore_best(self.saved)
         job.on_step(self.step)
@@ -144,9 +144,9 @@ class _Progress:
                 self.best, self.best_step = score, self.step
                 checkpoints.save_best(self.saved, self.content())
         before = self.step - int(self.trainer.num_iterations_per_epoch)
-        for due in self.job.snapshots:
+        for due, name in self.job.snapshots.items():
             if before < due <= self.step:
-                checkpoints.save_snapshot(self.saved, due, self.content(), self.job.config.identity)
+                checkpoints.save_snapshot(self.saved, name, self.content(), self.job.config.identity)
         if self._due(training.checkpoint_every) and self.step < training.length:
             state = {"trainer": self.trainer.state(), "log": self.log.rows}
             state |= {"identity": digest(self.job.config.identity), "best": self.best, "best_step": self.best_step}
