@@ -31,3 +31,4 @@ rule all:
         RESULTS / "report.html",
         tables(),
         figures(),
+        PLAN.pruned(),

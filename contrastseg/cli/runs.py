@@ -1,4 +1,4 @@
-"""predict, score: one run at a time, in the workflow or by hand."""
+"""predict, score, oracle, prune: one run at a time, in the workflow or by hand."""
 
 from __future__ import annotations
 
@@ -191,4 +191,27 @@ def oracle(
     typer.echo(f"{choice.checkpoint} ({ORACLE_MARK}): {output}")
 
 
-COMMANDS = (predict, score, oracle)
+def prune(
+    selections: list[Path] = typer.Argument(help="Selections of one run: best_test.json of each evaluation set."),
+    checkpoints: Path = typer.Option(help="The run's folder of checkpoints."),
+) -> None:
+    """Remove the snapshots of a run that no oracle selected.
+
+    The last checkpoint, the best on validation cases and the selected snapshots stay.
+
+    Example: `contrastseg prune run/scores/organs/best_test.json --checkpoints run/checkpoints`
+    """
+    from contrastseg.training.pruning import PRUNED
+    from contrastseg.training.pruning import prune as prune_snapshots
+
+    record = prune_snapshots(checkpoints, selections)
+    if record["lost"]:
+        typer.secho(
+            f"selected, and removed by an earlier selection: {', '.join(record['lost'])}",
+            fg=typer.colors.YELLOW,
+            err=True,
+        )
+    typer.echo(f"{len(record['removed'])} removed, {len(record['kept'])} kept: {checkpoints / PRUNED}")
+
+
+COMMANDS = (predict, score, oracle, prune)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, cached_property
 from pathlib import Path
 
-from contrastseg.checkpoint_names import LAST, SNAPSHOTS
+from contrastseg.checkpoint_names import LAST, ORACLE, SNAPSHOTS
 from contrastseg.evaluation.scoring.predictions import missing_predictions
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.planning.job_functions import Wildcards, job_function
@@ -20,6 +20,7 @@ class CheckpointJobs(ABC):
     """The part of `Jobs` that knows the snapshots of a run."""
 
     suite: Suite
+    unavailable: Collection[str]
 
     @abstractmethod
     def run(self, wildcards: Wildcards) -> Run:
@@ -54,6 +55,13 @@ class CheckpointJobs(ABC):
         """The score files that the oracle of a run is selected from."""
         run = self.run(wildcards)
         return [run.scores(wildcards.evaluated_on, name) for name in (SNAPSHOTS, LAST)]
+
+    @job_function
+    def selections(self, wildcards: Wildcards) -> list[Path]:
+        """The records of a run's oracles, one for each entry that it is evaluated on."""
+        run = self.run(wildcards)
+        others = [name for name in self.suite.entry(run.entry).evaluate_on if name not in self.unavailable]
+        return [run.scores(name, ORACLE).with_suffix(".json") for name in others]
 
     def _snapshots_of(self, wildcards: Wildcards) -> tuple[str, ...]:
         return self._snapshots(wildcards.dataset, wildcards.method, wildcards.variant)

@@ -109,7 +109,7 @@ def estimate(
     predicted, selections = list(plan.predictions()), list(plan.selections())
     oracles = len(evaluations) - len(predicted)
     reading = 2 * len(predicted) + 3 * oracles  # predict, score; the same of all snapshots, oracle
-    reading += bool(selections)  # collected
+    reading += bool(selections) + len(plan.pruned())  # collected
     if plan.suite.evaluation.conventions:
         reading += len(predicted) + 1  # scored once more, and collected
     return {

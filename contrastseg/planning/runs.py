@@ -23,6 +23,7 @@ from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.planning.run_snapshots import snapshots_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 from contrastseg.suite.step_totals import step_totals
+from contrastseg.training.pruning import PRUNED
 
 RESULTS = Path("results")
 
@@ -126,6 +127,11 @@ class Plan:
             if checkpoint == ORACLE:
                 for name in (SNAPSHOTS, LAST, *besides):
                     yield run, other, name
+
+    def pruned(self) -> list[Path]:
+        """The records of removed snapshots, one for each run with an oracle; none where the suite keeps them."""
+        runs = dict.fromkeys(run for run, _, _ in self.selections())
+        return [] if self.suite.keep_snapshots else [run.folder / "checkpoints" / PRUNED for run in runs]
 
     @cached_property
     def _snapshots(self) -> dict[tuple[str, str, str], tuple[str, ...]]:

@@ -52,6 +52,9 @@ class SuiteFields(Strict):
         min_length=1,
         description="what is reported; best_test is the oracle, the best of the snapshots by its test score",
     )
+    keep_snapshots: bool = Field(
+        True, description="whether all snapshots stay once the oracle is selected, or the selected one alone"
+    )
     evaluation: EvaluationSettings = EvaluationSettings()
     # Made by a function, for a default in the schema would show the spelling that is stored.
     comparison: ComparisonSettings = Field(default_factory=ComparisonSettings)

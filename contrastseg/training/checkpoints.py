@@ -15,6 +15,7 @@ import torch
 from contrastseg.checkpoint_names import is_snapshot
 from contrastseg.errors import CheckpointError, TrainingError
 from contrastseg.files import atomic_path, digest
+from contrastseg.training.pruning import PRUNED
 
 RESUME = "resume.ckpt"
 PREVIOUS = "resume.previous.ckpt"
@@ -127,6 +128,7 @@ def save_snapshot(folder: Path, name: str, content: Mapping[str, Any], identity:
 
 def discard_snapshots(folder: Path, kept: Collection[str]) -> None:
     """Remove every snapshot but `kept`: those of a run before, and those after the step that this one resumes at."""
+    (folder / PRUNED).unlink(missing_ok=True)
     for path in folder.glob("*.ckpt"):
         if is_snapshot(path.stem) and path.stem not in kept:
             path.unlink(missing_ok=True)

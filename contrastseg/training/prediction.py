@@ -31,6 +31,7 @@ from contrastseg.training.assembly import build_method, restore, stage_training
 from contrastseg.training.case_batches import infer_cases
 from contrastseg.training.device_errors import device_errors
 from contrastseg.training.engines import Labeller, engine_of
+from contrastseg.training.pruning import require_snapshots
 from contrastseg.training.settings import RunConfig
 from contrastseg.training.write_behind import write_behind
 
@@ -224,8 +225,12 @@ def predict_snapshots(
 
     Returns:
         `snapshots.json`.
+
+    Raises:
+        CheckpointError: Some files are missing. Nothing was predicted then.
     """
     files = [Path(file) for file in snapshots]
+    require_snapshots(files)
     index = Path(output) / SNAPSHOT_INDEX
     index.unlink(missing_ok=True)
     for at, file in enumerate(files):

@@ -53,3 +53,26 @@ def test_the_oracle_is_selected_from_scores_and_an_edit_of_a_metric_trains_and_p
     assert set(planned) == AFTER_SCORES
     with workspace.edited("contrastseg/evaluation/statistics/selection.py", "_RESAMPLES = 2000", "_RESAMPLES = 2001"):
         assert not {"score", "score_snapshots"} & set(workspace.planned())
+    _prune(workspace, means, said["checkpoint"])
+
+
+def _prune(workspace, candidates, selected):
+    """Without keep_snapshots the others go, and only a prediction misses them."""
+    suite = workspace.suite()
+    workspace.write_suite(**suite | {"keep_snapshots": False})
+    planned = workspace.planned()
+    assert planned["prune_snapshots"] == 1
+    assert not {"train_supervised", "predict_snapshots", "score_snapshots", "oracle"} & set(planned)
+    workspace.run()
+    (last,) = workspace.results.glob("runs/**/checkpoints/last.ckpt")
+    assert {path.stem for path in last.parent.glob("*.ckpt")} == {selected, "last"}
+    assert workspace.planned() == {}
+    index = next(workspace.results.glob("runs/**/snapshots.json"))
+    index.unlink()
+    said = workspace.snakemake("--configfile", "tiny.yaml")
+    assert said.returncode != 0
+    log = index.with_suffix(".log").read_text()
+    assert all(name in log for name in set(candidates) - {selected, "last"})
+    (last.parent.parent / "run.json").unlink()
+    workspace.run()
+    assert {path.stem for path in last.parent.glob("*.ckpt")} == {selected, "last"}

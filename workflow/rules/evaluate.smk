@@ -132,6 +132,24 @@ rule oracle:
         "python -m contrastseg oracle {input} --output {output.scores} > {log} 2>&1"
 
 
+# After the oracles of all entries that the run is evaluated on. What is removed here can only be trained again.
+rule prune_snapshots:
+    input:
+        JOBS.selections,
+    output:
+        record=f"{RUN}/checkpoints/pruned.json",
+    log:
+        f"{RUN}/checkpoints/pruned.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m contrastseg prune {input} --checkpoints $(dirname {output.record}) > {log} 2>&1"
+
+
 # The same predictions, scored as published codes would. These scores never mix with the suite's own.
 rule score_by_conventions:
     input:
