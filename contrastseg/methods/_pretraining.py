@@ -42,7 +42,12 @@ LABELLED = {"labelled": View("labelled")}
 
 
 def encoder_maps(network: Any) -> list[str]:
-    """Names of the encoder's maps, in order of computation."""
+    """Names of the encoder's maps, in order of computation.
+
+    Raises:
+        SuiteError: The network shows no maps.
+    """
+    network.require_maps()
     return [name for name in network.channels if name.startswith("encoder")]
 
 

@@ -71,6 +71,8 @@ def _sites(network: Any, spatial_dims: int, settings: Mapping[str, Any]) -> list
     if settings["sites"] is not None:
         chosen = maps_of_names("uafr", network, settings["sites"], "sites")
         return [name for name in network.channels if name in chosen]
+    if not network.channels:
+        network.require_maps()
     encoder = [name for name in network.channels if name.startswith("encoder")]
     decoder = [name for name in network.channels if name.startswith("decoder")]
     in_encoder, in_decoder = settings["encoder_sites"], settings["decoder_sites"]

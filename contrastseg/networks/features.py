@@ -21,8 +21,12 @@ class FeatureNetwork(nn.Module):
         strides: Per feature map, the stride along each axis relative to the input.
         channels: Per feature map, its width.
         encoder: Everything the encoder's maps are computed with (attached blocks aside); what pre-training hands on.
+        without_maps: Why there are no maps, of a network that has none: only methods that see logits alone train it.
+        input_size: Shape of the images it is made for; None where every multiple of `divisor` does.
     """
 
+    input_size: tuple[int, ...] | None = None
+    without_maps: str | None = None
     strides: dict[str, tuple[int, ...]]
     channels: dict[str, int]
     encoder: nn.Module
@@ -38,9 +42,24 @@ class FeatureNetwork(nn.Module):
             Maps by name, each (B, channels[name], *spatial / strides[name]).
 
         Raises:
+            SuiteError: The network has no maps.
             NotImplementedError: A network does not say how.
         """
+        self.require_maps()
         raise NotImplementedError
+
+    def require_maps(self) -> None:
+        """Stop where there are no feature maps to work with.
+
+        Raises:
+            SuiteError: There are none; the message says why.
+        """
+        if self.without_maps is not None:
+            raise SuiteError(
+                f"this network shows no feature maps: {self.without_maps}",
+                remedy="choose a method that needs the logits alone, such as supervised or mean_teacher, or a network"
+                " whose maps are known (`contrastseg networks`)",
+            )
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """The encoder's maps alone; networks override it to spare pre-training the decoder."""
@@ -79,6 +98,7 @@ class FeatureNetwork(nn.Module):
         Raises:
             SuiteError: There is no such feature map; the message lists the known ones.
         """
+        self.require_maps()
         if name not in self.channels:
             raise SuiteError(unknown_name("feature map", name, list(self.channels)))
         self.attachments[name] = block

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "contrastseg.networks"
 _GIVEN = ("spatial_dims", "in_channels", "num_classes")
+_ANY = "**"  # among the options of a network that hands further ones on, and checks them itself
 
 
 @cache
@@ -53,11 +54,12 @@ def _options(module: ast.Module) -> dict[str, Any] | None:
     for node in module.body:
         if isinstance(node, ast.FunctionDef) and node.name == "build":
             given = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {
+            options = {
                 argument.arg: None if default is None else ast.literal_eval(default)
                 for argument, default in given
                 if argument.arg not in _GIVEN
             }
+            return options if node.args.kwarg is None else {**options, _ANY: None}
     return None
 
 
@@ -72,7 +74,7 @@ def defaults(name: str) -> dict[str, Any]:
         (16, 32, 64, 128, 256)
     """
     options = _sources()[check({"name": name})]
-    return {} if isinstance(options, EntryPoint) else dict(options)
+    return {} if isinstance(options, EntryPoint) else {name: options[name] for name in options if name != _ANY}
 
 
 def names() -> list[str]:
@@ -80,7 +82,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['deeplabv3plus', 'resnet_unet', 'unet', 'vnet']
+        ['deeplabv3plus', 'monai', 'resnet_unet', 'unet', 'vnet']
     """
     return sorted(_sources())
 
@@ -109,8 +111,8 @@ def check(settings: Mapping[str, Any]) -> str:
     return name
 
 
-def _check_options(name: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
-    for option in settings:
+def _check_options(name: str, settings: Mapping[str, Any], known: Collection[str]) -> None:
+    for option in settings if _ANY not in known else ():
         if option not in ("name", *known):
             raise SuiteError(unknown_name(f"option of network {name}", option, list(known)))
 

@@ -67,6 +67,11 @@ def build_method(
 def _check_patch(method: Method, patch: Sequence[int]) -> None:
     for network in method.modules.values():
         if isinstance(network, FeatureNetwork):
+            if network.input_size not in (None, tuple(patch)):
+                raise TrainingError(
+                    f"patch_size is {list(patch)}, and the network is made for {list(network.input_size or ())}",
+                    remedy="give the network (img_size) and training.patch_size one size",
+                )
             divisor = network.divisor
             if any(size % step for size, step in zip(patch, divisor, strict=True)):
                 raise TrainingError(

@@ -26,7 +26,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet_unet": {"encoder": "resnet18"},
 }
 # Settings that make another network of one, beside every network as it is.
-FORMS: dict[str, dict[str, Any]] = {name: {"name": name, **SMALL.get(name, {})} for name in registry.names()} | {
+FORMS: dict[str, dict[str, Any]] = {
+    name: {"name": name, **SMALL.get(name, {})} for name in registry.names() if name != "monai"
+} | {
     "unet as SSL4MIS": {
         "name": "unet",
         "channels": [4, 8, 8, 16],
@@ -38,14 +40,27 @@ FORMS: dict[str, dict[str, Any]] = {name: {"name": name, **SMALL.get(name, {})} 
     },
     "deeplabv3plus as the paper": {"name": "deeplabv3plus", **SMALL["deeplabv3plus"], "decoder": "paper"},
 }
-NETWORKS = list(FORMS)
+# Networks of other packages, found by running them once: two of each package always, the others in the long tests.
+MONAI: dict[str, dict[str, Any]] = {
+    "SwinUNETR": {"depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "feature_size": 12, "window_size": 4},
+    "SegResNet": {},
+    "UNETR": {"img_size": 32, "feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
+    "DynUNet": {"filters": [4, 8, 8, 16, 16]},
+    "AttentionUnet": {"channels": [4, 8, 8, 16, 16]},
+    "BasicUNetPlusPlus": {"features": [4, 4, 8, 8, 16, 4]},
+}
+FORMS |= {f"monai {model}": {"name": "monai", "model": model, **options} for model, options in MONAI.items()}
+LONG = [f"monai {model}" for model in list(MONAI)[2:]]
+# A volume that a Swin transformer takes has 64 voxels a side, too many for all of this: one test of its own.
+DIMS = {"monai SwinUNETR": (2,)}
+NETWORKS = [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in FORMS]
 
 
 def forms(name: str, in_channels: int = 2) -> Iterator[tuple[int, FeatureNetwork]]:
     """The network in every dimension it is defined in."""
     settings = FORMS[name]
     refused = []
-    for dims in (2, 3):
+    for dims in DIMS.get(name, (2, 3)):
         torch.manual_seed(0)
         try:
             network = registry.build(settings, spatial_dims=dims, in_channels=in_channels, num_classes=3)
@@ -231,3 +246,22 @@ def test_maps_are_found_by_stride_or_those_there_are_are_named(name: str, part: 
 def test_unknown_options_list_the_known_ones(name: str) -> None:
     with pytest.raises(SuiteError, match=r"no_such_option.*there are: [a-z]"):
         registry.build({**FORMS[name], "no_such_option": 1}, spatial_dims=2, in_channels=1, num_classes=2)
+
+
+@pytest.mark.long
+def test_a_swin_transformers_maps_in_3d_are_those_of_its_contract() -> None:
+    settings = {**FORMS["monai SwinUNETR"], "feature_size": 6, "num_heads": [1, 1, 1, 1]}
+    network = registry.build(settings, spatial_dims=3, in_channels=1, num_classes=2).eval()
+    x = torch.randn(1, 1, 64, 64, 64)
+    with torch.no_grad():
+        before, encoded = network.features(x), network.encode(x)
+        assert list(before) == list(network.channels)
+        for key, value in before.items():
+            assert list(value.shape[2:]) == [64 // s for s in network.strides[key]]
+            assert value.shape[1] == network.channels[key]
+            assert not key.startswith("encoder") or torch.equal(encoded[key], value)
+        network.attach("encoder4", Double())
+        after = network.features(x)
+    torch.testing.assert_close(after["encoder4"], 2 * before["encoder4"])
+    assert torch.equal(after["encoder3"], before["encoder3"])
+    assert not torch.equal(after["decoder4"], before["decoder4"])

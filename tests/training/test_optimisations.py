@@ -19,6 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "vnet": {"width": 4},
     "resnet_unet": {"weights": "none"},
     "deeplabv3plus": {"weights": "none"},
+    "monai": {"model": "SegResNet"},
 }
 
 
