@@ -114,9 +114,9 @@ def _told(trace: Trace, logits: Tensor) -> tuple[tuple[FoundMap, ...], str, froz
     rest = [each for each in known if graph.coarsest_before[each.node] > each.size]
     decoder = _decoder(trace, graph, rest, encoder, last)
     maps = (*_named("encoder", encoder, trace), *_named("decoder", decoder, trace))
-    for each in maps:
-        if each.consumers and trace.used_elsewhere(each.consumers):
-            raise _NoMaps(f"its map of stride {max(each.stride)} is used where no block can be attached to it")
+    for named in maps:
+        if named.consumers and trace.used_elsewhere(named.consumers):
+            raise _NoMaps(f"its map of stride {max(named.stride)} is used where no block can be attached to it")
     return maps, head, _parameters_behind(trace, [each.node for each in encoder])
 
 
