@@ -61,6 +61,8 @@ class View:
             coordinates come with each, so that correspondences between them are exact.
         intensity: Views that share their geometry share their brightness, contrast, gamma and noise too, unless they
             name intensities of their own.
+        samples: Views of one source with the same name here show the same samples of the pool; another name draws
+            others. It needs a geometry of its own.
         noise: Standard deviation of Gaussian noise added last, clipped at twice that; each view draws its own.
         superpixels: Whether it comes with the prepared super-pixel map, warped as the image is.
 
@@ -71,6 +73,7 @@ class View:
     source: SourceName
     geometry: str = "a"
     intensity: str = ""
+    samples: str = ""
     noise: float = 0.0
     superpixels: bool = False
 

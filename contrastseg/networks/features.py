@@ -34,6 +34,7 @@ class FeatureNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.attachments = nn.ModuleDict()
+        self._given: Mapping[str, Tensor] = {}
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """Compute all feature maps of images (B, C, *spatial), in order of computation.
@@ -80,6 +81,25 @@ class FeatureNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def features_with(self, encoded: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
+        """Compute all maps with these in place of the encoder's, perturbed ones for instance, in any network.
+
+        Args:
+            encoded: Every map of `encode`, blocks attached to it included.
+            images: (B, C, *spatial), as many as the maps are of. A network without `decode` computes the encoder's
+                maps from them again, and these are left aside.
+
+        Returns:
+            The maps of `features`, those given among them.
+        """
+        if type(self).decode is not FeatureNetwork.decode:
+            return self.decode(encoded, images.shape[2:])
+        self._given = encoded
+        try:
+            return self.features(images)
+        finally:
+            self._given = {}
+
     def classify(self, features: Mapping[str, Tensor]) -> Tensor:
         """Compute logits (B, K, *spatial) from the maps of `features`.
 
@@ -104,7 +124,9 @@ class FeatureNetwork(nn.Module):
         self.attachments[name] = block
 
     def attached(self, name: str, feature: Tensor) -> Tensor:
-        """The feature map after the block attached to it, or as it is."""
+        """The map after the block attached to it, or as it is; within `features_with`, the one given in its place."""
+        if name in self._given:
+            return self._given[name]
         if name in self.attachments:
             result: Tensor = self.attachments[name](feature)
             return result

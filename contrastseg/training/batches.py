@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from contrastseg.losses.perturbation import change_colours
 from contrastseg.methods.contract import Sample, View
 from contrastseg.training import augmentation
 from contrastseg.training.blocks import Layer
-from contrastseg.training.colours import change_colours, changes_colours, draw_colours
+from contrastseg.training.colours import changes_colours, draw_colours
 from contrastseg.training.planar import EVERY_PART, Chosen, chosen_intensity, draw_planar_warp, has_more_parts
 from contrastseg.training.seeds import generator
 from contrastseg.training.sending import send_packed
@@ -62,7 +63,7 @@ class Source:
         # On a GPU one shape for all steps, so that they can be recorded; on a CPU every pixel of a block has its price.
         self._block = augmentation.largest_block(self.patch, settings) if storage.device.type == "cuda" else None
         self._more_parts = has_more_parts(settings)
-        self._order = lru_cache(maxsize=2)(self._permutation)
+        self._order = lru_cache(maxsize=4)(self._permutation)
         self._foreground = lru_cache(maxsize=None)(storage.foreground)
         extents, patch_shape = storage.extents.astype(np.float32), np.array(self.patch, np.float32)
         # Of every unit: centres of patches lie between these before they are moved, and move by up to this share of
@@ -76,17 +77,23 @@ class Source:
         self._position = np.array([unit.position for unit in storage.units], np.float32)
         self._patient = np.array([unit.patient for unit in storage.units])
 
-    def _permutation(self, epoch: int) -> list[int]:
+    def _permutation(self, epoch: int, samples: str) -> list[int]:
+        stream = ("samples", samples) if samples else ()
         order: list[int] = torch.randperm(
-            len(self.storage.units), generator=generator(self.seed, "order", self.name, epoch)
+            len(self.storage.units), generator=generator(self.seed, "order", self.name, *stream, epoch)
         ).tolist()
         return order
 
-    def units(self, step: int) -> list[int]:
-        """Units of this step: without replacement through the pool, in an order that changes every time round."""
+    def units(self, step: int, samples: str = "") -> list[int]:
+        """Units of this step: without replacement through the pool, in an order that changes every time round.
+
+        Args:
+            step: Number of the step.
+            samples: Name of the order; each has its own.
+        """
         count = len(self.storage.units)
         first = (step * self.world + self.rank) * self.batch_size
-        return [self._order(i // count)[i % count] for i in range(first, first + self.batch_size)]
+        return [self._order(i // count, samples)[i % count] for i in range(first, first + self.batch_size)]
 
     def _warp(self, random: torch.Generator, step: int, geometry: str) -> tuple[augmentation.Warp, Chosen]:
         """How the patches of this step are warped, and which parts of the augmentation each of them has."""
@@ -115,9 +122,11 @@ class Source:
         moved_on: np.ndarray = centres + moved * self._moved[units]
         return moved_on
 
-    def __call__(self, step: int, geometry: str, intensity: str = "", augment: bool = True) -> Sample:
+    def __call__(
+        self, step: int, geometry: str, intensity: str = "", samples: str = "", augment: bool = True
+    ) -> Sample:
         """The samples of this step under the warp named `geometry`, with its own intensities or those named."""
-        units = np.array(self.units(step))
+        units = np.array(self.units(step, samples))
         random = generator(self.seed, step, self.rank, self.name, geometry)
         device, border = self.storage.device, self.settings.border
         dims = len(self.patch)
@@ -207,11 +216,11 @@ class Batches:
 
     def __call__(self, step: int) -> dict[str, Sample]:
         """The batch of this step, a `Sample` per view."""
-        looks = {(view.source, view.geometry, view.intensity) for view in self.views.values()}
+        looks = {(view.source, view.geometry, view.intensity, view.samples) for view in self.views.values()}
         shared = {look: self.sources[look[0]](step, *look[1:]) for look in sorted(looks)}
         batch = {}
         for name, view in self.views.items():
-            sample = shared[view.source, view.geometry, view.intensity]
+            sample = shared[view.source, view.geometry, view.intensity, view.samples]
             if not view.superpixels:
                 sample = replace(sample, superpixels=None)
             if view.noise > 0:

@@ -1,14 +1,12 @@
-"""Hue and saturation of colour images, changed on the device."""
+"""Hue and saturation of colour images: who has them, and how much they change (`losses.perturbation` changes them)."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.errors import TrainingError
-from contrastseg.tensors import constant
 from contrastseg.training.planar import Chosen
 from contrastseg.training.settings import AugmentationSettings
 
@@ -44,22 +42,3 @@ def draw_colours(random: torch.Generator, batch: int, settings: AugmentationSett
     drawn = torch.rand(2, batch, generator=random).numpy() * 2 - 1
     turn = chosen.only("hue", drawn[0] * np.float32(settings.hue * _SIXTHS), 0)
     return np.stack([turn, chosen.only("saturation", drawn[1] * np.float32(settings.saturation), 0)])
-
-
-def change_colours(images: Tensor, change: Tensor) -> Tensor:
-    """Turn the hue and raise or lower the saturation, as HSV has them. (B, 3, *patch) in and out.
-
-    Args:
-        images: Red, green and blue from 0 to 1.
-        change: (2, B), as `draw_colours` makes it, on the same device.
-    """
-    turn, more = change.view(2, -1, *[1] * (images.ndim - 1))
-    value, highest = images.max(1, keepdim=True)
-    chroma = value - images.amin(1, keepdim=True)
-    # Of red: green - blue; of green: blue - red; of blue: red - green.
-    difference = images.roll(-1, 1) - images.roll(-2, 1)
-    hue = difference.gather(1, highest) / chroma.clamp(min=1e-6) + 2 * highest + turn
-    saturation = (chroma / value.clamp(min=1e-6) + more).clamp(0, 1)
-    places = constant((5.0, 3.0, 1.0), images.device).view(3, *[1] * (images.ndim - 2))
-    distance = (hue + places) % 6
-    return value * (1 - saturation * torch.minimum(distance, 4 - distance).clamp(0, 1))

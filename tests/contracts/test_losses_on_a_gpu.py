@@ -21,8 +21,11 @@ from contrastseg.losses import (
     correspondence,
     decoder_consistency,
     info_nce,
+    mixing,
     pdcr,
+    perturbation,
     pixel_sampling,
+    pseudo_labels,
     queue,
     region_contrast,
     segmentation,
@@ -191,6 +194,8 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "info_nce.dense_info_nce_loss": [
         dense(each) for each in [("same_image", "batch"), ("same_image", "queue"), ("batch",), ("queue",)]
     ],
+    "mixing.box_mask": [lambda g: mixing.box_mask(g.random(2, 2), g.random(2, 2) + 3, (5, 6)).float()],
+    "mixing.pasted": [lambda g: mixing.pasted(mask(g, 2, 5, 6), g.leaf(2, 3, 5, 6), g.random(2, 3, 5, 6)).sum()],
     "pdcr.grid_positions": [lambda g: pdcr.grid_positions((8, 8), 16)],
     "pdcr.patch_centres": [lambda g: pdcr.patch_centres(torch.tensor([[1, 2]]), (2, 4))],
     **{
@@ -198,6 +203,15 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         for name in ("grid_on_device", "class_shares", "divergence", "dragsaw_loss", "gather_features")
     },
     **{f"pdcr.{name}": [affinity] for name in ("affinity_regression", "patch_dice")},
+    "perturbation.photometric_jitter": [
+        lambda g: perturbation.photometric_jitter(g.random(2, 1, 8, 8), g.random(4, 2).abs()),
+        lambda g: perturbation.photometric_jitter(g.random(2, 3, 8, 8), g.random(4, 2).abs(), (0.0, 1.0)),
+    ],
+    "perturbation.change_colours": [
+        lambda g: perturbation.change_colours(g.random(2, 3, 8, 8).sigmoid(), g.random(2, 2))
+    ],
+    "perturbation.gaussian_blur": [lambda g: perturbation.gaussian_blur(g.random(2, 1, 4, 8, 8), g.random(2).abs(), 3)],
+    "perturbation.channel_dropout": [lambda g: perturbation.channel_dropout(g.leaf(2, 8, 4, 4), 0.5).sum()],
     "pixel_sampling.sample_anchors": [
         lambda g: pixel_sampling.sample_anchors(g.labels(2, 16, 16), g.labels(2, 16, 16) % 3, 3, 20, 50)
     ],
@@ -218,6 +232,14 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "adversarial.virtual_adversarial_loss": [adversarial_of("dice_per_class"), adversarial_of("dice_joint")],
     "adversarial.unit_per_image": [lambda g: adversarial.unit_per_image(g.random(2, 1, 4, 4))],
     "adversarial.running_statistics_kept": [],
+    "pseudo_labels.hard_labels": [lambda g: pseudo_labels.hard_labels(g.random(2, 3, 8, 8))],
+    "pseudo_labels.confident_labels": [
+        lambda g: pseudo_labels.confident_labels(g.labels(2, 8, 8), g.random(2, 8, 8), 0.5)
+    ],
+    "pseudo_labels.largest_components": [
+        lambda g: pseudo_labels.largest_components(g.labels(2, 8, 8), 3),
+        lambda g: pseudo_labels.largest_components(g.labels(2, 4, 8, 8), 3),
+    ],
     "queue.KeyQueue": [key_queue(False), key_queue(True)],
     "region_contrast.RegionPoints": [],
     "region_contrast.sample_region_points": [
@@ -271,6 +293,9 @@ RANDOM = {
     "pixel_sampling.sample_anchors",
     "region_contrast.sample_region_points",
 }  # other draws on each device
+RANDOM = {  # other draws on each device
+    *("perturbation.channel_dropout", "pixel_sampling.sample_anchors", "region_contrast.sample_region_points"),
+}
 ON_THE_HOST = {"pdcr.grid_positions", "pdcr.patch_centres"}  # constants, sent by `grid_on_device`
 
 

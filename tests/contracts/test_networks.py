@@ -141,6 +141,25 @@ def test_a_decoder_alone_works_on_the_maps_of_another_encoder(name: str) -> None
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_maps_of_the_encoder_can_be_replaced_for_the_decoder(name: str) -> None:
+    for _, network in forms(name):
+        network.eval()
+        given = images(network)
+        features = network.features(given)
+        again = network.features_with(network.encode(given), given)
+        assert list(again) == list(features)
+        for key, value in again.items():
+            assert torch.equal(value, features[key]), key
+        doubled = {key: 2 * value for key, value in network.encode(given).items()}
+        perturbed = network.features_with(doubled, given)
+        for key, value in doubled.items():
+            assert torch.equal(perturbed[key], value)
+        last = list(features)[-1]
+        assert not torch.allclose(perturbed[last], features[last])
+        assert torch.equal(network.features(given)[last], features[last]), "nothing of it stays"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_weight_gets_a_gradient(name: str) -> None:
     for _, network in forms(name):
         network.eval()

@@ -80,6 +80,20 @@ def test_every_unit_comes_once_before_any_comes_twice(phantoms: dict[int, Any]) 
     assert drawn[:count] != drawn[count : 2 * count]
 
 
+def test_other_samples_are_an_order_of_their_own(phantoms: dict[int, Any]) -> None:
+    data = storage(phantoms[3], 2)
+    reader = source(data, batch=5)
+    count = len(data.units)
+    drawn = [unit for step in range(count) for unit in reader.units(step, "other")]
+    for epoch in range(5):
+        assert sorted(drawn[epoch * count : (epoch + 1) * count]) == list(range(count))
+    assert drawn[:count] != [unit for step in range(count) for unit in reader.units(step)][:count]
+    views = {"one": View("labelled"), "other": View("labelled", "b", samples="other")}
+    batch = Batches({"labelled": reader}, views)(1)
+    assert batch["one"].unit.tolist() == reader.units(1)
+    assert batch["other"].unit.tolist() == reader.units(1, "other")
+
+
 def test_two_ranks_draw_together_what_one_draws_with_twice_the_batch(phantoms: dict[int, Any]) -> None:
     data = storage(phantoms[3], 2)
     single = source(data, batch=4)

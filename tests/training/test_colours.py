@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from contrastseg.errors import TrainingError
-from contrastseg.training.colours import change_colours, changes_colours, check_colours, draw_colours
+from contrastseg.losses.perturbation import change_colours
+from contrastseg.training.colours import changes_colours, check_colours, draw_colours
 from contrastseg.training.planar import Chosen
 from contrastseg.training.seeds import generator
 from contrastseg.training.settings import AugmentationSettings

@@ -95,6 +95,7 @@ KNOWN = (
     "entropy",
     "mcnet",
     "ss_net",
+    "unimatch",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it
