@@ -56,7 +56,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     ),
     "compare": tuple(
         f"contrastseg.evaluation.statistics:{name}"
-        for name in ("compare", "critical_table", "pairwise", "ranking_table", "summarise")
+        for name in ("compare", "critical_table", "pairwise", "ranking_table", "summarise", "variance_table")
     ),
     "tabulate": (
         "contrastseg.report.content.report_data:ReportData",

@@ -147,7 +147,8 @@ def compare(
 ) -> None:
     """Summarise the scores. Test every method against the baseline and each other by patient, and rank the methods.
 
-    The output files are summary.csv, comparisons.csv, pairs.csv, rankings.csv and, over data sets, critical.csv.
+    The output files are summary.csv, comparisons.csv, pairs.csv, rankings.csv, variance.csv and, over data sets,
+    critical.csv.
 
     Example: `contrastseg compare --results results/demo --config '{"baseline": "supervised"}'`
     """
@@ -165,7 +166,7 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
 
     from contrastseg.evaluation.scoring.collect import read_table
     from contrastseg.evaluation.statistics import compare as compare_scores
-    from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise
+    from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise, variance_table
     from contrastseg.evaluation.statistics.comparison import COMPARISON_COLUMNS
     from contrastseg.files import write_text
 
@@ -176,6 +177,7 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     if method in planned and method not in set(scores["method"]):
         typer.echo(f"tests skipped: the baseline {settings.baseline} has no scores yet", err=True)
         comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
+        chosen = (None, *chosen[1:])
     else:
         comparisons = compare_scores(scores, *chosen)
     frames = {
@@ -184,6 +186,7 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
         "pairs": pairwise(scores, *usual),
         "rankings": ranking_table(scores, *usual),
         "critical": critical_table(scores, *usual),
+        "variance": variance_table(scores, *chosen),
     }
     for name, frame in frames.items():
         write_text(results / f"{name}.csv", frame.to_csv(index=False))
@@ -345,10 +348,10 @@ def report(
     settings = validated(ComparisonSettings, comparison)
     if (folder.path / SNAPSHOT_SCORES).is_file():
         _select(folder.path, settings.alpha)
-    tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
-    figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]
     planned = [method["name"] for method in folder.plan["suite"]["methods"]]
     _compare(folder.path, settings, planned)
+    tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
+    figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]
     _tabulate(folder, tables)
     _plot(folder, figures)
     _slices(folder, figures)

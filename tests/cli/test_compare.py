@@ -16,6 +16,7 @@ from contrastseg.evaluation.statistics import (
     PAIR_COLUMNS,
     RANKING_COLUMNS,
     SUMMARY_COLUMNS,
+    VARIANCE_COLUMNS,
 )
 
 FILES = {
@@ -24,6 +25,7 @@ FILES = {
     "pairs": PAIR_COLUMNS,
     "rankings": RANKING_COLUMNS,
     "critical": CRITICAL_COLUMNS,
+    "variance": VARIANCE_COLUMNS,
 }
 
 
@@ -51,7 +53,7 @@ def test_every_table_is_written(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     read = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in FILES}
     assert {name: tuple(frame.columns) for name, frame in read.items()} == FILES
-    lengths = {"comparisons": 9, "summary": 18, "pairs": 9, "rankings": 9, "critical": 3}
+    lengths = {"comparisons": 9, "summary": 18, "pairs": 9, "rankings": 9, "critical": 3, "variance": 9}
     assert {name: len(frame) for name, frame in read.items()} == lengths
     assert read["critical"].sort_values("mean_rank")["method"].tolist() == ["b", "a", "supervised"]
 

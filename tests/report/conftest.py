@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from contrastseg.evaluation.scoring.collect import COLUMNS
-from contrastseg.evaluation.statistics import compare, summarise
+from contrastseg.evaluation.statistics import compare, summarise, variance_table
 from contrastseg.files import write_json
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.content.run_keys import run_key
@@ -44,6 +44,7 @@ class World:
     skipped: list[dict[str, str]]
     suite: SuiteInfo
     logs: dict[str, pd.DataFrame] = field(default_factory=dict)
+    variance: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def data(self) -> ReportData:
@@ -55,6 +56,7 @@ class World:
             skipped=self.skipped,
             suite=self.suite,
             scores=self.scores,
+            frames={"variance": self.variance} if len(self.variance) else {},
         )
 
     @property
@@ -65,7 +67,8 @@ class World:
 
     def rename(self, old: str, new: str) -> World:
         """The same world with a method called otherwise."""
-        frames = [frame.replace({"method": {old: new}}) for frame in (self.scores, self.summary, self.comparisons)]
+        tables = (self.scores, self.summary, self.comparisons, self.variance)
+        frames = [frame.replace({"method": {old: new}}) if len(frame) else frame for frame in tables]
         runs = [run | {"method": new} if run["method"] == old else run for run in self.runs]
         methods = tuple(new if name == old else name for name in self.suite.methods)
         return replace(
@@ -73,6 +76,7 @@ class World:
             scores=frames[0],
             summary=frames[1],
             comparisons=frames[2],
+            variance=frames[3],
             infos=list(self.infos),
             skipped=list(self.skipped),
             runs=runs,
@@ -268,7 +272,8 @@ def stacks() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    return build()
+    plain = build()
+    return replace(plain, variance=variance_table(plain.scores))
 
 
 @pytest.fixture(scope="session")

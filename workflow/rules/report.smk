@@ -127,6 +127,7 @@ rule compare:
         pairs=RESULTS / "pairs.csv",
         rankings=RESULTS / "rankings.csv",
         critical=RESULTS / "critical.csv",
+        variance=RESULTS / "variance.csv",
     log:
         RESULTS / "logs" / "compare.log",
     conda:

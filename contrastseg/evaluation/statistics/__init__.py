@@ -6,6 +6,7 @@ from contrastseg.evaluation.statistics.critical import CRITICAL_COLUMNS, critica
 from contrastseg.evaluation.statistics.pairwise import PAIR_COLUMNS, pairwise
 from contrastseg.evaluation.statistics.ranking import RANKING_COLUMNS, ranking_table
 from contrastseg.evaluation.statistics.summary import SUMMARY_COLUMNS, summarise
+from contrastseg.evaluation.statistics.variance_table import VARIANCE_COLUMNS, variance_table
 from contrastseg.evaluation.statistics.verdicts import VERDICTS
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "PAIR_COLUMNS",
     "RANKING_COLUMNS",
     "SUMMARY_COLUMNS",
+    "VARIANCE_COLUMNS",
     "VERDICTS",
     "compare",
     "critical_table",
@@ -23,4 +25,5 @@ __all__ = [
     "per_replicate",
     "ranking_table",
     "summarise",
+    "variance_table",
 ]

@@ -150,7 +150,7 @@ def compare(
     wanted = comparable(scores[scores["metric"].isin(catalogue.resolve_metrics(metrics))])
     if wanted.empty:
         return pd.DataFrame(columns=list(COMPARISON_COLUMNS))
-    base = _baseline(wanted, baseline)
+    base = baseline_of(wanted, baseline)
     counted = compared(wanted, empty_reference)
     replicates = per_replicate(counted)
     values = dict(replicate_matrices(replicates[replicates["class"] == MEAN], [*MATRIX_KEYS, *_PAIR]))
@@ -171,7 +171,17 @@ def compare(
     return _corrected(table, alpha)
 
 
-def _baseline(scores: pd.DataFrame, baseline: str) -> tuple[str, str]:
+def baseline_of(scores: pd.DataFrame, baseline: str) -> tuple[str, str]:
+    """Method and variant that a baseline names.
+
+    Raises:
+        ScoringError: It is nowhere in the scores, or has several variants and none is named.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> baseline_of(example_scores(), "supervised")
+        ('supervised', 'default')
+    """
     method, _, variant = baseline.partition("/")
     pairs = scores[["method", "variant"]].drop_duplicates().itertuples(index=False)
     known = sorted((str(m), str(v)) for m, v in pairs)

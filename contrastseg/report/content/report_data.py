@@ -26,7 +26,7 @@ from contrastseg.report.content.suite_info import SuiteInfo
 from contrastseg.report.settings import FigureSettings, TableSettings
 
 PLACE = ("dataset", "evaluated_on", "checkpoint")
-OPTIONAL = ("conventions", "rankings")  # tables of the results folder that are read where they are there
+OPTIONAL = ("conventions", "rankings", "variance")  # tables of the results folder that are read where they are there
 Place = tuple[str, str, str]
 
 
@@ -114,6 +114,11 @@ class ReportData:
     def rankings(self) -> pd.DataFrame:
         """How often each method is first when patients are resampled; empty where that was not computed."""
         return self.frames.get("rankings", pd.DataFrame())
+
+    @property
+    def variance(self) -> pd.DataFrame:
+        """Variance components, and what one seed or draw alone would say; empty where that was not computed."""
+        return self.frames.get("variance", pd.DataFrame())
 
     @cached_property
     def _names(self) -> tuple[dict[str, str], dict[tuple[str, str], tuple[str, str]]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit"}
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
 _TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
-_TEXT |= {"nonempty_verdict", "false_positives_verdict", "note"}
+_TEXT |= {"nonempty_verdict", "false_positives_verdict", "note", "unknown", "difference_unknown"}
 _MADE_BY = {
     "conventions": "collect --conventions",
     "selection": "collect --snapshots",

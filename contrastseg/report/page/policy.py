@@ -31,7 +31,9 @@ def policy_paragraphs(name: str, empty_reference: EmptyReference = "best_or_wors
         "Statistics are over patients. Frames, then classes, are averaged inside each patient. Seeds and draws are "
         "averaged per patient, and their spread is kept apart from the spread over patients. Intervals count both "
         "patients and runs. Their coverage was measured and stands under every table. A test over patients is about "
-        "these trained models; it does not say how training again would turn out.",
+        "these trained models; it does not say how training again would turn out. Variance components separate "
+        "patients, draws of labelled patients and seeds as far as the runs allow, and say which part they cannot tell. "
+        "Beside every verdict stands how often one seed alone and one draw alone give it.",
         "Each method is compared with the baseline by a two-sided paired Wilcoxon signed-rank test over patients, "
         "with Holm's correction over the declared family. Zero differences are dropped and counted. The smallest "
         "corrected p that the comparison can reach stands beside every p. If it is above the level, the verdict "

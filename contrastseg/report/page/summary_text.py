@@ -13,7 +13,7 @@ from contrastseg.report.content.labels import (
     p_value,
     split_baseline,
 )
-from contrastseg.report.content.report_data import ReportData, records
+from contrastseg.report.content.report_data import PLACE, ReportData, records
 from contrastseg.report.page import wording
 from contrastseg.report.page.leaderboard import best_means, comparable_means, rows_at, tie
 
@@ -21,8 +21,8 @@ NAMED = 3  # data sets and significant results that are written out; the tables 
 
 
 def overview_sentences(data: ReportData) -> list[str]:
-    """The best means, the results of the tests, and what the numbers rest on."""
-    return [_highest_means(data), _tests(data), _rests_on(data)]
+    """The best means, the results of the tests, what one seed or draw would say, and what the numbers rest on."""
+    return [text for text in (_highest_means(data), _tests(data), _alone(data), _rests_on(data)) if text]
 
 
 def _highest_means(data: ReportData) -> str:
@@ -79,6 +79,16 @@ def _tests(data: ReportData) -> str:
     sentences = [f"{wording.tested(len(tests), metrics, baseline)}: {', '.join(counts)}."]
     sentences += [wording.NOT_EQUALITY] if len(by_verdict["n.s."]) else []
     return " ".join(filter(None, [*sentences, wording.not_tested(incomplete)]))
+
+
+def _alone(data: ReportData) -> str:
+    """How often one seed or one draw alone says what all runs say, where they find a method better; else empty."""
+    if not len(data.variance) or not len(data.comparisons):
+        return ""
+    better = data.comparisons[data.comparisons["verdict"] == "better"]
+    found = better.merge(data.variance, on=[*PLACE, "metric", "labels", "method", "variant"])
+    counts = {axis: tuple(int(found[f"one_{axis}{end}"].sum()) for end in ("_better", "")) for axis in ("seed", "draw")}
+    return wording.alone({axis: count for axis, count in counts.items() if count[1]})
 
 
 def _methods(data: ReportData, tests: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contrastseg.text import plural
 
@@ -63,6 +63,12 @@ def significant(count: int, verdict: str, methods: str) -> str:
 
 
 NOT_EQUALITY = "A test that is not significant does not show equality."
+
+
+def alone(counts: Mapping[str, tuple[int, int]]) -> str:
+    """How often one seed or one draw says “better” as all runs do; empty where there is one of each."""
+    parts = [f"one {axis} alone repeats it in {same} of {total} tests" for axis, (same, total) in counts.items()]
+    return f"“Better” by all runs: {', '.join(parts)}." if parts else ""
 
 
 def too_small(count: int, smallest_p: str) -> str:

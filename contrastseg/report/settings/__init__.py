@@ -89,6 +89,7 @@ def default_tables(conventions: bool = False, selection: bool = False) -> list[T
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
         TableSettings(name="classes", kind="classes", metrics=["dice"]),
+        TableSettings(name="variance", kind="variance", metrics=["dice"]),
         *more,
     ]
 

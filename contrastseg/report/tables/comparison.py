@@ -24,6 +24,7 @@ from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes, wording
 from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Row
+from contrastseg.report.tables.variance import alone_cells, alone_key
 from contrastseg.text import plural
 
 # The verdict comes first: on a phone the rest lies to the right.
@@ -34,6 +35,7 @@ BESIDE = (
     *(Column(title, _NON_EMPTY) for title in ("verdict", "mean diff.", "p (Holm)", "n")),
     *(Column(title, _EMPTY) for title in ("rate", "baseline", "verdict")),
 )
+ALONE = tuple(Column(title, "same verdict of one alone") for title in ("one seed", "one draw"))
 
 
 def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
@@ -61,16 +63,19 @@ def _block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Blo
         key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
     )
     beside = bool((rows["empty_references"] > 0).any())
+    variance = {alone_key(row): row for row in records(data.variance)}
+    alone = {at: alone_cells(row, variance) for at, row in enumerate(ordered)}
+    several = any(cell.sort is not None for cells in alone.values() for cell in cells)
     columns = [Column(title) for title in (*FIRST, f"HL shift [{data.suite.level}]", *COUNTS)]
     return Block(
         title,
-        (*columns, *(BESIDE if beside else ())),
-        tuple(_row(row, data, places, beside) for row in ordered),
-        tuple(footnotes.comparison_footnotes(data, rows)),
+        (*columns, *(BESIDE if beside else ()), *(ALONE if several else ())),
+        tuple(_row(row, data, places, beside, alone[at] if several else ()) for at, row in enumerate(ordered)),
+        (*footnotes.comparison_footnotes(data, rows), *([wording.ALONE] if several else ())),
     )
 
 
-def _row(row: Any, data: ReportData, places: int, beside: bool) -> Row:
+def _row(row: Any, data: ReportData, places: int, beside: bool, alone: Sequence[Cell]) -> Row:
     labels, alpha = str(row.labels), data.suite.alpha
     cells = [
         Cell(budget_short(labels), sort=budget_order(labels)[1]),
@@ -98,7 +103,7 @@ def _row(row: Any, data: ReportData, places: int, beside: bool) -> Row:
             Cell(number(row.reference_false_positives, 2), sort=float(row.reference_false_positives)),
             _verdict(str(row.false_positives_verdict), f"(p {p_value(row.false_positives_p_holm, alpha)})"),
         ]
-    return Row(data.label(str(row.method), str(row.variant)), tuple(cells))
+    return Row(data.label(str(row.method), str(row.variant)), (*cells, *alone))
 
 
 def flags(row: Any) -> str:

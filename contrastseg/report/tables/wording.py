@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contrastseg.checkpoint_names import ORACLE_MARK
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
@@ -11,6 +11,7 @@ from contrastseg.text import plural
 MAIN_CAPTION = "Mean over patients of each method at each label budget."
 CLASSES_CAPTION = "Mean over patients of each class."
 COMPARISON_CAPTION = "Paired comparison of each method with the baseline, patient by patient."
+VARIANCE_CAPTION = "Variation of scores, and of differences from the baseline, by patient, draw and seed."
 PUBLISHED_CAPTION = "Published numbers, our means and the difference, in the layout of the source."
 CONVENTIONS_CAPTION = "Ranking of the same predictions under each scoring convention."
 SELECTION_CAPTION = "Checkpoints by the rule that selects them: the last, the best on validation cases, and the oracle."
@@ -72,6 +73,17 @@ EMPTY_REFERENCES: dict[EmptyReference, str] = {
     "best_or_worst); precision and recall leave the structure out",
     "leave_out": "the structure is left out for every method (empty_reference: leave_out)",
 }
+VARIANCE = (
+    "Standard deviations, from variance components of the mean over classes (MINQUE, unbiased also for unequal numbers "
+    "of runs). Draws: other labelled patients. Seeds: training again with the same ones. Patient × run: a run is good "
+    "for one patient and bad for another.",
+    "0: the estimate of the variance is 0 or negative. A dash names why these runs cannot tell a part: it is unknown, "
+    "or it is part of another one.",
+)
+ALONE = (
+    "One seed or one draw alone: in how many of them the same tests, in families of the same extent, give the same "
+    "verdict. If the verdict of all runs is neither better nor worse: how many are."
+)
 CONVENTIONS_READING = (
     "Only the scoring differs between the columns. Brackets: ranks lost (+) or gained (−) against the first "
     "convention.",
@@ -144,6 +156,17 @@ def baseline_and_family(baseline: str, sizes: Sequence[int]) -> str:
     families = "family" if len(sizes) == 1 else "families"
     tests = "test" if list(sizes) == [1] else "tests"
     return f"Baseline: {baseline}; {families} of {' and '.join(map(str, sizes))} {tests}."
+
+
+def variance_baseline(baseline: str) -> str:
+    """What the differences are from."""
+    return f"Baseline: {baseline}. Differences are those of the runs that both methods have."
+
+
+def few_runs(level: str, counts: Mapping[str, int], ranges: Mapping[str, tuple[float, float]]) -> str:
+    """How far a standard deviation between few runs can be from the true one."""
+    parts = [f"{counts[name]} {name} {low:.2g} to {high:.2g}" for name, (low, high) in ranges.items()]
+    return f"{level} interval of such an SD, as multiples of its estimate: of {', of '.join(parts)} (normal effects)."
 
 
 def with_empty_references(count: int) -> str:

@@ -39,7 +39,7 @@ def test_unknown_settings_are_errors():
             model(name="x", kind="main", colour="red")
         with pytest.raises(ValidationError, match="name"):
             model(name="../x", kind="main")
-    assert len({one.name for one in default_tables()}) == 3
+    assert len({one.name for one in default_tables()}) == 4
     assert {one.kind for one in default_figures()} == {
         "label_ratio",
         "box",

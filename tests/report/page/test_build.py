@@ -252,7 +252,8 @@ def test_a_report_of_nothing_says_so(world, tmp_path):
 
 
 def test_the_sentences_say_what_the_statistics_say(world):
-    highest, tested, rests = overview_sentences(world.data)
+    highest, tested, alone, rests = overview_sentences(world.data)
+    assert alone.startswith("“Better” by all runs: one seed alone repeats it in ")
     assert highest.startswith("Highest mean Dice (descriptive")
     assert "Invented organs with 10 % labelled (2 patients): pdcr [R]" in highest
     assert "10 paired tests of Dice against supervised [P], corrected for their number: 10 significantly" in tested

@@ -118,7 +118,7 @@ def test_every_table_says_what_it_rests_on(world):
             if block.title.startswith("Invented organs"):
                 assert "14 of 70 training, 0 of 10 validation, 12 of 20 test patients" in notes
                 assert "5a17c0de" in notes
-            if table.name != "comparison":
+            if table.name not in ("comparison", "variance"):
                 assert re.search(r"(12|8) patients, 2 seeds, 1 draw; 95 % intervals: t", notes)
         text = " ".join(table.footnotes)
         assert "convention default" in text
@@ -127,10 +127,10 @@ def test_every_table_says_what_it_rests_on(world):
 
 def elsewhere(world):
     """The same results, the lesions' models evaluated on the organs."""
-    frames = [frame.copy() for frame in (world.summary, world.comparisons)]
+    frames = [frame.copy() for frame in (world.summary, world.comparisons, world.variance)]
     for frame in frames:
         frame.loc[frame["dataset"] == "lesions", "evaluated_on"] = "organs"
-    return replace(world, summary=frames[0], comparisons=frames[1])
+    return replace(world, summary=frames[0], comparisons=frames[1], variance=frames[2])
 
 
 def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_path):

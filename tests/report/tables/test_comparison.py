@@ -16,7 +16,7 @@ SETTINGS = [TableSettings(name="main", metrics=["dice"]), TableSettings(name="co
 
 def tables(world, scores: pd.DataFrame):
     """Rows by method of the main table and of the comparison, and the titles of the comparison's columns."""
-    data = replace(world.data, summary=summarise(scores), comparisons=compare(scores))
+    data = replace(world.data, summary=summarise(scores), comparisons=compare(scores), frames={})
     main, comparison = build_tables(data, SETTINGS)
     rows = [{row.label.method: row.cells for row in table.blocks[0].rows} for table in (main, comparison)]
     return rows[0], rows[1], [column.title for column in comparison.blocks[0].columns]
