@@ -177,16 +177,17 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
     if method in planned and method not in set(scores["method"]):
         typer.echo(f"tests skipped: the baseline {settings.baseline} has no scores yet", err=True)
         comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
-        chosen = (None, *chosen[1:])
+        variance = variance_table(scores, None, *chosen[1:])
     else:
         comparisons = compare_scores(scores, *chosen)
+        variance = variance_table(scores, *chosen)
     frames = {
         "comparisons": comparisons,
         "summary": summarise(scores, settings.alpha),
         "pairs": pairwise(scores, *usual),
         "rankings": ranking_table(scores, *usual),
         "critical": critical_table(scores, *usual),
-        "variance": variance_table(scores, *chosen),
+        "variance": variance,
     }
     for name, frame in frames.items():
         write_text(results / f"{name}.csv", frame.to_csv(index=False))

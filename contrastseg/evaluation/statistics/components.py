@@ -65,7 +65,7 @@ def variance_components(values: NDArray, draws: NDArray) -> Components:
     scores, draw = values[patient, run], draws[run]
     unknown = _unknown(patient, run, draw)
     if "patient" in unknown:
-        return Components(*[np.nan] * 4, unknown)
+        return Components(np.nan, np.nan, np.nan, np.nan, unknown)
     if "interaction" in unknown:
         return Components(float(scores.var(ddof=1)), np.nan, np.nan, np.nan, unknown)
     groups = {"patient": patient}
@@ -78,7 +78,7 @@ def variance_components(values: NDArray, draws: NDArray) -> Components:
     try:
         estimates = minque(scores, list(groups.values()))
     except np.linalg.LinAlgError:
-        return Components(*[np.nan] * 4, dict.fromkeys(_NAMES, CONFOUNDED))
+        return Components(np.nan, np.nan, np.nan, np.nan, dict.fromkeys(_NAMES, CONFOUNDED))
     found = dict(zip(groups, estimates, strict=False))
     interaction = estimates[-1] + found.get("patient of a draw", 0.0)
     return Components(found["patient"], found.get("draw", np.nan), found.get("seed", np.nan), interaction, unknown)
@@ -145,5 +145,5 @@ def spread_range(groups: int, level: float = 0.95) -> tuple[float, float]:
         [0.52, 6.28]
     """
     freedom = groups - 1
-    ends = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
-    return float(np.sqrt(freedom / ends[0])), float(np.sqrt(freedom / ends[1]))
+    most, least = (float(stats.chi2.ppf(share, freedom)) for share in ((1 + level) / 2, (1 - level) / 2))
+    return float(np.sqrt(freedom / most)), float(np.sqrt(freedom / least))

@@ -118,7 +118,7 @@ def differences(mine: ReplicateMatrix, theirs: ReplicateMatrix) -> tuple[np.ndar
     parts = []
     for cell, own in zip((mine, theirs), runs, strict=True):
         rows = np.searchsorted(cell.patients.astype(str), np.array(patients, dtype=str))
-        parts.append(cell.values[np.ix_(rows, [own.index(run) for run in shared])])
+        parts.append(cell.values[rows][:, [own.index(run) for run in shared]])
     values = parts[0] - parts[1]
     there = ~np.isnan(values)
     return values[there.any(axis=1)][:, there.any(axis=0)], np.array([draw for draw, _ in shared])[there.any(axis=0)]

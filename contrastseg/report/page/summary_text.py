@@ -87,7 +87,9 @@ def _alone(data: ReportData) -> str:
         return ""
     better = data.comparisons[data.comparisons["verdict"] == "better"]
     found = better.merge(data.variance, on=[*PLACE, "metric", "labels", "method", "variant"])
-    counts = {axis: tuple(int(found[f"one_{axis}{end}"].sum()) for end in ("_better", "")) for axis in ("seed", "draw")}
+    counts = {
+        axis: (int(found[f"one_{axis}_better"].sum()), int(found[f"one_{axis}"].sum())) for axis in ("seed", "draw")
+    }
     return wording.alone({axis: count for axis, count in counts.items() if count[1]})
 
 
