@@ -243,7 +243,7 @@ SPEC = DatasetSpec(
     load=load,
     options=AcdcOptions,
     folder_names=("ACDC", "acdc"),
-    splits=("acdc_70_10_20", "acdc_70_30", "acdc_chaitanya_78_2_20"),
+    splits=("acdc_70_10_20", "acdc_70_10_tuning", "acdc_70_30", "acdc_chaitanya_78_2_20"),
     registration=(
         "register at https://humanheart-project.creatis.insa-lyon.fr and accept the terms (CC BY-NC-SA 4.0)",
         "download the ACDC challenge data and unpack it",
