@@ -163,7 +163,8 @@ def _resolve(
 
     method, variant = registry.get(axes.method), axes.variant
     settings = {**method.variants.get(variant, {}), **given.get("settings", {})}
-    variants = {variant: settings} if settings or variant in method.variants else {}
+    # A suite's variant may differ in its training alone, and then comes with settings that are empty.
+    variants = {variant: settings} if "settings" in given or variant in method.variants else {}
     info = PreparedDataset(inputs.data).info
     raw = given.get("raw")
     if method.engine is not None and raw is None:

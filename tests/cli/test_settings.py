@@ -54,6 +54,27 @@ def test_settings_that_are_wrong_are_not_called_a_suite(tmp_path: Path) -> None:
         read_config(str(listed), what="suite")
 
 
+@pytest.mark.parametrize(
+    ("variant", "config", "known"),
+    [
+        ("wide", {"settings": {}, "training": {"steps": 1}}, True),  # as planning writes a variant of `training` alone
+        ("equal_steps", {"settings": {}}, True),
+        ("wide", {"training": {"steps": 1}}, False),  # by hand, nobody said what it is
+    ],
+)
+def test_a_variant_of_the_suite_needs_no_settings(
+    variant: str, config: dict[str, object], known: bool, lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(lesions)
+    small = {"steps": 1, "patch_size": [16, 16], "network": {"name": "unet", "channels": [4, 8]}}
+    config["training"] = {**small, **config.get("training", {})}  # type: ignore[dict-item]
+    arguments = [*TRAIN[:-2], str(tmp_path), "--variant", variant, "--labels", "n2", "--config", json.dumps(config)]
+    done = CliRunner().invoke(app, arguments)
+    assert (tmp_path / "run.json").exists() is known, done.exception
+    if not known:
+        assert "unknown variant of supervised 'wide'" in str(done.exception)
+
+
 WRONG = [5, "x", [1], {"no_such_key": 1}, True, [[]], -1]
 TRAIN = ["train", "--entry", "lesions", "--method", "supervised", "--output", "run", "--config"]
 SUITE = {"name": "s", "datasets": ["phantom_lesions"], "methods": ["supervised"]}
