@@ -39,6 +39,11 @@ POOLING_OPTION = {
 }
 TWO_VIEWS = {"first": View("unlabelled", "a"), "second": View("unlabelled", "b")}
 LABELLED = {"labelled": View("labelled")}
+# What pre-trains the decoder too: one look at unlabelled images, and the whole network is handed on.
+DECODER_STAGES = (
+    Stage("pretrain", {"images": View("unlabelled")}),
+    Stage("train", LABELLED, init_from=(InitialWeights("pretrain", ("network",)),)),
+)
 
 
 def encoder_maps(network: Any) -> list[str]:
@@ -61,6 +66,19 @@ def decoder_maps(network: Any) -> list[str]:
     if not names:
         raise SuiteError("the network has no decoder maps to pre-train", remedy="choose another network, such as unet")
     return names
+
+
+def decoder_output(network: Any, head: nn.Module, images: Tensor) -> Tensor:
+    """(B, D, *spatial): a head (1×1 convolution) on the decoder's last map, enlarged to the images' size.
+
+    The network's own head has no part in it, and is handed on as it was initialised.
+    """
+    import torch.nn.functional as F
+
+    output: Tensor = head(network.features(images)[decoder_maps(network)[-1]])
+    if output.shape[2:] == images.shape[2:]:
+        return output
+    return F.interpolate(output, images.shape[2:], mode="bilinear" if images.ndim == 4 else "trilinear")
 
 
 def encoder_width(network: Any) -> int:

@@ -20,8 +20,10 @@ from contrastseg.losses import (
     consistency,
     correspondence,
     decoder_consistency,
+    fusion,
     info_nce,
     mixing,
+    masked_images,
     pdcr,
     perturbation,
     pixel_sampling,
@@ -117,6 +119,12 @@ def adversarial_of(distance: Any) -> Callable[[Inputs], Any]:
         ).detach()
 
     return case
+
+
+def fused_levels(given: Inputs) -> Any:
+    start = given.put(torch.arange(12).reshape(2, 3, 2) % 4)
+    level, number = given.put(torch.tensor([[1, 2, 4], [3, 0, 1]])), given.put(torch.tensor([3, 2]))
+    return fusion.level_map(fusion.Boxes(start, start + 3, level, number), (8, 8))
 
 
 def dense(negatives: tuple[str, ...]) -> Callable[[Inputs], Any]:
@@ -240,6 +248,14 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: pseudo_labels.largest_components(g.labels(2, 8, 8), 3),
         lambda g: pseudo_labels.largest_components(g.labels(2, 4, 8, 8), 3),
     ],
+    "fusion.Boxes": [],
+    "fusion.draw_boxes": [lambda g: fusion.draw_boxes(g.random(2, 1, 16, 12), 5, 2, 9, 3)],
+    "fusion.level_map": [fused_levels],
+    "fusion.fuse": [lambda g: fusion.fuse(g.random(2, 1, 8, 8), g.random(2, 1, 8, 9)[..., :8], fused_levels(g), 5)],
+    "masked_images.block_mask": [lambda g: masked_images.block_mask(g.random(2, 1, 16, 12))],
+    "masked_images.masked_error": [
+        lambda g: masked_images.masked_error(g.leaf(2, 1, 8, 8), g.random(2, 1, 8, 8), mask(g, 2, 1, 8, 8))
+    ],
     "queue.KeyQueue": [key_queue(False), key_queue(True)],
     "region_contrast.RegionPoints": [],
     "region_contrast.sample_region_points": [
@@ -290,6 +306,8 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
 NUMBERS = {"consistency.sigmoid_rampup"}  # of Python, not tensors
 RANDOM = {
     "adversarial.virtual_adversarial_loss",
+    "fusion.draw_boxes",
+    "masked_images.block_mask",
     "pixel_sampling.sample_anchors",
     "region_contrast.sample_region_points",
 }  # other draws on each device

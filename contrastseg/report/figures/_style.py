@@ -96,6 +96,8 @@ KNOWN = (
     "mcnet",
     "ss_net",
     "unimatch",
+    "volume_fusion",
+    "mae",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it
