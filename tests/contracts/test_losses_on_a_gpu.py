@@ -22,8 +22,8 @@ from contrastseg.losses import (
     decoder_consistency,
     fusion,
     info_nce,
-    mixing,
     masked_images,
+    mixing,
     pdcr,
     perturbation,
     pixel_sampling,
@@ -304,15 +304,13 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     ],
 }
 NUMBERS = {"consistency.sigmoid_rampup"}  # of Python, not tensors
-RANDOM = {
+RANDOM = {  # other draws on each device
     "adversarial.virtual_adversarial_loss",
     "fusion.draw_boxes",
     "masked_images.block_mask",
+    "perturbation.channel_dropout",
     "pixel_sampling.sample_anchors",
     "region_contrast.sample_region_points",
-}  # other draws on each device
-RANDOM = {  # other draws on each device
-    *("perturbation.channel_dropout", "pixel_sampling.sample_anchors", "region_contrast.sample_region_points"),
 }
 ON_THE_HOST = {"pdcr.grid_positions", "pdcr.patch_centres"}  # constants, sent by `grid_on_device`
 
