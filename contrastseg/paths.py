@@ -20,6 +20,10 @@ RESOURCES = Path("resources")
 MANIFEST: Final = "manifest.json"
 """Hashes of a prepared data set's cases: written last, so whoever finds it finds the whole set."""
 SCORES: Final = "scores.parquet"
+ENTERED: Final = "entered"
+"""Folder of a suite's results with predictions of other trainers, beside `runs`. No rule writes predictions there."""
+EXTERNAL: Final = "external"
+"""The provenance of their rows."""
 
 
 def prepared_folder(name: str, resources: Path = RESOURCES) -> Path:

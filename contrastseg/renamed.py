@@ -35,7 +35,7 @@ class RenamedOption(NamedTuple):
 
 
 KEYS = (RenamedKey(("comparison",), "reference", "baseline"),)
-OPTIONS = (RenamedOption("train", "--dataset", "--entry"),)
+OPTIONS = tuple(RenamedOption(command, "--dataset", "--entry") for command in ("train", "enter", "export-protocol"))
 
 
 class RenamedWarning(FutureWarning):

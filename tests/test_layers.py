@@ -84,6 +84,7 @@ LAYERS: dict[str, dict[str, set[str]]] = {
         "metrics": set(),
         "settings": {"metrics"},
         "scoring": {"distinct", "metrics", "settings"},
+        "entered": {"scoring"},
         "statistics": {"distinct", "metrics", "settings"},
         "published": set(),
     },

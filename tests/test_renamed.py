@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from contrastseg.cli import app, data, look, new_method, published, results, runs, train
+from contrastseg.cli import app, data, enter, look, new_method, published, results, runs, train
 from contrastseg.errors import SuiteError
 from contrastseg.evaluation.settings import ComparisonSettings
 from contrastseg.renamed import KEYS, OPTIONS, RenamedKey, RenamedOption, RenamedWarning, with_new_options
@@ -18,7 +18,9 @@ from contrastseg.suite import Suite, load_suite, parse_suite
 from contrastseg.training.settings import RunConfig
 from tests.test_layers import ROOT
 
-COMMANDS = [command for part in (look, data, train, runs, results, published, new_method) for command in part.COMMANDS]
+COMMANDS = [
+    command for part in (look, data, train, runs, results, enter, published, new_method) for command in part.COMMANDS
+]
 SUITE = {"name": "grid", "datasets": ["phantom_lesions"], "methods": ["supervised", "mean_teacher"]}
 
 
@@ -60,7 +62,7 @@ def test_no_shipped_suite_uses_a_former_key(row):
 
 @pytest.mark.parametrize("row", OPTIONS, ids=lambda row: f"{row.command} {row.old}")
 def test_a_former_option_warns_and_does_the_same(row: RenamedOption):
-    (command,) = (command for command in COMMANDS if command.__name__ == row.command)
+    (command,) = (command for command in COMMANDS if command.__name__.replace("_", "-") == row.command)
     parameters = inspect.signature(command).parameters
     assert row.new.strip("-").replace("-", "_") in parameters
     assert row.old.strip("-").replace("-", "_") not in parameters

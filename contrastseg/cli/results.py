@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY, SNAPSHOTS
+from contrastseg.cli.entered_rows import comparable_evaluations
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.evaluation.scoring.predictions import INDEX, SNAPSHOT_INDEX
 from contrastseg.files import require_path
-from contrastseg.paths import SCORES
+from contrastseg.paths import ENTERED, SCORES
 from contrastseg.report.content.results_folder import ResultsFolder, of_run
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ def collect(
     from contrastseg.evaluation.scoring.collect import collect as collect_scores
     from contrastseg.files import read_json, write_json
 
-    plan = ResultsFolder(results, resources).plan
+    results_folder = ResultsFolder(results, resources)
+    plan = results_folder.plan
     folders = [run["folder"] for run in plan["runs"]]
     if partial:
         folders = [folder for folder in folders if (results / folder / "run.json").is_file()]
     cards = {folder: read_json(of_run(results / folder / "run.json")) for folder in folders}
-    planned = plan["evaluations"]
+    planned = comparable_evaluations(results_folder, cards)
     if conventions:
         planned = [item for item in planned if item["checkpoint"] != ORACLE]
     elif snapshots:
@@ -84,8 +86,9 @@ def collect(
         return _snapshots(target, rows, alpha)
     if partial:
         write_json(target / "plan.json", plan)
-        if not (target / "runs").is_symlink():
-            (target / "runs").symlink_to(Path("..") / "runs")  # logs, predictions
+        for name in ("runs", ENTERED):  # logs, predictions
+            if (results / name).is_dir() and not (target / name).is_symlink():
+                (target / name).symlink_to(Path("..") / name)
     else:
         shutil.rmtree(results / UNFINISHED, ignore_errors=True)
     write_table(collect_scores(rows), target / SCORES)

@@ -117,8 +117,11 @@ def score(
 
     Example: `contrastseg score --prediction labels/ --reference truth/ --metric dice --metric hd95 --json`
     """
+    import pandas as pd
+
     from contrastseg.evaluation.scoring import scoring
     from contrastseg.evaluation.scoring.class_names import read_class_names
+    from contrastseg.evaluation.scoring.predictions import INDEX
     from contrastseg.evaluation.settings import EvaluationSettings
     from contrastseg.text import plural
 
@@ -137,7 +140,11 @@ def score(
             said["ignore"] = named.ignore
     said["announce"] = partial(typer.secho, fg=typer.colors.YELLOW, err=True)
     asked = prediction, reference, settings.metrics
-    if snapshots:
+    if (prediction / INDEX).is_file() and (outdated := _outdated(prediction, reference)):
+        typer.secho(outdated, fg=typer.colors.YELLOW, err=True)
+        columns = scoring.CONVENTION_COLUMNS if settings.conventions else scoring.SCORE_COLUMNS
+        rows = pd.DataFrame(columns=list(columns))
+    elif snapshots:
         announce = said["announce"]
         tolerance = settings.nsd_tolerance
         rows = scoring.score_snapshots(*asked, settings.convention, tolerance=tolerance, announce=announce)
@@ -212,6 +219,20 @@ def prune(
             err=True,
         )
     typer.echo(f"{len(record['removed'])} removed, {len(record['kept'])} kept: {checkpoints / PRUNED}")
+
+
+def _outdated(predictions: Path, reference: Path) -> str:
+    """That entered predictions are of other references, so that none is scored; empty where all is well."""
+    from contrastseg.data.prepare.cases import PreparedDataset
+    from contrastseg.evaluation.entered.protocol import changed_references
+    from contrastseg.evaluation.scoring.predictions import INDEX
+    from contrastseg.files import read_json
+
+    entered = read_json(predictions / INDEX).get("entered")
+    if entered is None or not (reference / "cases.csv").is_file():
+        return ""
+    changed = changed_references(entered, PreparedDataset(reference))
+    return "classes or references changed after these predictions were entered: nothing is scored" if changed else ""
 
 
 COMMANDS = (predict, score, oracle, prune)

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from contrastseg.planning.job_functions import cache_parameters
     from contrastseg.planning.jobs import Jobs
     from contrastseg.planning.limits import by_attempt
-    from contrastseg.planning.runs import RESULTS, Plan, Run, expand
+    from contrastseg.planning.run_axes import RESULTS, EnteredRun, Run
+    from contrastseg.planning.runs import Plan, expand
 
 __all__ = [
     "RESULTS",
     "DataFolders",
+    "EnteredRun",
     "Jobs",
     "Plan",
     "Run",
@@ -50,7 +52,8 @@ _MODULES = {
     "garbage_collection": ("keep_objects",),
     "jobs": ("Jobs",),
     "limits": ("by_attempt",),
-    "runs": ("RESULTS", "Plan", "Run", "expand"),
+    "run_axes": ("RESULTS", "EnteredRun", "Run"),
+    "runs": ("Plan", "expand"),
     "data_folders": ("DataFolders", "summary_of_edits"),
 }
 

@@ -23,9 +23,8 @@ from contrastseg.planning.data_paths import prepared_of, split_of, split_setting
 from contrastseg.planning.job_functions import Wildcards, constant_or_function, job_function, with_parameters
 from contrastseg.planning.lengths import planned_steps
 from contrastseg.planning.limits import limit_minutes, measured_seconds
+from contrastseg.planning.run_axes import EnteredRun, Run, cached_run, fold_of
 from contrastseg.planning.runs import (
-    Run,
-    fold_of,
     initial_checkpoints,
     pool_file,
     pool_settings,
@@ -69,10 +68,11 @@ class Jobs(CheckpointJobs):
         return cache(lambda entry, method, variant: run_config(self.suite, entry, method, variant))
 
     def run(self, wildcards: Wildcards) -> Run:
-        """The run that a job belongs to. Pre-training without labels serves every budget and is called r1."""
+        """The run that a job belongs to, trained or entered. Pre-training without labels serves every budget: r1."""
         labels = getattr(wildcards, "labels", "") or getattr(wildcards, "budget", "").rstrip("/") or "r1"
         axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, labels
-        return _run(*axes, wildcards.draw, wildcards.fold, wildcards.seed)
+        kind = EnteredRun if getattr(wildcards, "place", Run.PLACE) == EnteredRun.PLACE else Run
+        return cached_run(*axes, wildcards.draw, wildcards.fold, wildcards.seed, kind=kind)
 
     @job_function
     def labels(self, wildcards: Wildcards) -> str:
@@ -326,7 +326,7 @@ class Jobs(CheckpointJobs):
         """
         # All runs of a variant take equally long, whatever data they train on.
         axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, "r1"
-        return limit_minutes(self._seconds(_run(*axes), getattr(wildcards, "stage", "train")), attempt)
+        return limit_minutes(self._seconds(cached_run(*axes), getattr(wildcards, "stage", "train")), attempt)
 
     @cached_property
     def _seconds(self) -> Callable[[Run, str], float | None]:
@@ -379,13 +379,6 @@ class Jobs(CheckpointJobs):
 
 def _test_fold(wildcards: Wildcards) -> int:
     return fold_of(wildcards.dataset, wildcards.evaluated_on, int(wildcards.fold))
-
-
-@cache
-def _run(
-    suite: str, entry: str, method: str, variant: str, labels: str, draw: str = "0", fold: str = "0", seed: str = "0"
-) -> Run:
-    return Run(suite, entry, method, variant, labels, int(draw), int(fold), int(seed))
 
 
 def _drawing(drawings: Sequence[TableSettings] | Sequence[FigureSettings], name: str) -> str:

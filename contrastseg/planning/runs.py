@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -20,64 +20,12 @@ from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of
+from contrastseg.planning.entered_runs import find_entered
+from contrastseg.planning.run_axes import RESULTS, Evaluation, Run, fold_of
 from contrastseg.planning.run_snapshots import snapshots_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 from contrastseg.suite.step_totals import step_totals
 from contrastseg.training.pruning import PRUNED
-
-RESULTS = Path("results")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run of a suite, by its axes."""
-
-    suite: str
-    entry: str
-    method: str
-    variant: str
-    labels: str
-    draw: int
-    fold: int
-    seed: int
-
-    @property
-    def axes(self) -> dict[str, Any]:
-        """Its axes under the names of plan.json and of score tables: the entry is their `dataset`."""
-        return {"dataset" if name == "entry" else name: value for name, value in asdict(self).items()}
-
-    @cached_property
-    def folder(self) -> Path:
-        """Its folder, relative to the working directory."""
-        return Path(f"{self._variant_folder}/{self.labels}/{self._replicate}")
-
-    def stage_folder(self, stage: str) -> Path:
-        """The folder of a stage. A pre-training stage without labels serves every budget."""
-        if stage == "train":
-            return self.folder
-        uses_labels = methods.get(self.method).stage(stage).data != "unlabelled"
-        return Path(f"{self._variant_folder}/pretrain-{stage}/{self.labels if uses_labels else ''}/{self._replicate}")
-
-    # Text, as a suite has thousands of runs: a path that is joined part by part takes four times as long.
-    @property
-    def _variant_folder(self) -> str:
-        return f"{RESULTS}/{self.suite}/runs/{self.entry}/{self.method}/{self.variant}"
-
-    @property
-    def _replicate(self) -> str:
-        return f"draw{self.draw}-fold{self.fold}-seed{self.seed}"
-
-    def predictions(self, evaluated_on: str, checkpoint: str) -> Path:
-        """The folder of its predictions."""
-        return Path(f"{self.folder}/predictions/{evaluated_on}/{checkpoint}")
-
-    def scores(self, evaluated_on: str, checkpoint: str) -> Path:
-        """The file of its scores."""
-        return Path(f"{self.folder}/scores/{evaluated_on}/{checkpoint}.csv")
-
-    def convention_scores(self, evaluated_on: str, checkpoint: str) -> Path:
-        """The file of its scores under several conventions."""
-        return Path(f"{self.folder}/scores/{evaluated_on}/{checkpoint}.conventions.csv")
 
 
 @dataclass(frozen=True)
@@ -91,6 +39,7 @@ class Plan:
         unavailable: Entries whose data is not on this machine, with the steps to get it.
         populations: Training patients and images of each available entry.
         resources: The project's resources folder.
+        entered: Evaluations of entered runs, which are scored and not trained.
     """
 
     suite: Suite
@@ -99,8 +48,18 @@ class Plan:
     unavailable: dict[str, str] = field(default_factory=dict)
     populations: dict[str, Population] = field(default_factory=dict)
     resources: Path = RESOURCES
+    entered: tuple[Evaluation, ...] = ()
 
-    def evaluations(self) -> Iterator[tuple[Run, str, str]]:
+    @property
+    def entered_runs(self) -> list[Run]:
+        """The entered runs, each once."""
+        return list(dict.fromkeys(run for run, _, _ in self.entered))
+
+    def records(self) -> list[Path]:
+        """The record of every run, entered ones included."""
+        return [Path(f"{run.folder}/run.json") for run in (*self.runs, *self.entered_runs)]
+
+    def evaluations(self) -> Iterator[Evaluation]:
         """Run, entry it is evaluated on, checkpoint: one file of scores each.
 
         The oracle is of the runs that keep snapshots.
@@ -111,12 +70,13 @@ class Plan:
                     for checkpoint in self.suite.checkpoints:
                         if checkpoint != ORACLE or self._snapshots[run.entry, run.method, run.variant]:
                             yield run, other, checkpoint
+        yield from self.entered
 
-    def predictions(self) -> Iterator[tuple[Run, str, str]]:
+    def predictions(self) -> Iterator[Evaluation]:
         """The evaluations that have predictions: all but those of the oracle, which is selected from score files."""
         return (evaluation for evaluation in self.evaluations() if evaluation[2] != ORACLE)
 
-    def selections(self) -> Iterator[tuple[Run, str, str]]:
+    def selections(self) -> Iterator[Evaluation]:
         """Run, entry it is evaluated on, name of a file of scores: what the table of selection is made from.
 
         The candidates of every oracle (`SNAPSHOTS` is the file of all snapshots), and best_val where the suite asks
@@ -154,7 +114,10 @@ class Plan:
         """The plan as `collect` and the report read it."""
         return {
             "suite": self.suite.model_dump(mode="json", exclude={"tables", "figures"}),
-            "runs": [{**run.axes, "folder": self._inside(run)} for run in self.runs],
+            "runs": [
+                *({**run.axes, "folder": self._inside(run)} for run in self.runs),
+                *({**run.axes, "folder": self._inside(run), "entered": True} for run in self.entered_runs),
+            ],
             "evaluations": [
                 {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
                 for run, other, checkpoint in self.evaluations()
@@ -231,7 +194,9 @@ def expand(
             remedy="change its data sets, methods or labels so that one run applies",
         )
     runs.sort(key=lambda run: replicate_rank(suite, run.draw, run.fold, run.seed))
-    return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations, resources)
+    entered = find_entered(suite, unavailable)
+    skipped += entered.left_out
+    return Plan(suite, tuple(runs), tuple(skipped), unavailable, populations, resources, entered.evaluations)
 
 
 def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
@@ -316,11 +281,6 @@ def pool_settings(suite: Suite, entry: str, fold: int, unavailable: Collection[s
     if own.pool_list is not None:
         settings["patients"] = pool_patients(own.split.name, own.pool_list)
     return settings
-
-
-def fold_of(trained_on: str, evaluated_on: str, fold: int) -> int:
-    """The fold whose test patients are predicted: that of training, or the first one of another entry."""
-    return fold if evaluated_on == trained_on else 0
 
 
 def spatial_dims(entry: DatasetEntry) -> int:

@@ -63,7 +63,10 @@ MEASURED = BASE / "benchmarks" / "speed" / "results"
 JOBS = planning.Jobs(SUITE, DATA_ROOT, PLAN.unavailable, MEASURED, DATA_FOLDERS)
 RESULTS = planning.RESULTS / SUITE.name
 VARIANT = f"{RESULTS}/runs/{{dataset}}/{{method}}/{{variant}}"
-RUN = f"{VARIANT}/{{labels}}/draw{{draw}}-fold{{fold}}-seed{{seed}}"
+AXES = "{dataset}/{method}/{variant}/{labels}/draw{draw}-fold{fold}-seed{seed}"
+RUN = f"{RESULTS}/runs/{AXES}"
+# A run of this workflow, or predictions of another trainer that `contrastseg enter` put beside them.
+SCORED = f"{RESULTS}/{{place}}/{AXES}"
 PRETRAINED = (
     f"{VARIANT}/pretrain-{{stage}}/{{budget}}draw{{draw}}-fold{{fold}}-seed{{seed}}"
 )
@@ -74,6 +77,7 @@ os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
 
 # Wildcards end in shell commands: a requested file may put nothing into them that a suite may not.
 wildcard_constraints:
+    place=f"{planning.Run.PLACE}|{planning.EnteredRun.PLACE}",
     dataset=NAME,
     evaluated_on=NAME,
     method=NAME,

@@ -28,15 +28,16 @@ rule predict:
         " --subset test --output $(dirname {output.index}) > {log} 2>&1"
 
 
-# Scores are of the predictions on disk: a deleted one is reported as missing.
+# Scores are of the predictions on disk: a deleted one is reported as missing. No rule makes entered ones, so none can
+# remove them.
 rule score:
     input:
-        index=rules.predict.output.index,
+        index=f"{SCORED}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
         data=ancient(JOBS.test_inputs),
     output:
-        scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
+        scores=f"{SCORED}/scores/{{evaluated_on}}/{{checkpoint}}.csv",
     log:
-        f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.log",
+        f"{SCORED}/scores/{{evaluated_on}}/{{checkpoint}}.log",
     priority: JOBS.priority
     conda:
         ENVIRONMENT
@@ -153,12 +154,12 @@ rule prune_snapshots:
 # The same predictions, scored as published codes would. These scores never mix with the suite's own.
 rule score_by_conventions:
     input:
-        index=rules.predict.output.index,
+        index=f"{SCORED}/predictions/{{evaluated_on}}/{{checkpoint}}/predictions.json",
         data=ancient(JOBS.test_inputs),
     output:
-        scores=f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
+        scores=f"{SCORED}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.csv",
     log:
-        f"{RUN}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.log",
+        f"{SCORED}/scores/{{evaluated_on}}/{{checkpoint}}.conventions.log",
     priority: JOBS.priority
     conda:
         ENVIRONMENT

@@ -35,7 +35,7 @@ rule plan:
 rule collect:
     input:
         plan=RESULTS / "plan.json",
-        runs=[f"{run.folder}/run.json" for run in PLAN.runs],
+        runs=PLAN.records(),
         scores=[
             run.scores(other, checkpoint)
             for run, other, checkpoint in PLAN.evaluations()
@@ -63,7 +63,7 @@ rule collect:
 rule collect_conventions:
     input:
         plan=RESULTS / "plan.json",
-        runs=lambda wildcards: [f"{run.folder}/run.json" for run in PLAN.runs],
+        runs=lambda wildcards: PLAN.records(),
         scores=lambda wildcards: [
             run.convention_scores(*where) for run, *where in PLAN.predictions()
         ],
@@ -262,8 +262,7 @@ onsuccess:
 # tables and page name the rest. Which scores are older than what they are of, `collect --partial` knows.
 onerror:
     scores = [run.scores(*where) for run, *where in PLAN.evaluations()]
-    makers = [run.folder / "run.json" for run in PLAN.runs]
-    makers += [
+    makers = PLAN.records() + [
         run.predictions(*where) / "predictions.json"
         for run, *where in PLAN.predictions()
     ]

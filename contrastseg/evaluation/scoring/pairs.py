@@ -9,20 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastseg.data.files.formats import as_label, read_header, read_label
-from contrastseg.data.files.itk import ITK_SUFFIXES, read_itk
-from contrastseg.data.files.placement import (
-    LARGEST_SHIFT,
-    Affine,
-    candidate_affines,
-    grid_distance,
-    scaled,
-    unit_of_partner,
-)
-from contrastseg.data.files.tiff import is_tiff, read_tiff_label, spacing_beside
+from contrastseg.data.files.formats import read_header
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.readers.mask_values import Coding, FileValues, count_values, undeclared_ignore
 from contrastseg.errors import ScoringError
+from contrastseg.evaluation.scoring.label_maps import (
+    grid_difference,
+    in_one_unit,
+    printed_spacing,
+    read_label_map,
+    with_axes_of,
+)
 from contrastseg.evaluation.scoring.meaning import Meaning
 from contrastseg.evaluation.scoring.predictions import SUFFIXES, case_of, expected_predictions, label_files
 from contrastseg.labels import IGNORE
@@ -122,7 +119,9 @@ def values_of(pairs: Iterable[MaskPair], references: bool) -> list[FileValues]:
     for pair in pairs:
         file = pair.reference.path if references else pair.prediction
         if file is not None:
-            values.append(FileValues(pair.reference.case, file, count_values(_read(file, pair.reference.case)[0])))
+            values.append(
+                FileValues(pair.reference.case, file, count_values(read_label_map(file, pair.reference.case)[0]))
+            )
     return values
 
 
@@ -135,26 +134,26 @@ def read_pair(pair: MaskPair, meaning: Meaning) -> Labels:
         DataError: A file is unreadable or holds no label map.
     """
     reference = pair.reference
-    truth, spacing, affine = _read(reference.path, reference.case)
+    truth, spacing, affine = read_label_map(reference.path, reference.case)
     if reference.unit not in (None, "mm"):
         spacing = None
     if spacing is not None and not all(
         0 < step < np.inf for step, n in zip(spacing, truth.shape, strict=True) if n > 1
     ):
         raise ScoringError(
-            f"reference of spacing {_printed(spacing)} mm, which is not positive",
+            f"reference of spacing {printed_spacing(spacing)} mm, which is not positive",
             case=reference.case,
             file=reference.path,
             remedy="correct the spacing (pixdim) in the reference's header",
         )
     if pair.prediction is None:
         return Labels(None, truth, spacing)
-    labels, steps, affines = _read(pair.prediction, reference.case)
-    labels, steps = _with_axes_of(truth, labels, steps)
-    (steps, affines), (spacing, affine) = _in_one_unit(
+    labels, steps, affines = read_label_map(pair.prediction, reference.case)
+    labels, steps = with_axes_of(truth.shape, labels, steps)
+    (steps, affines), (spacing, affine) = in_one_unit(
         (pair.prediction, steps, affines), (reference.path, spacing, affine), truth.shape
     )
-    if reason := _difference(labels, steps, affines, truth, spacing, affine):
+    if reason := grid_difference(labels.shape, steps, affines, truth.shape, spacing, affine):
         remedy = _to_one_grid(pair.prediction, labels.shape, reference.path, truth.shape)
         raise ScoringError(reason, case=reference.case, file=pair.prediction, remedy=remedy)
     return Labels(
@@ -187,72 +186,6 @@ def _meant(what: str, values: NDArray, coding: Coding, case: str, path: Path, me
     return coding.mapped(values, present)
 
 
-Grid = tuple[NDArray, tuple[float, ...] | None, list[Affine] | None]
-"""A label map, its spacing in mm, and every place its header may be taken to give it."""
-
-
-def _read(path: Path, case: str) -> Grid:
-    if is_tiff(path):
-        return as_label(read_tiff_label(path, case), case, path), spacing_beside(path, case_of(path)), None
-    if not path.name.lower().endswith(ITK_SUFFIXES):
-        label, steps, affine = read_label(path, case)
-        return label, steps, None if affine is None else candidate_affines(affine, read_header(path, case))
-    array, spacing, affine = read_itk(path, case)
-    return as_label(array, case, path), spacing, [affine]
-
-
-Lengths = tuple[tuple[float, ...] | None, list[Affine] | None]
-"""A spacing and the candidate affines of a file, in mm."""
-
-
-def _in_one_unit(
-    prediction: tuple[Path, *Lengths], reference: tuple[Path, *Lengths], shape: tuple[int, ...]
-) -> tuple[Lengths, Lengths]:
-    """The lengths of both files, where one names no unit in the unit that puts it on the other's grid."""
-    (path, steps, affines), (other, spacing, expected) = prediction, reference
-    if affines is None or expected is None:
-        return (steps, affines), (spacing, expected)
-    ours, theirs = read_header(path), read_header(other)
-    here = unit_of_partner(ours, affines, theirs, expected, shape)
-    there = unit_of_partner(theirs, expected, ours, affines, shape)
-    return _multiplied(steps, affines, here), _multiplied(spacing, expected, there)
-
-
-def _multiplied(spacing: tuple[float, ...] | None, affines: list[Affine], factor: float) -> Lengths:
-    steps = None if spacing is None else tuple(step * factor for step in spacing)
-    return steps, [scaled(affine, factor) for affine in affines]
-
-
-def _difference(
-    labels: NDArray,
-    steps: tuple[float, ...] | None,
-    affines: list[Affine] | None,
-    truth: NDArray,
-    spacing: tuple[float, ...] | None,
-    expected: list[Affine] | None,
-) -> str | None:
-    """Why two label maps cannot be compared; None where they can. What a format does not say is not compared."""
-    if labels.shape != truth.shape:
-        return f"prediction of shape {labels.shape}, reference of shape {truth.shape}"
-    if steps is not None and spacing is not None:
-        extent = np.array(truth.shape) - 1  # along an axis of one voxel a step leads nowhere
-        there, here = np.array(steps)[extent > 0], np.array(spacing)[extent > 0]
-        away = np.max(np.abs(there - here) * extent[extent > 0] / np.maximum(here, np.finfo(float).tiny), initial=0)
-        if not away <= LARGEST_SHIFT:
-            return (
-                f"prediction of spacing {_printed(steps)} mm, reference of spacing {_printed(spacing)} mm: over the "
-                f"image they part by {away:.3g} voxels, {LARGEST_SHIFT:g} are allowed"
-            )
-    if affines is not None and expected is not None:
-        away = grid_distance(expected, affines, truth.shape)
-        if not away <= LARGEST_SHIFT:
-            return (
-                f"prediction and reference lie in different places: their affines differ by {away:.3g} voxels, "
-                f"{LARGEST_SHIFT:g} are allowed"
-            )
-    return None
-
-
 def _to_one_grid(prediction: Path, shape: tuple[int, ...], reference: Path, expected: tuple[int, ...]) -> str:
     """What brings a prediction onto its reference's grid."""
     if shape != expected:
@@ -266,22 +199,6 @@ def _to_one_grid(prediction: Path, shape: tuple[int, ...], reference: Path, expe
             f"{theirs.unit_name} in the reference"
         )
     return "bring the prediction back to the reference's grid, and write it with the affine of its image"
-
-
-def _with_axes_of(
-    truth: NDArray, labels: NDArray, steps: tuple[float, ...] | None
-) -> tuple[NDArray, tuple[float, ...] | None]:
-    """The prediction with as many axes as the reference: formats drop or add the slices of a single one."""
-    more = truth.ndim - labels.ndim
-    if more > 0 and truth.shape[:more] == (1,) * more:
-        return labels.reshape((1,) * more + labels.shape), None if steps is None else (1.0,) * more + steps
-    if more < 0 and labels.shape[:-more] == (1,) * -more:
-        return labels.reshape(labels.shape[-more:]), None if steps is None else steps[-more:]
-    return labels, steps
-
-
-def _printed(spacing: tuple[float, ...]) -> str:
-    return " x ".join(f"{step:.7g}" for step in spacing)
 
 
 def _prepared(dataset: PreparedDataset) -> dict[str, Reference]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contrastseg.evaluation.metrics import catalogue
+from contrastseg.paths import EXTERNAL
 
 PROVENANCE = {
     "official": ("O", "official: follows the authors' released code"),
     "published": ("P", "published: follows the text of the paper"),
     "reconstructed": ("R", "reconstructed: gaps in the text of the paper were filled"),
+    EXTERNAL: ("E", "external: predictions of another trainer, scored here"),
 }
 UNKNOWN_PROVENANCE = ("?", "unknown provenance: the method card is missing")
 
@@ -79,6 +81,11 @@ def provenances(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if provenance:
             provenance_of.setdefault(str(run["method"]), str(provenance))
     return provenance_of
+
+
+def is_external(run: Mapping[str, Any]) -> bool:
+    """Whether a `run.json` is of entered predictions, which nothing here trained."""
+    return (run.get("card") or {}).get("provenance") == EXTERNAL
 
 
 def display_names(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:

@@ -98,7 +98,7 @@ class ResultsFolder:
 
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
         with wrap_parse_errors(self.path / "plan.json", remedy="plan again"):
-            return None if skipped is None else [*skipped, *pending_runs(self.plan, self.scores)]
+            return None if skipped is None else [*skipped, *pending_runs(self.plan, self.scores, self.runs)]
 
     @property
     def entries(self) -> Sequence[str]:
@@ -148,7 +148,7 @@ class ResultsFolder:
         """Names, order, splits, convention and level of the suite."""
         from contrastseg.report.content.suite_info import gather_suite_info
 
-        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
+        splits = self._of_entries("splits", self.split_file, "split", "contrastseg split")
         return gather_suite_info(self.plan["suite"], splits)
 
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
@@ -169,7 +169,7 @@ class ResultsFolder:
 
     def data_copy(self) -> dict[str, Any]:
         """What `collect` keeps beside the scores, so that the report can be made where the data is not."""
-        splits = self._of_entries("splits", self._split, "split", "contrastseg split")
+        splits = self._of_entries("splits", self.split_file, "split", "contrastseg split")
         parts = ("train", "val", "test")
         trimmed = [
             {name: split.get(name) for name in _OF_A_SPLIT}
@@ -189,7 +189,8 @@ class ResultsFolder:
     def _description(self, entry: str) -> Path:
         return self._prepared(entry) / "dataset.json"
 
-    def _split(self, entry: str) -> Path:
+    def split_file(self, entry: str) -> Path:
+        """The split file of an entry."""
         return split_file(self._store(entry, "split"), self.resources)
 
     def _store(self, entry: str, kind: str) -> str:
@@ -206,13 +207,16 @@ class ResultsFolder:
             return {run_key(run): self.path / run["folder"] for run in self.plan["runs"]}
 
     def logs(self) -> dict[str, pd.DataFrame]:
-        """`log.csv` of each run."""
+        """`log.csv` of each run; entered runs have none."""
         import pandas as pd
 
+        from contrastseg.report.content.run_keys import run_key
+
         by_run = {}
+        entered = {run_key(run) for run in self.plan["runs"] if run.get("entered")}
         for key, folder in self.run_folders.items():
             path = folder / "log.csv"
-            if self.strict or path.is_file():
+            if key not in entered and (self.strict or path.is_file()):
                 with wrap_parse_errors(path, remedy="train the run again"):
                     by_run[key] = pd.read_csv(of_run(path))
         return by_run

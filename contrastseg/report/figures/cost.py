@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from contrastseg.evaluation.statistics import per_patient
-from contrastseg.report.content.labels import Pair, higher_is_better, metric_title
+from contrastseg.report.content.labels import Pair, higher_is_better, is_external, metric_title
 from contrastseg.report.content.report_data import PLACE, Place, complete_rows, records
 from contrastseg.report.figures import wording
 from contrastseg.report.figures._front import Resampled, pareto_front, resampled_front, steps_of
@@ -64,12 +64,15 @@ class _Tradeoff:
 def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     """Mean score against cost, one panel per data set and label budget; the Pareto front is a line.
 
+    Entered rows are left out: the benchmark knows no cost of theirs.
+
     Args:
         source: Summary, scores and runs, and titles, order, provenance.
         settings: The cost, the metric and the width.
     """
     data = source.data
-    costs, devices = costs_of(data.runs, settings.cost)
+    trained = [run for run in data.runs if not is_external(run)]
+    costs, devices = costs_of(trained, settings.cost)
     summary = _with_costs(data.summary, settings.metric, costs)
     if not len(summary):
         return empty_figure(settings.width, wording.no_cost(settings.cost, settings.metric))
@@ -91,7 +94,7 @@ def cost_scores(source: FigureSource, settings: FigureSettings) -> Figure:
     sentences = [
         wording.FRONT,
         wording.FRONT_SHARES if any(tradeoff.resampled is not None for tradeoff in tradeoffs) else "",
-        wording.COST_UNKNOWN if any(_cost(run, settings.cost) is None for run in data.runs) else "",
+        wording.COST_UNKNOWN if any(_cost(run, settings.cost) is None for run in trained) else "",
         "" if all(tradeoff.comparable for tradeoff in tradeoffs) else wording.UNLIKE_HARDWARE,
         wording.NOT_EVERY_BUDGET if len(panels) < every_budget else "",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contrastseg.report.content.labels import budget_order
+from contrastseg.report.content.labels import budget_order, is_external
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.content.run_keys import run_key
 
@@ -17,7 +17,9 @@ def budget_number(labels: str) -> float:
 
 
 def device(run: Mapping[str, Any]) -> str:
-    """What a run ran on; of a CPU the instruction set too, where the run recorded it."""
+    """What a run ran on; of a CPU the instruction set too, where the run recorded it; entered ones ran elsewhere."""
+    if is_external(run):
+        return "external"
     hardware = run.get("hardware") or {}
     name = str(hardware.get("device") or "unknown device")
     if name != "cpu":

@@ -18,13 +18,15 @@ from contrastseg.report.content.labels import (
     p_value,
     split_baseline,
 )
-from contrastseg.report.content.pending import NOT_RUN, PARTLY_RUN
+from contrastseg.report.content.pending import NOT_RUN, OUTDATED, PARTLY_RUN
 from contrastseg.report.content.report_data import Place, ReportData, absent_share, records
 from contrastseg.report.tables import wording
+from contrastseg.report.tables.external import external_footnotes
 from contrastseg.report.tables.model import Block
 from contrastseg.text import plural
 
 AGAINST = "!"  # behind a star: the means contradict the test of ranks
+_STATES = {NOT_RUN: "Not run", PARTLY_RUN: "Partly run", OUTDATED: "Outdated and not compared"}
 NAMED = 6  # missing predictions; more are counted, and the CSV and the page name them all
 
 
@@ -61,6 +63,7 @@ def block_footnotes(data: ReportData, key: Place, rows: pd.DataFrame, pairs: Seq
     if predictions or cells:
         lines.append(wording.missing(cells, predictions[:NAMED], max(0, len(predictions) - NAMED)))
     lines += [*_unlike_means(rows), *_intervals(rows), *_skipped(data, key[0], pairs)]
+    lines += external_footnotes(data, key[0], pairs)
     return [line for line in lines if line]
 
 
@@ -70,7 +73,7 @@ def _skipped(data: ReportData, dataset: str, pairs: Sequence[tuple[str, str]]) -
     for item in data.skipped:
         if item["dataset"] == dataset:
             name = data.label(str(item["method"]), str(item.get("variant", "default"))).name
-            state = {NOT_RUN: "Not run", PARTLY_RUN: "Partly run"}.get(str(item.get("state")), "Not applicable")
+            state = _STATES.get(str(item.get("state")), "Not applicable")
             budgets = budgets_by_reason.setdefault((state, str(item["reason"])), {}).setdefault(name, [])
             budgets.append(budget_title(str(item["labels"])))
     every_method = {data.label(*pair).name for pair in pairs}

@@ -19,7 +19,7 @@ from contrastseg.report.content.labels import (
     metric_title,
     number,
 )
-from contrastseg.report.content.pending import NOT_RUN
+from contrastseg.report.content.pending import NOT_RUN, OUTDATED
 from contrastseg.report.content.report_data import PLACE, Place, ReportData, complete_rows, keep, records
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes, wording
@@ -27,6 +27,7 @@ from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Emphasis, Row
 from contrastseg.text import plural
 
+_STATES = {NOT_RUN: "not run", OUTDATED: "outdated"}
 STARS = {"better": "*", "worse": "†"}
 
 
@@ -192,9 +193,9 @@ def _counts(row: Any) -> str:
 
 
 def empty_cell(row: Any, skipped: Mapping[str, Any] | None) -> Cell:
-    """A cell without a mean says which of five things it is."""
+    """A cell without a mean says which of six things it is."""
     if skipped is not None:
-        return Cell("not run" if skipped.get("state") == NOT_RUN else "n/a", kind="skipped")
+        return Cell(_STATES.get(str(skipped.get("state")), "n/a"), kind="skipped")
     if row is not None and row.holes == 0 and row.missing == 0:
         # Scored, but no patient has the structure; or all were missed, and the metric is undefined then.
         return Cell("undefined" if row.scored + row.missed + row.invented else "absent", kind="skipped")

@@ -223,6 +223,20 @@ def selection_missing(count: int) -> str:
     return f"Missing: {plural(count, 'score')} without a prediction. Rows with missing predictions have no means."
 
 
+def statement(stated: Mapping[str, str], moved: int) -> str:
+    """What a person states of the predictions that they entered, by subject; empty text is not stated."""
+    parts = [f"{subject}: {text}" for subject, text in stated.items() if text]
+    unstated = [subject for subject, text in stated.items() if not text]
+    parts += [f"not stated: {', '.join(unstated)}"] if unstated else []
+    parts += [f"{plural(moved, 'map')} brought to the native grid"] if moved else []
+    return "; ".join(parts)
+
+
+def external(name: str, statements: Sequence[str]) -> str:
+    """What stands under a table about an entered row."""
+    return f"External row {name}, as stated by the person who entered it, not verified: {' | '.join(statements)}."
+
+
 def kendall(base: str, taus: Sequence[str]) -> str:
     """Rank correlation of each convention with the first."""
     return f"Kendall's τ with the order under {base}: {', '.join(taus)}."
