@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.planning.entered_runs import comparable_checkpoints
 from contrastseg.planning.run_axes import EnteredRun, fold_of
 from contrastseg.report.content.results_folder import ResultsFolder
-from contrastseg.suite import Suite
+from contrastseg.suite import NAME, Suite
+
+_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,16 @@ class Row:
 
 
 def check_method(suite: Suite, name: str) -> None:
-    """Refuse the name of a method that this project trains.
+    """Refuse the name of a method that this project trains, and what cannot be the name of a folder.
 
     Raises:
         EnterError: It is one, differently capitalised or not.
     """
+    if not re.fullmatch(NAME, name) or len(name) > _LONGEST:
+        raise EnterError(
+            f"name of the row: found {name!r}, expected letters, digits, `_`, `-` and `.`, at most {_LONGEST}",
+            remedy="choose another --method",
+        )
     known = {method.lower(): method for method in [*registry.names(), *(method.name for method in suite.methods)]}
     if name.lower() in known:
         raise EnterError(

@@ -109,11 +109,13 @@ def estimate(
     predicted, selections = list(plan.predictions()), list(plan.selections())
     oracles = len(evaluations) - len(predicted)
     reading = 2 * len(predicted) + 3 * oracles  # predict, score; the same of all snapshots, oracle
+    reading -= len(plan.entered)  # nothing predicts these
     reading += bool(selections) + len(plan.pruned())  # collected
     if plan.suite.evaluation.conventions:
         reading += len(predicted) + 1  # scored once more, and collected
     return {
         "runs": len(plan.runs),
+        **({"entered_runs": len(plan.entered_runs)} if plan.entered else {}),
         "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
         "device_hours_left": _with_gaps(f"{hours:.2f}{by}", unknown, left, "measured step"),

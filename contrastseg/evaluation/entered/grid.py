@@ -61,8 +61,9 @@ def on_reference_grid(found: Grid, geometry: Geometry, *, case: str, file: Path,
     labels, steps = with_axes_of(shape, labels, steps)
     expected = None if geometry.affine is None else candidate_affines(geometry.affine, geometry.header)
     spacing = geometry.native_spacing if geometry.unit == "mm" else None
-    (steps, affines), (spacing, expected) = in_one_unit((file, steps, affines), (reference, spacing, expected), shape)
-    difference = grid_difference(labels.shape, steps, affines, shape, spacing, expected)
+    # A header without a unit is taken for mm, unless another unit puts it on the very grid of its reference.
+    ours, theirs = in_one_unit((file, steps, affines), (reference, spacing, expected), shape)
+    difference = grid_difference(labels.shape, *ours, shape, *theirs)
     if difference is None:
         return OnGrid(labels)
     if affines is None or expected is None or labels.ndim != 3 or not (_placed(file) and _placed(reference)):
