@@ -518,7 +518,7 @@ def test_predictions_of_other_references_are_not_scored(work: Path) -> None:
 # Whole or not at all.
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_an_interrupted_enter_leaves_no_row_and_the_next_one_starts_afresh(work: Path, sent: signal.Signals) -> None:
     folder = maps("lesions")
     halting = (
