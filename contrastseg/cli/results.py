@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.checkpoint_names import LAST, ORACLE, SELECTED_BY, SNAPSHOTS
+from contrastseg.checkpoint_names import LAST, ORACLE, SNAPSHOTS
+from contrastseg.cli.collected import SNAPSHOT_SCORES, write_conventions, write_selection, write_snapshots
 from contrastseg.cli.entered_rows import comparable_evaluations
 from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.evaluation.scoring.predictions import INDEX, SNAPSHOT_INDEX
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 RESULTS = typer.Option(..., help="Folder of a suite's results, such as results/demo.")
 UNFINISHED = "unfinished"
-SNAPSHOT_SCORES = f"{SNAPSHOTS}.parquet"
 
 
 def collect(
@@ -81,9 +81,9 @@ def collect(
     # Elsewhere, or the workflow, which finds all that it was to make, would take a part for the whole.
     target = results / UNFINISHED if partial else results
     if conventions:
-        return _conventions(target, rows, plan["suite"]["evaluation"]["convention"])
+        return write_conventions(target, rows, plan["suite"]["evaluation"]["convention"])
     if snapshots:
-        return _snapshots(target, rows, alpha)
+        return write_snapshots(target, rows, alpha)
     if partial:
         write_json(target / "plan.json", plan)
         for name in ("runs", ENTERED):  # logs, predictions
@@ -109,38 +109,6 @@ def _up_to_date(scores: Path) -> bool:
     if not scores.is_file():
         return False
     return all(maker.stat().st_mtime <= scores.stat().st_mtime for maker in makers if maker.is_file())
-
-
-def _conventions(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], base: str) -> None:
-    from contrastseg.evaluation.scoring.collect import CONVENTION_COLUMNS, write_table
-    from contrastseg.evaluation.scoring.collect import collect as collect_scores
-    from contrastseg.evaluation.statistics.convention_ranks import convention_ranks
-    from contrastseg.files import write_text
-
-    scores = collect_scores(rows, CONVENTION_COLUMNS)
-    write_table(scores, results / "conventions.parquet")
-    write_text(results / "conventions.csv", convention_ranks(scores, base).to_csv(index=False))
-    typer.echo(str(results / "conventions.csv"))
-
-
-def _snapshots(results: Path, rows: Sequence[tuple[dict[str, Any], Path]], alpha: float) -> None:
-    from contrastseg.evaluation.scoring.collect import collect as collect_scores
-    from contrastseg.evaluation.scoring.collect import write_table
-
-    scores = collect_scores(rows)
-    write_table(scores[scores["metric"] == SELECTED_BY].reset_index(drop=True), results / SNAPSHOT_SCORES)
-    _select(results, alpha)
-    typer.echo(str(results / "selection.csv"))
-
-
-def _select(results: Path, alpha: float) -> None:
-    """Write the table of selection from the stored scores of the snapshots."""
-    from contrastseg.evaluation.scoring.collect import read_table
-    from contrastseg.evaluation.statistics.selection import selection_table
-    from contrastseg.files import write_text
-
-    table = selection_table(read_table(results / SNAPSHOT_SCORES), alpha)
-    write_text(results / "selection.csv", table.to_csv(index=False))
 
 
 def compare(
@@ -351,7 +319,7 @@ def report(
 
     settings = validated(ComparisonSettings, comparison)
     if (folder.path / SNAPSHOT_SCORES).is_file():
-        _select(folder.path, settings.alpha)
+        write_selection(folder.path, settings.alpha)
     planned = [method["name"] for method in folder.plan["suite"]["methods"]]
     _compare(folder.path, settings, planned)
     tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
