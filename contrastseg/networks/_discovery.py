@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import SuiteError
-from contrastseg.networks._tracing import Graph, Seen, Trace, in_order
+from contrastseg.networks._tracing import Graph, Place, Seen, Trace, in_order
 
 TRACED_SIDE = 128
 """Side of the traced image where a network leaves it open: the deepest map of stride 64 still has two cells a side."""
@@ -41,7 +41,7 @@ class FoundMap:
     stride: tuple[int, ...]
     channels: int
     producer: str | None
-    consumers: tuple[tuple[str, int], ...] = ()
+    consumers: tuple[tuple[str, Place], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _NoMaps(Exception):
     """The maps of a network cannot be told, for this reason."""
 
 
-def explore(network: nn.Module, in_channels: int, side: Sequence[int]) -> Anatomy:
+def explore(network: nn.Module, in_channels: int, side: Sequence[int], parts: tuple[str, str] | None = None) -> Anatomy:
     """Find the maps, the head and the encoder of a network.
 
     Args:
@@ -77,6 +77,7 @@ def explore(network: nn.Module, in_channels: int, side: Sequence[int]) -> Anatom
             as it is set, for training or not; its weights and buffers stay as they are.
         in_channels: Channels of the image.
         side: Shape of the image it is run on.
+        parts: Paths of its decoder, which takes the encoder's maps in a list, and of its head, where these are known.
 
     Raises:
         SuiteError: It cannot be run on such an image, or returns something else.
@@ -93,25 +94,43 @@ def explore(network: nn.Module, in_channels: int, side: Sequence[int]) -> Anatom
         ) from error
     logits = _logits(output, trace)
     unused = _unused(network, _parameters_behind(trace, [logits.grad_fn]))
-    divisor = tuple(math.lcm(*axis) for axis in zip(*(each.stride for each in trace.seen.values()), strict=True))
     try:
-        maps, head, encoder = _told(trace, logits)
+        maps, head, encoder = _told(trace, logits, parts)
     except _NoMaps as reason:
-        return Anatomy((), "", frozenset(), unused, divisor, str(reason))
-    return Anatomy(maps, head, encoder, unused, divisor)
+        return Anatomy((), "", frozenset(), unused, _divisor(trace, trace.side), str(reason))
+    deepest = max((each.stride for each in maps), key=math.prod)
+    return Anatomy(maps, head, encoder, unused, _divisor(trace, deepest))
 
 
-def _told(trace: Trace, logits: Tensor) -> tuple[tuple[FoundMap, ...], str, frozenset[str]]:
+def _divisor(trace: Trace, deepest: Sequence[int]) -> tuple[int, ...]:
+    """The least common multiple of all strides up to that of the deepest map: what is coarser was pooled."""
+    strides = [each.stride for each in trace.seen.values()]
+    counted = [each for each in strides if all(a <= b for a, b in zip(each, deepest, strict=True))]
+    return tuple(math.lcm(*axis) for axis in zip(*counted, strict=True))
+
+
+def _told(
+    trace: Trace, logits: Tensor, parts: tuple[str, str] | None
+) -> tuple[tuple[FoundMap, ...], str, frozenset[str]]:
     """The maps, the head's path and the names of the encoder's parameters."""
     sizes: dict[Any, int] = {}
     for each in trace.seen.values():
         sizes[each.node] = max(each.size, sizes.get(each.node, 0))
-    head, last = _head(trace, logits)
+    head, last = _head(trace, logits) if parts is None else (parts[1], trace.seen[trace.inputs[parts[1]][0]])
     graph = Graph([logits.grad_fn], sizes)
     needed = set(in_order([last.node]))
     known = [each for each in trace.seen.values() if each.node in needed]
-    encoder = _encoder(trace, graph, [each for each in known if graph.coarsest_before[each.node] <= each.size])
-    rest = [each for each in known if graph.coarsest_before[each.node] > each.size]
+    if parts is None:
+        encoder = _encoder(trace, graph, [each for each in known if graph.coarsest_before[each.node] <= each.size])
+        rest = [each for each in known if graph.coarsest_before[each.node] > each.size]
+    else:
+        taken = {trace.seen[key].stride: trace.seen[key] for key in trace.inputs[parts[0]]}
+        encoder = _nested([each for each in taken.values() if _usable(trace, each)])
+        rest = [each for each in known if each.order >= trace.entered[parts[0]]]
+    if len(encoder) < 2:
+        raise _NoMaps("the network has no encoder: its maps have one stride")
+    span = list(zip(last.stride, encoder[-1].stride, strict=True))
+    rest = [each for each in rest if all(a <= n <= b for n, (a, b) in zip(each.stride, span, strict=True))]
     decoder = _decoder(trace, graph, rest, encoder, last)
     maps = (*_named("encoder", encoder, trace), *_named("decoder", decoder, trace))
     for named in maps:
@@ -165,10 +184,7 @@ def _encoder(trace: Trace, graph: Graph, maps: Sequence[Seen]) -> list[Seen]:
             continue
         if found.stride not in best or rank(found) > rank(best[found.stride]):
             best[found.stride] = found
-    encoder = _nested(best.values())
-    if len(encoder) < 2:
-        raise _NoMaps("the network has no encoder: its maps have one stride")
-    return encoder
+    return _nested(best.values())
 
 
 def _nested(maps: Iterable[Seen]) -> list[Seen]:
@@ -229,7 +245,7 @@ def _named(part: str, maps: Sequence[Seen], trace: Trace) -> list[FoundMap]:
     return result
 
 
-def _outermost(consumers: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+def _outermost(consumers: Sequence[tuple[str, Place]]) -> tuple[tuple[str, Place], ...]:
     """Those that do not stand in another of them, and get the map from it."""
     paths = [path for path, _ in consumers]
     return tuple(each for each in consumers if not any(each[0].startswith(f"{path}.") for path in paths))

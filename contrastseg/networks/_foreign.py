@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from contrastseg.errors import SuiteError
+from contrastseg.errors import ContrastsegError, SuiteError
 from contrastseg.networks._discovery import TRACED_SIDE, Anatomy, explore
+from contrastseg.networks._tracing import Place, at, put
 from contrastseg.networks.features import FeatureNetwork
 
 
@@ -30,14 +31,13 @@ class _Tap:
 class _InputTap:
     """The same where a map goes into a module, because no module returns it."""
 
-    def __init__(self, network: HookedNetwork, name: str, place: int) -> None:
+    def __init__(self, network: HookedNetwork, name: str, place: Place) -> None:
         self.network = network
         self.name = name
         self.place = place
 
-    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        changed = self.network.noted(self.name, arguments[self.place])
-        return (*arguments[: self.place], changed, *arguments[self.place + 1 :])
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> Any:
+        return put(arguments, self.place, self.network.noted(self.name, at(arguments, self.place)))
 
 
 class Part(nn.Module):
@@ -59,6 +59,7 @@ class HookedNetwork(FeatureNetwork):
         super().__init__()
         self.strides = {each.name: each.stride for each in anatomy.maps}
         self.channels = {each.name: each.channels for each in anatomy.maps}
+        self.before: nn.Module = nn.Identity()  # what images pass first
         self._divisor = anatomy.divisor
         self._encoder_maps = [name for name in self.channels if name.startswith("encoder")]
         self._maps: dict[str, Tensor] = {}
@@ -141,7 +142,7 @@ class HookedNetwork(FeatureNetwork):
     def _passed(self, images: Tensor, *, encoder_alone: bool) -> dict[str, Tensor]:
         self._maps, self._encoder_alone = {}, encoder_alone
         try:
-            self._network[0](images)
+            self._network[0](self.before(images))
         except _EncoderDone:
             pass
         finally:
@@ -165,6 +166,7 @@ class OpaqueNetwork(FeatureNetwork):
     def __init__(self, network: nn.Module, anatomy: Anatomy) -> None:
         super().__init__()
         self.strides, self.channels = {}, {}
+        self.before: nn.Module = nn.Identity()
         self.without_maps = anatomy.without_maps
         self._divisor = anatomy.divisor
         for path in anatomy.unused:
@@ -178,7 +180,7 @@ class OpaqueNetwork(FeatureNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K, *spatial) for images (B, C, *spatial)."""
-        output = self.network(images)
+        output = self.network(self.before(images))
         logits: Tensor = output if isinstance(output, Tensor) else output[0]
         return logits
 
@@ -194,6 +196,7 @@ def adopted(
     spatial_dims: int,
     in_channels: int,
     input_size: Sequence[int] | int | None = None,
+    parts: tuple[str, str] | None = None,
 ) -> FeatureNetwork:
     """Build a network of another package and make it one of this project.
 
@@ -204,12 +207,15 @@ def adopted(
         spatial_dims: 2 or 3.
         in_channels: Channels of the image.
         input_size: Shape of the images it is made for; None where it takes others.
+        parts: Paths of its decoder and head, where they are known.
 
     Raises:
         SuiteError: It cannot be built so, or not be run.
     """
     try:
         network = kind(**options)
+    except ContrastsegError:
+        raise
     except Exception as error:  # what a class of others raises at options that do not fit
         raise SuiteError(
             f"network {name} cannot be built: {' '.join(str(error).split())[:300]}",
@@ -219,7 +225,7 @@ def adopted(
     key = repr((name, spatial_dims, in_channels, sorted(options.items())))
     if key not in _found:
         try:
-            _found[key] = explore(network, in_channels, fixed or (TRACED_SIDE,) * spatial_dims)
+            _found[key] = explore(network, in_channels, fixed or (TRACED_SIDE,) * spatial_dims, parts)
         except SuiteError as error:
             raise SuiteError(f"network {name}: {error.reason}", remedy=error.remedy) from error
     adopt = OpaqueNetwork if _found[key].without_maps else HookedNetwork

@@ -10,6 +10,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+Place = tuple[int, ...]
+"""Where a tensor is among the arguments of a module: which of them, and where in it if that is a list."""
+
+
+def at(arguments: Any, place: Place) -> Any:
+    """What is at this place."""
+    return at(arguments[place[0]], place[1:]) if place else arguments
+
+
+def put(arguments: Any, place: Place, value: Any) -> Any:
+    """The arguments with another value at this place."""
+    if not place:
+        return value
+    items = list(arguments)
+    items[place[0]] = put(items[place[0]], place[1:], value)
+    return tuple(items) if isinstance(arguments, tuple) else items
+
+
+def _places(arguments: Sequence[Any]) -> Iterable[tuple[Place, Any]]:
+    for index, value in enumerate(arguments):
+        yield (index,), value
+        if isinstance(value, list | tuple):
+            yield from (((index, inner), each) for inner, each in enumerate(value))
+
 
 @dataclass(eq=False)
 class Seen:
@@ -32,7 +56,7 @@ class Seen:
     order: int
     version: int
     producers: list[str] = field(default_factory=list)
-    consumers: list[tuple[str, int]] = field(default_factory=list)
+    consumers: list[tuple[str, Place]] = field(default_factory=list)
     in_upsampling: bool = False
 
     @property
@@ -56,6 +80,7 @@ class Trace:
         seen: Every tensor that may be a map, by the operation that made it and its number among the results.
         calls: How often each module was called, by its path.
         inputs: Keys in `seen` of what each module took in its last call.
+        entered: How many tensors were seen when each module's last call began, what it took among them.
         parameters: Name of every parameter, by the identity of the tensor that stood for it.
     """
 
@@ -65,9 +90,10 @@ class Trace:
         self.seen: dict[tuple[Any, int], Seen] = {}
         self.calls: dict[str, int] = {}
         self.inputs: dict[str, list[tuple[Any, int]]] = {}
+        self.entered: dict[str, int] = {}
         self.parameters: dict[int, str] = {}
         self._kept: list[Any] = []  # tensors and nodes stay alive, so that each has an identity of its own
-        self._inside: list[tuple[str, int]] = []
+        self._inside: list[str] = []
         self._network = network
 
     def run(self) -> Any:
@@ -87,7 +113,7 @@ class Trace:
             for handle in handles:
                 handle.remove()
 
-    def used_elsewhere(self, consumers: Sequence[tuple[str, int]]) -> bool:
+    def used_elsewhere(self, consumers: Sequence[tuple[str, Place]]) -> bool:
         """Whether the logits depend on a map in another way than through these modules that take it.
 
         Args:
@@ -132,15 +158,16 @@ class Trace:
         """Called when a module is about to run."""
         self.calls[path] = self.calls.get(path, 0) + 1
         self.inputs[path] = []
-        for index, value in enumerate(arguments):
+        for place, value in _places(arguments):
             if (found := self._noted(value)) is not None:
-                found.consumers.append((path, index))
+                found.consumers.append((path, place))
                 self.inputs[path].append((found.node, value.output_nr))
-        self._inside.append((path, len(self.seen)))
+        self.entered[path] = len(self.seen)
+        self._inside.append(path)
 
     def after(self, path: str, output: Any) -> None:
         """Called when a module has run."""
-        _, first = self._inside.pop()
+        first = self.entered[self._inside.pop()]
         found = self._noted(output)
         if found is None:
             return
@@ -178,13 +205,13 @@ class _Before:
 class _Cut:
     """Gives a module a tensor that depends on nothing in place of the map it takes."""
 
-    place: int
+    place: Place
     node: Any = None
 
-    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        self.node = arguments[self.place].grad_fn
-        cut = arguments[self.place].detach()
-        return (*arguments[: self.place], cut, *arguments[self.place + 1 :])
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> Any:
+        value = at(arguments, self.place)
+        self.node = value.grad_fn
+        return put(arguments, self.place, value.detach())
 
 
 @dataclass

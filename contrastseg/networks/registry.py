@@ -82,7 +82,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()
-        ['deeplabv3plus', 'monai', 'resnet_unet', 'unet', 'vnet']
+        ['deeplabv3plus', 'monai', 'resnet_unet', 'smp', 'unet', 'vnet']
     """
     return sorted(_sources())
 

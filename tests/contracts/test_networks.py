@@ -27,7 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 # Settings that make another network of one, beside every network as it is.
 FORMS: dict[str, dict[str, Any]] = {
-    name: {"name": name, **SMALL.get(name, {})} for name in registry.names() if name != "monai"
+    name: {"name": name, **SMALL.get(name, {})} for name in registry.names() if name not in ("monai", "smp")
 } | {
     "unet as SSL4MIS": {
         "name": "unet",
@@ -40,7 +40,7 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "deeplabv3plus as the paper": {"name": "deeplabv3plus", **SMALL["deeplabv3plus"], "decoder": "paper"},
 }
-# Networks of other packages, found by running them once: two of each package always, the others in the long tests.
+# Networks of other packages, found by running them once: three of them always, the others in the long tests.
 MONAI: dict[str, dict[str, Any]] = {
     "SwinUNETR": {"depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "feature_size": 12, "window_size": 4},
     "SegResNet": {},
@@ -50,7 +50,16 @@ MONAI: dict[str, dict[str, Any]] = {
     "BasicUNetPlusPlus": {"features": [4, 4, 8, 8, 16, 4]},
 }
 FORMS |= {f"monai {model}": {"name": "monai", "model": model, **options} for model, options in MONAI.items()}
-LONG = [f"monai {model}" for model in list(MONAI)[2:]]
+SMP: dict[str, dict[str, Any]] = {
+    "UnetPlusPlus": {"encoder": "mobilenet_v2", "decoder_channels": [16, 8, 8, 4, 4]},
+    "Segformer": {"encoder": "mit_b0", "decoder_segmentation_channels": 16},
+    "FPN": {"encoder": "resnet18", "decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32},
+    "UPerNet": {"encoder": "mobilenet_v2", "decoder_channels": 16},
+    "DeepLabV3Plus": {"encoder": "mobilenet_v2", "decoder_channels": 16},
+    "Unet": {"encoder": "tu-convnext_atto", "decoder_channels": [16, 8, 8, 4, 4]},
+}
+FORMS |= {f"smp {kind}": {"name": "smp", "architecture": kind, **options} for kind, options in SMP.items()}
+LONG = [f"monai {model}" for model in list(MONAI)[2:]] + [f"smp {kind}" for kind in list(SMP)[1:]]
 # A volume that a Swin transformer takes has 64 voxels a side, too many for all of this: one test of its own.
 DIMS = {"monai SwinUNETR": (2,)}
 NETWORKS = [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in FORMS]
@@ -222,13 +231,13 @@ def test_attached_blocks_change_their_map_what_follows_and_nothing_before(name: 
         before, logits = plain.features(x), plain(x)
         order = list(plain.channels)
         for site in order:
-            attached = copy.deepcopy(plain)
-            attached.attach(site, Double())
-            after = attached.features(x)
+            plain.attach(site, Double())
+            after = plain.features(x)
             torch.testing.assert_close(after[site], 2 * before[site])
             for key in order[: order.index(site)]:
                 assert torch.equal(after[key], before[key]), (site, key)
-            assert float((attached(x) - logits).detach().abs().max()) > 1e-14, site
+            assert float((plain.classify(after) - logits).detach().abs().max()) > 1e-14, site
+            del plain.attachments[site]
         with pytest.raises(SuiteError, match="there are"):
             plain.attach("nowhere", Double())
 

@@ -46,7 +46,7 @@ def test_maps_are_found_by_what_depends_on_what() -> None:
     found = explore(Small(), 1, (32, 32))
     assert [(each.name, each.stride, each.channels, each.producer, each.consumers) for each in found.maps] == [
         ("encoder0", (1, 1), 4, "fine", ()),
-        ("encoder1", (2, 2), 8, None, (("up", 0), ("idle", 0))),
+        ("encoder1", (2, 2), 8, None, (("up", (0,)), ("idle", (0,)))),
         ("decoder0", (1, 1), 4, "joined", ()),
     ]
     assert found.head == "logits"

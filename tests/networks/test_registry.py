@@ -16,7 +16,7 @@ from contrastseg.errors import SuiteError
 from contrastseg.networks import registry
 
 NETWORKS = registry.names()
-HAND_ON = ["monai"]  # their further options are another package's
+HAND_ON = ["monai", "smp"]  # their further options are another package's
 
 
 def wide(*, spatial_dims: int, in_channels: int, num_classes: int, width: int = 1) -> str:
