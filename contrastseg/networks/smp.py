@@ -74,7 +74,7 @@ def build(
     from segmentation_models_pytorch.base import SegmentationModel
     from segmentation_models_pytorch.encoders import get_encoder_names
 
-    kind = getattr(segmentation_models_pytorch, architecture, None) if architecture else None
+    kind: Any = getattr(segmentation_models_pytorch, architecture, None) if architecture else None
     if not (inspect.isclass(kind) and issubclass(kind, SegmentationModel)):
         raise SuiteError(unknown_name("architecture of network smp", architecture, list(ARCHITECTURES)))
     known = [encoder] if encoder.startswith("tu-") else get_encoder_names()
@@ -94,7 +94,7 @@ def build(
         network: nn.Module = with_weights("smp", encoder, lambda: kind(**given))
         return network
 
-    given = {
+    given: dict[str, Any] = {
         "encoder_name": encoder,
         "encoder_weights": None if weights == "none" else weights,
         "in_channels": in_channels,
