@@ -8,8 +8,6 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from torch import nn
-
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.networks._foreign import adopted, as_tuples
 from contrastseg.networks._smp import Normalise, Weights, check_encoder, normalised_input, with_weights
@@ -86,14 +84,10 @@ def build(
             raise SuiteError(unknown_name(f"option of network smp {architecture}", option, own))
     before = normalised_input("smp", normalise, in_channels)
 
-    def made(**given: Any) -> nn.Module:
-        network: nn.Module = kind(**given)
-        return network
+    def pretrained(**given: Any) -> Any:
+        return with_weights("smp", encoder, lambda: kind(**given))
 
-    def pretrained(**given: Any) -> nn.Module:
-        network: nn.Module = with_weights("smp", encoder, lambda: kind(**given))
-        return network
-
+    make: Any = kind if weights == "none" else pretrained
     given: dict[str, Any] = {
         "encoder_name": encoder,
         "encoder_weights": None if weights == "none" else weights,
@@ -103,7 +97,7 @@ def build(
     }
     network = adopted(
         f"smp {architecture}",
-        made if weights == "none" else pretrained,
+        make,
         given,
         spatial_dims=spatial_dims,
         in_channels=in_channels,
