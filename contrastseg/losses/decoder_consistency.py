@@ -1,7 +1,8 @@
-"""Agreement of several decoders on the same images: MC-Net's mutual consistency and its sharpening."""
+"""Agreement of several predictions of the same images: MC-Net's between decoders, CCT's with one, URPC's of scales."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Literal
@@ -65,3 +66,56 @@ def mutual_consistency_loss(
     pairs = permutations(range(len(probabilities)), 2)
     terms = [F.mse_loss(probabilities[first], targets[second]) for first, second in pairs]
     return torch.stack(terms).sum() if terms else probabilities[0].new_zeros(())
+
+
+def pyramid_consistency_loss(logits: Sequence[Tensor]) -> Tensor:
+    """Compute how far the scales are from their mean, where they agree; uncertain places count less (URPC).
+
+    With p̄ the mean of the S softmax outputs and v_s = KL(p̄ ‖ p_s) at each pixel, the mean over s of
+    mean[(p̄ − p_s)² e^{−v_s}] / mean[e^{−v_s}] + mean[v_s] (Luo et al., MedIA 2022, as SSL4MIS has it). Gradients flow
+    to all scales and through their mean.
+
+    Args:
+        logits: One tensor (B, K, *spatial) for every scale.
+
+    Returns:
+        A scalar, float32; 0 where all scales agree.
+
+    Example:
+        >>> sure = torch.tensor([2.0, 0.0]).reshape(1, 2, 1)
+        >>> round(pyramid_consistency_loss([sure, sure]).item(), 6)
+        0.0
+        >>> round(pyramid_consistency_loss([sure, sure.flip(1)]).item(), 4)
+        0.5788
+    """
+    log_probabilities = torch.stack([torch.log_softmax(each.float(), dim=1) for each in logits])
+    log_mean = torch.logsumexp(log_probabilities, dim=0) - math.log(len(logits))
+    mean = log_mean.exp()
+    terms = []
+    for log_probability in log_probabilities:
+        divergence = (mean * (log_mean - log_probability)).sum(dim=1, keepdim=True)
+        weight = torch.exp(-divergence)
+        rectified = ((mean - log_probability.exp()).square() * weight).mean() / (weight.mean() + 1e-8)
+        terms.append(rectified + divergence.mean())
+    return torch.stack(terms).mean()
+
+
+def cross_consistency_loss(main: Tensor, auxiliary: Sequence[Tensor]) -> Tensor:
+    """Average the mean squared differences of the auxiliary softmax outputs to the main one (CCT, as SSL4MIS has it).
+
+    Gradients flow to both sides; Ouali et al. (CVPR 2020) stop those to the main decoder.
+
+    Args:
+        main: (B, K, *spatial), logits.
+        auxiliary: The same shape, one tensor for every further decoder.
+
+    Returns:
+        A scalar, float32.
+
+    Example:
+        >>> certain = torch.tensor([20.0, 0.0]).reshape(1, 2, 1)
+        >>> round(cross_consistency_loss(certain, [certain, certain.flip(1)]).item(), 4)
+        0.5
+    """
+    target = torch.softmax(main.float(), dim=1)
+    return torch.stack([F.mse_loss(torch.softmax(each.float(), dim=1), target) for each in auxiliary]).mean()

@@ -289,6 +289,12 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "decoder_consistency.mutual_consistency_loss": [
         lambda g: decoder_consistency.mutual_consistency_loss([g.leaf(2, 3, 8, 8), g.leaf(2, 3, 8, 8)])
     ],
+    "decoder_consistency.pyramid_consistency_loss": [
+        lambda g: decoder_consistency.pyramid_consistency_loss([g.leaf(2, 3, 8, 8), g.leaf(2, 3, 8, 8)])
+    ],
+    "decoder_consistency.cross_consistency_loss": [
+        lambda g: decoder_consistency.cross_consistency_loss(g.leaf(2, 3, 8, 8), [g.leaf(2, 3, 8, 8)])
+    ],
     "signed_distance.signed_distances": [lambda g: signed_distance.signed_distances(g.labels(2, 8, 8), 3).nan_to_num()],
     "signed_distance.distance_regression_loss": [
         lambda g: signed_distance.distance_regression_loss(

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from contrastseg.losses.consistency import entropy_loss
-from contrastseg.losses.decoder_consistency import mutual_consistency_loss, sharpened
+from contrastseg.losses.decoder_consistency import (
+    cross_consistency_loss,
+    mutual_consistency_loss,
+    pyramid_consistency_loss,
+    sharpened,
+)
 
 
 def waves(*shape: int, frequency: float) -> Tensor:
@@ -96,3 +101,65 @@ def test_entropy_is_0_where_certain_with_a_finite_gradient_and_1_where_uniform()
     entropy_loss(logits).backward()
     assert logits.grad is not None
     assert not logits.grad.isnan().any()
+
+
+# HiLab-git/SSL4MIS 06df604, code/train_uncertainty_rectified_pyramid_consistency_2D.py:135-203 (four scales) and
+# code/train_cross_consistency_training_2D.py:135-169 (the first decoder is the main one), in float64, of the last two
+# images: the loss and the sums of the absolute gradients with respect to each output.
+@pytest.mark.parametrize(
+    ("name", "classes", "shape", "released", "gradients"),
+    [
+        (
+            "urpc",
+            4,
+            (6, 7),
+            0.8538166289238106,
+            [0.218675706025643, 0.25113563642886244, 0.25243749894727185, 0.21787992094407055],
+        ),
+        (
+            "urpc",
+            2,
+            (4, 5, 6),
+            0.9632962526218022,
+            [0.18715649970487427, 0.16628381352669427, 0.16059980354874726, 0.1856795360394714],
+        ),
+        (
+            "cct",
+            4,
+            (6, 7),
+            0.13955449157279606,
+            [0.09720852804423369, 0.03029427183651748, 0.03268779335683719, 0.02949765424433816],
+        ),
+        (
+            "cct",
+            2,
+            (4, 5, 6),
+            0.3736011438532077,
+            [0.09133810600766684, 0.033299535830708216, 0.02810067959714168, 0.035582725287942214],
+        ),
+    ],
+)
+def test_scales_and_decoders_agree_as_released(
+    name: str, classes: int, shape: tuple[int, ...], released: float, gradients: list[float]
+) -> None:
+    given = outputs(4, classes, shape)
+    unlabelled = [each[2:] for each in given]
+    if name == "urpc":
+        loss = pyramid_consistency_loss(unlabelled)
+    else:
+        loss = cross_consistency_loss(unlabelled[0], unlabelled[1:])
+    loss.backward()
+    assert value(loss) == pytest.approx(released, rel=1e-5)
+    found = [float(each.grad.abs().sum()) for each in given if each.grad is not None]
+    assert found == pytest.approx(gradients, rel=1e-4)
+
+
+def test_scales_that_are_certain_of_other_classes_have_a_finite_loss_and_gradient() -> None:
+    sure = [(500 * torch.nn.functional.one_hot(torch.tensor([k]), 3)).double().reshape(1, 3, 1) for k in (0, 1)]
+    for each in sure:
+        each.requires_grad_()
+    for loss in (pyramid_consistency_loss(sure), cross_consistency_loss(sure[0], sure[1:])):
+        assert 0 < value(loss) < math.inf
+        assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, sure))
+    assert value(pyramid_consistency_loss([sure[0]] * 4)) == pytest.approx(0, abs=1e-6)
+    assert value(cross_consistency_loss(sure[0], [sure[0]] * 3)) == 0

@@ -33,3 +33,10 @@ def sample(dims: int = 2, batch: int = 2) -> Sample:
     image = torch.randn(batch, 1, *[32] * dims, generator=generator) + label.unsqueeze(1)
     which = torch.arange(batch)
     return Sample(image, label, torch.zeros(*shape, dims), which, which, torch.linspace(0, 1, batch))
+
+
+def paired(dims: int = 2) -> dict[str, Sample]:
+    """A batch of labelled and unlabelled images that differ."""
+    unlabelled = sample(dims)
+    unlabelled.image, unlabelled.label = unlabelled.image.flip(-1) * 1.5, None
+    return {"labelled": sample(dims), "unlabelled": unlabelled}

@@ -14,15 +14,7 @@ from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method, Task
 from contrastseg.networks.registry import build
-from tests.methods.made_up import make, sample
-
-
-def given(dims: int = 2) -> dict[str, Any]:
-    """Labelled and unlabelled images that differ."""
-    batch = {"labelled": sample(dims), "unlabelled": sample(dims)}
-    batch["unlabelled"].image = batch["unlabelled"].image.flip(-1) * 1.5
-    batch["unlabelled"].label = None
-    return batch
+from tests.methods.made_up import make, paired
 
 
 def on(network: dict[str, Any], dims: int, **settings: Any) -> Method:
@@ -61,7 +53,7 @@ def test_decoders_have_the_upsamplings_that_the_first_lacks(
 
 def test_a_step_written_out_in_2d() -> None:
     """Commit fee453c, code/train_mcnet_2d.py: all images, every ordered pair, gradients to both sides."""
-    method, batch = make("mcnet"), given()
+    method, batch = make("mcnet"), paired()
     terms = method.training_step(batch, 50)
     assert list(terms) == ["segmentation", "consistency"]
     images = torch.cat([batch["labelled"].image, batch["unlabelled"].image])
@@ -85,7 +77,7 @@ def test_a_step_written_out_in_2d() -> None:
 
 def test_unset_weights_are_those_of_the_dimension() -> None:
     for dims, supervised, consistency, late in ((2, 1.0, 0.1, False), (3, 0.5, 1.0, True)):
-        method, batch = make("mcnet", dims, levels=3), given(dims)
+        method, batch = make("mcnet", dims, levels=3), paired(dims)
         ends = [method.training_step(batch, step)["consistency"].detach() for step in (40, 99)]
         assert torch.equal(ends[0], ends[1]) == late, "the ramp ends at 40 % in 3D"
         plain = make("mcnet", dims, levels=3, segmentation_weight=1.0, consistency_weight=1.0, ramp_share=0.01)
@@ -95,7 +87,7 @@ def test_unset_weights_are_those_of_the_dimension() -> None:
 
 
 def test_one_decoder_is_supervised_training() -> None:
-    method, batch = make("mcnet", decoders=1), given()
+    method, batch = make("mcnet", decoders=1), paired()
     terms, alone = method.training_step(batch, 99), make("supervised").training_step(batch, 99)
     assert float(terms["consistency"]) == 0
     torch.testing.assert_close(terms["segmentation"], alone["segmentation"])
@@ -105,7 +97,7 @@ def test_one_decoder_is_supervised_training() -> None:
 
 @pytest.mark.parametrize("name", ["mcnet", "entropy"])
 def test_unlabelled_images_have_a_gradient(name: str) -> None:
-    method, batch = make(name), given()
+    method, batch = make(name), paired()
     batch["unlabelled"].image.requires_grad_()
     terms = method.training_step(batch, 99)
     term = terms["consistency" if name == "mcnet" else "entropy"]
@@ -133,7 +125,7 @@ def test_a_network_with_one_way_of_upsampling_is_refused() -> None:
 
 
 def test_entropy_counts_all_images_or_the_unlabelled_alone() -> None:
-    batch = given()
+    batch = paired()
     for scope, images in (("all", ("labelled", "unlabelled")), ("unlabelled", ("unlabelled",))):
         method = make("entropy", scope=scope)
         p = torch.cat([F.softmax(method.modules["network"](batch[name].image), 1) for name in images])

@@ -1,0 +1,3 @@
+use rule train as train_cct with:
+    wildcard_constraints:
+        method="cct",
