@@ -98,6 +98,9 @@ KNOWN = (
     "unimatch",
     "volume_fusion",
     "mae",
+    "urpc",
+    "dtc",
+    "cct",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it

@@ -1,0 +1,3 @@
+use rule train as train_dtc with:
+    wildcard_constraints:
+        method="dtc",
