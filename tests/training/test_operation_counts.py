@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contrastseg.data.prepare.cases import PreparedDataset
 from contrastseg.data.splits.split_files import Split
-from contrastseg.evaluation.metrics import surfaces
 from contrastseg.evaluation.metrics.case_scores import score_case
 from contrastseg.training.batches import Source
 from contrastseg.training.inference import sliding_logits
@@ -92,13 +92,13 @@ def test_a_step(phantoms: dict[int, Any], tmp_path: Any) -> None:
 def test_distances_are_transformed_only_where_looking_around_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """A distance transform of the whole image is the dear part of a surface distance: a good prediction needs none."""
     calls: list[int] = []
-    original = surfaces.distance_transform_edt
+    original = scipy.ndimage.distance_transform_edt
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(surfaces, "distance_transform_edt", watched)
+    monkeypatch.setattr(scipy.ndimage, "distance_transform_edt", watched)
     reference = np.zeros((40, 60, 60), np.uint8)
     reference[10:30, 20:40, 20:40] = 1
     metrics = ("dice", "hd95", "hd95_pooled", "hd", "assd", "nsd")

@@ -9,8 +9,8 @@ from functools import cached_property
 from types import EllipsisType
 
 import numpy as np
+import scipy  # its parts are imported by their first use
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from contrastseg.evaluation.metrics.catalogue import DEFAULT_METRICS, SURFACE_METRICS, resolve_metrics
 from contrastseg.evaluation.metrics.conventions import Convention, get_convention
@@ -212,7 +212,9 @@ def _structures(case: _Case, labels: Sequence[int], *, with_surfaces: bool) -> I
     image = case.known, case.known - foreground[0], case.known - foreground[1]
     # A single class fills the box around all foreground: only where there are more is each looked for.
     looked_for = with_surfaces and len(counts) > 2
-    boxes = [find_objects(labels_in) for labels_in in (case.prediction, case.reference)] if looked_for else []
+    boxes = (
+        [scipy.ndimage.find_objects(labels_in) for labels_in in (case.prediction, case.reference)] if looked_for else []
+    )
     for label in labels:
         tally = Tally(int(counts[label, label]), int(counts[:, label].sum()), int(counts[label].sum()), *image)
         boxed = bool(boxes) and tally.outcome == "scored"

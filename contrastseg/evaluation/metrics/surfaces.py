@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported by their first use
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
 
 # Seconds per unit of work, fitted on one core over organs near and far, spheres in spheres, sheets and dust; only their
 # ratios matter, and only for speed. The transform loses unless queries are many for the size of the box.
@@ -151,13 +150,13 @@ def _searched(points: NDArray, target: NDArray, spacing: NDArray) -> NDArray:
     """The distance (N,) of each point (N,), a flat index, to the target, by tree or transform."""
     queries = _coordinates(points, target.shape, spacing)
     goal = _coordinates(target.ravel().nonzero()[0], target.shape, spacing)
-    tree = cKDTree(goal, leafsize=32, balanced_tree=False, compact_nodes=False)
+    tree = scipy.spatial.cKDTree(goal, leafsize=32, balanced_tree=False, compact_nodes=False)
     # Far queries visit many nodes: a sample of distances says whether the tree or the transform is the shorter way.
     sample = np.asarray(tree.query(queries[:: max(1, len(queries) // _SAMPLE)])[0])
     per_query = _TREE_PER_QUERY + _TREE_PER_STEP * float(sample.mean()) / float(spacing.min())
     if per_query * len(queries) <= _EDT_PER_VOXEL * target.size:
         return np.asarray(tree.query(queries)[0])
-    return np.asarray(distance_transform_edt(~target, sampling=spacing)).ravel()[points]
+    return np.asarray(scipy.ndimage.distance_transform_edt(~target, sampling=spacing)).ravel()[points]
 
 
 def _coordinates(flat: NDArray, shape: tuple[int, ...], spacing: NDArray) -> NDArray:

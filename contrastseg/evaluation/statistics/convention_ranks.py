@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
+import scipy  # its parts are imported by their first use
 
 from contrastseg.evaluation.distinct import distinct_rows
 from contrastseg.evaluation.metrics.catalogue import direction
@@ -97,5 +97,5 @@ def _tau(rows: pd.DataFrame) -> float:
     both = rows[rows["rank"].notna() & rows["base_rank"].notna()]
     if len(both) < 2:
         return float("nan")
-    tau: Any = kendalltau(both["base_mean"], both["mean"])
+    tau: Any = scipy.stats.kendalltau(both["base_mean"], both["mean"])
     return float(tau.statistic)

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported by their first use
 from numpy.typing import NDArray
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from contrastseg.evaluation.metrics import catalogue
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
@@ -64,17 +64,17 @@ def critical_difference(scores: NDArray, higher: bool, alpha: float = 0.05) -> C
     """
     datasets, methods = scores.shape
     values = np.round(-scores if higher else scores, 12)
-    ranks = rankdata(values, axis=1).mean(axis=0)
+    ranks = scipy.stats.rankdata(values, axis=1).mean(axis=0)
     difference = float(_quantile(methods, alpha) * np.sqrt(methods * (methods + 1) / (6 * datasets)))
     equal = bool((values == values[:, :1]).all())
-    p = 1.0 if equal else float(friedmanchisquare(*values.T).pvalue)
+    p = 1.0 if equal else float(scipy.stats.friedmanchisquare(*values.T).pvalue)
     significant = np.abs(ranks[:, None] - ranks) >= difference
     return Critical(ranks, difference, p, significant, datasets)
 
 
 @lru_cache(maxsize=128)
 def _quantile(methods: int, alpha: float) -> float:
-    return float(studentized_range.ppf(1 - alpha, methods, np.inf)) / np.sqrt(2)
+    return float(scipy.stats.studentized_range.ppf(1 - alpha, methods, np.inf)) / np.sqrt(2)
 
 
 def nemenyi(scores: NDArray) -> NDArray:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts are imported by their first use
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
 
 _EXACT_UP_TO = 400
 _ENUMERATE_UP_TO = 14
@@ -64,14 +64,14 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
     if not nonzero.size:
         return SignedRank(values.size, values.size, 0, 1.0, 0.0)
     sizes = np.abs(nonzero)
-    ranks = rankdata(sizes)
+    ranks = scipy.stats.rankdata(sizes)
     _, counts = np.unique(sizes, return_counts=True)
     ties = int(counts[counts > 1].sum())
     plus, minus = float(ranks[nonzero > 0].sum()), float(ranks[nonzero < 0].sum())
     low = min(plus, minus)
     if nonzero.size > _EXACT_UP_TO:
         spread = np.sqrt(np.sum(ranks**2)) / 2
-        p = 2 * float(norm.cdf((low - ranks.sum() / 2) / spread))
+        p = 2 * float(scipy.stats.norm.cdf((low - ranks.sum() / 2) / spread))
     else:
         # Mid-ranks are multiples of a half: twice the ranks are whole numbers.
         doubled = tuple(sorted(np.rint(2 * ranks).astype(int).tolist()))
@@ -184,7 +184,7 @@ def hodges_lehmann(differences: ArrayLike, alpha: float = 0.05) -> tuple[float, 
         cut = int(np.searchsorted(cumulative, alpha / 2, side="right"))
     else:
         spread = np.sqrt(n * (n + 1) * (2 * n + 1) / 24)
-        cut = int(np.floor(n * (n + 1) / 4 + norm.ppf(alpha / 2) * spread))
+        cut = int(np.floor(n * (n + 1) / 4 + scipy.stats.norm.ppf(alpha / 2) * spread))
     if cut < 1:
         return (estimate, np.nan, np.nan)
     return (estimate, float(walsh[cut - 1]), float(walsh[len(walsh) - cut]))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported by their first use
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
 from contrastseg.evaluation.statistics.aggregation import MATRIX_KEYS
@@ -77,7 +77,9 @@ def rank(values: NDArray, higher: bool, seed: int = 0, resamples: int = _RESAMPL
     # Rounded, because averages of equal scores must come out equal.
     full = np.round(sign * values.mean(axis=0), 12)
     drawn = np.round(sign * (weights @ values), 12)
-    return Ranking(values.mean(axis=0), rankdata(full), rankdata(drawn, axis=1), _kendall(drawn, full), n)
+    return Ranking(
+        values.mean(axis=0), scipy.stats.rankdata(full), scipy.stats.rankdata(drawn, axis=1), _kendall(drawn, full), n
+    )
 
 
 def _kendall(rankings: NDArray, full: NDArray) -> NDArray:

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -64,11 +65,9 @@ def test_every_way_gives_the_distances_of_all_pairs(way: dict[str, float], pair:
 def test_the_way_is_chosen_by_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Near borders need no search; few far queries take the tree; very many in a small box the transform."""
     taken = []
-    for name in ("cKDTree", "distance_transform_edt"):
-        kept = getattr(surfaces, name)
-        monkeypatch.setattr(
-            surfaces, name, lambda *a, kept=kept, name=name, **k: (taken.append(name), kept(*a, **k))[1]
-        )
+    for part, name in ((scipy.spatial, "cKDTree"), (scipy.ndimage, "distance_transform_edt")):
+        kept = getattr(part, name)
+        monkeypatch.setattr(part, name, lambda *a, kept=kept, name=name, **k: (taken.append(name), kept(*a, **k))[1])
     near, far = np.zeros((2, 60, 60, 60), bool)
     near[10:20, 10:20, 10:20] = far[50:58, 50:58, 50:58] = True
     everywhere = np.ones((60, 60), bool)
