@@ -3,7 +3,7 @@
 Writes contrastseg/evaluation/statistics/simulated.py, from which every table prints the coverage of its intervals, and
 the tables of docs/statistics.md. The same options give the same numbers.
 
-Example: `python benchmarks/statistics/measure.py` (about four minutes on one core)
+Example: `python benchmarks/statistics/measure.py` (about five minutes on one core)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 from simulated_intervals import NEARLY, SHAPES, Design, Share, coverage, near_coverage, scores, shift_coverage, truth
+from simulated_runs import Luck, runs_error
 from simulated_tests import (
     TRUTHS,
     both_tests,
@@ -42,10 +43,14 @@ DESIGNS = {
     "3 seeds that disagree": Design(seed_sd=0.3),
     "1 seed, truth over all seeds": Design(seeds=1),
 }
+LUCK = (Luck(0.0, 0.0), Luck(0.0, 0.01), Luck(0.01, 0.01))
+RUNS = ((1, 1), (1, 3), (3, 1), (3, 3))
 
 
 def percent(share: Share) -> str:
-    """Such as "94.2 ± 0.5": a share and its Monte-Carlo standard error in per cent."""
+    """Such as "94.2 ± 0.5": a share and its Monte-Carlo standard error in per cent; a dash for an unknown one."""
+    if math.isnan(share.share):
+        return "–"
     return f"{100 * share.share:.1f} ± {100 * share.error:.1f}"
 
 
@@ -83,6 +88,18 @@ def near_table(repetitions: int) -> str:
                 rows.append([name, n, f"{100 * differing:.0f} %", *told])
     heads = ["scores", "n", "differ", "held", "degenerate or all equal", "held, degenerate", "impossible"]
     return markdown(heads, rows)
+
+
+def runs_table(repetitions: int) -> str:
+    """False alarms of 19 tests of equal methods, by how many draws and seeds they average."""
+    rows = []
+    for luck in LUCK:
+        for draws, seeds in RUNS:
+            for n in (10, 20):
+                found = runs_error(draws, seeds, luck, n, 19, repetitions)
+                rows.append([luck.draw, luck.seed, f"{draws} × {seeds}", n, *map(percent, found)])
+    heads = ["SD of a draw", "SD of a seed", "draws × seeds", "n", "family of 19", "one test", "interval over runs too"]
+    return markdown([*heads, "and each seed alone", "and each draw alone"], rows)
 
 
 def measure(effort: int) -> tuple[dict[str, str], str]:
@@ -145,6 +162,7 @@ def measure(effort: int) -> tuple[dict[str, str], str]:
                 for n in (12, 30)
             ],
         ),
+        "runs": runs_table(effort // 2),
         "both": markdown(
             ["n", "shift / SD", "signed-rank", "sign-flip", "agree"],
             [[n, shift, *map(percent, both_tests(n, shift, effort))] for n in (8, 14, 30) for shift in (0.0, 0.5)],
@@ -237,10 +255,15 @@ def main() -> None:
         "--module", type=Path, default=ROOT / "contrastseg" / "evaluation" / "statistics" / "simulated.py"
     )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "statistics.md")
+    parser.add_argument("--runs-alone", action="store_true", help="measure the table of draws and seeds alone")
     options = parser.parse_args()
     page = options.page.read_text(encoding="utf-8")
-    tables, module = measure(options.effort)
-    for path, text in ((options.page, fill(page, tables)), (options.module, module)):
+    if options.runs_alone:
+        written = {options.page: fill(page, {"runs": runs_table(options.effort // 2)})}
+    else:
+        tables, module = measure(options.effort)
+        written = {options.page: fill(page, tables), options.module: module}
+    for path, text in written.items():
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
-from contrastseg.evaluation.statistics.variance import combined, mean_variance, patient_part, run_part
+from contrastseg.evaluation.statistics.variance import (
+    VariancePart,
+    combined,
+    draw_means,
+    mean_variance,
+    patient_part,
+    run_part,
+)
 
 BOOTSTRAP_FROM = 20
 """Patients from which the bootstrap is used: below, its distribution is too coarse (coverage in docs/statistics.md)."""
@@ -130,9 +137,10 @@ def difference_interval(
 ) -> tuple[float, float]:
     """A 1-α interval of the mean paired difference of two methods that takes training for luck too, by Student's t.
 
-    Patients are paired, runs are not: the variance is that of the patients' differences plus what the runs of either
-    method add. A signed-rank test of patients says whether these trained models differ; this says whether training them
-    again would show it too. NaN with fewer than two patients, or where nothing varies.
+    Patients are paired, and so are draws of labelled patients where both methods have the same several: a draw that is
+    easy for both says nothing of their difference. Seeds are not paired. The variance is that of the patients'
+    differences plus what runs add. A signed-rank test of patients says whether these trained models differ; this says
+    whether training them again would show it too. NaN with fewer than two patients, or where nothing varies.
 
     Args:
         mine: (patients, runs) of one method, NaN where a patient was not in a run.
@@ -150,13 +158,20 @@ def difference_interval(
     differences = np.nanmean(mine, axis=1) - np.nanmean(theirs, axis=1)
     if len(differences) < 2:
         return (np.nan, np.nan)
-    parts = patient_part(differences), run_part(mine, draws), run_part(theirs, other_draws)
-    variance, freedom = combined(*parts)
+    variance, freedom = combined(patient_part(differences), *_luck(mine, draws, theirs, other_draws))
     largest = max(float(np.nanmax(np.abs(values))) for values in (mine, theirs))
     if not variance > (_NOISE * largest) ** 2:
         return (np.nan, np.nan)
     half_width = float(stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance))
     return float(differences.mean()) - half_width, float(differences.mean()) + half_width
+
+
+def _luck(mine: NDArray, draws: NDArray, theirs: NDArray, other_draws: NDArray) -> list[VariancePart]:
+    """What runs add to the variance of a mean difference: of differences draw by draw, or of each method's runs."""
+    shared = np.unique(draws)
+    if len(shared) > 1 and np.array_equal(shared, np.unique(other_draws)):
+        return [run_part(draw_means(mine, draws) - draw_means(theirs, other_draws), shared)]
+    return [run_part(mine, draws), run_part(theirs, other_draws)]
 
 
 def _around(mean: float, half_width: float, bounds: tuple[float, float]) -> tuple[float, float]:

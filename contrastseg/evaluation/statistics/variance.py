@@ -84,11 +84,19 @@ def combined(*parts: VariancePart) -> VariancePart:
 def _repeats(deviations: NDArray, draws: NDArray) -> NDArray:
     """The columns that repeat the experiment at its highest level: draws (means of seeds), or the seeds of one draw."""
     labels = np.unique(draws)
-    if len(labels) < 2 or len(labels) == len(draws):
-        return deviations
+    return deviations if len(labels) < 2 or len(labels) == len(draws) else draw_means(deviations, draws)
+
+
+def draw_means(values: NDArray, draws: NDArray) -> NDArray:
+    """The mean over the seeds of each draw, (patients, draws) in the order of the draws; NaN where all are.
+
+    Example:
+        >>> draw_means(np.array([[0.8, 0.9, 0.6]]), np.array([1, 1, 0])).round(2).tolist()
+        [[0.6, 0.85]]
+    """
     columns = []
-    for label in labels:
-        of_draw = deviations[:, draws == label]
+    for label in np.unique(draws):
+        of_draw = values[:, draws == label]
         counts = np.sum(~np.isnan(of_draw), axis=1)
         # A patient in none of a draw's runs stays unknown there.
         columns.append(

@@ -35,7 +35,9 @@ VARIANCE_COLUMNS = (
     *("reference", "n", "draws", "seeds"),
     *(*_OF_SCORES, "unknown", *_OF_DIFFERENCES, "difference_unknown"),
     *_COUNTS,
+    "first_draw_verdict",
 )
+_WORDS = ("unknown", "difference_unknown", "first_draw_verdict")
 _PAIR = ("method", "variant")
 _KEYS = (*MATRIX_KEYS, *_PAIR)
 _ORDER = ["dataset", "evaluated_on", "checkpoint", "metric", "label_ratio", "labels", *_PAIR]
@@ -66,7 +68,8 @@ def variance_table(
         unit squared; `difference_variance_*` of the differences from the baseline in the runs that both have. Estimates
         are unbiased and can be negative; `unknown` says why one is NaN, such as `draw: one draw`. `one_seed` counts
         seeds whose scores alone can be tested, `one_seed_better` and `one_seed_worse` those with this verdict;
-        `one_draw` likewise. They are empty where there is one seed or one draw.
+        `one_draw` likewise, and `first_draw_verdict` is that of the draw with the smallest number. They are empty where
+        there is one seed or one draw.
 
     Raises:
         ScoringError: As `compare`.
@@ -97,10 +100,10 @@ def variance_table(
         difference = None if other is None else differences(cell, other)
         row |= {} if difference is None else _columns("difference_", variance_components(*difference))
         several = [axis for axis in ALONE if row[f"{axis}s"] > 1]
-        counts = alone.get(key, {})
-        rows.append(row | {name: counts[name] for name in counts if name.split("_")[1] in several})
+        said = alone.get(key, {})
+        rows.append(row | {name: said[name] for name in said if name.split("_")[1] in several})
     table = pd.DataFrame(rows).reindex(columns=list(VARIANCE_COLUMNS)).sort_values(_ORDER, ignore_index=True)
-    words = {name: table[name].astype(object).fillna("").astype("str") for name in ("unknown", "difference_unknown")}
+    words = {name: table[name].astype(object).fillna("").astype("str") for name in _WORDS}
     return table.assign(**words).astype(dict.fromkeys((*_COUNTS, "n", "draws", "seeds"), "Int64"))
 
 
@@ -129,11 +132,12 @@ def _columns(prefix: str, found: Components) -> dict[str, Any]:
     return {f"{prefix}variance_{name}": getattr(found, name) for name in COMPONENTS} | {f"{prefix}unknown": said}
 
 
-def _alone(scores: pd.DataFrame, settings: tuple[Any, ...]) -> dict[tuple[str, ...], Mapping[str, int]]:
+def _alone(scores: pd.DataFrame, settings: tuple[Any, ...]) -> dict[tuple[str, ...], Mapping[str, Any]]:
     """What the same tests say of each seed and of each draw alone, by place, method and variant."""
     counts: dict[tuple[str, ...], Counter[str]] = {}
+    first: dict[tuple[str, ...], str] = {}
     for axis in ALONE:
-        values = scores[axis].unique().tolist()
+        values = sorted(scores[axis].unique().tolist())
         for value in values if len(values) > 1 else ():
             try:
                 table = compare(scores[scores[axis] == value], *settings)
@@ -142,4 +146,7 @@ def _alone(scores: pd.DataFrame, settings: tuple[Any, ...]) -> dict[tuple[str, .
             for row in table[~table["verdict"].isin(UNTESTED)][[*_KEYS, "verdict"]].itertuples(index=False, name=None):
                 count = counts.setdefault(row[:-1], Counter(dict.fromkeys(_COUNTS, 0)))
                 count.update([f"one_{axis}", f"one_{axis}_{row[-1]}"])
-    return {key: {name: count[name] for name in _COUNTS} for key, count in counts.items()}
+                if axis == "draw" and value == values[0]:
+                    first[row[:-1]] = row[-1]
+    said = {key: {name: count[name] for name in _COUNTS} for key, count in counts.items()}
+    return {key: counted | {"first_draw_verdict": first.get(key, "")} for key, counted in said.items()}

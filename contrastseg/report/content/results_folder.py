@@ -21,6 +21,7 @@ _TEXT = {"dataset", "evaluated_on", "checkpoint", "labels", "method", "variant",
 _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "direction", "convention", "clipped"}
 _TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
 _TEXT |= {"nonempty_verdict", "false_positives_verdict", "note", "unknown", "difference_unknown"}
+_TEXT |= {"first_draw_verdict"}
 _MADE_BY = {
     "conventions": "collect --conventions",
     "selection": "collect --snapshots",
@@ -149,7 +150,7 @@ class ResultsFolder:
         from contrastseg.report.content.suite_info import gather_suite_info
 
         splits = self._of_entries("splits", self.split_file, "split", "contrastseg split")
-        return gather_suite_info(self.plan["suite"], splits)
+        return gather_suite_info(self.plan["suite"], splits, self.plan.get("step_totals", ()))
 
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""

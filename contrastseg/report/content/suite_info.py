@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
+from contrastseg.evaluation.settings import FamilyName
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class SuiteInfo:
         convention: The scoring convention of every table but that of conventions.
         baseline: The method, as `method` or `method/variant`, that every other is compared with.
         alpha: Level of the tests; intervals have a nominal coverage of 1 − alpha.
+        family: Which tests Holm's correction covers together.
         empty_reference: How comparisons and rankings count an empty reference.
         methods: Names of the methods, in the suite's order.
         datasets: Names of its entries, in the suite's order.
         entries: The split of each entry, as far as it is known.
         recipe: The source whose recipe the suite follows key by key; empty where it claims none.
+        step_totals: What `suite.step_totals` says of methods with a total of steps, as the plan has it.
     """
 
     name: str
@@ -59,11 +62,13 @@ class SuiteInfo:
     convention: str = "default"
     baseline: str | None = None
     alpha: float = 0.05
+    family: FamilyName = "methods_and_ratios"
     empty_reference: EmptyReference = "best_or_worst"
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     entries: Mapping[str, EntryInfo] = field(default_factory=dict)
     recipe: str = ""
+    step_totals: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def level(self) -> str:
@@ -79,12 +84,15 @@ def _name(item: Any) -> str:
     return str(item["name"]) if isinstance(item, Mapping) else str(item)
 
 
-def gather_suite_info(suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]]) -> SuiteInfo:
+def gather_suite_info(
+    suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]], step_totals: Sequence[Mapping[str, Any]] = ()
+) -> SuiteInfo:
     """Collect the information from a suite (as a plain dict) and the split files (as read from JSON).
 
     Args:
         suite: `name`, `title`, `description`, `datasets`, `methods`, `evaluation`, `comparison` of the suite file.
         splits: The contents of `resources/splits/<entry>.json`, one per entry.
+        step_totals: Those of the plan.
     """
     items = {_name(item): item for item in suite.get("datasets", ()) if isinstance(item, Mapping)}
     entries = {}
@@ -109,9 +117,11 @@ def gather_suite_info(suite: Mapping[str, Any], splits: Sequence[Mapping[str, An
         convention=str((suite.get("evaluation") or {}).get("convention") or "default"),
         baseline=comparison.get("reference"),
         alpha=float(comparison.get("alpha", 0.05)),
+        family=comparison.get("family", "methods_and_ratios"),
         empty_reference=comparison.get("empty_reference", "best_or_worst"),
         methods=tuple(_name(item) for item in suite.get("methods", ())),
         datasets=tuple(_name(item) for item in suite.get("datasets", ())),
         entries=entries,
         recipe=str(suite.get("recipe") or ""),
+        step_totals=tuple(step_totals),
     )

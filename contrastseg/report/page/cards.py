@@ -94,11 +94,27 @@ def method_cards(data: ReportData) -> list[dict[str, Any]]:
                 "paper": str(card.get("paper") or ""),
                 "doi": str(card.get("doi") or ""),
                 "summary": str(card.get("summary") or ""),
+                "steps": _steps(data, name),
                 "differs": [str(line) for line in card.get("differs") or ()],
                 "options": {str(key): str(value) for key, value in (card.get("options") or {}).items()},
             }
         )
     return cards
+
+
+def _steps(data: ReportData, method: str) -> list[str]:
+    """The totals of a method's steps, stage by stage, on each data set."""
+    return [
+        wording.steps_of_stages(
+            data.label(method, str(item["variant"])).name,
+            data.dataset_title(str(item["dataset"])),
+            int(item["total"]),
+            {str(stage): int(steps) for stage, steps in item["stages"].items()},
+            str(item["as_long_as"]),
+        )
+        for item in data.suite.step_totals
+        if item["method"] == method
+    ]
 
 
 def skipped_combinations(data: ReportData) -> list[dict[str, Any]]:

@@ -95,6 +95,13 @@ def rests_on(*, runs: int, seeds: int, draws: int, missed: int, false_positives:
     )
 
 
+def steps_of_stages(row: str, dataset: str, total: int, stages: Mapping[str, int], as_long_as: str) -> str:
+    """The steps of one method's stages, and the method whose total they have."""
+    parts = " + ".join(f"{stage} {steps:,}" for stage, steps in stages.items())
+    longest = f", as many as {as_long_as}" if as_long_as else ""
+    return f"{row} on {dataset}: {total:,} steps{longest}" + (f" ({parts})." if len(stages) > 1 else ".")
+
+
 def subsets(notes: Sequence[str]) -> str:
     """Which part of the published data is there."""
     return f"Present of the published data: {'; '.join(notes)}."

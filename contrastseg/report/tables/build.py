@@ -11,7 +11,7 @@ from contrastseg.checkpoint_names import ORACLE, ORACLE_MARK
 from contrastseg.files import write_text
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.settings import TableSettings
-from contrastseg.report.tables.footnotes import prediction_names
+from contrastseg.report.tables import footnotes
 from contrastseg.report.tables.formats import to_csv, to_html, to_markdown
 from contrastseg.report.tables.kind import table_kind
 from contrastseg.report.tables.latex import to_latex
@@ -54,7 +54,7 @@ def _build(data: ReportData, settings: TableSettings) -> Table:
         name=settings.name,
         caption=settings.caption or kind.caption,
         blocks=tuple(blocks),
-        footnotes=tuple(kind.footnotes(data, blocks)),
+        footnotes=(*kind.footnotes(data, blocks), *footnotes.family_footnotes(data, kind.tested)),
         tidy=_with_provenance(kind.tidy(data, settings), data),
     )
 
@@ -65,7 +65,7 @@ def _with_provenance(frame: pd.DataFrame, data: ReportData) -> pd.DataFrame:
     if not len(frame):
         return frame
     if "holes_named" in frame:
-        frame["holes_named"] = frame["holes_named"].map(lambda value: "; ".join(prediction_names(value)))
+        frame["holes_named"] = frame["holes_named"].map(lambda value: "; ".join(footnotes.prediction_names(value)))
     if "verdict" in frame:
         frame["verdict"] = frame["verdict"].map(lambda verdict: CSV_VERDICTS.get(verdict, verdict))
     frame["provenance"] = [

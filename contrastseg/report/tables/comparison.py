@@ -149,4 +149,4 @@ def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
     ]
 
 
-COMPARISON = TableKind(wording.COMPARISON_CAPTION, _blocks, _tidy, _footnotes)
+COMPARISON = TableKind(wording.COMPARISON_CAPTION, _blocks, _tidy, _footnotes, tested=True)

@@ -78,4 +78,4 @@ def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
     return [*wording.CONVENTIONS_READING, *sources, *footnotes.provenance_legend(blocks)]
 
 
-CONVENTIONS = TableKind(wording.CONVENTIONS_CAPTION, _blocks, _tidy, _footnotes, reads=("conventions",))
+CONVENTIONS = TableKind(wording.CONVENTIONS_CAPTION, _blocks, _tidy, _footnotes, reads=("conventions",), tested=False)

@@ -208,7 +208,20 @@ def split_footnotes(data: ReportData, dataset: str, evaluated_on: str) -> list[s
         lines.append(f"Evaluated on {data.dataset_title(evaluated_on)}: {tested}")
     if pool := data.suite.entry(dataset).pool:
         lines.append(wording.pretraining_pool(pool))
+    lines += step_totals(data, dataset)
     return [line for line in lines if line]
+
+
+def step_totals(data: ReportData, dataset: str) -> list[str]:
+    """The steps of methods with a total, on one data set: of all by a budget, or of the row of equal steps."""
+    totals = [item for item in data.suite.step_totals if item["dataset"] == dataset]
+    budgets = dict.fromkeys(int(item["total"]) for item in totals if not item["as_long_as"])
+    lines = [wording.equal_steps(total) for total in budgets]
+    for item in totals:
+        if longest := str(item["as_long_as"]):
+            name = data.label(str(item["method"]), str(item["variant"])).name
+            lines.append(wording.as_long_as(name, int(item["total"]), longest))
+    return lines
 
 
 def _split(data: ReportData, entry_name: str) -> str:
@@ -238,6 +251,20 @@ def _images(data: ReportData, entry_name: str) -> str:
     if not unlabelled:
         return ""
     return f"Images: {label_counts(int(source['cases']) - int(unlabelled), int(unlabelled))}."
+
+
+def family_footnotes(data: ReportData, tested: bool | None) -> list[str]:
+    """What Holm's correction covers in a table, or that it has no test.
+
+    Args:
+        data: What the table is made from.
+        tested: Whether its kind shows tests; None where it does not say.
+    """
+    rows = data.comparisons
+    tests = rows[rows["p"].notna()] if tested and len(rows) else rows.iloc[:0]
+    if not len(tests):
+        return [] if tested is None else [wording.NO_TESTS]
+    return [wording.family(data.suite.family, sorted({int(size) for size in tests["family_size"]}))]
 
 
 def star_footnotes(data: ReportData) -> list[str]:

@@ -23,6 +23,8 @@ class TableKind:
         tidy: The unrounded rows of the CSV, one number or test per row.
         footnotes: The footnotes under the whole table; those of a block belong to the block.
         reads: Tables of the results folder that it needs beside summary and comparisons, without suffix.
+        tested: Whether it shows results of the tests of comparisons.csv. A footnote declares their family, or that
+            there is no test; None declares nothing.
     """
 
     caption: str
@@ -30,6 +32,7 @@ class TableKind:
     tidy: Callable[[ReportData, TableSettings], pd.DataFrame]
     footnotes: Callable[[ReportData, Sequence[Block]], list[str]]
     reads: tuple[str, ...] = ()
+    tested: bool | None = None
 
 
 def table_kind(name: str) -> TableKind:

@@ -256,5 +256,5 @@ def _class_footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
     return [wording.BEST, wording.policy(data.suite.convention), *footnotes.provenance_legend(blocks)]
 
 
-MAIN = TableKind(wording.MAIN_CAPTION, _main_blocks, _main_tidy, _main_footnotes)
-CLASSES = TableKind(wording.CLASSES_CAPTION, _class_blocks, _class_tidy, _class_footnotes)
+MAIN = TableKind(wording.MAIN_CAPTION, _main_blocks, _main_tidy, _main_footnotes, tested=True)
+CLASSES = TableKind(wording.CLASSES_CAPTION, _class_blocks, _class_tidy, _class_footnotes, tested=False)

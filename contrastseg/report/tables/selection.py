@@ -89,4 +89,4 @@ def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
     return [*wording.SELECTION_READING, policy, *footnotes.provenance_legend(blocks)]
 
 
-SELECTION = TableKind(wording.SELECTION_CAPTION, _blocks, _tidy, _footnotes, reads=("selection",))
+SELECTION = TableKind(wording.SELECTION_CAPTION, _blocks, _tidy, _footnotes, reads=("selection",), tested=False)

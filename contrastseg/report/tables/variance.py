@@ -11,6 +11,7 @@ import pandas as pd
 from contrastseg.evaluation.statistics.components import spread_range
 from contrastseg.evaluation.statistics.variance_table import COMPONENTS
 from contrastseg.report.content.labels import (
+    VERDICTS,
     budget_order,
     budget_short,
     decimals,
@@ -112,11 +113,13 @@ def _alone(verdict: str, alone: Any, axis: str) -> Cell:
     total = None if alone is None else getattr(alone, f"one_{axis}")
     if total is None or pd.isna(total) or not int(total):
         return Cell("–")
+    first = str(alone.first_draw_verdict) if axis == "draw" else ""
+    small = f"(first draw: {VERDICTS.get(first, first)})" if first else ""
     counts = {word: int(getattr(alone, f"one_{axis}_{word}")) for word in ("better", "worse")}
     if verdict in counts:
-        return Cell(f"{counts[verdict]} of {int(total)}", sort=counts[verdict] / int(total))
+        return Cell(f"{counts[verdict]} of {int(total)}", small, sort=counts[verdict] / int(total))
     words = ", ".join(f"{word} {count}" for word, count in counts.items() if count) or "none"
-    return Cell(f"{words} of {int(total)}", sort=sum(counts.values()) / int(total))
+    return Cell(f"{words} of {int(total)}", small, sort=sum(counts.values()) / int(total))
 
 
 def _tidy(data: ReportData, settings: TableSettings) -> pd.DataFrame:
@@ -127,4 +130,4 @@ def _footnotes(data: ReportData, blocks: Sequence[Block]) -> list[str]:
     return [*wording.VARIANCE, wording.policy(data.suite.convention), *footnotes.provenance_legend(blocks)]
 
 
-VARIANCE = TableKind(wording.VARIANCE_CAPTION, _blocks, _tidy, _footnotes, reads=("variance",))
+VARIANCE = TableKind(wording.VARIANCE_CAPTION, _blocks, _tidy, _footnotes, reads=("variance",), tested=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from contrastseg.checkpoint_names import ORACLE_MARK
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
+from contrastseg.evaluation.settings import FamilyName
 from contrastseg.text import plural
 
 MAIN_CAPTION = "Mean over patients of each method at each label budget."
@@ -80,6 +81,11 @@ VARIANCE = (
     "0: the estimate of the variance is 0 or negative. A dash names why these runs cannot tell a part: it is unknown, "
     "or it is part of another one.",
 )
+NO_TESTS = "This table has no tests."
+FAMILIES: dict[FamilyName, str] = {
+    "methods_and_ratios": "all methods and variants at all label budgets",
+    "methods": "all methods and variants at one label budget",
+}
 ALONE = (
     "One seed or one draw alone: in how many of them the same tests, in families of the same extent, give the same "
     "verdict. If the verdict of all runs is neither better nor worse: how many are."
@@ -148,6 +154,14 @@ def disagreeing(count: int) -> str:
     return (
         f"{plural(count, 'comparison')} with another verdict on non-empty references or on false positives: see the "
         "paired comparison."
+    )
+
+
+def family(name: FamilyName, sizes: Sequence[int]) -> str:
+    """What Holm's correction covers."""
+    return (
+        f"Family of the tests: {FAMILIES[name]}, of one data set, evaluation set, checkpoint and metric "
+        f"({' or '.join(map(str, sizes))} tests)."
     )
 
 
@@ -245,6 +259,16 @@ def kendall(base: str, taus: Sequence[str]) -> str:
 def structures_left_out(counted: Sequence[str]) -> str:
     """Structures that a convention gives no value."""
     return f"Left out of the mean, without a value: {', '.join(counted)}."
+
+
+def equal_steps(total: int) -> str:
+    """How long every method trains under a budget."""
+    return f"Equal steps: a method trains {total:,} steps over all its stages."
+
+
+def as_long_as(row: str, total: int, longest: str) -> str:
+    """How long the row of equal steps trains."""
+    return f"{row}: {total:,} steps, as many as {longest} over all its stages."
 
 
 def pretraining_pool(entries: Sequence[str]) -> str:

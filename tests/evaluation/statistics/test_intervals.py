@@ -218,3 +218,21 @@ def test_samples_that_hardly_vary_never_give_an_impossible_interval(name: str) -
     assert found.outside.share == 0
     assert found.degenerate.share > 0.8
     assert found.held.share < 0.95, "no coverage can be claimed of them"
+
+
+def test_draws_that_both_methods_have_are_paired_and_seeds_are_not() -> None:
+    """A draw that is easy for both says nothing of their difference; a seed of one is none of the other."""
+    rng = np.random.default_rng(0)
+    draws = np.repeat([0, 1, 2], 2)
+    easy = np.array([0.0, 0.1, -0.1])[draws]
+    mine, theirs = rng.normal(0.8, 0.01, (10, 6)), rng.normal(0.75, 0.01, (10, 6))
+    narrow = difference_interval(mine, draws, theirs, draws)
+    assert difference_interval(mine + easy, draws, theirs + easy, draws) == pytest.approx(narrow)
+    order = [4, 5, 0, 1, 2, 3]
+    assert difference_interval(mine[:, order], draws[order], theirs, draws) == pytest.approx(narrow)
+    other = difference_interval(mine + easy, draws, theirs + easy, draws + 1)
+    assert other[1] - other[0] > 3 * (narrow[1] - narrow[0]), "of other draws, luck counts"
+    seeds = np.zeros(6)
+    luck = np.array([0.1, -0.1, 0.0, 0.1, -0.1, 0.0])
+    unpaired = difference_interval(mine + luck, seeds, theirs + luck, seeds)
+    assert unpaired[1] - unpaired[0] > 3 * (narrow[1] - narrow[0])

@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import simulated_tests
+from simulated_runs import Luck, runs_error
 from simulated_tests import (
     both_tests,
     critical_error,
@@ -85,3 +87,14 @@ def test_the_page_and_the_module_are_written_by_the_script(tmp_path: Path) -> No
     assert {"COVERAGE", "DETECTABLE", "FAMILIES", "LEVEL", "SHAPES"} <= set(names)
     shape = [line.count("|") for line in page.read_text().splitlines()]
     assert shape == [line.count("|") for line in (ROOT / "docs" / "statistics.md").read_text().splitlines()]
+
+
+def test_averages_over_runs_keep_the_level_without_luck_and_the_interval_with_it() -> None:
+    """Equal methods; draws are easy or hard for all, which must not widen or fool anything."""
+    plain = runs_error(3, 2, Luck(0.0, 0.0), n=12, methods=6, repetitions=150)
+    assert plain.family.share <= 0.05 + 3 * 0.0178
+    lucky = runs_error(3, 2, Luck(0.02, 0.01), n=12, methods=6, repetitions=150)
+    assert lucky.family.share > 0.2, "a test of patients takes the luck of trainings for a difference"
+    assert 0.005 < lucky.interval.share < 0.05 + 3 * 0.0178
+    assert max(lucky.every_seed.share, lucky.every_draw.share) < lucky.family.share
+    assert np.isnan(runs_error(1, 2, Luck(0.0, 0.0), 8, 2, 5).every_draw.share)

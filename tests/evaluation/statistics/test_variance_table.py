@@ -48,6 +48,7 @@ def test_one_seed_alone_is_counted_with_the_same_tests() -> None:
             *(3, alone.count("better"), alone.count("worse")),
         )
         assert pd.isna(row["one_draw"]), "there is one draw"
+        assert row["first_draw_verdict"] == ""
     assert (row_of(table, "a")["one_seed_better"], row_of(table, "b")["one_seed_worse"]) == (2, 1)
     assert pd.isna(row_of(table, "supervised")["one_seed"])
 
@@ -57,6 +58,7 @@ def test_a_draw_without_the_baseline_is_no_repetition() -> None:
     scores = scores[(scores["draw"] < 2) | (scores["method"] == "a")]
     row = row_of(variance_table(scores), "a")
     assert (row["draws"], row["one_draw"], row["one_draw_better"]) == (3, 2, 2)
+    assert row["first_draw_verdict"] == "better"
     assert pd.isna(row["one_seed"])
     assert row["unknown"] == row["difference_unknown"] == "seed: part of the draws"
 

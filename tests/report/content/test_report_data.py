@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from contrastseg.errors import ContrastsegError
+from contrastseg.files import read_json, write_json
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.settings import TableSettings
+from contrastseg.report.tables import wording
 from contrastseg.report.tables.build import build_tables
 
 STORED = Path(__file__).resolve().parents[3] / "results" / "reference"
@@ -43,3 +45,15 @@ def test_a_folder_without_a_plan_knows_its_scores_and_says_what_is_unknown(tmp_p
     (tmp_path / "summary.csv").unlink()
     with pytest.raises(ContrastsegError, match=r"summary\.csv"):
         ReportData.load(tmp_path)
+
+
+def test_the_totals_of_a_plan_reach_the_footnotes(tmp_path: Path) -> None:
+    for name in ("scores.parquet", "summary.csv", "comparisons.csv", "plan.json", "cards.json", "data.json"):
+        shutil.copy(PHANTOMS / name, tmp_path)
+    assert ReportData.load(tmp_path).suite.step_totals == (), "an older plan has none"
+    total = {"dataset": "organs_few", "method": "supervised", "variant": "default", "total": 300, "as_long_as": ""}
+    plan = read_json(tmp_path / "plan.json")
+    write_json(tmp_path / "plan.json", plan | {"step_totals": [{**total, "stages": {"train": 300}}]})
+    (table,) = build_tables(ReportData.load(tmp_path), [TableSettings(name="main", metrics=["dice"])])
+    said = [wording.equal_steps(300) in block.footnotes for block in table.blocks]
+    assert sum(said) == 1

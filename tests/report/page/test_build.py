@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from contrastseg.report.content.report_data import ReportData
 from contrastseg.report.page import wording
 from contrastseg.report.page.build import TEMPLATES, coded, make_report
-from contrastseg.report.page.cards import plain_value, skipped_combinations
+from contrastseg.report.page.cards import method_cards, plain_value, skipped_combinations
 from contrastseg.report.page.runs import device
 from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import default_figures, default_tables
@@ -326,3 +326,11 @@ def test_a_value_is_written_without_pythons_signs(value):
 
 def test_code_in_a_card_is_code():
     assert coded("the `stages` of <b>") == "the <code>stages</code> of &lt;b&gt;"
+
+
+def test_the_card_of_a_method_has_the_steps_of_its_stages(world):
+    total = {"dataset": "organs", "method": "pdcr", "variant": "default", "total": 1000, "as_long_as": ""}
+    suite = replace(world.suite, step_totals=({**total, "stages": {"pretrain": 400, "train": 600}},))
+    shown = {card["label"].method: card["steps"] for card in method_cards(replace(world.data, suite=suite))}
+    assert shown["pdcr"] == ["pdcr on Invented organs: 1,000 steps (pretrain 400 + train 600)."]
+    assert shown["supervised"] == []

@@ -58,3 +58,23 @@ def test_boxes_around_labels_and_the_recipe_stand_under_the_table(world) -> None
     assert wording.CROPPED in line
     assert "uamt_la" in line
     assert not any(wording.CROPPED in line or "Recipe" in line for line in plain)
+
+
+def test_equal_steps_are_said_where_they_hold(world) -> None:
+    ((key, part), *_) = world.data.places(world.summary)
+    row = {
+        "dataset": key[0],
+        "method": "supervised",
+        "variant": "equal_steps",
+        "total": 3600,
+        "stages": {"train": 3600},
+    }
+    longer = replace(
+        world.suite, step_totals=({**row, "as_long_as": "lrc"}, {**row, "dataset": "x", "as_long_as": "a"})
+    )
+    notes = block_footnotes(replace(world.data, suite=longer), key, part, [])
+    (said,) = [note for note in notes if "steps" in note]
+    assert all(word in said for word in ("supervised (equal_steps)", "3,600", "as many as lrc"))
+    budget = tuple({**row, "method": name, "total": 1200, "as_long_as": ""} for name in ("supervised", "pdcr"))
+    notes = block_footnotes(replace(world.data, suite=replace(world.suite, step_totals=budget)), key, part, [])
+    assert [note for note in notes if "steps" in note] == [wording.equal_steps(1200)]

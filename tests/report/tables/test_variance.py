@@ -12,6 +12,7 @@ from contrastseg.evaluation.statistics import compare, variance_table
 from contrastseg.report.content.labels import number
 from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import TableSettings
+from contrastseg.report.tables import wording
 from contrastseg.report.tables.build import build_tables
 
 VARIANCE = TableSettings(name="variance", kind="variance", metrics=["dice"])
@@ -85,3 +86,33 @@ def test_the_overview_counts_repetitions_of_what_is_better(several):
     (sentence,) = [sentence for sentence in overview_sentences(several) if "alone" in sentence]
     assert f"one seed alone repeats it in {same} of {total} tests" in sentence
     assert "one draw" not in sentence
+
+
+def test_the_verdict_of_the_first_draw_stays_printed(world):
+    organs = world.scores[(world.scores["dataset"] == "organs") & (world.scores["labels"] == "r0.1")]
+    level = (organs["metric"] == "dice") & (organs["method"] == "pdcr")
+    worse = organs.assign(draw=1, value=organs["value"].where(~level, organs["value"] - 0.2))
+    scores = pd.concat([organs, worse], ignore_index=True)
+    data = replace(world.data, comparisons=compare(scores), frames={"variance": variance_table(scores)})
+    (table,) = build_tables(data, [COMPARISON])
+    cells = {row.label.method: row.cells[-1] for row in table.blocks[0].rows}
+    assert cells["uafr"].text == "2 of 2"
+    assert cells["pdcr"].small == "(first draw: better)"
+    assert cells["pdcr"].text in ("1 of 2", "better 1, worse 1 of 2")
+
+
+def test_a_table_declares_the_family_of_its_tests_or_that_it_has_none(world):
+    main, comparison, classes, variance = build_tables(
+        world.data, [TableSettings(name=kind, kind=kind) for kind in ("main", "comparison", "classes", "variance")]
+    )
+    sizes = sorted({int(size) for size in world.comparisons["family_size"]})
+    for table in (main, comparison):
+        declared = table.footnotes[-1]
+        assert "at all label budgets" in declared
+        assert f"({' or '.join(map(str, sizes))} tests)" in declared
+    assert classes.footnotes[-1] == variance.footnotes[-1] == wording.NO_TESTS
+    narrow = replace(world.data, suite=replace(world.suite, family="methods"))
+    (table,) = build_tables(narrow, [COMPARISON])
+    assert "at one label budget" in table.footnotes[-1]
+    untested = replace(world.data, comparisons=world.comparisons.iloc[:0])
+    assert build_tables(untested, [COMPARISON])[0].footnotes[-1] == wording.NO_TESTS
