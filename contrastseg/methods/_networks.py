@@ -1,13 +1,19 @@
-"""How networks are asked: as at a prediction, or with their encoder's maps perturbed."""
+"""Averages of networks, and how networks are asked: as at a prediction, or with their encoder's maps perturbed."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+def average_of(network: nn.Module) -> nn.Module:
+    """Make a teacher: a copy of the network that gets no gradient, for `losses.consistency.update_moving_average`."""
+    return copy.deepcopy(network).requires_grad_(False)
 
 
 @contextmanager

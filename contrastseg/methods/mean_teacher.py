@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from contrastseg.methods._networks import average_of
 from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
@@ -69,7 +69,7 @@ class MeanTeacher(Method):
     def build(self) -> Mapping[str, nn.Module]:
         """The student and its average, which starts as a copy and gets no gradient."""
         network = self.task.build_network()
-        return {"network": network, "teacher": copy.deepcopy(network).requires_grad_(False)}
+        return {"network": network, "teacher": average_of(network)}
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Segmentation loss on the labelled half, consistency on the other; one pass of the student for both."""

@@ -101,6 +101,8 @@ KNOWN = (
     "urpc",
     "dtc",
     "cct",
+    "bcp",
+    "ict",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it

@@ -1,0 +1,3 @@
+use rule train as train_ict with:
+    wildcard_constraints:
+        method="ict",
