@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from contrastseg import planning
 from contrastseg.methods import registry
+from contrastseg.networks.features import FeatureNetwork
 from contrastseg.suite import load_suite
-from contrastseg.training.assembly import build_method
+from contrastseg.training import assembly
 from contrastseg.training.settings import RunConfig
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks_built_once() -> Iterator[None]:
+    """Every form of a network is built once: what methods look for is in it however often they ask."""
+
+    @functools.cache
+    def built(asked: str) -> FeatureNetwork:
+        return build(**json.loads(asked))
+
+    def shared(settings: Any, **options: Any) -> FeatureNetwork:
+        network = built(json.dumps({"settings": settings, **options}))
+        network.attachments.clear()
+        return network
+
+    build = assembly.build
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly, "build", shared)
+        yield
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
@@ -43,5 +67,5 @@ def test_networks_have_what_the_methods_look_for(path: Path) -> None:
                         stage_training=item.stages.get(stage.name, {}),
                     )
                     with torch.device("meta"):  # shapes and names, no numbers
-                        build_method(run, 1, 3)
+                        assembly.build_method(run, 1, 3)
     assert seen

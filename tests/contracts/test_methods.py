@@ -105,6 +105,12 @@ def kill_at(step: int) -> Any:
     return on_step
 
 
+def quick_config(name: str, phantom: Any, dims: int, **training: Any) -> RunConfig:
+    """A run of a method on a phantom with small patches."""
+    settings = {**SMALLER.get(name, {}).get(dims, {}), **AT_ONCE.get(name, {})}
+    return phantom.config(name, training={"patch_size": PATCHES[dims], **training}, settings=settings)
+
+
 @dataclass(frozen=True)
 class Case:
     """A method in one number of dimensions, and the phantom it is tried on."""
@@ -144,9 +150,7 @@ def case(request: pytest.FixtureRequest, phantoms: dict[int, Any]) -> Case:
 def trained(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """What several tests compare a run of their own with."""
     folder = tmp_path_factory.mktemp(case.name)
-    training = {"steps": STEPS, "patch_size": PATCHES[case.dims]}
-    settings = {**SMALLER.get(case.name, {}).get(case.dims, {}), **AT_ONCE.get(case.name, {})}
-    config = stages(case.phantom.config(case.name, training=training, settings=settings), folder)
+    config = stages(quick_config(case.name, case.phantom, case.dims, steps=STEPS), folder)
     train(config, folder / config.stage)
     return Trained(config, {stage.name: folder / stage.name for stage in registry.get(case.name).stages})
 

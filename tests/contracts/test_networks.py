@@ -227,7 +227,7 @@ def test_attached_blocks_change_their_map_what_follows_and_nothing_before(name: 
     for _, plain in forms(name):
         # A fresh V-Net's deepest map is 1e-8: in float32 what it adds to the logits may be rounded away.
         plain.eval().double()
-        x = images(plain).double()
+        x = images(plain, 1).double()
         before, logits = plain.features(x), plain(x)
         order = list(plain.channels)
         for site in order:

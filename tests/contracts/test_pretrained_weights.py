@@ -16,7 +16,7 @@ from contrastseg.training import checkpoints
 from contrastseg.training.assembly import build_method
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
-from tests.contracts.test_methods import CASES, phantom_for, weights
+from tests.contracts.test_methods import CASES, phantom_for, quick_config, weights
 
 STAGED = [(name, dims) for name, dims in CASES if any(stage.init_from for stage in registry.get(name).stages)]
 # So small a step that no weight moves: what the run saves is what it started from.
@@ -61,7 +61,7 @@ def test_a_stage_starts_from_what_the_earlier_one_learnt(
     name: str, dims: int, phantoms: dict[int, Any], tmp_path: Path
 ) -> None:
     phantom = phantom_for(name, dims, phantoms)
-    config = phantom.config(name, training={"steps": 3})
+    config = quick_config(name, phantom, dims, steps=3)
     saved: dict[str, dict[str, torch.Tensor]] = {}
     paths: dict[str, str] = {}
     for stage in registry.get(name).stages:

@@ -17,9 +17,15 @@ from tests.docs.pages import DOCS
 STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cores"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def as_shipped() -> ModuleType:
     return importlib.import_module("contrastseg.report.site.findings")
+
+
+@pytest.fixture(scope="module")
+def page(as_shipped: ModuleType) -> str:
+    """The whole page, made once."""
+    return as_shipped.page()
 
 
 @pytest.fixture
@@ -161,13 +167,13 @@ def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> No
     assert f"of {len(scores[scores['method'] == 'supervised'])}: " in line
 
 
-def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType) -> None:
+def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType, page: str) -> None:
     line = "\n".join(as_shipped.certainty(as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])))
     rates = (DOCS / "statistics.md").read_text(encoding="utf-8")
     (row,) = [row.split("|") for row in rates.splitlines() if row.startswith("| same method, other seeds | 20 |")]
     assert [cell.split()[0] for cell in row[3:5]] == re.findall(r"([\d.]+) % of families", line)
     assert "`acdc_reduced`: seed 0 (3 planned" in line
-    assert part(as_shipped.page(), "In short").lstrip().startswith("- **Certainty**")
+    assert part(page, "In short").lstrip().startswith("- **Certainty**")
 
 
 def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
@@ -217,9 +223,8 @@ def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: Modu
     assert module._by_theirs(ranks[ranks["convention"] == "default"], row) is None
 
 
-def test_the_page_is_what_the_command_makes(as_shipped: ModuleType) -> None:
-    made = as_shipped.page()
-    assert (DOCS / "findings.md").read_text(encoding="utf-8") == made, "run contrastseg.report.site.findings"
+def test_the_page_is_what_the_command_makes(page: str) -> None:
+    assert (DOCS / "findings.md").read_text(encoding="utf-8") == page, "run contrastseg.report.site.findings"
 
 
 def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
 from contrastseg.training import checkpoints, loop, run
 from contrastseg.training.recorded import WARM_UP, Recording
@@ -56,6 +55,8 @@ class CalledAgain:
 
 def trained(config: Any, folder: Path, recording: Recording) -> tuple[Weights, list[float], int]:
     """The weights of a run, the loss of every step, and how many graphs were compiled for it."""
+    from torch._dynamo.utils import counters  # here, because it takes seconds, and the test is a long one
+
     torch._dynamo.reset()
     counters.clear()
     with pytest.MonkeyPatch.context() as patch:

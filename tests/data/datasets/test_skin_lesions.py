@@ -19,6 +19,8 @@ from contrastseg.errors import DataError
 from tests import miniatures
 
 SMALL = {"size": [24, 24]}
+# Of photographs with 4,000 pixels a side: the filter before resampling is as wide as a pixel of the result.
+SAMPLE = {"size": [96, 96]}
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def test_a_folder_of_something_else(name: str, tmp_path: Path) -> None:
 
 def test_jpeg_masks_of_the_sample_have_the_areas_above_127(test_data: Path, tmp_path: Path) -> None:
     raw = test_data / "ISIC2016"
-    prepare_dataset("isic2016", "isic2016", None, SMALL, raw, tmp_path / "out")
+    prepare_dataset("isic2016", "isic2016", None, SAMPLE, raw, tmp_path / "out")
     prepared = PreparedDataset(tmp_path / "out")
     assert prepared.index.part.value_counts().to_dict() == {"train": 6, "test": 6}
     assert prepared.info.notes == ["greys in the mask, thresholded at 127 (12 of 12 cases)"]
@@ -129,7 +131,7 @@ def test_jpeg_masks_of_the_sample_have_the_areas_above_127(test_data: Path, tmp_
 
 def test_the_other_samples(test_data: Path, tmp_path: Path) -> None:
     for name, folder, count, part in (("isic2017", "ISIC2017", 4, "train"), ("ph2", "PH2Dataset", 3, "test")):
-        prepare_dataset(name, name, None, SMALL, test_data / folder, tmp_path / name)
+        prepare_dataset(name, name, None, SAMPLE, test_data / folder, tmp_path / name)
         prepared = PreparedDataset(tmp_path / name)
         assert prepared.index.part.tolist() == [part] * count
         assert prepared.info.notes == []
