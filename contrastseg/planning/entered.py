@@ -125,7 +125,7 @@ def load_entry(suite: Suite, entry: str, resources: Path = RESOURCES) -> tuple[P
         SuiteError: They are not there.
     """
     prepared, split = prepared_of(suite.entry(entry), resources), split_of(suite, suite.entry(entry), resources)
-    remedy = f"prepare and split it first: contrastseg run SUITE {split}"
+    remedy = "prepare and split it first: contrastseg run SUITE --until split"
     require_path(prepared / MANIFEST, f"prepared data set {entry!r}", remedy)
     require_path(split, f"split of {entry!r}", remedy)
     return PreparedDataset(prepared), Split.from_file(split)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.docs.checkout import Checkout
@@ -13,7 +14,7 @@ from tests.docs.pages import DOCS
 
 def methods(page: Path) -> list[str]:
     """The methods in a page's table of results, in order, with their marks."""
-    rows = re.findall(r"^\| ([\w\\]+ \\\[[OPR]\\\]) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\w\\]+ \\\[[EOPR]\\\]) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     return [row.replace("\\", "") for row in rows]
 
 
@@ -36,6 +37,19 @@ def test_your_data_set_in_the_table(tmp_path: Path) -> None:
     table = (results / "tables" / "main.md").read_text(encoding="utf-8")
     assert "HD95 \\[mm\\]" in table
     assert "Images: 16 labelled, 12 without label." in table
+
+
+@pytest.mark.long
+def test_your_predictions_in_the_table(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "code").follow(DOCS / "tutorial-predictions.md")
+    results = checkout.folder / "results" / "spots"
+    assert methods(results / "tables" / "main.md") == ["supervised [P]", "my_threshold [E]"]
+    assert methods(DOCS / "tutorial-predictions.md") == methods(results / "tables" / "main.md")
+    table = (results / "tables" / "main.md").read_text(encoding="utf-8")
+    assert "code: my\\_method.py, 1.0" in table or "code: my_method.py, 1.0" in table
+    assert not list(results.glob("entered/*/*"))
+    scores = pd.read_parquet(results / "scores.parquet")
+    assert scores[scores["metric"] == "dice"].groupby("method")["value"].mean()["my_threshold"] > 0.95
 
 
 @pytest.mark.parametrize("wrong", ["contrastseg no-such-command", "true\n```\n\n```text\nnever printed"])
