@@ -40,6 +40,7 @@ help:
 .venv: .venv/linked
 
 demo: .venv/linked
+	$(BIN)/python benchmarks/external_row.py
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --cores all
 	@echo "The report: $(CURDIR)/results/demo/report.html"
 

@@ -42,7 +42,7 @@ ELSEWHERE = {
     "contrastseg run full --profile profiles/slurm": (
         "tests/cli/test_suites.py::test_a_profile_of_the_package_is_found_from_any_folder"
     ),
-    "make demo": "tests/workflow/test_demo.py::test_a_second_run_does_nothing",  # its one command; .ci/run runs make
+    "make demo": "tests/workflow/test_demo.py::test_a_second_run_does_nothing",  # its commands; .ci/run runs make
     "snakemake --configfile benchmarks/acdc_small.yaml --cores all --resources gpu=4": (
         "tests/workflow/test_devices.py::test_four_runs_at_once_hold_four_devices"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
+    subprocess.run([sys.executable, "benchmarks/external_row.py"], cwd=folder, check=True, capture_output=True)
     snakemake(folder)
     return folder
 
@@ -72,6 +74,29 @@ def mean_shape_dice(folder: Path, entry: str) -> float:
 def _stretched(label: np.ndarray, depth: int) -> np.ndarray:
     """The volume with its slices repeated or dropped to a depth."""
     return label[np.linspace(0, len(label) - 1, depth).round().astype(int)]
+
+
+def test_the_external_row_predicts_a_dark_region_inside_the_picture() -> None:
+    dark_region = runpy.run_path(str(ROOT / "benchmarks" / "external_row.py"))["dark_region"]
+    picture = np.full((3, 40, 40), 200, np.uint8)
+    picture[:, :5] = 30
+    picture[:, 15:30, 12:28] = 40
+    found = dark_region(picture)
+    assert found.dtype == np.uint8
+    assert 200 <= found.sum() <= 280
+    assert found[15:30, 12:28].sum() == found.sum()
+    assert not dark_region(np.full((1, 20, 20), 9, np.uint8)).any()
+
+
+@pytest.mark.long
+def test_the_external_row_stands_in_the_table_and_is_entered_once(demo: Path) -> None:
+    scores = pd.read_parquet(demo / "results" / "demo" / "scores.parquet")
+    row = scores[(scores.method == "threshold") & (scores.metric == "dice")]
+    assert set(row["labels"]) == {"r0.05"}
+    assert row["value"].mean() > 0.1
+    assert "threshold \\[E\\]" in (demo / "results" / "demo" / "tables" / "main.md").read_text()
+    again = subprocess.run([sys.executable, "benchmarks/external_row.py"], cwd=demo, check=True, capture_output=True)
+    assert again.stdout == b""
 
 
 @pytest.mark.long

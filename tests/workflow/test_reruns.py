@@ -10,9 +10,15 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from typer.testing import CliRunner
 
+from contrastseg.cli import app
+from contrastseg.data.prepare.cases import PreparedDataset
+from contrastseg.data.prepare.stores import find_prepared, find_split
+from contrastseg.data.splits.split_files import Split
 from contrastseg.report.page.wording import not_drawn
-from tests.workflow.conftest import jobs, moved
+from tests.workflow.conftest import Workspace, jobs, moved
 
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
 
@@ -235,3 +241,28 @@ def test_a_method_dropped_in_as_two_files_appears_in_the_tables(finished):
     assert "rule train_supervised" not in output, "the others stay as they are"
     for file in ("tables/main.md", "tables/main.tex", "tables/main.csv", "report.html"):
         assert "dropped" in (finished.results / file).read_text(), file
+
+
+def enter_theirs(*arguments: object) -> None:
+    row = ("--suite", "tiny.yaml", "--entry", "lesions", "--method", "theirs")
+    done = CliRunner().invoke(app, ["enter", *map(str, arguments), *row], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def test_entered_predictions_are_scored_and_nothing_is_trained(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.work)
+    dataset, split = PreparedDataset(find_prepared("lesions")), Split.from_file(find_split("lesions"))
+    for case in dataset.cases_of(split.test(), labelled=True):
+        (tmp_path / dataset.native_name(case)).write_bytes(dataset.reference_path(case).read_bytes())
+    enter_theirs(tmp_path, "--labels", "r0.4")
+    try:
+        planned = finished.planned()
+        assert planned["score"] == 1
+        assert set(planned) == AFTER_SCORES | {"plan", "score"}
+        forced = finished.planned("--forceall")
+        assert forced["score"] == forced["predict"] + 1
+    finally:
+        enter_theirs("--remove")
+    assert finished.planned() == {}
