@@ -33,6 +33,7 @@ from contrastseg.losses import (
     segmentation,
     signed_distance,
     supervised_contrast,
+    unreliable,
     voxel_contrast,
 )
 from tests.pretended import DEVICE, Mismatch, OnDevice, move, pretended
@@ -246,6 +247,24 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: pseudo_labels.largest_components(g.labels(2, 8, 8), 3),
         lambda g: pseudo_labels.largest_components(g.labels(2, 4, 8, 8), 3),
     ],
+    "unreliable.percentile": [
+        lambda g: unreliable.percentile(g.random(5, 6), 30.0),
+        lambda g: unreliable.percentile(g.random(5, 6), g.put(torch.tensor(30.0))),
+    ],
+    "unreliable.reliable_cross_entropy": [
+        lambda g: unreliable.reliable_cross_entropy(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), mask(g, 2, 8, 8))
+    ],
+    "unreliable.negative_candidates": [
+        lambda g: unreliable.negative_candidates(
+            *(g.labels(20), g.random(20, 3).softmax(1), mask(g, 20), g.put(torch.arange(20) > 9), (1, 2), "other")
+        )
+    ],
+    "unreliable.draw_rows": [lambda g: unreliable.draw_rows(mask(g, 3, 20), 4)],
+    "unreliable.prototype_contrast_loss": [
+        lambda g: unreliable.prototype_contrast_loss(
+            *(g.leaf(3, 4, 5), g.random(3, 5), g.random(3, 4, 2, 5), mask(g, 3), g.put(torch.tensor([True] * 3)))
+        )
+    ],
     "fusion.Boxes": [],
     "fusion.draw_boxes": [lambda g: fusion.draw_boxes(g.random(2, 1, 16, 12), 5, 2, 9, 3)],
     "fusion.level_map": [fused_levels],
@@ -321,6 +340,7 @@ RANDOM = {  # other draws on each device
     "perturbation.channel_dropout",
     "pixel_sampling.sample_anchors",
     "region_contrast.sample_region_points",
+    "unreliable.draw_rows",
 }
 ON_THE_HOST = {"pdcr.grid_positions", "pdcr.patch_centres"}  # constants, sent by `grid_on_device`
 

@@ -98,6 +98,7 @@ KNOWN = (
     "unimatch",
     "volume_fusion",
     "mae",
+    "u2pl",
     "urpc",
     "dtc",
     "cct",
