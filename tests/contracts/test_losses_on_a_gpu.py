@@ -14,15 +14,11 @@ from torch.utils._pytree import tree_leaves
 
 from contrastseg import losses
 from contrastseg.losses import (
-    adversarial,
     alignment,
-    class_memory,
     consistency,
     correspondence,
     decoder_consistency,
-    fusion,
     info_nce,
-    masked_images,
     mixing,
     pdcr,
     perturbation,
@@ -33,47 +29,11 @@ from contrastseg.losses import (
     segmentation,
     signed_distance,
     supervised_contrast,
-    unreliable,
     voxel_contrast,
 )
-from tests.pretended import DEVICE, Mismatch, OnDevice, move, pretended
-
-CPU = torch.device("cpu")
-
-
-class Inputs:
-    """Tensors of one device, the same numbers on each; those asked for with `leaf` get gradients."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.leaves: list[Tensor] = []
-
-    def put(self, tensor: Tensor) -> Tensor:
-        return tensor if self.device == CPU else OnDevice(tensor)
-
-    def random(self, *shape: int) -> Tensor:
-        return self.put(torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape))))
-
-    def leaf(self, *shape: int) -> Tensor:
-        self.leaves.append(self.random(*shape).requires_grad_())
-        return self.leaves[-1]
-
-    def labels(self, *shape: int, classes: int = 3) -> Tensor:
-        generator = torch.Generator().manual_seed(sum(shape))
-        values = torch.randint(0, classes, shape, generator=generator)
-        values.flatten()[::11] = 255
-        return self.put(values)
-
-    def module(self, made: nn.Module) -> nn.Module:
-        if self.device != CPU:
-            move(made)
-        return made
-
-
-def of_seed(make: Callable[[], nn.Module]) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return make()
+from tests.contrast_loss_cases import CONTRAST_CASES
+from tests.loss_inputs import CPU, Inputs, of_seed
+from tests.pretended import DEVICE, Mismatch, OnDevice, pretended
 
 
 def averaged(given: Inputs) -> Any:
@@ -97,33 +57,6 @@ def key_queue(newest_only: bool) -> Callable[[Inputs], Any]:
         return made.keys, made.valid(given.put(torch.tensor([0, 9])))
 
     return case
-
-
-def class_memory_of(kept: Any, absent: Any) -> Callable[[Inputs], Any]:
-    def case(given: Inputs) -> Any:
-        made: Any = given.module(class_memory.ClassMemory(3, 4, 5))
-        for number in (9, 12):
-            made.renew(given.random(number, 5), given.labels(number), given.random(number), kept, absent)
-        return made.vectors, made.held
-
-    return case
-
-
-def adversarial_of(distance: Any) -> Callable[[Inputs], Any]:
-    def case(given: Inputs) -> Any:
-        network = given.module(of_seed(lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3))))
-        images = given.random(2, 1, 8, 8)
-        return adversarial.virtual_adversarial_loss(
-            network, images, network(images).softmax(1), 10, 6, distance
-        ).detach()
-
-    return case
-
-
-def fused_levels(given: Inputs) -> Any:
-    start = given.put(torch.arange(12).reshape(2, 3, 2) % 4)
-    level, number = given.put(torch.tensor([[1, 2, 4], [3, 0, 1]])), given.put(torch.tensor([3, 2]))
-    return fusion.level_map(fusion.Boxes(start, start + 3, level, number), (8, 8))
 
 
 def dense(negatives: tuple[str, ...]) -> Callable[[Inputs], Any]:
@@ -223,22 +156,6 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         lambda g: pixel_sampling.sample_anchors(g.labels(2, 16, 16), g.labels(2, 16, 16) % 3, 3, 20, 50)
     ],
     "pixel_sampling.ClassQueue": [class_queue],
-    "class_memory.ClassMemory": [class_memory_of("lowest", "keep"), class_memory_of("highest", "forget")],
-    "class_memory.memory_distance_loss": [
-        lambda g: class_memory.memory_distance_loss(
-            *(g.leaf(20, 5), g.labels(20), g.random(20).sigmoid(), g.random(3, 4, 5)),
-            *(g.put(torch.tensor([0, 2, 4])), g.random(3, 4).sigmoid()),
-        )
-    ],
-    "adversarial.soft_dice_distance": [
-        lambda g: adversarial.soft_dice_distance(g.leaf(2, 3, 8, 8).softmax(1), g.random(2, 3, 8, 8).softmax(1)),
-        lambda g: adversarial.soft_dice_distance(
-            g.leaf(2, 3, 8, 8).softmax(1), g.random(2, 3, 8, 8).softmax(1), "dice_joint"
-        ),
-    ],
-    "adversarial.virtual_adversarial_loss": [adversarial_of("dice_per_class"), adversarial_of("dice_joint")],
-    "adversarial.unit_per_image": [lambda g: adversarial.unit_per_image(g.random(2, 1, 4, 4))],
-    "adversarial.running_statistics_kept": [],
     "pseudo_labels.hard_labels": [lambda g: pseudo_labels.hard_labels(g.random(2, 3, 8, 8))],
     "pseudo_labels.confident_labels": [
         lambda g: pseudo_labels.confident_labels(g.labels(2, 8, 8), g.random(2, 8, 8), 0.5)
@@ -246,32 +163,6 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "pseudo_labels.largest_components": [
         lambda g: pseudo_labels.largest_components(g.labels(2, 8, 8), 3),
         lambda g: pseudo_labels.largest_components(g.labels(2, 4, 8, 8), 3),
-    ],
-    "unreliable.percentile": [
-        lambda g: unreliable.percentile(g.random(5, 6), 30.0),
-        lambda g: unreliable.percentile(g.random(5, 6), g.put(torch.tensor(30.0))),
-    ],
-    "unreliable.reliable_cross_entropy": [
-        lambda g: unreliable.reliable_cross_entropy(g.leaf(2, 3, 8, 8), g.labels(2, 8, 8), mask(g, 2, 8, 8))
-    ],
-    "unreliable.negative_candidates": [
-        lambda g: unreliable.negative_candidates(
-            *(g.labels(20), g.random(20, 3).softmax(1), mask(g, 20), g.put(torch.arange(20) > 9), (1, 2), "other")
-        )
-    ],
-    "unreliable.draw_rows": [lambda g: unreliable.draw_rows(mask(g, 3, 20), 4)],
-    "unreliable.prototype_contrast_loss": [
-        lambda g: unreliable.prototype_contrast_loss(
-            *(g.leaf(3, 4, 5), g.random(3, 5), g.random(3, 4, 2, 5), mask(g, 3), g.put(torch.tensor([True] * 3)))
-        )
-    ],
-    "fusion.Boxes": [],
-    "fusion.draw_boxes": [lambda g: fusion.draw_boxes(g.random(2, 1, 16, 12), 5, 2, 9, 3)],
-    "fusion.level_map": [fused_levels],
-    "fusion.fuse": [lambda g: fusion.fuse(g.random(2, 1, 8, 8), g.random(2, 1, 8, 9)[..., :8], fused_levels(g), 5)],
-    "masked_images.block_mask": [lambda g: masked_images.block_mask(g.random(2, 1, 16, 12))],
-    "masked_images.masked_error": [
-        lambda g: masked_images.masked_error(g.leaf(2, 1, 8, 8), g.random(2, 1, 8, 8), mask(g, 2, 1, 8, 8))
     ],
     "queue.KeyQueue": [key_queue(False), key_queue(True)],
     "region_contrast.RegionPoints": [],
@@ -331,6 +222,7 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "voxel_contrast.feature_contrast_loss": [
         lambda g: voxel_contrast.feature_contrast_loss(g.leaf(40, 5), g.random(40, 5))
     ],
+    **CONTRAST_CASES,
 }
 NUMBERS = {"consistency.sigmoid_rampup"}  # of Python, not tensors
 RANDOM = {  # other draws on each device
