@@ -45,6 +45,7 @@ setup(
         "contrastseg": ["py.typed"],
         "contrastseg._shipped": list(SHIPPED),
         "contrastseg.cli": ["templates/**"],
+        "contrastseg.networks": ["catalogue.json"],
         "contrastseg.report.page": ["templates/**"],
     },
     include_package_data=False,

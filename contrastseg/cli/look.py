@@ -1,4 +1,4 @@
-"""datasets, methods, check, doctor, plan: commands that only read."""
+"""datasets, methods, networks, check, doctor, plan: commands that only read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contrastseg.cli.shared import DATA_ROOT, JSON, RESOURCES, print_json, print
 from contrastseg.paths import MEASURED
 
 if TYPE_CHECKING:
+    from contrastseg.networks.catalogue import Form
     from contrastseg.planning import Plan
 
 MEASURED_FOLDER = typer.Option(
@@ -101,6 +102,48 @@ def methods(
         for row in rows
     ]
     print_table("Methods", ["name", "stages and data", "provenance", "paper", "parameters", "cost of a step"], table)
+
+
+def networks(as_json: bool = JSON) -> None:
+    """List the networks with their parameters, the patches they take and their feature maps.
+
+    Counted for images of one channel and four classes. Other networks of MONAI and of segmentation_models_pytorch, and
+    other options, are looked at when training starts.
+
+    Example: `contrastseg networks --json`
+    """
+    from contrastseg.networks import registry
+    from contrastseg.networks.catalogue import forms
+
+    listed = forms()
+    added = sorted(set(registry.names()) - {str(form.settings["name"]) for form in listed})
+    if as_json:
+        rows = [{"name": form.title, **vars(form), "attach": form.without_maps is None} for form in listed]
+        return print_json([*rows, *({"name": name, "added_by_a_package": True} for name in added)])
+    table = [
+        [
+            form.title,
+            f"{form.spatial_dims}D",
+            f"{form.parameters / 1e6:.2f} M",
+            _patch(form),
+            _strides(form, form.encoder_maps),
+            _strides(form, form.decoder_maps),
+            form.without_maps or "every map",
+        ]
+        for form in listed
+    ]
+    columns = ["name", "images", "parameters", "patch", "encoder's strides", "decoder's strides", "blocks attach to"]
+    print_table("Networks", columns, [*table, *([name, "", "", "", "", "", "added by a package"] for name in added)])
+
+
+def _patch(form: Form) -> str:
+    if form.input_size is not None:
+        return f"{form.input_size[0]} (img_size)"
+    return f"multiples of {form.divisor[0]} from {form.smallest[0]}"
+
+
+def _strides(form: Form, names: list[str]) -> str:
+    return " ".join(str(max(form.maps[name][0])) for name in names)
 
 
 def check(
@@ -260,4 +303,4 @@ def _print_totals(totals: list[dict[str, Any]]) -> None:
     print_table("Equal steps (shares rounded down, the rest in the last stage)", _TOTALS, rows)
 
 
-COMMANDS = (datasets, methods, check, doctor, plan)
+COMMANDS = (datasets, methods, networks, check, doctor, plan)

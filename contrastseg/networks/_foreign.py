@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from contrastseg.errors import ContrastsegError, SuiteError
@@ -213,7 +214,8 @@ def adopted(
         SuiteError: It cannot be built so, or not be run.
     """
     try:
-        network = kind(**options)
+        with torch.device("cpu"):  # they compute some of their settings with tensors
+            network = kind(**options)
     except ContrastsegError:
         raise
     except Exception as error:  # what a class of others raises at options that do not fit

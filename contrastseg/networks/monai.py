@@ -60,8 +60,7 @@ def build(*, spatial_dims: int, in_channels: int, num_classes: int, model: str =
         ((16, 16), 256)
     """
     kind = _kind(model)
-    known = inspect.signature(kind).parameters
-    own = [name for name in known if name not in ("spatial_dims", "in_channels", "out_channels")]
+    known, own = inspect.signature(kind).parameters, options_of(model)
     for option in options:
         if option not in own:
             raise SuiteError(unknown_name(f"option of network monai {model}", option, own))
@@ -84,6 +83,17 @@ def build(*, spatial_dims: int, in_channels: int, num_classes: int, model: str =
         in_channels=in_channels,
         input_size=given.get("img_size"),
     )
+
+
+def options_of(model: str) -> list[str]:
+    """List what a class of MONAI takes beside the shape of images and logits, by its own names.
+
+    Example:
+        >>> options_of("DynUNet")[:3]
+        ['kernel_size', 'strides', 'upsample_kernel_size']
+    """
+    given = ("spatial_dims", "in_channels", "out_channels")
+    return [name for name in inspect.signature(_kind(model)).parameters if name not in given]
 
 
 def _kind(model: str) -> type[nn.Module]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.networks import catalogue
 from contrastseg.plugins import loaded
 
 if TYPE_CHECKING:
@@ -102,12 +103,19 @@ def check(settings: Mapping[str, Any]) -> str:
         >>> check({"name": "unet", "channels": [8, 16]})
         'unet'
     """
+    name = _known_name(settings)
+    options = _sources()[name]
+    if not isinstance(options, EntryPoint):
+        if _ANY in options:
+            catalogue.check_options(settings, [option for option in options if option != _ANY])
+        _check_options(name, settings, options)
+    return name
+
+
+def _known_name(settings: Mapping[str, Any]) -> str:
     name = str(settings.get("name", "unet"))
     if name not in _sources():
         raise SuiteError(unknown_name("network", name, names()))
-    options = _sources()[name]
-    if not isinstance(options, EntryPoint):
-        _check_options(name, settings, options)
     return name
 
 
@@ -118,13 +126,14 @@ def _check_options(name: str, settings: Mapping[str, Any], known: Collection[str
 
 
 def _builder(settings: Mapping[str, Any]) -> Callable[..., FeatureNetwork]:
-    name = check(settings)
+    name = _known_name(settings)
     source = _sources()[name]
     builder: Callable[..., FeatureNetwork]
     if isinstance(source, EntryPoint):
         builder = loaded(source, SuiteError)
         _check_options(name, settings, [each for each in inspect.signature(builder).parameters if each not in _GIVEN])
     else:
+        _check_options(name, settings, source)  # of another package's network, its adapter checks them
         builder = import_module(f"{__package__}.{name}").build
     return builder
 

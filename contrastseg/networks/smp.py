@@ -67,18 +67,12 @@ def build(
         >>> network.strides["encoder5"], network.channels["encoder5"]
         ((32, 32), 512)
     """
-    import_torchvision()
-    import segmentation_models_pytorch
-    from segmentation_models_pytorch.base import SegmentationModel
+    kind = _kind(architecture)
     from segmentation_models_pytorch.encoders import get_encoder_names
 
-    kind: Any = getattr(segmentation_models_pytorch, architecture, None) if architecture else None
-    if not (inspect.isclass(kind) and issubclass(kind, SegmentationModel)):
-        raise SuiteError(unknown_name("architecture of network smp", architecture, list(ARCHITECTURES)))
     known = [encoder] if encoder.startswith("tu-") else get_encoder_names()
     check_encoder("smp", spatial_dims, encoder, weights, known)
-    own = [name for name in inspect.signature(kind).parameters if name not in _OURS]
-    own += _OF_TIMM if encoder.startswith("tu-") else []
+    own = options_of(architecture) + (_OF_TIMM if encoder.startswith("tu-") else [])
     for option in options:
         if option not in own:
             raise SuiteError(unknown_name(f"option of network smp {architecture}", option, own))
@@ -106,3 +100,29 @@ def build(
     )
     network.before = before
     return network
+
+
+def options_of(architecture: str) -> list[str]:
+    """List what a class takes beside encoder, weights, channels and classes, by its own names.
+
+    Example:
+        >>> options_of("Segformer")
+        ['encoder_depth', 'decoder_segmentation_channels', 'upsampling']
+    """
+    return [name for name in inspect.signature(_kind(architecture)).parameters if name not in _OURS]
+
+
+def _kind(architecture: str) -> Any:
+    """The class of this name.
+
+    Raises:
+        SuiteError: There is none; the message lists those that are known to work.
+    """
+    import_torchvision()
+    import segmentation_models_pytorch
+    from segmentation_models_pytorch.base import SegmentationModel
+
+    kind = getattr(segmentation_models_pytorch, architecture, None) if architecture else None
+    if not (inspect.isclass(kind) and issubclass(kind, SegmentationModel)):
+        raise SuiteError(unknown_name("architecture of network smp", architecture, list(ARCHITECTURES)))
+    return kind

@@ -16,6 +16,7 @@ from contrastseg.data.splits.splits import Population
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
+from contrastseg.networks.catalogue import check_patch
 from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
 from contrastseg.planning.data_folders import DataFolders
@@ -239,12 +240,15 @@ def _check_patches(suite: Suite, entry: DatasetEntry) -> None:
     dims = spatial_dims(entry)
     variants = [(method, variant) for method in suite.methods if entry.evaluate_on for variant in method.variants]
     for method, variant in variants:
-        patch = suite.training_of(entry, method, variant).patch_size
+        training = suite.training_of(entry, method, variant)
+        patch = training.patch_size
         if len(patch) != dims:
             raise SuiteError(
                 f"{method.name} ({variant}) on {entry.name} sees {dims}D images, and its patch_size is {patch}",
                 remedy=f"give the entry `training: {{patch_size: [{', '.join(['96'] * dims)}]}}`, or another size",
             )
+        if methods.get(method.name).engine is None:
+            check_patch(training.network, dims, patch)
 
 
 def _count(entry: DatasetEntry, labels: str, patients: int) -> int:

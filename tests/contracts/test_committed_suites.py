@@ -20,6 +20,8 @@ from contrastseg.training.settings import RunConfig
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.yaml"))
 
+LONG = ("networks",)  # six networks a method
+
 
 @pytest.fixture(scope="module", autouse=True)
 def networks_built_once() -> Iterator[None]:
@@ -40,7 +42,10 @@ def networks_built_once() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.long] if path.stem in LONG else [], id=path.stem) for path in SUITES],
+)
 def test_networks_have_what_the_methods_look_for(path: Path) -> None:
     suite, seen = load_suite(path), set()
     for entry in suite.datasets:
