@@ -54,7 +54,7 @@ def test_an_entry_means_the_same_in_every_committed_suite():
             assert prepared.setdefault(entry.name, says) == says, f"{entry.name} of {path.name} is another one's too"
 
 
-OPT_IN = {"cct", "dtc", "entropy", "mae", "mcnet", "ss_net", "u2pl", "urpc", "volume_fusion"}
+OPT_IN = {"cct", "dtc", "entropy", "mae", "mcnet", "ss_net", "u2pl", "urpc", "volume_fusion", "cross_teaching"}
 """Rivals that acdc.yaml and la.yaml have; whoever wants them in full.yaml adds their names there."""
 
 

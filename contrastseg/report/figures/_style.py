@@ -104,6 +104,7 @@ KNOWN = (
     "cct",
     "bcp",
     "ict",
+    "cross_teaching",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it

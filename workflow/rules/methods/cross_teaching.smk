@@ -1,0 +1,3 @@
+use rule train as train_cross_teaching with:
+    wildcard_constraints:
+        method="cross_teaching",
