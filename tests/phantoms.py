@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # Only to be quick: the same code with a partner as small as the network. test_cross_teaching.py has the transformer.
 SMALL: dict[str, dict[str, Any]] = {
-    "cross_teaching": {"partner": {"name": "vnet", "width": 4, "norm": "instance", "dropout": 0.0}}
+    "cross_teaching": {"partner": {"name": "unet", "channels": [4, 8, 8], "convolutions": 1}}
 }
 
 
