@@ -21,6 +21,7 @@ from contrastseg.planning.entered_runs import comparable_checkpoints
 from contrastseg.planning.run_axes import EnteredRun, fold_of
 from contrastseg.report.content.results_folder import ResultsFolder
 from contrastseg.suite import NAME, Suite
+from contrastseg.text import plural
 
 _LONGEST = 100
 
@@ -140,9 +141,9 @@ def _budget(suite: Suite, labels: str, train: int) -> str:
     counts = {label: labelled_count(label, train) for label in suite.labels}
     same = [label for label, number in counts.items() if number == count]
     if not same:
-        there = ", ".join(f"{label} ({number} patients)" for label, number in counts.items())
+        there = ", ".join(f"{label} ({plural(number, 'patient')})" for label, number in counts.items())
         raise EnterError(
-            f"label budget: found {labels} ({count} patients), expected one of the suite: {there}",
+            f"label budget: found {labels} ({plural(count, 'patient')}), expected one of the suite: {there}",
             remedy="correct --labels, or add the budget to the suite",
         )
     return same[0]

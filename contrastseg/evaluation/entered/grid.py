@@ -66,15 +66,18 @@ def on_reference_grid(found: Grid, geometry: Geometry, *, case: str, file: Path,
     difference = grid_difference(labels.shape, *ours, shape, *theirs)
     if difference is None:
         return OnGrid(labels)
+    remedy = _REGRID
+    if labels.shape == shape:
+        remedy += "; or, if its voxels are those of the image in the same order, as an array (--format npz)"
     if affines is None or expected is None or labels.ndim != 3 or not (_placed(file) and _placed(reference)):
-        raise EnterError(difference, case=case, file=file, remedy=_REGRID)
+        raise EnterError(difference, case=case, file=file, remedy=remedy)
     back = _nearest(labels, affines[0], shape, expected[0])
     if back is None:
         raise EnterError(
             f"{difference}; the map does not cover its image, by the affines of both",
             case=case,
             file=file,
-            remedy=f"{_REGRID}; pad a map of a part of the image with background",
+            remedy=f"{remedy}; pad a map of a part of the image with background",
         )
     size = "x".join(map(str, labels.shape))
     return OnGrid(back, f"shape {size}" + (f", spacing {printed_spacing(steps)} mm" if steps is not None else ""))
