@@ -37,9 +37,9 @@ OWN_ENGINE = [name for name in METHODS if registry.get(name).engine is not None]
 LEARNING_STEPS = 15
 SLOW_TO_LEARN = {"simsiam": 30}
 # A threshold lets labels of its own in as a network gets surer: what they cost begins at 0 and rises.
-LEARNS_BY = {"unimatch": "segmentation"}
+LEARNS_BY = {"unimatch": "segmentation", "admt": "segmentation"}
 # Settings under which the first steps use all that a method has.
-AT_ONCE: dict[str, dict[str, Any]] = {"unimatch": {"threshold": 0.0}}
+AT_ONCE: dict[str, dict[str, Any]] = {"unimatch": {"threshold": 0.0}, "admt": {"threshold": 0.0}}
 CASES = [(name, dims) for name in METHODS if name not in OWN_ENGINE for dims in registry.get(name).spatial_dims]
 # Two checkpoints' worth of steps: a run that is killed after the third resumes from the first checkpoint.
 STEPS, KILLED_AT = 4, 3

@@ -105,6 +105,7 @@ KNOWN = (
     "bcp",
     "ict",
     "cross_teaching",
+    "admt",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it
