@@ -22,7 +22,7 @@ from contrastseg.paths import RESOURCES
 from contrastseg.planning import Plan, Run
 from contrastseg.planning.data_paths import prepared_of
 from contrastseg.planning.lengths import step_counter
-from contrastseg.planning.limits import measured_seconds, stage_settings
+from contrastseg.planning.limits import measured_seconds, settings_lookup
 from contrastseg.planning.step_times import step_times
 from contrastseg.suite.entries import EQUAL_STEPS
 from contrastseg.training.length import counted
@@ -127,13 +127,14 @@ def estimate(
 
 def training_jobs(plan: Plan) -> list[TrainingJob]:
     """All stages to train, each once, in the order of the runs and their stages."""
-    found = (_job(plan, run, stage.name) for run in plan.runs for stage in _stages(run))
+    settings = settings_lookup(plan.suite)
+
+    def job(run: Run, stage: str) -> TrainingJob:
+        by_budget = settings(run, stage).epochs is not None and counted(run.method, stage) == "labelled"
+        return TrainingJob(run, stage, run.stage_folder(stage), by_budget)
+
+    found = (job(run, stage.name) for run in plan.runs for stage in _stages(run))
     return list({job.folder: job for job in found}.values())
-
-
-def _job(plan: Plan, run: Run, stage: str) -> TrainingJob:
-    by_budget = stage_settings(plan.suite, run, stage).epochs is not None and counted(run.method, stage) == "labelled"
-    return TrainingJob(run, stage, run.stage_folder(stage), by_budget)
 
 
 def _stages(run: Run) -> tuple[Stage, ...]:

@@ -13,7 +13,7 @@ from contrastseg.data.splits.splits import Population
 from contrastseg.methods import registry
 from contrastseg.paths import MANIFEST, RESOURCES
 from contrastseg.planning.data_paths import prepared_of, split_of
-from contrastseg.planning.limits import stage_settings
+from contrastseg.planning.limits import settings_lookup, stage_settings
 from contrastseg.planning.runs import Plan, Run, pool_file, spatial_dims
 from contrastseg.suite import Suite
 from contrastseg.training.length import counted, stage_steps, steps_of_epochs
@@ -88,12 +88,12 @@ def lengths(plan: Plan) -> list[dict[str, Any]]:
             named where a stage reads none.
     """
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    steps_of = step_counter(plan)
+    steps_of, settings = step_counter(plan), settings_lookup(plan.suite)
     for run in plan.runs:
         for stage in registry.get(run.method).stages:
             axes = {"dataset": run.entry, "method": run.method, "variant": run.variant, "stage": stage.name}
             axes["labels"] = run.labels if counted(run.method, stage.name) == "labelled" else ""
-            epochs = stage_settings(plan.suite, run, stage.name).epochs
+            epochs = settings(run, stage.name).epochs
             if epochs is not None and tuple(axes.values()) not in rows:
                 rows[tuple(axes.values())] = {**axes, "epochs": epochs, "steps": steps_of(run, stage.name)}
     return list(rows.values())

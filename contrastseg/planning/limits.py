@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from contrastseg.planning.job_functions import with_parameters
 from contrastseg.planning.runs import Run, spatial_dims
@@ -24,14 +25,40 @@ def stage_settings(suite: Suite, run: Run, stage: str) -> TrainingSettings:
     return suite.stage_training(suite.entry(run.entry), suite.method(run.method), run.variant, stage)
 
 
+def settings_lookup(suite: Suite) -> Callable[[Run, str], TrainingSettings]:
+    """A function that gives `stage_settings` of a run and stage, computed once for all budgets, draws, folds, seeds."""
+
+    @cache
+    def settings(entry: str, method: str, variant: str, stage: str) -> TrainingSettings:
+        return suite.stage_training(suite.entry(entry), suite.method(method), variant, stage)
+
+    return lambda run, stage: settings(run.entry, run.method, run.variant, stage)
+
+
 def measured_seconds(
-    suite: Suite, run: Run, stage: str, times: Mapping[str, StepTimes], steps: int | None
+    suite: Suite,
+    run: Run,
+    stage: str,
+    times: Mapping[str, StepTimes],
+    steps: int | None,
+    *,
+    settings: Callable[[Run, str], TrainingSettings] | None = None,
 ) -> float | None:
-    """Seconds of a stage, from the time, number and pixels of its steps; None where one of them is unknown."""
+    """Seconds of a stage, from the time, number and pixels of its steps; None where one of them is unknown.
+
+    Args:
+        suite: The suite.
+        run: One of its runs.
+        stage: One of its stages.
+        times: Measured steps by method.
+        steps: Steps of the stage; None where not known.
+        settings: A `settings_lookup` of the suite, for who asks for many runs.
+    """
     known, dims = times.get(run.method), spatial_dims(suite.entry(run.entry))
     if known is None or (stage, dims) not in known.steps or steps is None:
         return None
-    training, step = stage_settings(suite, run, stage), known.steps[stage, dims]
+    training = settings(run, stage) if settings else stage_settings(suite, run, stage)
+    step = known.steps[stage, dims]
     return steps * step.seconds * training.batch_size * math.prod(training.patch_size) / step.pixels
 
 

@@ -35,9 +35,11 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
         raise SuiteError(f"{what} not found", file=path, remedy=there)
     try:
         text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
         _check_size(node)
-        value = yaml.safe_load(text)
+        twice = _repeated_key(node)  # first: merge keys (<<) are written into the node when values are made of it
+        value = None if node is None else loader.construct_document(node)
     except (
         yaml.YAMLError,
         ArithmeticError,
@@ -54,7 +56,7 @@ def read_yaml(path: str | Path, what: str = "suite") -> dict[str, Any]:
         raise SuiteError(
             f"a {what} must be a mapping of names to values", file=path, remedy="write lines of `name: value`"
         )
-    if twice := _repeated_key(node):
+    if twice:
         raise SuiteError(twice, file=path, remedy="keep one of them; YAML would silently use the last")
     return value
 
@@ -150,6 +152,8 @@ def _repeated_key(node: yaml.Node | None) -> str | None:
         return None
     seen: Mapping[str, int] = {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # refused when values are made of it
         if key.value in seen:
             line = key.start_mark.line + 1
             return f"line {line}: key {key.value!r} is there twice (first in line {seen[key.value]})"

@@ -16,12 +16,13 @@ from contrastseg.paths import CHECKOUT, MEASURED
 from contrastseg.planning import Plan, expand
 from contrastseg.planning.estimates import TrainingJob, training_jobs
 from contrastseg.planning.lengths import step_counter
-from contrastseg.planning.limits import measured_seconds, stage_settings
+from contrastseg.planning.limits import measured_seconds, settings_lookup
 from contrastseg.planning.runs import spatial_dims
 from contrastseg.planning.step_times import step_times
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.parsing import read_yaml
+from contrastseg.training.settings import TrainingSettings
 
 DEVICES = (1, 4, 64)
 CHANNELS = (16, 32, 64, 128, 256)
@@ -96,10 +97,11 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
     for path in sorted((root / "benchmarks").glob("*.yaml")):
         plan = expand(parse_suite(read_yaml(path), path)[0], {}, None, root / "no-data")
         jobs = [job for job in training_jobs(plan) if registry.get(job.run.method).engine is None]
-        steps_of = step_counter(plan)
+        steps_of, settings = step_counter(plan), settings_lookup(plan.suite)
         steps = {job.folder: steps_of(job.run, job.stage) for job in jobs}
         seconds = {
-            job.folder: measured_seconds(plan.suite, job.run, job.stage, times, steps[job.folder]) for job in jobs
+            job.folder: measured_seconds(plan.suite, job.run, job.stage, times, steps[job.folder], settings=settings)
+            for job in jobs
         }
         unmeasured = [job for job in jobs if seconds[job.folder] is None and steps[job.folder] is not None]
         for lacking, why in (
@@ -108,7 +110,7 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
         ):
             if names := sorted({f"`{job.run.method}/{job.stage}`" for job in lacking}):
                 notes.append(f"- `{plan.suite.name}` leaves out {', '.join(names)}: {why}.\n")
-        sign, network = _network(plan, jobs)
+        sign, network = _network([settings(job.run, job.stage) for job in jobs])
         chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
         spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]
         shown = [f"{sign}{hours(span)}" if sign is not None else "–" for span in spans]
@@ -165,9 +167,8 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:,.0f} h" if seconds >= 36000 else f"{seconds / 3600:.1f} h"
 
 
-def _network(plan: Plan, jobs: Sequence[TrainingJob]) -> tuple[str | None, str]:
+def _network(settings: Sequence[TrainingSettings]) -> tuple[str | None, str]:
     """The hours' sign (empty as measured, ≤ at most that, None not known), and the network in words."""
-    settings = [stage_settings(plan.suite, job.run, job.stage) for job in jobs]
     networks = {str(one.network): one.network for one in settings}.values()
     if any(network["name"] != "unet" for network in networks):
         return None, ", ".join(sorted({str(network["name"]) for network in networks}))
