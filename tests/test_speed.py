@@ -31,6 +31,7 @@ def test_preparation_beside_nnunet(tmp_path: Path) -> None:
     assert {row["note"] for row in rows} == {"a test"}
 
 
+@pytest.mark.long
 def test_losses_beside_other_forms(tmp_path: Path) -> None:
     """Every loss has its plain form, and all forms agree: the script stops where they do not."""
     command = [sys.executable, str(SPEED / "losses.py"), "--part", "16", "--rounds", "1", "--output", str(tmp_path)]
@@ -69,6 +70,7 @@ def test_steps_of_methods(tmp_path: Path) -> None:
     assert found.steps["train", 2].pixels == 8 * 32 * 32
 
 
+@pytest.mark.long
 def test_statistics_of_a_grid(tmp_path: Path) -> None:
     sizes = ("--datasets", "3", "--methods", "3", "--ratios", "1", "--patients", "6", "--note", "a test")
     command = [sys.executable, str(SPEED / "comparisons.py"), *sizes, "--output", str(tmp_path)]
@@ -87,6 +89,7 @@ def test_statistics_of_a_grid(tmp_path: Path) -> None:
     assert all(f"step {step}" in shown for step in rows)
 
 
+@pytest.mark.long
 def test_metrics_beside_other_programs(tmp_path: Path) -> None:
     """The values agree, or the script stops; whoever is not here is named."""
     command = [sys.executable, str(SPEED / "metrics.py"), "--part", "16", "--rounds", "1", "--output", str(tmp_path)]
@@ -165,6 +168,7 @@ def test_inference_beside_other_programs(tmp_path: Path) -> None:
     assert all(row["hardware"] for row in rows)
 
 
+@pytest.mark.long
 def test_training_beside_the_bare_network(tmp_path: Path) -> None:
     small = ("--work", "acdc_2d", "--part", "0.25", "--channels", "4", "8", "--rounds", "1", "--steps", "3")
     command = [sys.executable, str(SPEED / "training.py"), *small, "--contenders", "contrastseg", "bare"]

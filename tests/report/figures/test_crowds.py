@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from contrastseg.evaluation.statistics.convention_ranks import convention_ranks
 from contrastseg.report.content.labels import budget_short
 from contrastseg.report.figures._style import drawing
-from contrastseg.report.figures.build import make_figures
+from contrastseg.report.figures.build import FORMATS, make_figures
 from contrastseg.report.figures.kind import FigureSource, figure_kind
 from contrastseg.report.settings import FigureSettings, default_figures
 from contrastseg.report.settings.kinds import FIGURE_KINDS
@@ -101,28 +101,41 @@ def test_twenty_methods_are_all_named_in_a_readable_size(crowd, figures_of_the_c
     assert not missing
 
 
+MARKUP = {
+    *("svg", "metadata", "RDF", "Work", "type", "format"),
+    *("defs", "style", "g", "path", "use", "clipPath", "rect", "image"),
+}
+
+
+def check_tags(file):
+    assert {element.tag.split("}")[1] for element in ET.parse(file).iter()} <= MARKUP
+
+
 @pytest.mark.parametrize("kind", KIND_NAMES)
-def test_hostile_names_stay_inside_the_figure(world, hostile_overlays, kind):
+def test_hostile_names_stay_inside_the_figure_and_are_no_markup(world, hostile_overlays, kind, tmp_path):
     named = hostile(world)
-    check_texts(figure_of(named, kind, hostile_overlays))
+    figure = figure_of(named, kind, hostile_overlays)
+    check_texts(figure)
+    with drawing():
+        figure.savefig(tmp_path / "figure.svg", dpi=50, metadata=dict(FORMATS["svg"]))
+    check_tags(tmp_path / "figure.svg")
 
 
-def test_hostile_names_are_no_markup(world, hostile_overlays, tmp_path):
+def test_hostile_names_are_written_in_every_format(world, hostile_overlays, tmp_path):
+    """With the fonts that these names need; the largest kinds of figure, since fonts take most of a PDF's time."""
     named = hostile(world)
-    settings = [one.model_copy(update={"dpi": 50}) for one in default_figures()]
-    overlays = {"overlays": hostile_overlays}
-    make_figures(named.data, settings, tmp_path, logs=named.logs, overlays=overlays)
+    settings = [one.model_copy(update={"dpi": 50}) for one in default_figures() if one.kind in ("box", "overlays")]
+    overlays = {one.name: hostile_overlays for one in settings if one.kind == "overlays"}
+    written = make_figures(named.data, settings, tmp_path, logs=named.logs, overlays=overlays)
+    assert len(written) == 3 * len(settings) == 6
     for one in settings:
-        tags = {element.tag.split("}")[1] for element in ET.parse(tmp_path / f"{one.name}.svg").iter()}
-        assert tags <= {"svg", "metadata", "RDF", "Work", "type", "format"} | {
-            *("defs", "style", "g", "path", "use", "clipPath", "rect", "image"),
-        }
+        check_tags(tmp_path / f"{one.name}.svg")
 
 
-def test_every_overlay_is_a_picture_of_its_own(crowd, overlays_of, tmp_path):
-    settings = [FigureSettings(name="overlays", kind="overlays", dpi=50)]
-    overlays = {"overlays": overlays_of(crowd.suite.methods, ["one"])}
-    make_figures(crowd.data, settings, tmp_path, overlays=overlays)
+def test_every_overlay_is_a_picture_of_its_own(crowd, figures_of_the_crowd, tmp_path):
+    figure, _ = figures_of_the_crowd("overlays")
+    with drawing():
+        figure.savefig(tmp_path / "overlays.svg", dpi=50)
     assert (tmp_path / "overlays.svg").read_text().count("<image") == 3 * len(crowd.suite.methods)
 
 
