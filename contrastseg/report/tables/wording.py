@@ -26,7 +26,7 @@ SELECTION_COLUMNS = {
 }
 SELECTION_READING = (
     f"best_test: {ORACLE_MARK}. The checkpoint of each run is selected by its mean on the test cases. The column shows "
-    "the effect of selection on test data. It is not a result of a method.",
+    "the effect of selection on test data. It is not a result of a method. Runs that keep no snapshots have no oracle.",
     "Cross-fitted: each patient is scored at the checkpoint selected on the other patients. Optimism: best_test minus "
     "cross-fitted.",
     "best_test minus last is 0 or more by construction and mixes early stopping with optimism. The optimism is 0 or "
@@ -35,7 +35,7 @@ SELECTION_READING = (
 NO_OPTIMISM_INTERVAL = "Intervals of the optimism start at 20 patients."
 ORACLE_FOOTNOTE = (
     f"best_test: {ORACLE_MARK}. The checkpoint of each run was selected on these test cases. These means are not "
-    "ranked or tested, and have no intervals."
+    "ranked or tested, and have no intervals. Runs that keep no snapshots have no oracle."
 )
 COUNTS_HEAD = "missed / FP / missing"
 COUNTS_LEGEND = (
