@@ -33,6 +33,19 @@ def test_an_unknown_key_is_said(arguments: list[str], key: str, known: list[str]
     assert not [name for name in known if name not in str(done.exception)]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--checkpoint", "step2.ckpt", "--prepared", "p", "--split", "s.json"],
+        ["--snapshots", "--input", "scan.nii.gz"],
+    ],
+)
+def test_several_checkpoints_go_with_snapshots_and_prepared_data(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, ["predict", "--checkpoint", "step1.ckpt", "--output", "o", *arguments])
+    assert isinstance(done.exception, SuiteError)
+    assert "--snapshots" in str(done.exception.remedy)
+
+
 def test_a_file_is_read_like_text(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("tables: [1]\n")
