@@ -10,7 +10,6 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.report.content.labels import number
 from tests.docs.pages import DOCS
 
@@ -118,43 +117,31 @@ def test_what_did_not_run_is_said(findings: ModuleType, made: str, monkeypatch: 
     assert findings.page().count("Not run yet.") >= 6
 
 
-def test_longer_training_stands_beside_the_suite_s_own(made: str) -> None:
-    text = part(made, "Other effects on the ranking")
-    assert "`supervised` has 0.552 in 1,200 steps, 0.496 in 400 (−0.056), 0.588 in 2,400 (+0.036)" in text
-
-
-def test_staged_methods_are_compared_with_a_reference_trained_as_long(made: str) -> None:
-    text = part(made, "Effect of longer training")
-    head, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    column = head.index("ACDC, 3 labelled patients")
-    rows = {name(row[0]): row for row in lines}
-    longer = pd.read_csv(STORED.parents[1] / "acdc_small" / "control" / "supervised-2400-steps-n3.csv")
-    mean = longer[longer["metric"] == "dice"].groupby("patient")["value"].mean().mean()
-    assert rows["supervised"][1] == "2,400 steps"
-    assert rows["supervised"][column] == number(mean, 3)
-    assert rows["simclr"][1] == "2 × 1,200 steps"
-    ours = pd.read_csv(STORED.parents[1] / "acdc_small" / STORED.name / "summary.csv")
-    at = (ours["labels"] == "n3") & (ours["class"] == "mean") & (ours["metric"] == "dice")
-    (simclr,) = ours[at & (ours["method"] == "simclr") & (ours["checkpoint"] == "last")]["mean"]
-    assert rows["simclr"][column].startswith(number(simclr - mean, 3))
-    assert not {"glcl", "cps"} & set(rows), "of two stages only"
-
-
-def test_comparisons_with_two_references_are_corrected_together(as_shipped: ModuleType) -> None:
-    """The same tests have the same correction, with one reference or with two."""
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
-    scores = run.dice(run.places()[0])
-    whole = compare(scores, "supervised", family="methods")
-    whole = whole[whole["verdict"] != "reference"]
-    assert {"better", "n.s."} <= set(whole["verdict"])
-    names = whole["method"].tolist()
-    parts = [scores[scores["method"].isin(["supervised", *part])] for part in (names[::2], names[1::2])]
-    apart = pd.concat([compare(part, "supervised", family="methods") for part in parts])
-    together = sys.modules["contrastseg.report.site.longer"].one_family(apart[apart["verdict"] != "reference"])
-    told = ["method", "p_holm", "verdict"]
-    pd.testing.assert_frame_equal(
-        together.sort_values("method", ignore_index=True)[told], whole.sort_values("method", ignore_index=True)[told]
+def test_methods_with_several_stages_stand_beside_the_row_of_equal_steps(as_shipped: ModuleType) -> None:
+    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("la_reduced",))
+    scores = pd.read_parquet(run.folder / "scores.parquet")
+    at = (scores["metric"] == "dice") & (scores["labels"] == "n8")
+    dice = scores[at].groupby(["method", "variant", "patient"])["value"].mean().groupby(["method", "variant"]).mean()
+    usual, longer, simclr = (
+        dice[pair] for pair in (("supervised", "default"), ("supervised", "equal_steps"), ("simclr", "default"))
     )
+    moved = list(sys.modules["contrastseg.report.site.moves"]._by_length(run))
+    words = f"`supervised` has {number(usual, 3)} in 400 steps, {number(longer, 3)} in 1,200 (+"
+    assert sum(words in line for line in moved) == 1
+    text = "\n".join(as_shipped.as_long(run))
+    head, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    column = next(at for at, title in enumerate(head) if "8 labelled" in title)
+    rows = {name(row[0]): row for row in lines}
+    assert rows["supervised/equal_steps"][1] == "1,200 steps"
+    assert rows["supervised/equal_steps"][column] == number(longer, 3)
+    assert rows["simclr"][1] == "2 × 400 steps"
+    assert rows["simclr"][column].startswith(number(simclr - longer, 3))
+    assert not {"cps", "mean_teacher", "supervised"} & set(rows), "methods of one stage are as long as supervised"
+
+
+def test_a_suite_without_the_row_of_equal_steps_is_compared_with_none(made: str) -> None:
+    assert part(made, "Effect of longer training").strip() == "Not run yet."
+    assert "**Training length**" not in made
 
 
 def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> None:
@@ -230,7 +217,7 @@ def test_the_page_is_what_the_command_makes(page: str) -> None:
 def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
     (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
     rows = [line for line in as_shipped.everything(run) if line.startswith("|")]
-    assert len(rows) == 2 + len(run.methods)
+    assert len(rows) == 3 + len(run.methods), "and the row of equal steps"
     assert "\n".join(rows) in (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 

@@ -20,10 +20,10 @@ from contrastseg.paths import CHECKOUT
 from contrastseg.report.content.labels import budget_title, number
 from contrastseg.report.content.report_data import records
 from contrastseg.report.figures.cost import costs_of
-from contrastseg.report.site.longer import against_controls, as_long
+from contrastseg.report.site.longer import against_equal_steps, as_long
 from contrastseg.report.site.moves import moves
 from contrastseg.report.site.published_numbers import published_numbers
-from contrastseg.report.site.reference_runs import ComparedPlace, ReferenceRuns, reference_runs
+from contrastseg.report.site.reference_runs import EQUAL_STEPS, ComparedPlace, ReferenceRuns, reference_runs
 from contrastseg.report.site.wording import (
     MARKS,
     WORDS,
@@ -151,9 +151,9 @@ def in_short(run: ReferenceRuns) -> Iterator[str]:
     usual = [{name: place.row(name) for name in run.methods} for place in places]
     yield f"- **The six systems**, `{run.suite}`, against `supervised`"
     yield from _answer(usual)
-    longer = [{row.method: row for row in against_controls(run, place)} for place in places]
+    longer = [{row.method: row for row in against_equal_steps(run, place)} for place in places]
     if any(longer):
-        yield "- **Those with several stages**, against `supervised` with as many steps"
+        yield "- **Those with several stages**, against `supervised` with as many steps as the longest method"
         yield from _answer(longer)
     for place in places:
         yield f"- **{place.name}**, {plural(int(place.leader.n), 'test patient')}"
@@ -205,14 +205,14 @@ def _times(count: int, total: int) -> str:
 
 
 def _still(run: ReferenceRuns, place: ComparedPlace) -> Iterator[str]:
-    """Which of the better methods with several stages are better than `supervised` with as many steps, too."""
+    """Which of the better methods with several stages are better than the row of equal steps, too."""
     better = {row.method for row in place.of("better") if len(registry.get(row.method).stages) > 1}
-    rows = [row for row in against_controls(run, place) if row.method in better]
+    rows = [row for row in against_equal_steps(run, place) if row.method in better]
     if rows:
         still = [row for row in rows if row.verdict == "better"]
         names = f": {names_of(run, still)}" if still else ""
         yield (
-            f"still better against `supervised` with as many steps: {len(still)} of"
+            f"still better against `supervised/equal_steps`: {len(still)} of"
             f" {plural(len(rows), 'better method')} with several stages{names}"
         )
 
@@ -303,9 +303,10 @@ def everything(run: ReferenceRuns) -> Iterator[str]:
     """Every method's mean, and what the test says."""
     places = run.places()
     rows = []
-    for method in run.methods:
-        found = [place.row(method) for place in places]
-        rows.append([run.named(method), *("–" if row is None else mean_of(row) for row in found)])
+    for method, variant in [*((name, "default") for name in run.methods), ("supervised", EQUAL_STEPS)]:
+        found = [place.row(method, variant) for place in places]
+        if variant == "default" or any(row is not None for row in found):
+            rows.append([run.named(method, variant), *("–" if row is None else mean_of(row) for row in found)])
     yield _METHODS.format(suite=run.suite)
     yield from table_of(["method", *(place.name for place in places)], rows, 1)
 

@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from contrastseg.evaluation.statistics.comparison import compare
 from contrastseg.report.content.labels import budget_title, metric_title, number
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.reference_runs import ReferenceRuns
+from contrastseg.report.site.reference_runs import EQUAL_STEPS, ReferenceRuns
 from contrastseg.report.site.wording import difference_of, name_of, signed, verdict_of
 
 SHOWN = ("dice", "hd95", "hd95_pooled")
@@ -37,16 +37,13 @@ def moves(run: ReferenceRuns) -> Iterator[str]:
 
 
 def _by_length(run: ReferenceRuns) -> Iterator[str]:
-    usual = run.results.plan["suite"]["training"]["steps"]
     for place in run.places():
-        lengths = {steps: _mean_dice(scores) for steps, scores in run.controls(place).items()}
-        told = [
-            f"{number(mean, 3)} in {steps:,} ({signed(mean - place.baseline.mean)})" for steps, mean in lengths.items()
-        ]
-        if told:
+        longer, total = place.row("supervised", EQUAL_STEPS), run.equal_total(place.entry)
+        if longer is not None and total is not None:
             yield (
-                f"- **Training length**, {place.name}: `supervised` has {number(place.baseline.mean, 3)} in {usual:,}"
-                f" steps, {', '.join(told)}."
+                f"- **Training length**, {place.name}: `supervised` has {number(place.baseline.mean, 3)} in"
+                f" {run.usual_steps(place.entry):,} steps, {number(longer.mean, 3)} in {total:,}"
+                f" ({signed(longer.mean - place.baseline.mean)})."
             )
 
 

@@ -14,6 +14,8 @@ from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, bu
 from contrastseg.report.content.report_data import records
 from contrastseg.report.content.results_folder import ResultsFolder
 
+EQUAL_STEPS = "equal_steps"  # variant of the row that trains as long as the longest method
+
 
 @dataclass(frozen=True)
 class ComparedPlace:
@@ -129,23 +131,16 @@ class ReferenceRuns:
         of = (scores["metric"] == "dice") & (scores["checkpoint"] == "last") & (scores["variant"] == variant)
         return scores[at & of & (scores["evaluated_on"] == place.entry)]
 
-    def controls(self, place: ComparedPlace) -> dict[int, pd.DataFrame]:
-        """Steps -> Dice of seed 0 of `supervised` trained so long: `control/supervised-<steps>-steps-<labels>.csv`.
+    def usual_steps(self, entry: str) -> int:
+        """Steps of one stage on an entry, as the plan has them."""
+        suite = self.results.plan["suite"]
+        own = next((item.get("training") or {} for item in suite["datasets"] if item["name"] == entry), {})
+        return int(own.get("steps", suite["training"]["steps"]))
 
-        The rows are those of the suite's own run with the control's values, its variant named after the steps.
-        """
-        usual = self.dice(place)
-        usual = usual[(usual["method"] == "supervised") & (usual["seed"] == 0)]
-        found = {}
-        for path in (self.folder.parent / "control").glob(f"supervised-*-steps-{place.labels}.csv"):
-            steps = int(path.name.split("-")[1])
-            table = pd.read_csv(path, dtype={"patient": str, "case": str})
-            keys = ["patient", "case", "class", "metric"]
-            values = usual.drop(columns="value").merge(table[[*keys, "value"]], on=keys, validate="one_to_one")
-            if len(values) != len(usual):
-                raise ValueError(f"{path}: {len(values)} of {len(usual)} scores of the suite's own run are in it")
-            found[steps] = values.assign(variant=f"{steps}_steps")
-        return dict(sorted(found.items()))
+    def equal_total(self, entry: str) -> int | None:
+        """Steps of the row `supervised/equal_steps` on an entry; None where the plan has no such row."""
+        totals = (item for item in self.results.plan.get("step_totals", ()) if item["dataset"] == entry)
+        return next((int(item["total"]) for item in totals if item["variant"] == EQUAL_STEPS), None)
 
     def further_seeds(self, place: ComparedPlace) -> pd.DataFrame | None:
         """Dice of methods with more seeds than the others, seed 0 included: `control/further-seeds-<labels>.csv`.
