@@ -226,12 +226,13 @@ def _outdated(predictions: Path, reference: Path) -> str:
     from contrastseg.data.prepare.cases import PreparedDataset
     from contrastseg.evaluation.entered.protocol import changed_references
     from contrastseg.evaluation.scoring.predictions import INDEX
-    from contrastseg.files import read_json
+    from contrastseg.files import read_json, wrap_parse_errors
 
-    entered = read_json(predictions / INDEX).get("entered")
-    if entered is None or not (reference / "cases.csv").is_file():
-        return ""
-    changed = changed_references(entered, PreparedDataset(reference))
+    with wrap_parse_errors(predictions / INDEX, remedy="predict again, or enter the predictions again with --replace"):
+        entered = read_json(predictions / INDEX).get("entered")
+        if entered is None or not (reference / "cases.csv").is_file():
+            return ""
+        changed = changed_references(entered, PreparedDataset(reference))
     return "classes or references changed after these predictions were entered: nothing is scored" if changed else ""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from contrastseg.errors import ContrastsegError
 from contrastseg.files import read_json, write_json
-from contrastseg.planning.data_paths import split_of
+from contrastseg.planning.data_paths import prepared_of, split_of
 from tests.entered.conftest import (
     collected,
     dataset,
@@ -67,6 +69,21 @@ def test_rows_of_another_split_are_outdated_and_not_compared(work: Path) -> None
     folder = ResultsFolder(Path("results/tiny/unfinished"), Path("resources"), strict=False)
     states = {item["method"]: item.get("state") for item in folder.skipped or () if item["labels"] == "r0.4"}
     assert states["mine"] == "outdated"
+
+
+@pytest.mark.parametrize("content", ["[]", '{"cases": {}, "entered": {}}', '{"cases": {}, "entered": 3}'])
+def test_a_damaged_index_is_named(work: Path, content: str) -> None:
+    enter(maps("lesions"))
+    (index,) = Path("results/tiny/entered").rglob("predictions.json")
+    index.write_text(content)
+    store = prepared_of(suite().entry("lesions"))
+    with pytest.raises(ContrastsegError) as caught:
+        invoke("score", "--prediction", index.parent, "--reference", store, "--output", "scores.csv")
+    assert caught.value.file == index
+    invoke("plan", "tiny.yaml", "--output", "results/tiny/plan.json")
+    with pytest.raises(ContrastsegError) as caught:
+        invoke("collect", "--results", "results/tiny", "--partial")
+    assert caught.value.file == index
 
 
 def test_predictions_of_other_references_are_not_scored(work: Path) -> None:
