@@ -27,6 +27,7 @@ MINIATURE = (
     "--config",
     "datasets=[{name: lesions, dataset: phantom_lesions, options: {cases: 12, size: [48, 64]}}]",
     "methods=[supervised, mean_teacher]",
+    "checkpoints=[last]",
     "labels=[r0.5]",
     "seeds=[0]",
     "training={patch_size: [48, 64], steps: 6}",
