@@ -1,4 +1,4 @@
-"""predict, score, oracle, prune: one run at a time, in the workflow or by hand."""
+"""predict, score, oracle, prune, export-weights: one run at a time, in the workflow or by hand."""
 
 from __future__ import annotations
 
@@ -221,6 +221,23 @@ def prune(
     typer.echo(f"{len(record['removed'])} removed, {len(record['kept'])} kept: {checkpoints / PRUNED}")
 
 
+def export_weights(
+    run: Path = typer.Argument(help="Folder of a run, or one of its checkpoints."),
+    output: Path = typer.Option(help="File to write, with the ending .safetensors; its card is written beside it."),
+    as_json: bool = JSON,
+) -> None:
+    """Write the encoder of a run as safetensors, with a card.
+
+    Example: `contrastseg export-weights results/demo/runs/... --output encoder.safetensors`
+    """
+    from contrastseg.training.export import export_encoder
+
+    card = export_encoder(run, output)
+    if as_json:
+        return print_json(card)
+    typer.echo(f"{card['tensors']} tensors: {output}, card: {output.with_suffix('.md')}")
+
+
 def _outdated(predictions: Path, reference: Path) -> str:
     """That entered predictions are of other references, so that none is scored; empty where all is well."""
     from contrastseg.data.prepare.cases import PreparedDataset
@@ -236,4 +253,4 @@ def _outdated(predictions: Path, reference: Path) -> str:
     return "classes or references changed after these predictions were entered: nothing is scored" if changed else ""
 
 
-COMMANDS = (predict, score, oracle, prune)
+COMMANDS = (predict, score, oracle, prune, export_weights)

@@ -70,6 +70,7 @@ class HookedNetwork(FeatureNetwork):
         for path in anatomy.unused:
             _exchange(network, path, nn.Identity())
         self.encoder, self.decoder = Part(), Part()
+        self._head_path = anatomy.head
         self.head = network.get_submodule(anatomy.head)
         end = nn.Identity()
         end.register_forward_hook(_Tap(self, anatomy.maps[-1].name))
@@ -117,6 +118,13 @@ class HookedNetwork(FeatureNetwork):
         super().train(mode)
         self._network[0].train(mode)
         return self
+
+    def foreign_name(self, key: str) -> str:
+        """See `FeatureNetwork.foreign_name`: the path in the network as its package builds it."""
+        part, _, path = key.partition(".")
+        if part == "head":
+            return f"{self._head_path}.{path}"
+        return path if part in ("encoder", "decoder") else key
 
     def noted(self, name: str, feature: Tensor) -> Tensor:
         """Keep a map of the running pass, after the block attached to it; a map met again is the one kept.

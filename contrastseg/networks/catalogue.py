@@ -18,7 +18,7 @@ from contrastseg.errors import SuiteError, unknown_name
 TABLE = Path(__file__).with_name("catalogue.json")
 KEYS = {"monai": "model", "smp": "architecture"}
 """Networks of other packages, and the option that names which of them."""
-_CHANGE_NO_MAP = ("weights", "weights_map", "normalise")
+_CHANGE_NO_MAP = ("weights", "weights_map", "weights_from", "normalise")
 _WITHOUT_3D = ("smp",)
 
 

@@ -112,6 +112,10 @@ class FeatureNetwork(nn.Module):
         """Logits (B, K, *spatial) for images (B, C, *spatial)."""
         return self.classify(self.features(images))
 
+    def foreign_name(self, key: str) -> str:
+        """The name that a tensor of the state dict has outside this project; the same, where that is one of its own."""
+        return key
+
     def attach(self, name: str, block: nn.Module) -> None:
         """Let `block` transform the feature map `name` wherever it is used. One block per map.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.networks import catalogue
+from contrastseg.networks.weight_settings import weight_file
 from contrastseg.plugins import loaded
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def check(settings: Mapping[str, Any]) -> str:
         'unet'
     """
     name = _known_name(settings)
+    settings, _ = weight_file(settings)
     options = _sources()[name]
     if not isinstance(options, EntryPoint):
         if _ANY in options:
@@ -148,7 +150,7 @@ def build(
     """Build a freshly initialised network.
 
     Args:
-        settings: `name` and that network's options.
+        settings: `name` and that network's options. A file of weights among them is left to training.
         spatial_dims: 2 or 3.
         in_channels: Channels of the image.
         num_classes: Classes including background.
@@ -162,6 +164,7 @@ def build(
         >>> network(torch.zeros(1, 1, 8, 8, 8)).shape
         torch.Size([1, 2, 8, 8, 8])
     """
+    settings, _ = weight_file(settings)
     options = {option: value for option, value in settings.items() if option != "name"}
     builder = _builder(settings)
     return builder(spatial_dims=spatial_dims, in_channels=in_channels, num_classes=num_classes, **options)

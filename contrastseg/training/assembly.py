@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from contrastseg.training import checkpoints
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import RunConfig, TrainingSettings
 from contrastseg.training.stages import staged
+from contrastseg.training.starting_weights import starting_weights
 
 
 def stage_training(config: RunConfig) -> TrainingSettings:
@@ -25,7 +26,11 @@ def stage_training(config: RunConfig) -> TrainingSettings:
 
 
 def build_method(
-    config: RunConfig, in_channels: int, num_classes: int, training: TrainingSettings | None = None
+    config: RunConfig,
+    in_channels: int,
+    num_classes: int,
+    training: TrainingSettings | None = None,
+    on_weights: Callable[[dict[str, Any]], None] | None = None,
 ) -> Method:
     """Build the method with freshly initialised modules; initialisation depends on (seed, stage) alone.
 
@@ -35,15 +40,22 @@ def build_method(
         num_classes: Classes including background.
         training: Settings of its stage with their length in steps; those of the configuration if unset. Where these
             count epochs the method predicts and takes no step.
+        on_weights: Called with how a file of weights went into each network. Without it the file is not read: a method
+            that is restored has its weights from a checkpoint.
 
     Raises:
         TrainingError: A network's strides do not divide the patch.
+        CheckpointError: The file of weights cannot be read, or is of another network.
     """
     training = training or stage_training(config)
+    start = None if on_weights is None else starting_weights(training.network, on_weights)
 
     def build_network(in_channels: int = in_channels, num_classes: int = num_classes, **options: Any) -> FeatureNetwork:
         sizes = {"spatial_dims": config.spatial_dims, "in_channels": in_channels, "num_classes": num_classes}
-        return build({**training.network, **options}, **sizes)
+        network = build({**training.network, **options}, **sizes)
+        if start is not None and "name" not in options:
+            start(network)
+        return network
 
     task = Task(
         config.spatial_dims,

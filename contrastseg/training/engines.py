@@ -102,6 +102,7 @@ class Outcome:
         best: Best validation Dice; None without validation.
         best_step: Where it was reached; None without validation.
         initial_weights: Hash of the checkpoint that each module got its initial weights from, by module.
+        network_weights: What is known of the file of weights that the networks started from; None without one.
         training: What was done otherwise than the training settings say.
         packages: What the result depends on beside the packages of every run.
     """
@@ -116,6 +117,7 @@ class Outcome:
     best: float | None = None
     best_step: int | None = None
     initial_weights: Mapping[str, str] = field(default_factory=dict)
+    network_weights: Mapping[str, Any] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
 

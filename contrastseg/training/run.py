@@ -137,7 +137,7 @@ def _fit(job: TrainingJob) -> Outcome:
     config, training, dataset = job.config, job.training, job.dataset
     fabric = _fabric(job.allocation, training)
     fabric.launch()
-    method, weights_from = _method(job)
+    method, weights_from, from_file = _method(job)
     batches = _batches(job, fabric)
     recording = planned(method, training, fabric.device, job.on_note)
     validate = partial(validation_dice, method, dataset, job.validation, training, fabric) if job.validation else None
@@ -170,19 +170,28 @@ def _fit(job: TrainingJob) -> Outcome:
         best=progress.best if job.validation else None,
         best_step=progress.best_step if job.validation else None,
         initial_weights={name: sha256(path) for name, path in weights_from.items()},
+        network_weights=from_file,
     )
 
 
-def _method(job: TrainingJob) -> tuple[Method, dict[str, str]]:
-    """The method ready to train, and the checkpoint that each module with initial weights got them from."""
+def _method(job: TrainingJob) -> tuple[Method, dict[str, str], dict[str, Any] | None]:
+    """The method ready to train, the checkpoint of every module with initial weights, and the file of weights."""
     config, training = job.config, job.training
-    method = build_method(config, job.dataset.in_channels, job.dataset.num_classes, training)
+    loaded: list[dict[str, Any]] = []
+    method = build_method(config, job.dataset.in_channels, job.dataset.num_classes, training, loaded.append)
+    for each in loaded[:1]:
+        if each["split"] == {"hash": job.split.hash, "fold": config.fold}:
+            each["test_cases"] = "stated"  # by our own card: it was trained on this run's training patients
+        job.on_note(
+            f"{each['file']}: {each['matched']} tensors loaded, {len(each['missing'])} of the encoder's missing,"
+            f" {len(each['skipped'])} of the file's left over"
+        )
     weights_from = load_initial_weights(method, config)
     lay_out(method.modules, config.spatial_dims, training.memory_format)
     if job.allocation.accelerator == "cpu" and _precision(job.allocation, training) != "32-true":
         keep_small_in_float32(method.modules)
     compile_networks(method.modules, training.compile)
-    return method, weights_from
+    return method, weights_from, loaded[0] if loaded else None
 
 
 def _precision(allocation: devices.DeviceAllocation, training: TrainingSettings) -> str:

@@ -84,6 +84,7 @@ def _result_record(outcome: Outcome) -> dict[str, Any]:
     """What came out of it, and how it was computed."""
     return {
         "taken_over": dict(outcome.initial_weights),
+        **({} if outcome.network_weights is None else {"network_weights": dict(outcome.network_weights)}),
         "steps": outcome.steps,
         "best_val_dice": outcome.best,
         "best_val_step": outcome.best_step,
