@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,18 @@ def test_the_table_of_long_tests_says_what_pytest_saw(tmp_path: Path) -> None:
     assert "second result" in later
     assert "2026-01-02" in later
     assert "| `test_few.py::test_three` | 3 | 3 | 0 | 0 | 1.0 |" in later
+
+
+def test_reasons_why_tests_are_long_outlive_a_new_table_and_name_long_tests() -> None:
+    module = importlib.import_module("contrastseg.report.site.long_tests")
+    reasons = module.by_hand((DOCS / "long-tests.md").read_text(encoding="utf-8"))
+    assert module.by_hand(f"another table\n{reasons}") == reasons
+    named = re.findall(r"^\| `(tests/[\w/]+\.py)(?:::(\w+))?`", reasons, re.MULTILINE)
+    assert len(named) > 20
+    for file, test in named:
+        text = (DOCS.parent / file).read_text(encoding="utf-8")
+        assert "mark.long" in text or "long=" in text, file
+        assert not test or f"\ndef {test}(" in text, f"{file}::{test}"
 
 
 def test_the_page_of_fidelity_has_every_recipe_and_every_suite_that_claims_one(

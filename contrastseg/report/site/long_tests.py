@@ -1,6 +1,7 @@
 """The table of the long tests' last result, from what pytest has written: `make test-long` says how.
 
 Where some failed, were mended and ran again, a later report takes the place of what it repeats, and the page says so.
+The list of reasons at the end of the page is written by hand and stays.
 
 Example: `python -m contrastseg.report.site.long_tests results/test-long.xml --output docs/long-tests.md`
 """
@@ -30,6 +31,7 @@ The table has one row a test. *Cases* is the number of its parameters. Minutes a
 {rows}
 {reasons}"""
 
+_REASONS = "\n## Why tests are long\n"
 _AGAIN = """
 {again} of them failed, or are in one file with some that failed, and ran again after the correction. The table has the
 second result. The others ran at the first commit."""
@@ -86,6 +88,12 @@ def page(reports: Sequence[Path], commits: Sequence[str] = ()) -> str:
     )
 
 
+def by_hand(text: str) -> str:
+    """Keep the part of a page that is written by hand: why tests are long."""
+    _, heading, rest = text.partition(_REASONS)
+    return heading + rest
+
+
 def _listed(commits: Sequence[str]) -> str:
     *others, last = (f"`{_short(commit)}`" for commit in commits)
     return f"commits {', '.join(others)} and {last}" if others else f"commit {last}"
@@ -102,8 +110,9 @@ def main() -> None:
     parser.add_argument("--commit", action="append", default=[], help="what they ran at, where that is not this commit")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
+    before = given.output.read_text(encoding="utf-8") if given.output.is_file() else ""
     with atomic_path(given.output) as temporary:
-        temporary.write_text(page(given.reports, given.commit), encoding="utf-8")
+        temporary.write_text(page(given.reports, given.commit) + by_hand(before), encoding="utf-8")
 
 
 if __name__ == "__main__":
