@@ -38,7 +38,7 @@ SUITE = {
     "training": {"steps": 2, "patch_size": [32, 32]},
     "evaluation": {"metrics": ["dice"]},
 }
-SUITE["datasets"][1]["training"] = {"patch_size": [16, 16, 16]}  # type: ignore[index]
+SUITE["datasets"][1]["training"] = {"patch_size": [32, 32, 32]}  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
