@@ -16,9 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from contrastseg.losses import info_nce, pixel_sampling, pseudo_labels, region_contrast, supervised_contrast
+from contrastseg.networks import heads
 from tests.pretended import _INDEXING, _WAITS
 
-VALUE_READERS = (info_nce, pixel_sampling, pseudo_labels, region_contrast, supervised_contrast)
+VALUE_READERS = (heads, info_nce, pixel_sampling, pseudo_labels, region_contrast, supervised_contrast)
 """Modules with a `values_at_hand` that is true on a CPU: a test that stands for a GPU makes it false."""
 
 # The running statistics, which the operator changes and its schema does not say so.

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from contrastseg.tensors import values_at_hand
+
 
 def vector_head(inside: int, hidden: int, outside: int, layers: int = 2, norm: bool = False) -> nn.Sequential:
     """Build a multi-layer perceptron for (B, inside) vectors: linear layers with ReLU between them.
@@ -80,17 +82,26 @@ class ClassSelectors(nn.Module):
     def forward(self, vectors: Tensor, classes: Tensor) -> Tensor:
         """Scores in (0, 1), (N,), of vectors (N, D) with their classes (N,); 0 for vectors of other classes.
 
-        Every shape is the same whatever the classes are, so nothing waits for them on a GPU.
+        On a CPU each perceptron sees the vectors of its class; elsewhere all of them, so that no shape hangs on values.
         """
         scores = torch.zeros(len(vectors), device=vectors.device)
-        layers = zip(self.hidden, self.norm, self.shift, self.score, strict=True)
-        for index, (hidden, norm, shift, score) in enumerate(layers, start=1):
-            own = (classes == index)[:, None]
-            count = own.sum().clamp(min=1)
-            values = hidden(vectors).float()
-            mean = torch.where(own, values, 0.0).sum(0) / count
-            centred = torch.where(own, values - mean, 0.0)
-            variance = centred.square().sum(0) / count
-            values = F.leaky_relu(centred * torch.rsqrt(variance + 1e-5) * norm + shift, 0.2)
-            scores = torch.where(own[:, 0], score(values).float().sigmoid()[:, 0], scores)
+        at_hand = values_at_hand(classes)
+        for index in range(1, len(self.hidden) + 1):
+            own = classes == index
+            if at_hand:
+                chosen = own.nonzero()[:, 0]
+                scores[chosen] = self._scored(index - 1, vectors[chosen], torch.ones_like(chosen, dtype=torch.bool))
+            else:
+                scores = torch.where(own, self._scored(index - 1, vectors, own), scores)
+        return scores
+
+    def _scored(self, place: int, vectors: Tensor, own: Tensor) -> Tensor:
+        """Scores of all vectors by one perceptron; its batch norm is over those of the class."""
+        count = own.sum().clamp(min=1)
+        values = self.hidden[place](vectors).float()
+        mean = torch.where(own[:, None], values, 0.0).sum(0) / count
+        centred = torch.where(own[:, None], values - mean, 0.0)
+        variance = centred.square().sum(0) / count
+        values = F.leaky_relu(centred * torch.rsqrt(variance + 1e-5) * self.norm[place] + self.shift[place], 0.2)
+        scores: Tensor = self.score[place](values).float().sigmoid()[:, 0]
         return scores

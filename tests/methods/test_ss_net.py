@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from contrastseg.networks import heads
 from contrastseg.networks.heads import ClassSelectors
 from tests.methods.made_up import make, sample
 
@@ -80,7 +81,12 @@ def test_the_contrast_is_divided_as_asked() -> None:
     assert values[1] == pytest.approx(1.5 * values[0], rel=1e-5)
 
 
-def test_selectors_are_perceptrons_with_batch_norm_over_their_class() -> None:
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_selectors_are_perceptrons_with_batch_norm_over_their_class(
+    at_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, and where no shape may hang on values."""
+    monkeypatch.setattr(heads, "values_at_hand", lambda tensor: at_hand)
     torch.manual_seed(0)
     selectors, vectors = ClassSelectors(3, 6), torch.randn(20, 6)
     classes = torch.tensor([0, 1, 2, 1, 255] * 4)
@@ -95,3 +101,6 @@ def test_selectors_are_perceptrons_with_batch_norm_over_their_class() -> None:
         expected = selectors.score[c - 1](hidden).sigmoid()[:, 0]
         torch.testing.assert_close(scores[classes == c], expected)
     assert scores[(classes == 0) | (classes == 255)].abs().sum() == 0
+    scores.sum().backward()
+    assert all(parameter.grad is not None for parameter in selectors.parameters())
+    assert selectors(vectors, torch.zeros_like(classes)).abs().sum() == 0
