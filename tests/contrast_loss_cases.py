@@ -75,7 +75,8 @@ CONTRAST_CASES: dict[str, list[Callable[[Inputs], Any]]] = {
     "unreliable.draw_rows": [lambda g: unreliable.draw_rows(mask(g, 3, 20), 4)],
     "unreliable.prototype_contrast_loss": [
         lambda g: unreliable.prototype_contrast_loss(
-            *(g.leaf(3, 4, 5), g.random(3, 5), g.random(3, 4, 2, 5), mask(g, 3), g.put(torch.tensor([True] * 3)))
+            *(g.leaf(3, 4, 5), g.random(3, 5), g.random(3, 6, 5), g.put(torch.arange(24).reshape(3, 4, 2) % 6)),
+            *(mask(g, 3), g.put(torch.tensor([True] * 3))),
         )
     ],
     "fusion.Boxes": [],

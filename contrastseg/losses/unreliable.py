@@ -121,7 +121,13 @@ def draw_rows(candidates: Tensor, number: int) -> tuple[Tensor, Tensor]:
 
 
 def prototype_contrast_loss(
-    anchors: Tensor, prototypes: Tensor, negatives: Tensor, counting: Tensor, present: Tensor, temperature: float = 0.5
+    anchors: Tensor,
+    prototypes: Tensor,
+    memory: Tensor,
+    drawn: Tensor,
+    counting: Tensor,
+    present: Tensor,
+    temperature: float = 0.5,
 ) -> Tensor:
     """Sum over the counting classes of the mean InfoNCE of their anchors, divided by the number of classes present.
 
@@ -130,7 +136,8 @@ def prototype_contrast_loss(
     Args:
         anchors: (K, A, D); gradients reach them.
         prototypes: (K, D).
-        negatives: (K, A, M, D), those of each anchor.
+        memory: (K, S, D), vectors that are negatives of each class.
+        drawn: (K, A, M), int64: which of them each anchor is compared with.
         counting: (K,), bool: classes with anchors and negatives.
         present: (K,), bool: classes that the batch has. With fewer than two the loss is 0.
         temperature: τ.
@@ -139,15 +146,15 @@ def prototype_contrast_loss(
         A scalar, float32.
 
     Example:
-        >>> anchors = torch.eye(2)[:, None]
-        >>> both, against = torch.ones(2, dtype=torch.bool), torch.eye(2).flip(0)[:, None, None]
-        >>> round(prototype_contrast_loss(anchors, torch.eye(2), against, both, both).item(), 4)  # ln(1 + e⁻²)
+        >>> anchors, drawn = torch.eye(2)[:, None], torch.zeros(2, 1, 1, dtype=torch.int64)
+        >>> both, against = torch.ones(2, dtype=torch.bool), torch.eye(2).flip(0)[:, None]
+        >>> round(prototype_contrast_loss(anchors, torch.eye(2), against, drawn, both, both).item(), 4)  # ln(1 + e⁻²)
         0.1269
     """
     with torch.autocast(anchors.device.type, enabled=False):
         unit = F.normalize(anchors.float(), dim=-1)
         positive = (unit * F.normalize(prototypes.float(), dim=-1)[:, None]).sum(-1, keepdim=True)
-        negative = torch.einsum("kad,kamd->kam", unit, F.normalize(negatives.float(), dim=-1))
+        negative = torch.bmm(unit, F.normalize(memory.float(), dim=-1).transpose(1, 2)).gather(2, drawn)
         logits = torch.cat([positive, negative], dim=2) / temperature
         losses = (logits.logsumexp(2) - logits[..., 0]).mean(1)
         several = (present.sum() > 1).float()

@@ -208,12 +208,16 @@ class U2PL(Method):
             held = memory.pushed.clamp(max=settings["memory_size"])
             chances = likely.T
             anchors, anchored = draw_rows(valid & (chances > settings["anchor_probability"]), settings["anchors"])
-            draw = torch.rand(classes, settings["anchors"] * settings["negatives_per_anchor"], device=label.device)
-            stored = (draw.double() * held[:, None]).long()
-            negatives = memory.vectors[each, stored].unflatten(1, (settings["anchors"], -1))
-        counting = (anchored > 0) & (held > 0)
+            draw = torch.rand(classes, settings["anchors"], settings["negatives_per_anchor"], device=label.device)
+            drawn = (draw.double() * held[:, None, None]).long()
         return prototype_contrast_loss(
-            rows[anchors], prototypes, negatives, counting, valid.any(1), settings["temperature"]
+            rows[anchors],
+            prototypes,
+            memory.vectors,
+            drawn,
+            (anchored > 0) & (held > 0),
+            valid.any(1),
+            settings["temperature"],
         )
 
     def ranks(self) -> tuple[int, int]:

@@ -43,16 +43,17 @@ def test_the_released_contrast() -> None:
     embedded, keys = (rows(waves(4, WIDTH, SIDE, SIDE, frequency=frequency)) for frequency in (1.9, 2.7))
     candidates = negative_candidates(label, probabilities, unsure, unlabelled, RANKS)
     assert candidates.sum(0).tolist() == [10, 4, 4, 4, 12]
-    anchors, prototypes, negatives = [], [], []
+    anchors, prototypes, memories, drawn = [], [], [], []
     for c, total in enumerate([0.0448900346, 0.0260525975, -0.0245088103, -0.0165474907, 0.0627235387]):
         memory, valid = keys[candidates[:, c]], (label == c) & sure
         close(memory.sum(), total, 1e-6)
         sources = embedded[valid & (probabilities[:, c] > 0.15)]
         anchors.append(sources[torch.arange(60) % len(sources)])
         prototypes.append(keys[valid].mean(0))
-        negatives.append(memory[torch.arange(60 * 40) % len(memory)].unflatten(0, (60, 40)))
+        memories.append(torch.cat([memory, torch.zeros(12 - len(memory), WIDTH)]))
+        drawn.append((torch.arange(60 * 40) % len(memory)).unflatten(0, (60, 40)))
     everyone = torch.ones(CLASSES, dtype=torch.bool)
-    stacked = [torch.stack(each) for each in (anchors, prototypes, negatives)]
+    stacked = [torch.stack(each) for each in (anchors, prototypes, memories, drawn)]
     close(prototype_contrast_loss(*stacked, everyone, everyone, 0.5), 3.7668135517190775, 1e-5)
 
 
@@ -106,12 +107,12 @@ def test_rows_are_drawn_among_the_candidates_alone_and_evenly() -> None:
 
 def test_one_class_has_nothing_to_be_told_from() -> None:
     anchors = torch.randn(3, 4, 2, requires_grad=True)
-    one = torch.tensor([False, True, False])
-    loss = prototype_contrast_loss(anchors, torch.randn(3, 2), torch.randn(3, 4, 5, 2), one, one)
+    one, two = torch.tensor([False, True, False]), torch.tensor([True, True, False])
+    drawn = torch.zeros(3, 4, 5, dtype=torch.int64)
+    loss = prototype_contrast_loss(anchors, torch.randn(3, 2), torch.randn(3, 6, 2), drawn, one, one)
     loss.backward()
     assert loss.item() == 0
-    two = torch.tensor([True, True, False])
     alone, both = (
-        prototype_contrast_loss(anchors, torch.ones(3, 2), torch.ones(3, 4, 5, 2), each, two) for each in (one, two)
+        prototype_contrast_loss(anchors, torch.ones(3, 2), torch.ones(3, 6, 2), drawn, each, two) for each in (one, two)
     )
     assert float(both.detach()) == pytest.approx(2 * float(alone.detach()))
