@@ -14,12 +14,12 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 @pytest.fixture
 def method(tmp_path):
     (source,) = re.findall(r"^```python\n(\"\"\".*?)^```$", README, re.MULTILINE | re.DOTALL)
-    file = tmp_path / "entropy.py"
+    file = tmp_path / "certainty.py"
     file.write_text(source, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("readme_entropy", file)
+    spec = importlib.util.spec_from_file_location("readme_certainty", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Entropy
+    return module.Certainty
 
 
 def test_the_printed_method_trains_with_both_sources(method):
@@ -50,4 +50,4 @@ def test_the_printed_rule_is_like_those_in_use():
     rules = Path(__file__).resolve().parent.parent / "workflow" / "rules" / "methods"
     in_use = (rules / "supervised.smk").read_text(encoding="utf-8")
     code = [line for line in in_use.splitlines() if line and not line.startswith(("#", '"""'))]
-    assert "\n".join(code) == printed.strip().replace("entropy", "supervised")
+    assert "\n".join(code) == printed.strip().replace("certainty", "supervised")

@@ -82,7 +82,7 @@ class MCNet(Method):
         from contrastseg.networks.decoders import without_encoder
 
         count = self.settings["decoders"]
-        if count not in (1, 2, 3) or isinstance(count, bool):
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= len(UPSAMPLINGS):
             raise SuiteError(f"decoders of mcnet is {count!r}", remedy="give 1, 2 or 3")
         for name in RELEASED[self.task.spatial_dims]:
             value = self.settings[name]

@@ -71,9 +71,9 @@ class URPC(Method):
         from torch import nn
 
         count, kernel = self.settings["heads"], self.settings["head_kernel"]
-        if count not in (2, 3, 4):
+        if not isinstance(count, int) or count not in (2, 3, 4):
             raise SuiteError(f"heads of urpc is {count!r}", remedy="give 2, 3 or 4")
-        if kernel not in (1, 3):
+        if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel not in (1, 3):
             raise SuiteError(f"head_kernel of urpc is {kernel!r}", remedy="give 1 or 3")
         network = self.task.build_network()
         decoder = [name for name in network.channels if name.startswith("decoder")]

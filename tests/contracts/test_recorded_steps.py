@@ -106,6 +106,9 @@ def test_a_replay_is_the_step(
     [
         ("supcon_pixel", "train", {"queue_size": 20, "warmup_share": 0.4}),  # begins at the third of six steps
         ("moco", "pretrain", {"queue_newest_only": False}),
+        ("cvrl", "train", {"distance_weight": 0.3}),
+        ("dtc", "train", {"border": "between", "absent": "unknown"}),
+        ("mcnet", "train", {"sharpening": "classes"}),
         ("ideal", "pretrain", {"key": "momentum", "correspondence": "feature", "negatives": ["same_image", "queue"]}),
     ],
 )

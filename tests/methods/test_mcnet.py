@@ -110,6 +110,7 @@ def test_unlabelled_images_have_a_gradient(name: str) -> None:
     [
         ({"decoders": 4}, "decoders of mcnet is 4"),
         ({"decoders": True}, "decoders of mcnet is True"),
+        ({"decoders": 2.0}, "decoders of mcnet is 2.0"),
         ({"consistency_weight": "much"}, "consistency_weight of mcnet is 'much'"),
         ({"ramp_share": -1}, "ramp_share of mcnet is -1"),
     ],

@@ -32,7 +32,12 @@ def test_heads_are_on_the_last_four_maps_and_fewer_where_there_are_fewer() -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"heads": 1}, "heads of urpc is 1"), ({"head_kernel": 2}, "head_kernel of urpc is 2")]
+    ("settings", "message"),
+    [
+        ({"heads": 1}, "heads of urpc is 1"),
+        ({"heads": 3.0}, "heads of urpc is 3.0"),
+        ({"head_kernel": 2}, "head_kernel of urpc is 2"),
+    ],
 )
 def test_values_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SuiteError, match=message):
