@@ -175,6 +175,7 @@ def test_what_is_scored_can_be_tested_and_drawn_and_what_is_usual_is_what_is_sco
         "main": ["hd95"],
         "comparison": None,
         "classes": ["nsd"],
+        "variance": ["hd95"],
         "conventions": ["hd95"],
     }
     assert {figure.metric for figure in asked.figures if figure.kind == "box"} == {"nsd"}
