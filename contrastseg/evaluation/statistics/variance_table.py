@@ -112,6 +112,12 @@ def differences(mine: ReplicateMatrix, theirs: ReplicateMatrix) -> tuple[np.ndar
 
     Returns:
         (patients, runs) and the draw of each run; None where they share no patient or no run.
+
+    Example:
+        >>> patients, run = np.array(["p0", "p1"]), np.array([0])
+        >>> mine, theirs = (ReplicateMatrix(patients, run, run, np.array(v)) for v in ([[0.8], [0.7]], [[0.5], [0.7]]))
+        >>> differences(mine, theirs)[0].round(1).tolist()
+        [[0.3], [0.0]]
     """
     runs = [list(zip(cell.draws.tolist(), cell.seeds.tolist(), strict=True)) for cell in (mine, theirs)]
     shared = sorted(set(runs[0]) & set(runs[1]))
