@@ -36,7 +36,7 @@ def shortened(name: str, datasets: Collection[str] | None = None) -> dict[str, A
         name: Its name.
         datasets: Only these entries; all where left out.
     """
-    suite = full() | {"name": name, "seeds": [0]}
+    suite = full() | {"name": name, "seeds": [0], "budget": None}  # two steps are too few to divide over stages
     suite["training"] |= {
         "network": {"name": "unet", "channels": [4, 4, 8, 8, 8], "convolutions": 1},
         "steps": 2,
@@ -58,6 +58,8 @@ def shortened(name: str, datasets: Collection[str] | None = None) -> dict[str, A
             # voxels, and one to test on.
             entry["split"] = {"fractions": {"train": 0.5, "val": 0, "test": 0.5}, "seed": 4}
     for method in suite["methods"]:
+        if isinstance(method, dict):
+            method.pop("stages", None)  # shares of the budget
         if isinstance(method, dict) and method["name"] == "nnunet":
             method["settings"] = {"epochs": 1, "iterations_per_epoch": 2}
     return suite
