@@ -109,7 +109,7 @@ class ADMT(Method):
         if not isinstance(period, int) or period < 1:
             raise SuiteError(f"period of {self.name} is {period!r}", remedy="give a whole number from 1 on")
         network, other = self.task.build_network(), self.task.build_network()
-        lengths = torch.randint(1, period + 1, (self.task.steps + 1,)).tolist()
+        lengths = torch.randint(1, period + 1, (self.task.steps + 1,), device="cpu").tolist()
         self._turns = [index % 2 for index, length in enumerate(lengths) for _ in range(length)][: self.task.steps + 1]
         return {"network": network, "teacher": average_of(network), "other_teacher": average_of(other)}
 
