@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from contrastseg.cli.shared import DATA_ROOT, RESOURCES, named_paths, progress, 
 from contrastseg.paths import MANIFEST
 
 if TYPE_CHECKING:
+    from contrastseg.planning.run_axes import Run
     from contrastseg.training.settings import RunConfig
 
 _TRAINING_KEYS = {
@@ -60,15 +61,17 @@ def train(
     Example: `contrastseg train --entry lesions --method supervised --labels r0.25 --output /tmp/run`
     """
     from contrastseg.methods import registry
+    from contrastseg.planning.run_axes import Run
 
     given = read_config(config, _TRAINING_KEYS)
     registry.get(method)  # an unknown method is reported before missing data
-    axes = _Axes(entry, method, variant, labels, draw, fold, seed, stage)
+    axes = Run(given.get("suite", "by-hand"), entry, method, variant, labels, draw, fold, seed)
     inputs = _find_inputs(axes, named_paths(prepared, "--prepared"), split=split, pool=pool, resources=resources)
     if planned is not None:
         _refuse_other(planned, inputs, entry)
     run = _resolve(
         axes,
+        stage,
         given,
         inputs,
         checkpoints=dict(item.partition("=")[::2] for item in initial),
@@ -76,20 +79,6 @@ def train(
         resources=resources,
     )
     _train(run, output)
-
-
-@dataclass(frozen=True)
-class _Axes:
-    """The axes of a run, named as in its configuration."""
-
-    entry: str
-    method: str
-    variant: str
-    labels: str
-    draw: int
-    fold: int
-    seed: int
-    stage: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +99,7 @@ class _Inputs:
 
 
 def _find_inputs(
-    axes: _Axes, folders: Mapping[str, Path], *, split: Path | None, pool: Path | None, resources: Path
+    axes: Run, folders: Mapping[str, Path], *, split: Path | None, pool: Path | None, resources: Path
 ) -> _Inputs:
     """Find what the options name, or what lies in RESOURCES where they name nothing."""
     from contrastseg import planning
@@ -146,7 +135,8 @@ def _refuse_other(planned: str, inputs: _Inputs, entry: str) -> None:
 
 
 def _resolve(
-    axes: _Axes,
+    axes: Run,
+    stage: str,
     given: Mapping[str, Any],
     inputs: _Inputs,
     *,
@@ -154,7 +144,7 @@ def _resolve(
     data_root: Path | None,
     resources: Path,
 ) -> RunConfig:
-    """Resolve the run's configuration: its axes, what --config gives, and its files."""
+    """Resolve the configuration of a stage of a run: the axes, what --config gives, and the files."""
     from contrastseg.data.prepare.cases import PreparedDataset
     from contrastseg.files import sha256
     from contrastseg.fingerprints import stage_fingerprint
@@ -172,9 +162,8 @@ def _resolve(
 
         raw = locate(info.dataset, data_root, resources)
     asked = {
-        **vars(axes),
-        "suite": given.get("suite", "by-hand"),
-        "stage": method.stage(axes.stage).name,
+        **asdict(axes),
+        "stage": method.stage(stage).name,
         "spatial_dims": given.get("spatial_dims") or info.spatial_dims,
         "settings": method.resolve(variant, variants=variants),
         "training": validated(TrainingSettings, given.get("training", {})),
