@@ -33,8 +33,11 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@touch $@
 
+# Compiled once, too: containers often set PYTHONDONTWRITEBYTECODE, and then each of a suite's jobs compiles the project
+# for itself, a third of a CPU second. Hashes of the sources say what is out of date.
 .venv/linked: pyproject.toml setup.py .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q --invalidation-mode checked-hash contrastseg
 	@touch $@
 
 .venv: .venv/linked
