@@ -23,6 +23,7 @@ from contrastseg.report.content.report_data import Place, ReportData, absent_sha
 from contrastseg.report.tables import wording
 from contrastseg.report.tables.external import external_footnotes
 from contrastseg.report.tables.model import Block
+from contrastseg.report.tables.pretrained import weight_footnotes
 from contrastseg.text import plural
 
 AGAINST = "!"  # behind a star: the means contradict the test of ranks
@@ -63,7 +64,7 @@ def block_footnotes(data: ReportData, key: Place, rows: pd.DataFrame, pairs: Seq
     if predictions or cells:
         lines.append(wording.missing(cells, predictions[:NAMED], max(0, len(predictions) - NAMED)))
     lines += [*_unlike_means(rows), *_intervals(rows), *_skipped(data, key[0], pairs)]
-    lines += external_footnotes(data, key[0], pairs)
+    lines += external_footnotes(data, key[0], pairs) + weight_footnotes(data, key[0], pairs)
     return [line for line in lines if line]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from contrastseg.checkpoint_names import ORACLE_MARK
 from contrastseg.evaluation.metrics.empty_references import EmptyReference
@@ -249,6 +250,21 @@ def statement(stated: Mapping[str, str], moved: int) -> str:
 def external(name: str, statements: Sequence[str]) -> str:
     """What stands under a table about an entered row."""
     return f"External row {name}, as stated by the person who entered it, not verified: {' | '.join(statements)}."
+
+
+def starting_weights(name: str, file: Mapping[str, Any]) -> str:
+    """The file of weights that a row's networks started from.
+
+    Args:
+        name: Of the row.
+        file: `network_weights` of a run's record.
+    """
+    unstated = "not stated"
+    excluded = "no test case among it, as stated" if file["test_cases"] == "stated" else "test cases among it: unknown"
+    return (
+        f"{name} starts from {file['file']} (SHA-256 {file['sha256'][:12]}), {file['encoder_share']:.0%} of the encoder."
+        f" Source: {file['source'] or unstated}. Pre-training data: {file['data'] or unstated}; {excluded}."
+    )
 
 
 def kendall(base: str, taus: Sequence[str]) -> str:

@@ -78,3 +78,30 @@ def test_equal_steps_are_said_where_they_hold(world) -> None:
     budget = tuple({**row, "method": name, "total": 1200, "as_long_as": ""} for name in ("supervised", "pdcr"))
     notes = block_footnotes(replace(world.data, suite=replace(world.suite, step_totals=budget)), key, part, [])
     assert [note for note in notes if "steps" in note] == [wording.equal_steps(1200)]
+
+
+def test_the_file_that_a_row_started_from_stands_under_the_table_with_what_is_stated(world) -> None:
+    ((key, part), *_) = world.data.places(world.summary)
+    pairs = list(part[["method", "variant"]].drop_duplicates().itertuples(index=False, name=None))
+    chosen = next(run for run in world.data.runs if run["dataset"] == key[0])
+    pair = str(chosen["method"]), str(chosen["variant"])
+    assert pair in pairs
+    file = {"file": "a.pt", "sha256": "0123456789abcdef", "source": "a hub", "data": "", "test_cases": "unknown"}
+    file["encoder_share"] = 0.95
+
+    def lines(**changed: str) -> list[str]:
+        runs = [
+            {**run, "network_weights": {**file, **changed}}
+            if (str(run["method"]), str(run["variant"])) == pair
+            else run
+            for run in world.data.runs
+        ]
+        said = block_footnotes(replace(world.data, runs=runs), key, part, pairs)
+        return [line for line in said if line not in block_footnotes(world.data, key, part, pairs)]
+
+    (line,) = lines()
+    for expected in (world.data.label(*pair).name, "a.pt", "0123456789ab", "a hub", "95%", "unknown"):
+        assert expected in line
+    (other,) = lines(test_cases="stated", data="ImageNet")
+    assert "unknown" not in other
+    assert "ImageNet" in other
