@@ -262,8 +262,8 @@ def starting_weights(name: str, file: Mapping[str, Any]) -> str:
     unstated = "not stated"
     excluded = "no test case among it, as stated" if file["test_cases"] == "stated" else "test cases among it: unknown"
     return (
-        f"{name} starts from {file['file']} (SHA-256 {file['sha256'][:12]}), {file['encoder_share']:.0%} of the encoder."
-        f" Source: {file['source'] or unstated}. Pre-training data: {file['data'] or unstated}; {excluded}."
+        f"{name} starts from {file['file']} (SHA-256 {file['sha256'][:12]}), {file['encoder_share']:.0%} of the encoder"
+        f" loaded. Source: {file['source'] or unstated}. Pre-training data: {file['data'] or unstated}; {excluded}."
     )
 
 
