@@ -13,6 +13,8 @@ from contrastseg.networks.features import FeatureNetwork
 class Padded(nn.Module):
     """Pads images with zeros at the end of each axis to multiples of a network's strides, and cuts the logits.
 
+    Where its deepest map would have one position, the last axis is padded to two: instance norm needs them.
+
     Args:
         network: Any.
 
@@ -30,8 +32,10 @@ class Padded(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K, *spatial) for images (B, C, *spatial)."""
-        size = images.shape[2:]
-        missing = [-length % step for length, step in zip(size, self.network.divisor, strict=True)]
+        size, steps = images.shape[2:], self.network.divisor
+        missing = [-length % step for length, step in zip(size, steps, strict=True)]
+        if all(length <= step for length, step in zip(size, steps, strict=True)):
+            missing[-1] += steps[-1]
         if not any(missing):
             whole: Tensor = self.network(images)
             return whole

@@ -89,3 +89,11 @@ def test_padding_changes_nothing_where_it_is_not_needed_and_ends_where_the_image
     inside = (..., *(slice(length) for length in size))
     whole[inside] = images
     assert torch.equal(Padded(network)(images), network(whole)[inside])
+
+
+def test_an_image_as_small_as_the_strides_is_padded_to_two_positions_of_the_deepest_map() -> None:
+    network = build({"channels": (4, 8, 8)}, spatial_dims=2, in_channels=1, num_classes=3)
+    seen: list[torch.Size] = []
+    network.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
+    assert Padded(network)(torch.randn(2, 1, 4, 3)).shape == (2, 3, 4, 3), "one position is an error of instance norm"
+    assert seen == [(2, 1, 4, 8)]
