@@ -43,6 +43,7 @@ class Cut:
 
 
 SMALL_VNET = {"width": 4}
+SMALL_PARTNER = {"name": "monai", "model": "SwinUNETR", "feature_size": 12, "depths": [1, 1, 1, 1]}
 CUTS = {
     "pdcr": Cut(["isic2016_512"], "r1", [64, 64], {"weights": "none"}),
     "pdcr_ablations": Cut(
@@ -119,8 +120,12 @@ def _entry(entry: dict[str, Any], cut: Cut) -> dict[str, Any]:
 
 
 def _method(method: str | dict[str, Any], cut: Cut) -> str | dict[str, Any]:
+    if method == "cross_teaching":
+        method = {"name": method}
     if isinstance(method, str):
         return method
+    if method["name"] == "cross_teaching":
+        method["settings"] = {**method.get("settings", {}), "partner": SMALL_PARTNER}
     if "variants" in method:
         kept = [next(iter(method["variants"])), *cut.variants.get(method["name"], ())]
         found = method["variants"]
