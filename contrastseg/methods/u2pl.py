@@ -51,7 +51,8 @@ class U2PL(Method):
             " `other` does not, as the paper says, and takes labelled pixels too",
             "negatives_per_anchor": "50, as released; the medical copy in ARCO has 512",
             "contrast_weight": "1, as released; the medical copy has 0.01",
-            "supervised_share": "1/80, as released for VOC (an epoch of 80); 0 for Cityscapes",
+            "supervised_share": "1/80, as released for VOC (an epoch of 80); 0 for Cityscapes. Both start from"
+            " ImageNet's weights. A new network with few steps learns its own wrong labels, see docs/methods.md",
             "stride": "4, at which the released network embeds",
             "memory_size": "4,096 vectors of a class: 30,000 would be 31 MB of every checkpoint for each class",
             "memory_push": "512 vectors of a class a step at most",
