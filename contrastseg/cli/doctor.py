@@ -55,7 +55,7 @@ def _torch() -> Check:
 
 
 def _torchvision() -> Check:
-    users = "needed by deeplabv3plus and resnet_unet"
+    users = "needed by deeplabv3plus, resnet_unet and smp"
     try:
         from contrastseg.networks._torchvision import has_stand_ins, import_torchvision
 

@@ -278,8 +278,7 @@ def test_unknown_options_list_the_known_ones(name: str) -> None:
 
 @pytest.mark.long
 def test_a_swin_transformers_maps_in_3d_are_those_of_its_contract() -> None:
-    settings = {**FORMS["monai SwinUNETR"], "feature_size": 6, "num_heads": [1, 1, 1, 1]}
-    network = registry.build(settings, spatial_dims=3, in_channels=1, num_classes=2).eval()
+    network = registry.build(FORMS["monai SwinUNETR"], spatial_dims=3, in_channels=1, num_classes=2).eval()
     x = torch.randn(1, 1, 64, 64, 64)
     with torch.no_grad():
         before, encoded = network.features(x), network.encode(x)
