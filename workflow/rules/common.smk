@@ -67,9 +67,8 @@ AXES = "{dataset}/{method}/{variant}/{labels}/draw{draw}-fold{fold}-seed{seed}"
 RUN = f"{RESULTS}/runs/{AXES}"
 # A run of this workflow, or predictions of another trainer that `contrastseg enter` put beside them.
 SCORED = f"{RESULTS}/{{place}}/{AXES}"
-PRETRAINED = (
-    f"{VARIANT}/pretrain-{{stage}}/{{budget}}draw{{draw}}-fold{{fold}}-seed{{seed}}"
-)
+REPLICATE = "draw{draw}-fold{fold}-seed{seed}"
+PRETRAINED = f"{VARIANT}/pretrain-{{stage}}/{{budget}}{REPLICATE}"
 
 # Jobs run this interpreter and this code, activated or not, installed or not.
 os.environ.update(planning.job_environment(BASE, DATA_ROOT, os.environ))
@@ -147,6 +146,5 @@ def figures():
 
 def slices():
     """Slices for the slider of the page."""
-    return report_files(
-        "figures", [f for f in SUITE.figures if f.kind == "overlays"], "slices.json"
-    )
+    overlays = [figure for figure in SUITE.figures if figure.kind == "overlays"]
+    return report_files("figures", overlays, "slices.json")
