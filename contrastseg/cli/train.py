@@ -46,7 +46,7 @@ def train(
     ),
     split: Path | None = typer.Option(None, help="Split file. Default: the entry's in RESOURCES."),
     planned: str | None = typer.Option(
-        None, help="Digests of data and split at planning; other content is an error. Set by the workflow."
+        None, help="Digests of data, split and weights at planning; other content is an error. Set by the workflow."
     ),
     config: str | None = typer.Option(
         None,
@@ -66,7 +66,8 @@ def train(
     given = read_config(config, _TRAINING_KEYS)
     registry.get(method)  # an unknown method is reported before missing data
     axes = Run(given.get("suite", "by-hand"), entry, method, variant, labels, draw, fold, seed)
-    inputs = _find_inputs(axes, named_paths(prepared, "--prepared"), split=split, pool=pool, resources=resources)
+    folders = named_paths(prepared, "--prepared")
+    inputs = _find_inputs(axes, given, folders, split=split, pool=pool, resources=resources)
     if planned is not None:
         _refuse_other(planned, inputs, entry)
     run = _resolve(
@@ -99,7 +100,13 @@ class _Inputs:
 
 
 def _find_inputs(
-    axes: Run, folders: Mapping[str, Path], *, split: Path | None, pool: Path | None, resources: Path
+    axes: Run,
+    given: Mapping[str, Any],
+    folders: Mapping[str, Path],
+    *,
+    split: Path | None,
+    pool: Path | None,
+    resources: Path,
 ) -> _Inputs:
     """Find what the options name, or what lies in RESOURCES where they name nothing."""
     from contrastseg import planning
@@ -111,7 +118,12 @@ def _find_inputs(
     require_path(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
     split = split or find_split(entry, resources)
     require_path(split, f"split of {entry!r}", "run `contrastseg split` first")
-    digests = {"data": planning.data_digest(data), "split": planning.split_digest(split, axes.fold, axes.draw)}
+    networks = [given.get(part, {}).get("network") for part in ("training", "stage_training")]
+    digests = {
+        "data": planning.data_digest(data),
+        "split": planning.split_digest(split, axes.fold, axes.draw),
+        **planning.weights_digest(*networks),
+    }
     if pool is None:
         return _Inputs(data, split, {}, digests)
     sources = read_json(require_path(pool, "pool", "run `contrastseg pool` first"))["sources"]
@@ -128,7 +140,7 @@ def _refuse_other(planned: str, inputs: _Inputs, entry: str) -> None:
 
     if planned != planning.content_text(inputs.digests):
         raise TrainingError(
-            f"data or split of {entry} was made again by others since this run was planned",
+            f"data, split or weights of {entry} was made again by others since this run was planned",
             file=inputs.data,
             remedy="start the workflow again: it plans with what is there now",
         )

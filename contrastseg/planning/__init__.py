@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.configuration import run_config, to_argument
-    from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest
+    from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest, weights_digest
     from contrastseg.planning.data_folders import DataFolders, summary_of_edits
     from contrastseg.planning.environment import job_environment
     from contrastseg.planning.garbage_collection import keep_objects
@@ -39,6 +39,7 @@ __all__ = [
     "pool_digest",
     "run_config",
     "split_digest",
+    "weights_digest",
     "summary_of_edits",
     "to_argument",
 ]
@@ -47,7 +48,7 @@ _MODULES = {
     "job_functions": ("cache_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "configuration": ("run_config", "to_argument"),
-    "content": ("content_text", "data_digest", "pool_digest", "split_digest"),
+    "content": ("content_text", "data_digest", "pool_digest", "split_digest", "weights_digest"),
     "environment": ("job_environment",),
     "garbage_collection": ("keep_objects",),
     "jobs": ("Jobs",),

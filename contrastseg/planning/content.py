@@ -1,4 +1,4 @@
-"""Digests of the content of prepared data, splits and pools, which a run depends on."""
+"""Digests of the content of prepared data, splits, pools and files of weights, which a run depends on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from contrastseg.errors import SplitError
 from contrastseg.files import digest, read_json, sha256
+from contrastseg.networks.weight_settings import weight_file
 from contrastseg.paths import MANIFEST
 
 
@@ -41,9 +42,23 @@ def pool_digest(file: Path, prepared: Mapping[str, Path]) -> str:
     return digest([pool["hash"], [data_digest(prepared[entry]) for entry in pool["sources"]]])
 
 
+def weights_digest(*networks: Mapping[str, Any] | None) -> dict[str, str]:
+    """Digest of the files of weights that networks start from, by the name `weights`; nothing where there is no file.
+
+    Args:
+        networks: Settings of networks, as `training` and the settings of a stage have them.
+
+    A file that is missing counts as one that is empty: training says that it is missing.
+    """
+    files = [weight_file(network)[1] for network in networks if isinstance(network, Mapping)]
+    paths = [Path(file.path) for file in files if file is not None]
+    contents = [_content(path, _stamp(path)) if path.is_file() else "" for path in paths]
+    return {"weights": digest(contents)} if contents else {}
+
+
 def content_text(inputs: Mapping[str, str]) -> str:
-    """The digests of a run's data, split and pool in one text, which the plan writes and the run compares."""
-    return " ".join(inputs[name] for name in ("data", "split", "pool") if name in inputs)
+    """The digests of a run's data, split, pool and weights in one text, which the plan writes and the run compares."""
+    return " ".join(inputs[name] for name in ("data", "split", "pool", "weights") if name in inputs)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -17,7 +17,14 @@ from contrastseg.paths import MANIFEST, MEASURED
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.checkpoint_jobs import CheckpointJobs
 from contrastseg.planning.configuration import run_config, to_argument
-from contrastseg.planning.content import content_text, data_digest, names_digest, pool_digest, split_digest
+from contrastseg.planning.content import (
+    content_text,
+    data_digest,
+    names_digest,
+    pool_digest,
+    split_digest,
+    weights_digest,
+)
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of, split_settings
 from contrastseg.planning.job_functions import Wildcards, constant_or_function, job_function, with_parameters
@@ -97,7 +104,7 @@ class Jobs(CheckpointJobs):
 
     @job_function
     def content(self, wildcards: Wildcards) -> str:
-        """Digests of the data, split and pool that a stage trains on; file times do not count."""
+        """Digests of the data, split, pool and weights that a stage trains with; file times do not count."""
         name = wildcards.dataset
         inputs = {
             "data": data_digest(self.prepared_of(name)),
@@ -106,7 +113,16 @@ class Jobs(CheckpointJobs):
         for file in self.pool(wildcards):
             sources = self.suite.entry(name).pool
             inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
-        return content_text(inputs)
+        stage = getattr(wildcards, "stage", "train")
+        return content_text(inputs | self._weights(name, wildcards.method, wildcards.variant, stage))
+
+    @cached_property
+    def _weights(self) -> Callable[[str, str, str, str], dict[str, str]]:
+        return cache(self._weights_digest)
+
+    def _weights_digest(self, entry: str, method: str, variant: str, stage: str) -> dict[str, str]:
+        own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
+        return weights_digest(self._settings(entry, method, variant)["training"]["network"], own.get("network"))
 
     @job_function
     def manifest(self, wildcards: Wildcards) -> Path:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 from pydantic import BaseModel
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.cli.shared import read_config
-from contrastseg.errors import ContrastsegError, SuiteError
+from contrastseg.errors import ContrastsegError, SuiteError, TrainingError
+from contrastseg.files import sha256
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,56 @@ def test_a_variant_of_the_suite_needs_no_settings(
     assert (tmp_path / "run.json").exists() is known, done.exception
     if not known:
         assert "unknown variant of supervised 'wide'" in str(done.exception)
+
+
+def test_another_content_of_a_file_of_weights_is_another_run(
+    lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from contrastseg import planning
+    from contrastseg.networks import registry
+    from contrastseg.suite import parse_suite
+
+    monkeypatch.chdir(lesions)
+    file = tmp_path / "encoder.safetensors"
+    network = {"name": "unet", "channels": [4, 8]}
+
+    def write(factor: float) -> None:
+        built = registry.build(network, spatial_dims=2, in_channels=3, num_classes=2)
+        save_file({name: factor * value.float() for name, value in built.state_dict().items()}, file)
+
+    write(1.0)
+    variants = {"default": {}, "pretrained": {"training": {"network": {**network, "weights": str(file)}}}}
+    suite = {
+        "name": "small",
+        "datasets": [{"name": "lesions", "dataset": "phantom_lesions", "options": {"cases": 6, "size": [16, 16]}}],
+        "methods": [{"name": "supervised", "variants": variants}],
+        "labels": ["n2"],
+        "training": {"steps": 1, "patch_size": [16, 16], "network": network},
+    }
+    jobs = planning.Jobs(parse_suite(suite)[0], None)
+
+    def job(variant: str) -> SimpleNamespace:
+        axes = {"suite": "small", "dataset": "lesions", "method": "supervised", "variant": variant, "labels": "n2"}
+        return SimpleNamespace(**axes, draw="0", fold="0", seed="0")
+
+    plain, planned = jobs.content(job("default")), jobs.content(job("pretrained"))
+    assert len(planned.split()) == len(plain.split()) + 1
+    os.utime(file, (1, 1))
+    assert planning.Jobs(parse_suite(suite)[0], None).content(job("pretrained")) == planned, "times do not count"
+    data, split = jobs.prepared_of("lesions"), jobs.split_of("lesions")
+    arguments = [*TRAIN[:-2], str(tmp_path / "run"), "--variant", "pretrained", "--labels", "n2"]
+    arguments += ["--prepared", f"lesions={data}", "--split", str(split), "--planned", planned]
+    arguments += ["--config", jobs.config(job("pretrained"))]
+    write(2.0)
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, TrainingError)
+    now = planning.Jobs(parse_suite(suite)[0], None)
+    assert now.content(job("pretrained")) != planned
+    assert now.content(job("default")) == plain
+    arguments[arguments.index(planned)] = now.content(job("pretrained"))
+    CliRunner().invoke(app, arguments, catch_exceptions=False)
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert record["network_weights"]["sha256"] == sha256(file)
 
 
 WRONG = [5, "x", [1], {"no_such_key": 1}, True, [[]], -1]
