@@ -31,7 +31,7 @@ class Form:
         spatial_dims: 2 or 3.
         parameters: How many, for one channel and four classes.
         divisor: What each axis of a patch must be divisible by.
-        smallest: The smallest patch it trains on.
+        smallest: The smallest patch with equal sides that it trains on. One shorter side alone may do.
         input_size: Shape of the patch it is made for; None where others do.
         maps: Stride and width of every feature map by name, in order.
         without_maps: Why it has none; methods that look inside cannot train it, and nothing can be attached.
@@ -159,7 +159,8 @@ def check_patch(settings: Mapping[str, Any], spatial_dims: int, patch: Sequence[
             f" {list(patch)}",
             remedy=f"set training.patch_size to {[-(-n // d) * d for n, d in zip(patch, form.divisor, strict=True)]}",
         )
-    if any(side < least for side, least in zip(patch, form.smallest, strict=True)):
+    # The table knows equal sides alone: a deepest map of one voxel cannot be normalised, one of 1×2×2 can.
+    if all(side < least for side, least in zip(patch, form.smallest, strict=True)):
         raise SuiteError(
             f"network {form.title} takes patches of {list(form.smallest)} or more, and patch_size is {list(patch)}",
             remedy=f"set training.patch_size to {[max(pair) for pair in zip(patch, form.smallest, strict=True)]}",

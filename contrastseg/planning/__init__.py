@@ -39,9 +39,9 @@ __all__ = [
     "pool_digest",
     "run_config",
     "split_digest",
-    "weights_digest",
     "summary_of_edits",
     "to_argument",
+    "weights_digest",
 ]
 
 _MODULES = {

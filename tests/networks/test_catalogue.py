@@ -82,7 +82,7 @@ def test_models_outside_the_table_are_left_to_the_start() -> None:
     ("settings", "dims", "patch", "remedy"),
     [
         ({"name": "monai", "model": "SwinUNETR"}, 3, (96, 96, 80), "[96, 96, 96]"),
-        ({"name": "smp", "architecture": "PAN"}, 2, (96, 256), "[128, 256]"),
+        ({"name": "smp", "architecture": "PAN"}, 2, (96, 96), "[128, 128]"),
         ({"name": "smp", "architecture": "Unet"}, 3, (64, 64, 64), "monai"),
         ({"name": "monai", "model": "UNETR", "img_size": [96, 96]}, 2, (64, 64), "img_size"),
     ],
@@ -100,6 +100,7 @@ def test_patches_that_it_takes_and_networks_that_are_not_in_the_table_pass() -> 
     catalogue.check_patch({"name": "smp", "architecture": "PAN"}, 2, (128, 128))
     catalogue.check_patch({"name": "monai", "model": "SwinUNETR", "patch_size": 4}, 2, (50, 50))
     catalogue.check_patch({"name": "unet"}, 2, (96, 96))
+    catalogue.check_patch({"name": "unet"}, 3, (16, 192, 192))  # thin slabs: the deepest map is 1×12×12
 
 
 def test_a_plan_refuses_a_patch_that_the_network_does_not_take(tmp_path: Any) -> None:

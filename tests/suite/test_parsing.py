@@ -17,6 +17,7 @@ from contrastseg.methods import registry
 from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
 from contrastseg.training.stages import merge
+from tests.workflow.full_suite import OPT_IN
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))
@@ -52,10 +53,6 @@ def test_an_entry_means_the_same_in_every_committed_suite():
         for entry in load_suite(path).datasets:
             says = (entry.dataset, entry.options, rule.resolve(entry.spec, entry.preparation))
             assert prepared.setdefault(entry.name, says) == says, f"{entry.name} of {path.name} is another one's too"
-
-
-OPT_IN = {"cct", "dtc", "entropy", "mae", "mcnet", "ss_net", "u2pl", "urpc", "volume_fusion", "cross_teaching"}
-"""Rivals that acdc.yaml and la.yaml have; whoever wants them in full.yaml adds their names there."""
 
 
 def test_the_default_suite_has_every_method_of_the_package_or_it_is_opt_in():
