@@ -89,18 +89,24 @@ class Jobs(CheckpointJobs):
     @job_function
     def config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a run, as the argument of `--config`."""
+        return self._stage(wildcards)[0]
+
+    def _stage(self, wildcards: Wildcards) -> tuple[str, dict[str, str]]:
+        """The argument of `--config` of a stage, and the digest of the weights that it starts from."""
         stage = getattr(wildcards, "stage", "train")
-        return self._configs(wildcards.dataset, wildcards.method, wildcards.variant, stage)
+        return self._stages(wildcards.dataset, wildcards.method, wildcards.variant, stage)
 
     @cached_property
-    def _configs(self) -> Callable[[str, str, str, str], str]:
-        return cache(self._config)
+    def _stages(self) -> Callable[[str, str, str, str], tuple[str, dict[str, str]]]:
+        return cache(self._settings_and_weights)
 
-    def _config(self, entry: str, method: str, variant: str, stage: str) -> str:
+    def _settings_and_weights(self, entry: str, method: str, variant: str, stage: str) -> tuple[str, dict[str, str]]:
         own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
         folder = self.suite.entry(entry).spec.folder if methods.get(method).engine else None
         raw = {"raw": str(folder)} if folder is not None else {}
-        return to_argument(self._settings(entry, method, variant) | raw | ({"stage_training": own} if own else {}))
+        run = self._settings(entry, method, variant)
+        weights = weights_digest(run["training"]["network"], own.get("network"))
+        return to_argument(run | raw | ({"stage_training": own} if own else {})), weights
 
     @job_function
     def content(self, wildcards: Wildcards) -> str:
@@ -113,16 +119,7 @@ class Jobs(CheckpointJobs):
         for file in self.pool(wildcards):
             sources = self.suite.entry(name).pool
             inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
-        stage = getattr(wildcards, "stage", "train")
-        return content_text(inputs | self._weights(name, wildcards.method, wildcards.variant, stage))
-
-    @cached_property
-    def _weights(self) -> Callable[[str, str, str, str], dict[str, str]]:
-        return cache(self._weights_digest)
-
-    def _weights_digest(self, entry: str, method: str, variant: str, stage: str) -> dict[str, str]:
-        own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
-        return weights_digest(self._settings(entry, method, variant)["training"]["network"], own.get("network"))
+        return content_text(inputs | self._stage(wildcards)[1])
 
     @job_function
     def manifest(self, wildcards: Wildcards) -> Path:
