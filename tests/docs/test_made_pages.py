@@ -85,12 +85,12 @@ def test_hours_of_a_suite(costs: ModuleType, tmp_path: Path) -> None:
     """Two runs of 100 steps with twice the pixels of the measured step, one of another network, one nobody measured."""
     measured = tmp_path / "measured"
     measured.mkdir()
-    (measured / "methods-here.csv").write_text(f"{HEADER}\nsupervised,train,2,1000000,36,64\n")
+    (measured / "methods-here.csv").write_text(f"{HEADER}\nsupervised,train,2,1000000,36,1024\n")
     base = {
         "datasets": [{"name": "lesions", "dataset": "phantom_lesions"}],
         "methods": ["supervised"],
         "labels": ["r0.1", "r1"],
-        "training": {"steps": 100, "batch_size": 2, "patch_size": [8, 8], "accelerator": "cpu"},
+        "training": {"steps": 100, "batch_size": 2, "patch_size": [32, 32], "accelerator": "cpu"},
     }
     suites = {
         "same": base,
