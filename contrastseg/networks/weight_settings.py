@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contrastseg.errors import SuiteError, unknown_name
@@ -42,7 +43,8 @@ def weight_file(settings: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile
         The other settings, and the file; None where there is none.
 
     Raises:
-        SuiteError: `weights_map` or `weights_from` says something that is not known, or there is no file for them.
+        SuiteError: `weights` is a bare word that is neither, `weights_map` or `weights_from` says something that is not
+            known, or there is no file for them.
 
     Example:
         >>> settings, file = weight_file({"name": "unet", "weights": "encoder.safetensors"})
@@ -54,6 +56,11 @@ def weight_file(settings: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile
         if given := [name for name in OPTIONS[1:] if name in settings]:
             raise SuiteError(f"{given[0]} of a network without a file of weights", remedy="set weights to a file")
         return dict(settings), None
+    if Path(str(path)).parts == (Path(str(path)).stem,) and not str(path).startswith("./"):
+        raise SuiteError(
+            unknown_name("weights of a network", str(path), list(_NO_FILE)),
+            remedy=f"name one of them, or a file: ./{path} if it has no suffix",
+        )
     mapped, stated = settings.get("weights_map", "auto"), settings.get("weights_from", {})
     if mapped != "auto" and not (isinstance(mapped, Mapping) and list(mapped) == ["prefix"]):
         raise SuiteError(f"weights_map of a network is {mapped!r}", remedy="set it to auto or {prefix: NAME.}")

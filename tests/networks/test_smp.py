@@ -75,6 +75,7 @@ def test_three_dimensions_are_refused_and_unknown_names_listed(name: str) -> Non
         build(encoder="resnet51")
     with pytest.raises(SuiteError, match="imagenet"):
         build(weights="imagnet")
+    build(weights="./imagnet")  # a file, which training reads
 
 
 def test_weights_that_cannot_be_had_are_a_typed_error_that_names_the_way_out(tmp_path: Path) -> None:
