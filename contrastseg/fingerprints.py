@@ -84,7 +84,8 @@ def stage_fingerprint(stage: str, *, method: str | None = None, dataset: str | N
 
     Args:
         stage: One of the workflow's stages.
-        method: Name of the method, for `train` and `predict`: its class counts, other methods' do not.
+        method: Name of the method, for `train`, `predict` and `predict_snapshots`: its class counts, other methods' do
+            not.
         dataset: Name of the data set, for `prepare`.
 
     Raises:

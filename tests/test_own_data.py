@@ -41,7 +41,7 @@ def suite(*datasets: dict[str, Any], **changes: Any) -> Suite:
 
 
 MOLES = {"name": "moles", "nnunet": "raw/Dataset001_Moles"}
-SCANS = {"name": "scans", "nnunet": "raw/Dataset002_Scans", "training": {"patch_size": [8, 32, 32]}}
+SCANS = {"name": "scans", "nnunet": "raw/Dataset002_Scans", "training": {"patch_size": [16, 32, 32]}}
 
 
 def test_the_folder_is_short_for_the_data_set_with_its_path(here: Path) -> None:

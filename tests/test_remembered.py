@@ -140,7 +140,8 @@ def test_processes_that_write_at_once_leave_a_whole_file(cache):
 def all_fingerprints() -> dict[tuple[str, str], str]:
     graph.clear()
     stage_fingerprint.cache_clear()
-    chosen = {"train": methods.names(), "predict": methods.names(), "prepare": datasets.names()}
+    by_method = dict.fromkeys(("train", "predict", "predict_snapshots"), methods.names())
+    chosen = {**by_method, "prepare": datasets.names()}
     return {
         (stage, name): stage_fingerprint(stage, method=name or None, dataset=name or None)
         for stage in fingerprints._ROOTS
