@@ -41,6 +41,8 @@ LEARNS_BY = {"unimatch": "segmentation", "admt": "segmentation"}
 # Settings under which the first steps use all that a method has.
 AT_ONCE: dict[str, dict[str, Any]] = {"unimatch": {"threshold": 0.0}, "admt": {"threshold": 0.0}}
 CASES = [(name, dims) for name in METHODS if name not in OWN_ENGINE for dims in registry.get(name).spatial_dims]
+# One of each kind: a network alone, an average, a partner, blocks in the network, stages, mixed images.
+ALSO_IN_3D = {"supervised", "mean_teacher", "cps", "pdcr_uafr", "lrc", "bcp"}
 # Two checkpoints' worth of steps: a run that is killed after the third resumes from the first checkpoint.
 STEPS, KILLED_AT = 4, 3
 # Smaller patches than the phantoms' own where time is all they cost; a loss needs the larger ones in order to fall.
@@ -63,6 +65,11 @@ def cases(*, long: Callable[[str, int], bool] = lambda name, dims: False) -> pyt
 def is_repeated(name: str, dims: int) -> bool:
     """Whether a case has more dimensions than another one of its method."""
     return dims > min(registry.get(name).spatial_dims)
+
+
+def is_like_the_other(name: str, dims: int) -> bool:
+    """Whether a case has more dimensions than another one, and its method is not one of those that stand for all."""
+    return is_repeated(name, dims) and name not in ALSO_IN_3D
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -262,7 +269,7 @@ def test_what_has_an_engine_of_its_own_has_tests_of_its_own(name: str) -> None:
     assert registry.get(name).card.differs, "what the suite's settings do not reach is said on the card"
 
 
-@cases()
+@cases(long=is_like_the_other)
 @pytest.mark.learns
 def test_killed_runs_resume_to_the_same_bits_seeds_matter_and_predictions_fit(
     case: Case, trained: Trained, tmp_path: Path
@@ -349,7 +356,7 @@ def change_other_images(data: Path, split: Split, labels: str) -> None:
         np.save(path, np.load(path)[..., ::-1])
 
 
-@cases()
+@cases(long=is_like_the_other)
 def test_exactly_the_declared_data_is_used(case: Case, trained: Trained, tmp_path: Path) -> None:
     """Other labels are never read, and other images change a stage's weights where it says that it uses them.
 

@@ -16,9 +16,13 @@ from contrastseg.training import checkpoints
 from contrastseg.training.assembly import build_method
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
-from tests.contracts.test_methods import CASES, phantom_for, quick_config, weights
+from tests.contracts.test_methods import CASES, is_like_the_other, phantom_for, quick_config, weights
 
-STAGED = [(name, dims) for name, dims in CASES if any(stage.init_from for stage in registry.get(name).stages)]
+STAGED = [
+    pytest.param(name, dims, marks=[pytest.mark.long] if is_like_the_other(name, dims) else [])
+    for name, dims in CASES
+    if any(stage.init_from for stage in registry.get(name).stages)
+]
 # So small a step that no weight moves: what the run saves is what it started from.
 STILL = {"steps": 1, "optimiser": {"learning_rate": 1e-30, "weight_decay": 0}}
 
