@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from contrastseg.cli import app
 from contrastseg.data.prepare.cases import PreparedDataset
-from contrastseg.data.prepare.stores import find_prepared, find_split
 from contrastseg.data.splits.split_files import Split
+from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.report.page.wording import not_drawn
+from contrastseg.suite import load_suite
 from tests.workflow.conftest import Workspace, jobs, moved
 
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
@@ -253,7 +254,9 @@ def test_entered_predictions_are_scored_and_nothing_is_trained(
     finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(finished.work)
-    dataset, split = PreparedDataset(find_prepared("lesions")), Split.from_file(find_split("lesions"))
+    suite = load_suite(Path("tiny.yaml"))  # other suites of this folder have prepared an entry of this name, too
+    entry = suite.entry("lesions")
+    dataset, split = PreparedDataset(prepared_of(entry)), Split.from_file(split_of(suite, entry))
     for case in dataset.cases_of(split.test(), labelled=True):
         (tmp_path / dataset.native_name(case)).write_bytes(dataset.reference_path(case).read_bytes())
     enter_theirs(tmp_path, "--labels", "r0.4")
