@@ -56,6 +56,22 @@ def test_the_oracle_s_block_is_marked_without_bold_star_or_interval(data: Report
     assert not [block for block in last if ORACLE_MARK in block.title]
 
 
+def test_a_method_without_snapshots_is_not_missing_where_the_oracle_chose(data: ReportData) -> None:
+    """Nor is one that does not apply at a budget, which the other blocks name."""
+    method = str(data.scores["method"].iloc[0])
+    kept = data.scores[(data.scores["checkpoint"] != ORACLE) | (data.scores["method"] != method)]
+    budget = str(data.scores["labels"].iloc[0])
+    skipped = [{"dataset": "lesions", "method": name, "labels": budget, "reason": "no"} for name in (method, "absent")]
+    few = replace(data, scores=kept, summary=summarise(kept), comparisons=compare(kept), skipped=skipped)
+    (built,) = build_tables(few, TABLES[:1])
+    named = {ORACLE in block.title: {row.label.name for row in block.rows} for block in built.blocks}
+    assert {method, "absent"} <= named[False]
+    assert named[True]
+    assert not {method, "absent"} & named[True]
+    (notes,) = [" ".join(block.footnotes) for block in built.blocks if ORACLE in block.title]
+    assert "absent" not in notes
+
+
 def test_every_format_of_every_table_says_it(data: ReportData, tmp_path: Path) -> None:
     for path in make_tables(data, TABLES, tmp_path):
         assert ORACLE_MARK in path.read_text(), path.name

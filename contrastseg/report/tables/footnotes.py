@@ -63,7 +63,9 @@ def block_footnotes(data: ReportData, key: Place, rows: pd.DataFrame, pairs: Seq
     cells = _missing_cells(data, key, rows, pairs)
     if predictions or cells:
         lines.append(wording.missing(cells, predictions[:NAMED], max(0, len(predictions) - NAMED)))
-    lines += [*_unlike_means(rows), *_intervals(rows), *_skipped(data, key[0], pairs)]
+    lines += [*_unlike_means(rows), *_intervals(rows)]
+    if key[2] != ORACLE:
+        lines += _skipped(data, key[0], pairs)
     lines += external_footnotes(data, key[0], pairs) + weight_footnotes(data, key[0], pairs)
     return [line for line in lines if line]
 

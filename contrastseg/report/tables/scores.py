@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from contrastseg.checkpoint_names import ORACLE
 from contrastseg.report.content.labels import (
     Pair,
     budget_order,
@@ -116,7 +117,7 @@ def _main_blocks(data: ReportData, settings: TableSettings) -> list[Block]:
     for key, rows in data.places(rows_of_class(data.summary, "mean")):
         present = set(rows["labels"])
         budgets = settings.labels or sorted(present, key=budget_order)
-        block = _empty_block(data, settings, key, _pairs(rows, data, key[0]))
+        block = _empty_block(data, settings, key, _pairs(rows, data, key))
         for labels in [budget for budget in budgets if budget in present]:
             at_budget = rows[rows["labels"] == labels]
             group = budget_title(labels, data.labelled(key[0], labels))
@@ -141,7 +142,7 @@ def _class_blocks(data: ReportData, settings: TableSettings) -> list[Block]:
         names += ["mean"] if len(names) > 1 else []
         for labels in sorted(set(rows["labels"]), key=budget_order):
             at_budget = rows[rows["labels"] == labels]
-            block = _empty_block(data, settings, key, _pairs(at_budget, data, key[0], labels))
+            block = _empty_block(data, settings, key, _pairs(at_budget, data, key, labels))
             for metric, unit in _metrics(at_budget, available):
                 for name in names:
                     block.add_means(
@@ -211,12 +212,15 @@ def _stars(comparisons: pd.DataFrame, key: Place, wanted: Mapping[str, str]) -> 
     return {_pair(row): star_of(row) for row in records(rows)}
 
 
-def _pairs(rows: pd.DataFrame, data: ReportData, dataset: str, labels: str | None = None) -> list[Pair]:
-    """Methods and variants of a block in the suite's order, those that were skipped included."""
+def _pairs(rows: pd.DataFrame, data: ReportData, key: Place, labels: str | None = None) -> list[Pair]:
+    """Methods and variants of a block in the suite's order; those that were skipped too, but where the oracle chose.
+
+    Only runs that keep snapshots have an oracle: others are not missing there.
+    """
     pairs = set(zip(rows["method"].astype(str), rows["variant"].astype(str), strict=True))
     methods = {method for method, _ in pairs}
-    for item in data.skipped:
-        if item["dataset"] == dataset and labels in (None, item["labels"]):
+    for item in data.skipped if key[2] != ORACLE else ():
+        if item["dataset"] == key[0] and labels in (None, item["labels"]):
             if "variant" in item:
                 pairs.add((str(item["method"]), str(item["variant"])))
             elif item["method"] not in methods:
