@@ -11,17 +11,15 @@ from contrastseg.report.content.labels import (
     VERDICTS,
     budget_order,
     budget_short,
-    decimals,
     effect,
     effect_interval,
-    metric_order,
-    metric_title,
     number,
     p_value,
 )
 from contrastseg.report.content.report_data import ReportData, records
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes, wording
+from contrastseg.report.tables.by_metric import by_budget, metric_blocks
 from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Row
 from contrastseg.report.tables.variance import alone_cells, alone_key
@@ -41,27 +39,13 @@ ALONE = tuple(Column(title, "same verdict of one alone") for title in ("one seed
 def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
     """One block per data set and metric: each method against the baseline at each label budget."""
     frame = data.comparisons
-    if not len(frame):
-        return []
-    frame = frame[frame["verdict"] != "reference"]
-    wanted = settings.metrics or metric_order(frame["metric"].astype(str))
-    blocks = []
-    for key, at_place in data.places(frame):
-        for metric in wanted:
-            rows = at_place[at_place["metric"] == metric]
-            if len(rows):
-                title = f"{data.block_title(*key)} · {metric_title(metric, str(rows['unit'].iloc[0]))}"
-                blocks.append(_block(title, rows, data, decimals(metric, settings.decimals)))
-    return blocks
+    compared = frame[frame["verdict"] != "reference"] if len(frame) else frame
+    return metric_blocks(data, settings, compared, _block)
 
 
 def _block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Block:
     """One metric's comparisons, by label budget and then in the suite's order of methods."""
-    order = data.pair_order({(str(row.method), str(row.variant)) for row in records(rows)})
-    ordered = sorted(
-        records(rows),
-        key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
-    )
+    ordered = by_budget(data, rows)
     beside = bool((rows["empty_references"] > 0).any())
     variance = {alone_key(row): row for row in records(data.variance)}
     alone = {at: alone_cells(row, variance) for at, row in enumerate(ordered)}

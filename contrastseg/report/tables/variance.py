@@ -14,15 +14,13 @@ from contrastseg.report.content.labels import (
     VERDICTS,
     budget_order,
     budget_short,
-    decimals,
-    metric_order,
-    metric_title,
     number,
     split_baseline,
 )
-from contrastseg.report.content.report_data import PLACE, ReportData, keep, records
+from contrastseg.report.content.report_data import PLACE, ReportData, keep
 from contrastseg.report.settings import TableSettings
 from contrastseg.report.tables import footnotes, wording
+from contrastseg.report.tables.by_metric import by_budget, metric_blocks
 from contrastseg.report.tables.kind import TableKind
 from contrastseg.report.tables.model import Block, Cell, Column, Row
 
@@ -33,25 +31,11 @@ _HEAD = ("labels", "n", "draws", "seeds")
 
 def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
     """One block per data set and metric: each method at each label budget."""
-    frame = data.variance
-    if not len(frame):
-        return []
-    blocks = []
-    for key, at_place in data.places(frame):
-        for metric in settings.metrics or metric_order(at_place["metric"].astype(str)):
-            rows = at_place[at_place["metric"] == metric]
-            if len(rows):
-                title = f"{data.block_title(*key)} · {metric_title(metric, str(rows['unit'].iloc[0]))}"
-                blocks.append(_block(title, rows, data, decimals(metric, settings.decimals)))
-    return blocks
+    return metric_blocks(data, settings, data.variance, _block)
 
 
 def _block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Block:
-    order = data.pair_order({(str(row.method), str(row.variant)) for row in records(rows)})
-    ordered = sorted(
-        records(rows),
-        key=lambda row: (budget_order(str(row.labels)), order.index((str(row.method), str(row.variant)))),
-    )
+    ordered = by_budget(data, rows)
     columns = [*map(Column, _HEAD)]
     columns += [Column(_TITLES[name], group) for group in (_SCORES, _DIFFERENCES) for name in COMPONENTS]
     return Block(
