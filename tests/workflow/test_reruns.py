@@ -217,33 +217,6 @@ def test_a_deleted_prediction_is_a_hole_with_a_name(finished):
     assert finished.planned() == {}
 
 
-METHOD = '''"""A method from outside: supervised training under another name."""
-
-from contrastseg.methods.supervised import Supervised
-
-
-class Dropped(Supervised):
-    """Dropped in."""
-
-    name = "dropped"
-'''
-RULE = """use rule train as train_dropped with:
-    wildcard_constraints:
-        method="dropped",
-"""
-
-
-def test_a_method_dropped_in_as_two_files_appears_in_the_tables(finished):
-    (finished.code / "contrastseg" / "methods" / "dropped.py").write_text(METHOD)
-    (finished.code / "workflow" / "rules" / "methods" / "dropped.smk").write_text(RULE)
-    finished.write_suite(datasets=finished.suite()["datasets"], methods=["supervised", "mean_teacher", "dropped"])
-    output = finished.run()
-    assert "rule train_dropped" in output
-    assert "rule train_supervised" not in output, "the others stay as they are"
-    for file in ("tables/main.md", "tables/main.tex", "tables/main.csv", "report.html"):
-        assert "dropped" in (finished.results / file).read_text(), file
-
-
 def enter_theirs(*arguments: object) -> None:
     row = ("--suite", "tiny.yaml", "--entry", "lesions", "--method", "theirs")
     done = CliRunner().invoke(app, ["enter", *map(str, arguments), *row], catch_exceptions=False)
@@ -269,3 +242,30 @@ def test_entered_predictions_are_scored_and_nothing_is_trained(
     finally:
         enter_theirs("--remove")
     assert finished.planned() == {}
+
+
+METHOD = '''"""A method from outside: supervised training under another name."""
+
+from contrastseg.methods.supervised import Supervised
+
+
+class Dropped(Supervised):
+    """Dropped in."""
+
+    name = "dropped"
+'''
+RULE = """use rule train as train_dropped with:
+    wildcard_constraints:
+        method="dropped",
+"""
+
+
+def test_a_method_dropped_in_as_two_files_appears_in_the_tables(finished):
+    (finished.code / "contrastseg" / "methods" / "dropped.py").write_text(METHOD)
+    (finished.code / "workflow" / "rules" / "methods" / "dropped.smk").write_text(RULE)
+    finished.write_suite(datasets=finished.suite()["datasets"], methods=["supervised", "mean_teacher", "dropped"])
+    output = finished.run()
+    assert "rule train_dropped" in output
+    assert "rule train_supervised" not in output, "the others stay as they are"
+    for file in ("tables/main.md", "tables/main.tex", "tables/main.csv", "report.html"):
+        assert "dropped" in (finished.results / file).read_text(), file
