@@ -75,13 +75,14 @@ def methods(
         except SuiteError as error:
             typer.secho(str(error), fg=typer.colors.RED, err=True)
             continue
-        card = {**vars(method.card), "differs": list(method.card.differs), "options": dict(method.card.options)}
+        ranges = {name: {type(each).__name__: vars(each)} for name, each in method.card.tunable.items()}
         stages = [{"name": stage.name, "data": stage.data} for stage in method.stages]
         settings = {"variants": sorted(method.variants), "settings": dict(method.defaults)}
         rows.append(
             {
                 "name": name,
-                **card,
+                **method.card.stated(),
+                "tunable": ranges,
                 "stages": stages,
                 "spatial_dims": list(method.spatial_dims),
                 **settings,

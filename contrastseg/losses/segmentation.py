@@ -123,6 +123,7 @@ def segmentation_loss(
     background: bool = False,
     squared: bool = False,
     per_image: bool = False,
+    dice_share: float | None = None,
     ignore_index: int = IGNORE,
     smooth: float = 1e-5,
 ) -> Tensor:
@@ -136,6 +137,7 @@ def segmentation_loss(
         background: Of the Dice, as in `soft_dice_loss`.
         squared: Likewise.
         per_image: Likewise.
+        dice_share: Weight w of the Dice in the mean, (1 − w) CE + w Dice; half if None.
         ignore_index: The label left out.
         smooth: ε of the Dice.
 
@@ -156,5 +158,8 @@ def segmentation_loss(
     dice = _soft_dice(log_probabilities.exp(), label, ignore_index, smooth, background, squared, per_image)
     if loss == "dice":
         return dice
-    both = _cross_entropy(log_probabilities, label, ignore_index) + dice
+    entropy = _cross_entropy(log_probabilities, label, ignore_index)
+    if dice_share is not None and combine == "mean":
+        return (1 - dice_share) * entropy + dice_share * dice
+    both = entropy + dice
     return both if combine == "sum" else 0.5 * both

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from contrastseg.errors import SuiteError, unknown_name
 from contrastseg.methods._kinds import check_choice, check_kind
+from contrastseg.methods.tunable import Range, check_ranges
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,9 +34,10 @@ class Card:
         summary: What it does, in a sentence or two.
         differs: What this implementation does otherwise than its source, and why.
         options: Every setting that is our choice rather than the source's, with the reason for its default.
+        tunable: Ranges of the settings that a tuned suite searches, three at most (see `methods.tunable`).
 
     Raises:
-        SuiteError: The provenance is none of these.
+        SuiteError: The provenance is none of these, or the ranges are more than three.
     """
 
     title: str
@@ -46,9 +48,19 @@ class Card:
     summary: str
     differs: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    tunable: Mapping[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_choice(f"provenance of {self.title!r},", self.provenance, get_args(Provenance))
+        check_ranges(self.title, self.tunable)
+
+    def stated(self) -> dict[str, Any]:
+        """What it says of the method's source, as runs are stored with it: all but the ranges of tuned suites."""
+        return {
+            **{name: value for name, value in vars(self).items() if name != "tunable"},
+            "differs": list(self.differs),
+            "options": dict(self.options),
+        }
 
 
 @dataclass(frozen=True)

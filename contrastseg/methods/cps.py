@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+from contrastseg.methods.tunable import LogUniform, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +35,10 @@ class CPS(Method):
             "cross_weight": "0.1 with a ramp, as in the medical literature's common code base; the paper: 1.5 on VOC",
             "ramp_share": "1: the weight rises over the whole run, as in the medical code base; the authors have none",
             "scope": "unlabelled, as in the medical code base; `all` adds the labelled images, as in the paper",
+        },
+        tunable={
+            "cross_weight": LogUniform(0.01, 10.0),
+            "ramp_share": Uniform(0.1, 1.0),
         },
     )
     stages = (Stage("train", {"labelled": View("labelled"), "unlabelled": View("unlabelled")}),)

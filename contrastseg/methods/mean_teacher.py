@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contrastseg.methods._networks import average_of
 from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+from contrastseg.methods.tunable import Choice, LogUniform, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,6 +42,11 @@ class MeanTeacher(Method):
             "student_noise": "true, as in the paper; the common code base's is false",
             "decay": "0.99, reached from 1 − 1/(t+1), so that early weights are forgotten",
             "predict_with": "student, as in the common code base; teacher is the other choice",
+        },
+        tunable={
+            "consistency_weight": LogUniform(0.01, 10.0),
+            "decay": Choice((0.9, 0.99, 0.999)),
+            "ramp_share": Uniform(0.1, 1.0),
         },
     )
     stages = (

@@ -16,7 +16,7 @@ from contrastseg.methods.contract import Card, Method
 from contrastseg.plugins import described, loaded
 
 ENTRY_POINT_GROUP = "contrastseg.methods"
-_NOT_METHODS = {"contract", "registry"}
+_NOT_METHODS = {"contract", "registry", "tunable"}
 
 
 @cache

@@ -15,6 +15,7 @@ from contrastseg.methods._pretraining import (
     require_several,
 )
 from contrastseg.methods.contract import Batch, Card
+from contrastseg.methods.tunable import Choice, LogUniform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +39,10 @@ class SimCLR(EncoderPretraining):
             "temperature": "0.1, the paper's best on ImageNet",
             "dim": "128, the paper's",
             "hidden": "unset: the encoder's width, as 2048 is ResNet-50's",
+        },
+        tunable={
+            "temperature": LogUniform(0.03, 1.0),
+            "dim": Choice((32, 64, 128, 256)),
         },
     )
     defaults = {**POOLING, "temperature": 0.1, "dim": 128, "hidden": None}

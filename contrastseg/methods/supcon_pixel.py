@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contrastseg.labels import IGNORE
 from contrastseg.methods._taps import maps_of_strides
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+from contrastseg.methods.tunable import LogUniform, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +46,11 @@ class SupConPixel(Method):
             "queue_size": "0: this batch alone; the variant `memory` keeps 1,000 vectors of a class (released: 5,000)",
             "queue_push": "10 vectors of a class a step, the released number per image",
             "warmup_share": "0: the released code waits for an eighth of its 40,000 steps, ours are fewer",
+        },
+        tunable={
+            "weight": LogUniform(0.01, 1.0),
+            "temperature": LogUniform(0.05, 1.0),
+            "hard_share": Uniform(0.0, 1.0),
         },
     )
     stages = (Stage("train", {"labelled": View("labelled")}),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+from contrastseg.methods.tunable import AUGMENTATION_STRENGTH, LogUniform, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,11 @@ class Supervised(Method):
         provenance="published",
         summary="Trains the network on the labelled cases alone, by default with half cross-entropy, half soft Dice.",
         differs=("The loss and the network are the suite's, the same for every method.",),
+        tunable={
+            "training.optimiser.weight_decay": LogUniform(1e-6, 1e-1),
+            "training.segmentation.dice_share": Uniform(0.0, 1.0),
+            AUGMENTATION_STRENGTH: Uniform(0.0, 2.0),
+        },
     )
     stages: ClassVar[tuple[Stage, ...]] = (Stage("train", {"labelled": View("labelled")}),)
 

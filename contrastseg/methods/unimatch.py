@@ -9,6 +9,7 @@ from contrastseg.errors import SuiteError
 from contrastseg.methods import _strong_views as strong
 from contrastseg.methods._networks import evaluating, with_dropped_channels
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
+from contrastseg.methods.tunable import Choice, LogUniform
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,6 +48,11 @@ class UniMatch(Method):
             "labelled_weight": "0.5, as released",
             "strong_weight": "0.25 for all strong views together, as released; `fixmatch`: 0.5",
             "feature_weight": "0.25, as released; 0 leaves that pass out",
+        },
+        tunable={
+            "threshold": Choice((0.5, 0.7, 0.8, 0.9, 0.95, 0.99)),
+            "strong_weight": LogUniform(0.025, 2.5),
+            "feature_weight": LogUniform(0.025, 2.5),
         },
     )
     stages = (

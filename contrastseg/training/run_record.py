@@ -44,7 +44,7 @@ def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, An
     return {
         **config.model_dump(mode="json", exclude={"training", *PATH_KEYS}),
         "training": {**job.training.model_dump(mode="json"), **outcome.training},
-        "card": _card(config.method),
+        "card": method.card.stated(),
         "printed_name": method.printed or method.name,
         "name_note": method.name_note(config.settings),
         **_data_record(job),
@@ -56,11 +56,6 @@ def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, An
         **_time_record(job, outcome, begun),
         "peak_memory_bytes": records.peak_memory_bytes(job.device),
     }
-
-
-def _card(name: str) -> dict[str, Any]:
-    card = registry.get(name).card
-    return {**vars(card), "differs": list(card.differs), "options": dict(card.options)}
 
 
 def _data_record(job: TrainingJob) -> dict[str, Any]:

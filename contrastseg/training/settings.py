@@ -31,6 +31,20 @@ class SegmentationSettings(_Strict):
     background: bool = Field(False, description="whether the Dice has the background among its classes")
     squared: bool = Field(False, description="whether the Dice divides by squared probabilities")
     per_image: bool = Field(False, description="whether the Dice is of every image, not of the batch")
+    dice_share: float | None = Field(
+        None, ge=0, le=1, description="weight of the Dice in `combine: mean`, cross-entropy has the rest; half if unset"
+    )
+
+    @model_validator(mode="after")
+    def _a_share_of_a_mean(self) -> Self:
+        if self.dice_share is not None and (self.loss, self.combine) != ("ce_dice", "mean"):
+            raise ValueError("dice_share weighs the Dice in `loss: ce_dice` and `combine: mean`: leave one out")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs without the share keep the configuration that they were stored with."""
+        return {key: value for key, value in serialise(self).items() if key != "dice_share" or value is not None}
 
 
 class OptimiserSettings(_Strict):

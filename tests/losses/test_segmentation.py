@@ -166,3 +166,13 @@ def test_ignored_pixels_change_no_form_of_the_dice() -> None:
     changed[:, :, 3:] += 10
     form: dict[str, Any] = {"background": True, "squared": True, "per_image": True}
     torch.testing.assert_close(soft_dice_loss(logits, label, **form), soft_dice_loss(changed, label, **form))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_the_share_of_the_dice_weighs_the_mean(share):
+    logits, label = torch.randn(2, 3, 5, 4), torch.randint(0, 3, (2, 5, 4))
+    entropy, dice = (segmentation_loss(logits, label, loss=loss) for loss in ("ce", "dice"))
+    weighed = segmentation_loss(logits, label, dice_share=share)
+    torch.testing.assert_close(weighed, (1 - share) * entropy + share * dice)
+    unset = segmentation_loss(logits, label, dice_share=None)
+    torch.testing.assert_close(unset, segmentation_loss(logits, label), rtol=0, atol=0)

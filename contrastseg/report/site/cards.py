@@ -82,7 +82,8 @@ def page(method: type[Method], measured: Path = MEASURED) -> str:
     parts += [line(*fact) for fact in facts]
     if card.differs:
         parts += ["", "## Differences from the source", "", *(f"- {_flat(text)}" for text in card.differs)]
-    parts += ["", "## Settings", "", *_settings(method), "", "## Cost", "", *_cost(method, measured)]
+    parts += ["", "## Settings", "", *_settings(method), *_ranges(method)]
+    parts += ["", "## Cost", "", *_cost(method, measured)]
     return "\n".join(parts) + "\n"
 
 
@@ -103,6 +104,14 @@ def _settings(method: type[Method]) -> list[str]:
     table = [sentence, "", "| setting | default | our choice and its reason |", "| --- | --- | --- |"]
     reasons = method.card.options
     return table + [line(f"`{k}`", f"`{shown(v)}`", reasons.get(k, "")) for k, v in method.defaults.items()]
+
+
+def _ranges(method: type[Method]) -> list[str]:
+    if not method.card.tunable:
+        return []
+    sentence = "A [tuned suite](../tuning.md) searches these ranges."
+    rows = [line(f"`{name}`", f"`{shown(each)}`") for name, each in method.card.tunable.items()]
+    return ["", sentence, "", "| setting | range |", "| --- | --- |", *rows]
 
 
 def _cost(method: type[Method], measured: Path) -> list[str]:
