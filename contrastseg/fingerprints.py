@@ -44,6 +44,9 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "score_snapshots": tuple(
         f"contrastseg.evaluation.scoring.scoring:{name}" for name in ("score_snapshots", "write_scores")
     ),
+    "tune": ("contrastseg.training.trial:run_trial", "contrastseg.networks.*", "{method}"),
+    "select": ("contrastseg.evaluation.statistics.tuning_tables:choice_record",),
+    "collect_tuning": ("contrastseg.evaluation.statistics.tuning_tables:tuning_tables",),
     "oracle": (
         "contrastseg.evaluation.scoring.collect:collect",
         "contrastseg.evaluation.statistics.selection:oracle_choice",

@@ -67,10 +67,10 @@ def train(
     registry.get(method)  # an unknown method is reported before missing data
     axes = Run(given.get("suite", "by-hand"), entry, method, variant, labels, draw, fold, seed)
     folders = named_paths(prepared, "--prepared")
-    inputs = _find_inputs(axes, given, folders, split=split, pool=pool, resources=resources)
+    inputs = find_inputs(axes, given, folders, split=split, pool=pool, resources=resources)
     if planned is not None:
-        _refuse_other(planned, inputs, entry)
-    run = _resolve(
+        refuse_other(planned, inputs, entry)
+    run = resolve(
         axes,
         stage,
         given,
@@ -83,7 +83,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Inputs:
     """The files a run is trained on.
 
     Attributes:
@@ -99,7 +99,7 @@ class _Inputs:
     digests: Mapping[str, str]
 
 
-def _find_inputs(
+def find_inputs(
     axes: Run,
     given: Mapping[str, Any],
     folders: Mapping[str, Path],
@@ -107,7 +107,7 @@ def _find_inputs(
     split: Path | None,
     pool: Path | None,
     resources: Path,
-) -> _Inputs:
+) -> Inputs:
     """Find what the options name, or what lies in RESOURCES where they name nothing."""
     from contrastseg import planning
     from contrastseg.data.prepare.stores import find_prepared, find_split
@@ -125,15 +125,15 @@ def _find_inputs(
         **planning.weights_digest(*networks),
     }
     if pool is None:
-        return _Inputs(data, split, {}, digests)
+        return Inputs(data, split, {}, digests)
     sources = read_json(require_path(pool, "pool", "run `contrastseg pool` first"))["sources"]
     pooled = {name: folders.get(name) or find_prepared(name, resources) for name in sources}
     digests["pool"] = planning.pool_digest(pool, pooled)
     keys = {"pool": str(pool), "pool_data": {name: str(folder) for name, folder in pooled.items()}}
-    return _Inputs(data, split, keys, digests)
+    return Inputs(data, split, keys, digests)
 
 
-def _refuse_other(planned: str, inputs: _Inputs, entry: str) -> None:
+def refuse_other(planned: str, inputs: Inputs, entry: str) -> None:
     """Refuse other data than the workflow planned with."""
     from contrastseg import planning
     from contrastseg.errors import TrainingError
@@ -146,11 +146,11 @@ def _refuse_other(planned: str, inputs: _Inputs, entry: str) -> None:
         )
 
 
-def _resolve(
+def resolve(
     axes: Run,
     stage: str,
     given: Mapping[str, Any],
-    inputs: _Inputs,
+    inputs: Inputs,
     *,
     checkpoints: Mapping[str, str],
     data_root: Path | None,

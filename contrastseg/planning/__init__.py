@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from contrastseg.planning.limits import by_attempt
     from contrastseg.planning.run_axes import RESULTS, EnteredRun, Run
     from contrastseg.planning.runs import Plan, expand
+    from contrastseg.planning.tuning import TUNING
 
 __all__ = [
     "RESULTS",
+    "TUNING",
     "DataFolders",
     "EnteredRun",
     "Jobs",
@@ -55,6 +57,7 @@ _MODULES = {
     "limits": ("by_attempt",),
     "run_axes": ("RESULTS", "EnteredRun", "Run"),
     "runs": ("Plan", "expand"),
+    "tuning": ("TUNING",),
     "data_folders": ("DataFolders", "summary_of_edits"),
 }
 

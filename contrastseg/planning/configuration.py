@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from contrastseg.planning.content import weights_digest
 from contrastseg.planning.runs import spatial_dims
 from contrastseg.suite import Suite
 
@@ -18,6 +19,12 @@ def run_config(suite: Suite, entry_name: str, method: str, variant: str) -> dict
         "settings": item.resolve(variant),
         "training": suite.training_of(entry, item, variant).model_dump(mode="json"),
     }
+
+
+def with_weights(config: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A configuration as the argument of `--config`, and the digest of the weights that it starts from."""
+    networks = [config.get(part, {}).get("network") for part in ("training", "stage_training")]
+    return to_argument(config), weights_digest(*networks)
 
 
 def to_argument(value: Any) -> str:

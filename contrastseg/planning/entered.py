@@ -17,7 +17,7 @@ from contrastseg.files import read_json, require_path, wrap_parse_errors
 from contrastseg.methods import registry
 from contrastseg.paths import MANIFEST, RESOURCES
 from contrastseg.planning.data_paths import prepared_of, split_of
-from contrastseg.planning.entered_runs import comparable_checkpoints
+from contrastseg.planning.entered_runs import UNTUNED, comparable_checkpoints
 from contrastseg.planning.run_axes import EnteredRun, fold_of
 from contrastseg.report.content.results_folder import ResultsFolder
 from contrastseg.suite import NAME, Suite
@@ -96,9 +96,11 @@ def row_of(
         resources: Folder of prepared data and splits.
 
     Raises:
-        EnterError: The suite has no such entry, budget, draw, fold, seed, evaluation or checkpoint.
+        EnterError: The suite is tuned, or has no such entry, budget, draw, fold, seed, evaluation or checkpoint.
         SuiteError: The entry is not prepared and split.
     """
+    if suite.tuning is not None:
+        raise EnterError(UNTUNED, remedy="enter them in a suite without `tuning`")
     entries = [item.name for item in suite.datasets if item.evaluate_on]
     _require("entry", entry, entries, "--entry")
     other, checkpoint = evaluated_on or entry, checkpoint or comparable_checkpoints(suite)[0]
@@ -216,9 +218,11 @@ def suite_protocols(suite: Suite, entry: str, resources: Path = RESOURCES) -> di
         resources: Folder of prepared data and splits.
 
     Raises:
-        EnterError: The suite has no such entry, or it is only evaluated on.
+        EnterError: The suite is tuned, or has no such entry, or it is only evaluated on.
         SuiteError: An entry is not prepared and split.
     """
+    if suite.tuning is not None:
+        raise EnterError(UNTUNED, remedy="enter them in a suite without `tuning`")
     entries = [item.name for item in suite.datasets if item.evaluate_on]
     _require("entry", entry, entries, "--entry")
     loaded = {name: load_entry(suite, name, resources) for name in {entry, *suite.entry(entry).evaluate_on}}

@@ -12,6 +12,7 @@ from contrastseg.planning.run_axes import RESULTS, EnteredRun, Evaluation, Run
 from contrastseg.report.content.run_keys import parse_run_key
 from contrastseg.suite import Suite
 
+UNTUNED = "every row of the suite is tuned by its protocol, and entered predictions are not"
 _NOT_ENTERED = "no predictions were entered"
 
 
@@ -79,6 +80,8 @@ def stored_evaluations(suite: Suite) -> Iterator[Evaluation]:
 
 def _no_place(suite: Suite, run: Run, other: str, checkpoint: str) -> str:
     """Why the suite has no place for an entered run; empty where it has."""
+    if suite.tuning is not None:
+        return UNTUNED
     entries = [entry.name for entry in suite.datasets]
     if run.entry not in entries:
         return f"the suite has no entry {run.entry}"

@@ -16,21 +16,20 @@ from contrastseg.methods import registry as methods
 from contrastseg.paths import MANIFEST, MEASURED
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.checkpoint_jobs import CheckpointJobs
-from contrastseg.planning.configuration import run_config, to_argument
+from contrastseg.planning.configuration import run_config, to_argument, with_weights
 from contrastseg.planning.content import (
     content_text,
     data_digest,
     names_digest,
     pool_digest,
     split_digest,
-    weights_digest,
 )
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of, split_settings
 from contrastseg.planning.job_functions import Wildcards, constant_or_function, job_function, with_parameters
 from contrastseg.planning.lengths import planned_steps
 from contrastseg.planning.limits import limit_minutes, measured_seconds
-from contrastseg.planning.run_axes import EnteredRun, Run, cached_run, fold_of
+from contrastseg.planning.run_axes import EnteredRun, Run, TunedRun, cached_run, fold_of
 from contrastseg.planning.runs import (
     initial_checkpoints,
     pool_file,
@@ -39,11 +38,12 @@ from contrastseg.planning.runs import (
     unlabelled_stages,
 )
 from contrastseg.planning.step_times import StepTimes, step_times
+from contrastseg.planning.tuning_jobs import TuningJobs
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
 
-class Jobs(CheckpointJobs):
+class Jobs(CheckpointJobs, TuningJobs):
     """The jobs of one suite. Methods take a job's wildcards, as the functions of Snakemake's rules do.
 
     Args:
@@ -78,7 +78,8 @@ class Jobs(CheckpointJobs):
         """The run that a job belongs to, trained or entered. Pre-training without labels serves every budget: r1."""
         labels = getattr(wildcards, "labels", "") or getattr(wildcards, "budget", "").rstrip("/") or "r1"
         axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, labels
-        kind = EnteredRun if getattr(wildcards, "place", Run.PLACE) == EnteredRun.PLACE else Run
+        kind = Run if self.suite.tuning is None else TunedRun
+        kind = EnteredRun if getattr(wildcards, "place", Run.PLACE) == EnteredRun.PLACE else kind
         return cached_run(*axes, wildcards.draw, wildcards.fold, wildcards.seed, kind=kind)
 
     @job_function
@@ -94,6 +95,8 @@ class Jobs(CheckpointJobs):
     def _stage(self, wildcards: Wildcards) -> tuple[str, dict[str, str]]:
         """The argument of `--config` of a stage, and the digest of the weights that it starts from."""
         stage = getattr(wildcards, "stage", "train")
+        if self.suite.tuning is not None:
+            return with_weights(self.chosen_config(self.run(wildcards), stage))
         return self._stages(wildcards.dataset, wildcards.method, wildcards.variant, stage)
 
     @cached_property
@@ -102,11 +105,13 @@ class Jobs(CheckpointJobs):
 
     def _settings_and_weights(self, entry: str, method: str, variant: str, stage: str) -> tuple[str, dict[str, str]]:
         own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
+        return with_weights(self.base_config(entry, method, variant) | ({"stage_training": own} if own else {}))
+
+    def base_config(self, entry: str, method: str, variant: str) -> dict[str, Any]:
+        """The configuration of a run without settings of a stage."""
         folder = self.suite.entry(entry).spec.folder if methods.get(method).engine else None
-        raw = {"raw": str(folder)} if folder is not None else {}
-        run = self._settings(entry, method, variant)
-        weights = weights_digest(run["training"]["network"], own.get("network"))
-        return to_argument(run | raw | ({"stage_training": own} if own else {})), weights
+        settings: dict[str, Any] = self._settings(entry, method, variant)
+        return settings | ({} if folder is None else {"raw": str(folder)})
 
     @job_function
     def content(self, wildcards: Wildcards) -> str:
@@ -339,10 +344,11 @@ class Jobs(CheckpointJobs):
         """
         # All runs of a variant take equally long, whatever data they train on.
         axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, "r1"
-        return limit_minutes(self._seconds(cached_run(*axes), getattr(wildcards, "stage", "train")), attempt)
+        return limit_minutes(self.expected_seconds(cached_run(*axes), getattr(wildcards, "stage", "train")), attempt)
 
     @cached_property
-    def _seconds(self) -> Callable[[Run, str], float | None]:
+    def expected_seconds(self) -> Callable[[Run, str], float | None]:
+        """Seconds that a stage of a run is expected to take; None where unknown."""
         return cache(self._expected_seconds)
 
     def _expected_seconds(self, run: Run, stage: str) -> float | None:

@@ -18,6 +18,7 @@ class Run:
     """One training run of a suite, by its axes."""
 
     PLACE: ClassVar[str] = "runs"
+    EACH_BUDGET: ClassVar[bool] = False
 
     suite: str
     entry: str
@@ -39,10 +40,10 @@ class Run:
         return Path(f"{self._variant_folder}/{self.labels}/{self._replicate}")
 
     def stage_folder(self, stage: str) -> Path:
-        """The folder of a stage. A pre-training stage without labels serves every budget."""
+        """The folder of a stage. A pre-training stage without labels serves every budget, unless each is tuned."""
         if stage == "train":
             return self.folder
-        uses_labels = methods.get(self.method).stage(stage).data != "unlabelled"
+        uses_labels = self.EACH_BUDGET or methods.get(self.method).stage(stage).data != "unlabelled"
         return Path(f"{self._variant_folder}/pretrain-{stage}/{self.labels if uses_labels else ''}/{self._replicate}")
 
     # Text, as a suite has thousands of runs: a path that is joined part by part takes four times as long.
@@ -71,6 +72,12 @@ class EnteredRun(Run):
     """Predictions of another trainer, by the axes of the run that they stand for. Nothing trains it."""
 
     PLACE: ClassVar[str] = ENTERED
+
+
+class TunedRun(Run):
+    """A run with the settings that were chosen at its label budget, in every stage."""
+
+    EACH_BUDGET: ClassVar[bool] = True
 
 
 Evaluation = tuple[Run, str, str]

@@ -22,8 +22,9 @@ from contrastseg.planning.availability import population
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.planning.entered_runs import find_entered
-from contrastseg.planning.run_axes import RESULTS, Evaluation, Run, fold_of
+from contrastseg.planning.run_axes import RESULTS, Evaluation, Run, TunedRun, fold_of
 from contrastseg.planning.run_snapshots import snapshots_of
+from contrastseg.planning.tuning import Trial, TunedCell, cells_of
 from contrastseg.suite import DatasetEntry, MethodEntry, Suite
 from contrastseg.suite.step_totals import step_totals
 from contrastseg.training.pruning import PRUNED
@@ -99,6 +100,16 @@ class Plan:
         cells = {(run.entry, run.method, run.variant) for run in self.runs}
         return {cell: snapshots_of(self.suite, *cell) for cell in sorted(cells)}
 
+    @property
+    def tuned_cells(self) -> list[TunedCell]:
+        """What is tuned: every method and variant at every label budget, draw and fold. None in an untuned suite."""
+        return cells_of(self.runs) if self.suite.tuning is not None else []
+
+    def trials(self) -> list[Trial]:
+        """One job for each trial and fold of each cell."""
+        tuning = self.suite.tuning
+        return [trial for cell in self.tuned_cells for trial in cell.trials(tuning)] if tuning is not None else []
+
     def pools(self) -> list[Path]:
         """The pre-training pools that its runs draw from."""
         files = {
@@ -110,6 +121,20 @@ class Plan:
 
     def _inside(self, run: Run) -> str:
         return str(run.folder).removeprefix(f"{RESULTS}/{self.suite.name}/")
+
+    def _tuning_json(self) -> dict[str, Any]:
+        """The cells of a tuned suite; nothing for others, whose plans stay as they are."""
+        tuning = self.suite.tuning
+        if tuning is None:
+            return {}
+        inside = f"{RESULTS}/{self.suite.name}/"
+        counts = {cell: (tuning.trials, tuning.inner_folds(cell.labels)) for cell in self.tuned_cells}
+        return {
+            "tuning": [
+                {"folder": str(cell.folder).removeprefix(inside), "trials": trials, "inner_folds": folds}
+                for cell, (trials, folds) in counts.items()
+            ]
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The plan as `collect` and the report read it."""
@@ -127,6 +152,7 @@ class Plan:
                 {"folder": self._inside(run), "evaluated_on": other, "checkpoint": checkpoint}
                 for run, other, checkpoint in self.selections()
             ],
+            **self._tuning_json(),
             "skipped": list(self.skipped),
             "step_totals": step_totals(self.suite),
             "unavailable": self.unavailable,
@@ -187,7 +213,8 @@ def expand(
                 skipped.append(left_out | {"provenance": methods.get(method.name).card.provenance})
                 continue
             replicates = itertools.product(method.variants, suite.draws, suite.folds, suite.seeds)
-            runs += [Run(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
+            kind = Run if suite.tuning is None else TunedRun
+            runs += [kind(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
     if not runs:
         reasons = "; ".join(dict.fromkeys(item["reason"] for item in skipped)) or "no entry trains anything"
         raise SuiteError(
@@ -233,7 +260,8 @@ def _cells(
                 if first.setdefault(count, labels) != labels:
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
             circumstances = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), known.usable > 0)
-            yield method, (labels, reason or methods.get(method.name).applies_to(circumstances))
+            reason = reason or methods.get(method.name).applies_to(circumstances)
+            yield method, (labels, reason or (suite.tuning.untuned(labels) if suite.tuning else None))
 
 
 def _check_patches(suite: Suite, entry: DatasetEntry) -> None:

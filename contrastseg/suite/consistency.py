@@ -14,6 +14,7 @@ from contrastseg.suite.entries import DatasetEntry, MethodEntry
 from contrastseg.suite.fields import SuiteFields
 from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.step_totals import check_totals
+from contrastseg.suite.tuning import check_tuning
 from contrastseg.training.settings import TrainingSettings
 from contrastseg.training.snapshots import snapshot_names
 
@@ -26,6 +27,7 @@ def check_consistency(suite: SuiteFields) -> None:
         SuiteError: Training settings of an entry, a method or a stage are wrong.
     """
     check_totals(suite)
+    check_tuning(suite)
     entries = [entry.name for entry in suite.datasets]
     for entry in suite.datasets:
         _check_entry(suite, entry, entries)

@@ -14,6 +14,7 @@ from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.recipes import recipe_names
 from contrastseg.suite.step_totals import stage_override
+from contrastseg.suite.tuning import TuningSettings
 from contrastseg.training.settings import TrainingSettings
 
 Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -46,6 +47,9 @@ class SuiteFields(Strict):
     training: TrainingSettings = TrainingSettings()
     budget: Literal["steps"] | None = Field(
         None, description="steps: every method has training.steps over all its stages; if unset, each stage has them"
+    )
+    tuning: TuningSettings | None = Field(
+        None, description="every method is tuned before it is trained; if unset, every method has its defaults"
     )
     checkpoints: list[Literal["last", "best_val", "best_test"]] = Field(
         ["last"],

@@ -7,6 +7,7 @@ rule pretrain:
     input:
         data=ancient(JOBS.training_inputs),
         initial=JOBS.initial_weights,
+        selected=ancient(JOBS.selected),
     output:
         run=f"{PRETRAINED}/run.json",
         checkpoint=f"{PRETRAINED}/checkpoints/last.ckpt",
@@ -43,6 +44,7 @@ rule train:
     input:
         data=ancient(JOBS.training_inputs),
         initial=JOBS.initial_weights,
+        selected=ancient(JOBS.selected),
     output:
         run=f"{RUN}/run.json",
         checkpoints=expand(
