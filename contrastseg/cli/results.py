@@ -179,7 +179,7 @@ def tabulate(
     from contrastseg.report.settings import TableSettings, default_tables
 
     folder = ResultsFolder(results, resources)
-    usual = default_tables(folder.several_conventions, folder.has("selection"))
+    usual = default_tables(folder.several_conventions, folder.has("selection"), folder.has("tuned"))
     _tabulate(folder, usual if config is None else [validated(TableSettings, read_config(config))])
 
 

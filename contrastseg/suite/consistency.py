@@ -48,6 +48,8 @@ def check_consistency(suite: SuiteFields) -> None:
             raise ValueError(
                 f"{drawing.name} shows what selection on the test cases is worth: add {ORACLE} to checkpoints"
             )
+        if drawing.kind == "tuning" and suite.tuning is None:
+            raise ValueError(f"{drawing.name} shows the choices of a tuned suite: add the key `tuning`")
         if drawing.kind == "overlays" and drawing.checkpoints == [ORACLE]:
             raise ValueError(
                 f"{drawing.name} shows predictions, and {ORACLE} has none of its own: name another checkpoint"

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from contrastseg.checkpoint_names import LAST, SELECTED_BY
 from contrastseg.data.splits.cross_fitting import SMALLEST, fold_count
 from contrastseg.errors import SuiteError, unknown_name
+from contrastseg.evaluation.metrics.catalogue import resolve_metrics
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method
 from contrastseg.methods.tunable import AUGMENTATION_STRENGTH, TRAINING
@@ -157,7 +159,13 @@ def strengthened(augmentation: AugmentationSettings, strength: float) -> dict[st
     given = augmentation.model_dump()
     widths = {name: given[name] * strength for name in _WIDTHS}
     bounded = {name: width if (most := _WIDTHS[name]) is None else min(width, most) for name, width in widths.items()}
-    return bounded | {name: [end**strength for end in given[name]] for name in _FACTORS}
+    changed = bounded | {name: [end**strength for end in given[name]] for name in _FACTORS}
+    return {name: _short(value) for name, value in changed.items()}
+
+
+def _short(value: Any) -> Any:
+    """Six significant digits, which a reader can copy."""
+    return [_short(each) for each in value] if isinstance(value, list) else float(f"{value:.6g}")
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -174,8 +182,8 @@ def check_tuning(suite: SuiteFields) -> None:
 
     Raises:
         SuiteError: A method cannot be tuned, or the values of a trial do not fit the suite.
-        ValueError: A budget is a ratio, a checkpoint is chosen by validation or test cases, or an entry has a
-            pool, which has the validating patients in it.
+        ValueError: A budget is a ratio, Dice is not scored, a checkpoint is chosen by other cases,
+            or an entry has a pool, which has the validating patients in it.
     """
     if suite.tuning is None:
         return
@@ -186,7 +194,9 @@ def check_tuning(suite: SuiteFields) -> None:
             f"label budget {ratios[0]} beside `tuning`: the folds follow from the number of labelled patients, so write"
             " n7 for 7 patients"
         )
-    if suite.checkpoints != ["last"]:
+    if SELECTED_BY not in resolve_metrics(suite.evaluation.metrics):
+        raise ValueError(f"trials are chosen by {SELECTED_BY}: add {SELECTED_BY} to evaluation.metrics")
+    if suite.checkpoints != [LAST]:
         raise ValueError("a tuned suite reports the last checkpoint alone: write `checkpoints: [last]`")
     for entry in suite.datasets:
         if entry.pool and entry.evaluate_on:

@@ -10,6 +10,9 @@ DRAWINGS = planning.to_argument(
 # What selection on the test cases is worth, where the suite asks for the oracle.
 SELECTION = [RESULTS / "selection.csv"] if ORACLE in SUITE.checkpoints else []
 
+# The choices of a tuned suite.
+TUNED_TABLES = [RESULTS / "tuned.csv"] if SUITE.tuning is not None else []
+
 
 rule plan:
     output:
@@ -150,6 +153,7 @@ rule tabulate:
         RESULTS / "comparisons.csv",
         conventions(),
         SELECTION,
+        TUNED_TABLES,
     output:
         csv=report(
             RESULTS / "tables" / "{table}.csv",
@@ -233,6 +237,7 @@ rule report:
         RESULTS / "comparisons.csv",
         conventions(),
         SELECTION,
+        TUNED_TABLES,
         figures(),
         slices(),
     output:

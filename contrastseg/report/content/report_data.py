@@ -26,7 +26,12 @@ from contrastseg.report.content.suite_info import SuiteInfo
 from contrastseg.report.settings import FigureSettings, TableSettings
 
 PLACE = ("dataset", "evaluated_on", "checkpoint")
-OPTIONAL = ("conventions", "rankings", "variance")  # tables of the results folder that are read where they are there
+OPTIONAL = (
+    "conventions",
+    "rankings",
+    "tuned",
+    "variance",
+)  # tables of the results folder that are read where they are there
 Place = tuple[str, str, str]
 
 
@@ -109,6 +114,11 @@ class ReportData:
     def selection(self) -> pd.DataFrame:
         """What selection of a checkpoint on the test cases is worth; empty where the suite asks for no oracle."""
         return self.frames.get("selection", pd.DataFrame())
+
+    @property
+    def tuned(self) -> pd.DataFrame:
+        """The choices of a tuned suite; empty in others."""
+        return self.frames.get("tuned", pd.DataFrame())
 
     @property
     def rankings(self) -> pd.DataFrame:

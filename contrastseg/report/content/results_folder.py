@@ -22,9 +22,11 @@ _TEXT |= {"interval_kind", "holes_named", "reference", "family", "verdict", "dir
 _TEXT |= {"mean_kind", "mean_clipped", "mean_difference_clipped", "mean_against", "empty_reference", "disagreement"}
 _TEXT |= {"nonempty_verdict", "false_positives_verdict", "note", "unknown", "difference_unknown"}
 _TEXT |= {"first_draw_verdict"}
+_TEXT |= {"values", "validation", "diverged"}
 _MADE_BY = {
     "conventions": "collect --conventions",
     "selection": "collect --snapshots",
+    "tuned": "collect-tuning",
 }  # the command that writes a table; the others are of `compare`
 _COLLECT = "run `contrastseg collect` again"
 _PLAN = {"suite": dict, "runs": list, "evaluations": list, "skipped": (list, type(None)), "unavailable": dict}

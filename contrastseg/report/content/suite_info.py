@@ -53,6 +53,8 @@ class SuiteInfo:
         datasets: Names of its entries, in the suite's order.
         entries: The split of each entry, as far as it is known.
         recipe: The source whose recipe the suite follows key by key; empty where it claims none.
+        trials: K of a tuned suite; None where methods have their defaults.
+        validation: What a tuned suite validates on, `labelled` or `free`.
         step_totals: What `suite.step_totals` says of methods with a total of steps, as the plan has it.
     """
 
@@ -68,6 +70,8 @@ class SuiteInfo:
     datasets: tuple[str, ...] = ()
     entries: Mapping[str, EntryInfo] = field(default_factory=dict)
     recipe: str = ""
+    trials: int | None = None
+    validation: str = ""
     step_totals: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -109,7 +113,7 @@ def gather_suite_info(
             subset=items.get(entry, {}).get("subset") or None,
             pool=tuple(items.get(entry, {}).get("pool") or ()),
         )
-    comparison = suite.get("comparison") or {}
+    comparison, tuning = suite.get("comparison") or {}, suite.get("tuning") or {}
     return SuiteInfo(
         name=str(suite.get("name", "suite")),
         title=str(suite.get("title") or ""),
@@ -123,5 +127,7 @@ def gather_suite_info(
         datasets=tuple(_name(item) for item in suite.get("datasets", ())),
         entries=entries,
         recipe=str(suite.get("recipe") or ""),
+        trials=tuning.get("trials"),
+        validation=str(tuning.get("validation") or ""),
         step_totals=tuple(step_totals),
     )

@@ -81,10 +81,11 @@ class FigureSettings(BaseModel):
         return FIGURE_KINDS[self.kind].metrics(evaluation, comparison)
 
 
-def default_tables(conventions: bool = False, selection: bool = False) -> list[TableSettings]:
-    """The tables of a suite that names none; more where it scores by several conventions or asks for the oracle."""
+def default_tables(conventions: bool = False, selection: bool = False, tuned: bool = False) -> list[TableSettings]:
+    """The tables of a suite that names none; more where it has several conventions or the oracle, or is tuned."""
     more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])] if conventions else []
     more += [TableSettings(name="selection", kind="selection")] if selection else []
+    more += [TableSettings(name="tuning", kind="tuning")] if tuned else []
     return [
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
@@ -116,7 +117,8 @@ def default_figures(conventions: bool = False) -> list[FigureSettings]:
 def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
     """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
     tables = []
-    for table in default_tables(_several_conventions(suite), ORACLE in (suite.get("checkpoints") or ())):
+    oracle, tuned = ORACLE in (suite.get("checkpoints") or ()), suite.get("tuning") is not None
+    for table in default_tables(_several_conventions(suite), oracle, tuned):
         available = _available_metrics(table, suite)
         metrics = (
             [metric for metric in table.metrics if metric in available] or available[:1] if table.metrics else None

@@ -44,6 +44,7 @@ TABLE_KINDS = {
     "paper": RegisteredKind(f"{_TABLES}.published.table:PUBLISHED"),
     "conventions": RegisteredKind(f"{_TABLES}.conventions:CONVENTIONS", metrics.of_conventions),
     "selection": RegisteredKind(f"{_TABLES}.selection:SELECTION", metrics.selecting),
+    "tuning": RegisteredKind(f"{_TABLES}.tuning:TUNING", metrics.selecting),
 }
 FIGURE_KINDS = {
     "label_ratio": RegisteredKind(f"{_FIGURES}.label_ratio:KIND"),

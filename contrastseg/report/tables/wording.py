@@ -16,9 +16,22 @@ COMPARISON_CAPTION = "Paired comparison of each method with the baseline, patien
 VARIANCE_CAPTION = "Variation of scores, and of differences from the baseline, by patient, draw and seed."
 PUBLISHED_CAPTION = "Published numbers, our means and the difference, in the layout of the source."
 CONVENTIONS_CAPTION = "Ranking of the same predictions under each scoring convention."
+TUNING_CAPTION = "Chosen settings of each method, by the validation Dice of its trials."
 SELECTION_CAPTION = "Checkpoints by the rule that selects them: the last, the best on validation cases, and the oracle."
 
 OPTIMISM = "optimism"
+DEFAULTS = "defaults"
+TUNING_COLUMNS = ("trial", "settings", "chosen", "defaults", "difference", "hours of trials")
+TUNING_READING = (
+    "The trial with the highest mean Dice of the last checkpoint over the validating patients is chosen. The defaults "
+    "(trial 0) are chosen if they come within 0.0001 of it. Settings that are not named are the defaults.",
+    "Difference: chosen minus defaults, or defaults minus the best other trial, with the standard error over pairs of "
+    "one patient. The chosen mean is the highest of several, so it is optimistic. It is not a result of a method.",
+)
+TUNED_BY = {
+    "labelled": "cross-fitted out of the labelled patients",
+    "free": "on the validation patients of the split, whose labels are not counted",
+}
 SELECTION_COLUMNS = {
     "last": "last",
     "best_val": "best_val",
@@ -107,6 +120,23 @@ CROPPED = "Images are boxes around their labels, also for test cases. These are 
 PROTOCOLS_MATCH = (
     "Protocols match in split, labels, unit, convention, checkpoint and the settings that the source states."
 )
+
+
+def tuned(trials: int, validation: str, hours: float) -> str:
+    """That all rows of a table are tuned: K, the validation, and the hours of all trials."""
+    cost = "" if hours != hours else f"; {hours:.3g} hours of trials in all"
+    return f"Every row is tuned: {trials} trials (K = {trials}), validated {TUNED_BY[validation]}{cost}."
+
+
+def tuning_sample(patients: Sequence[int], folds: Sequence[int]) -> str:
+    """How many patients a choice is made by, in how many folds."""
+    counts = [" to ".join(dict.fromkeys(map(str, (each[0], each[-1])))) for each in (patients, folds)]
+    return f"Validating patients: {counts[0]}, folds: {counts[1]}."
+
+
+def diverged(trials: Sequence[str]) -> str:
+    """Which trials have no score because their loss was not finite."""
+    return f"Diverged trials, which cannot be chosen: {'; '.join(trials)}."
 
 
 def recipe(name: str) -> str:
