@@ -24,6 +24,7 @@ from contrastseg.planning.data_paths import prepared_of
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, settings_lookup
 from contrastseg.planning.step_times import step_times
+from contrastseg.planning.tuning_estimates import tuning_estimate, tuning_jobs
 from contrastseg.suite.entries import EQUAL_STEPS
 from contrastseg.training.length import counted
 
@@ -101,6 +102,10 @@ def estimate(
         hours += len(waiting) * each / 3600
         if kind not in seconds:
             hardware.add(times[run.method].hardware)
+
+    def stage_seconds(run: Run, stage: str) -> float | None:
+        return measured_seconds(plan.suite, run, stage, times, steps_of(run, stage))
+
     by = f" (steps measured on {', '.join(sorted(hardware))})" if hardware else ""
     unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
@@ -117,8 +122,9 @@ def estimate(
         "runs": len(plan.runs),
         **({"entered_runs": len(plan.entered_runs)} if plan.entered else {}),
         "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),
-        "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + reading + drawings + 5,
+        "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + tuning_jobs(plan) + reading + drawings + 5,
         "device_hours_left": _with_gaps(f"{hours:.2f}{by}", unknown, left, "measured step"),
+        **tuning_estimate(plan, stage_seconds),
         "disk_left_gb": _with_gaps(f"{disk / 1e9:.2f}", unfinished, left),
         "memory_of_data_gb": _memory(plan, entries, resources),
         "to_download": _downloads(plan, entries, data_root, resources),
