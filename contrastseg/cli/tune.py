@@ -110,7 +110,7 @@ def _hold_out(axes: Run, inputs: Inputs, inner: int, validation: str, output: Pa
     from contrastseg.files import write_if_changed
 
     if validation not in ("labelled", "free"):
-        raise SuiteError(unknown_name("validation", validation, ["labelled", "free"]))
+        raise SuiteError(unknown_name("validation", validation, ["labelled", "free"]), remedy="correct it in --config")
     split = Split.from_file(inputs.split)
     if validation == "free":
         if not split.val(axes.fold):

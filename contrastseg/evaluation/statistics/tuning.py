@@ -52,6 +52,13 @@ def validation_dice_of(scores: pd.DataFrame) -> dict[str, float]:
 
     Raises:
         ScoringError: Predictions are missing.
+
+    Example:
+        >>> from contrastseg.evaluation.statistics.example import example_scores
+        >>> scores = example_scores()
+        >>> dice = validation_dice_of(scores[scores["method"] == "supervised"])
+        >>> round(sum(dice.values()) / len(dice), 3)
+        0.717
     """
     rows = scores[scores["metric"] == SELECTED_BY]
     if missing := sorted(set(rows["case"][rows["outcome"] == "hole"])):

@@ -36,6 +36,10 @@ def read_trials(files: Sequence[Path]) -> list[dict[str, Any]]:
 
     Raises:
         ScoringError: One is missing or damaged, two are of one trial and fold, or they are of several cells.
+
+    Example:
+        >>> read_trials([])
+        []
     """
     records = []
     for file in files:
@@ -63,6 +67,12 @@ def choice_record(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Raises:
         ScoringError: A trial lacks a fold, a patient validates in two folds, or nothing can be chosen.
+
+    Example:
+        >>> cell = dict.fromkeys(CELL, "") | {"inner_fold": 0, "validation": "free", "validating": ["a"], "wall_s": 1.0}
+        >>> defaults = cell | {"trial": 0, "values": {}, "dice": {"a": 0.6}}
+        >>> choice_record([defaults, cell | {"trial": 1, "values": {"weight": 3}, "dice": {"a": 0.7}}])["values"]
+        {'weight': 3}
     """
     folds = sorted({record["inner_fold"] for record in records})
     numbers = sorted({record["trial"] for record in records})
@@ -108,6 +118,11 @@ def tuning_tables(
 
     Returns:
         Rows with TRIAL_COLUMNS, and rows with CHOICE_COLUMNS.
+
+    Example:
+        >>> trials, choices = tuning_tables([])
+        >>> list(trials.columns[7:10]), list(choices.columns[11:13])
+        (['trial', 'inner_fold', 'patient'], ['trial', 'values'])
     """
     trials: list[dict[str, Any]] = []
     choices: list[dict[str, Any]] = []
