@@ -118,11 +118,10 @@ def find_inputs(
     require_path(data / MANIFEST, f"prepared data set {entry!r}", "run `contrastseg prepare` first")
     split = split or find_split(entry, resources)
     require_path(split, f"split of {entry!r}", "run `contrastseg split` first")
-    networks = [given.get(part, {}).get("network") for part in ("training", "stage_training")]
     digests = {
         "data": planning.data_digest(data),
         "split": planning.split_digest(split, axes.fold, axes.draw),
-        **planning.weights_digest(*networks),
+        **planning.config_weights(given),
     }
     if pool is None:
         return Inputs(data, split, {}, digests)

@@ -94,11 +94,10 @@ def _told(given: Mapping[str, Any], stage: str) -> dict[str, Any]:
 
 def _with_weights(inputs: Inputs, asked: Mapping[str, Any]) -> Inputs:
     """The inputs with the digest of the weights that a stage itself starts from."""
-    from contrastseg.planning import weights_digest
+    from contrastseg.planning import config_weights
 
     digests = {name: digest for name, digest in inputs.digests.items() if name != "weights"}
-    networks = [asked.get(part, {}).get("network") for part in ("training", "stage_training")]
-    return replace(inputs, digests=digests | weights_digest(*networks))
+    return replace(inputs, digests=digests | config_weights(asked))
 
 
 def _hold_out(axes: Run, inputs: Inputs, inner: int, validation: str, output: Path) -> tuple[Run, Inputs, list[str]]:

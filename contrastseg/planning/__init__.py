@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.configuration import run_config, to_argument
-    from contrastseg.planning.content import content_text, data_digest, pool_digest, split_digest, weights_digest
+    from contrastseg.planning.content import config_weights, content_text, data_digest, pool_digest, split_digest
     from contrastseg.planning.data_folders import DataFolders, summary_of_edits
     from contrastseg.planning.environment import job_environment
     from contrastseg.planning.garbage_collection import keep_objects
@@ -29,6 +29,7 @@ __all__ = [
     "Run",
     "by_attempt",
     "cache_parameters",
+    "config_weights",
     "content_text",
     "data_digest",
     "data_root",
@@ -43,14 +44,13 @@ __all__ = [
     "split_digest",
     "summary_of_edits",
     "to_argument",
-    "weights_digest",
 ]
 
 _MODULES = {
     "job_functions": ("cache_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "configuration": ("run_config", "to_argument"),
-    "content": ("content_text", "data_digest", "pool_digest", "split_digest", "weights_digest"),
+    "content": ("content_text", "data_digest", "pool_digest", "split_digest", "config_weights"),
     "environment": ("job_environment",),
     "garbage_collection": ("keep_objects",),
     "jobs": ("Jobs",),

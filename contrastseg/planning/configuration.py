@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contrastseg.planning.content import weights_digest
+from contrastseg.planning.content import config_weights
 from contrastseg.planning.runs import spatial_dims
 from contrastseg.suite import Suite
 
@@ -23,8 +23,7 @@ def run_config(suite: Suite, entry_name: str, method: str, variant: str) -> dict
 
 def with_weights(config: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """A configuration as the argument of `--config`, and the digest of the weights that it starts from."""
-    networks = [config.get(part, {}).get("network") for part in ("training", "stage_training")]
-    return to_argument(config), weights_digest(*networks)
+    return to_argument(config), config_weights(config)
 
 
 def to_argument(value: Any) -> str:

@@ -56,6 +56,11 @@ def weights_digest(*networks: Mapping[str, Any] | None) -> dict[str, str]:
     return {"weights": digest(contents)} if contents else {}
 
 
+def config_weights(config: Mapping[str, Any]) -> dict[str, str]:
+    """`weights_digest` of a stage, from its configuration as `--config` of `contrastseg train` has it."""
+    return weights_digest(*(config.get(part, {}).get("network") for part in ("training", "stage_training")))
+
+
 def content_text(inputs: Mapping[str, str]) -> str:
     """The digests of a run's data, split, pool and weights in one text, which the plan writes and the run compares."""
     return " ".join(inputs[name] for name in ("data", "split", "pool", "weights") if name in inputs)

@@ -27,8 +27,6 @@ from contrastseg.planning.content import (
 from contrastseg.planning.data_folders import DataFolders
 from contrastseg.planning.data_paths import prepared_of, split_of, split_settings
 from contrastseg.planning.job_functions import Wildcards, constant_or_function, job_function, with_parameters
-from contrastseg.planning.lengths import planned_steps
-from contrastseg.planning.limits import limit_minutes, measured_seconds
 from contrastseg.planning.run_axes import EnteredRun, Run, TunedRun, cached_run, fold_of
 from contrastseg.planning.runs import (
     initial_checkpoints,
@@ -37,13 +35,13 @@ from contrastseg.planning.runs import (
     replicate_rank,
     unlabelled_stages,
 )
-from contrastseg.planning.step_times import StepTimes, step_times
+from contrastseg.planning.time_jobs import TimeJobs
 from contrastseg.planning.tuning_jobs import TuningJobs
 from contrastseg.report.settings import FigureSettings, TableSettings
 from contrastseg.suite import Suite
 
 
-class Jobs(CheckpointJobs, TuningJobs):
+class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
     """The jobs of one suite. Methods take a job's wildcards, as the functions of Snakemake's rules do.
 
     Args:
@@ -335,31 +333,6 @@ class Jobs(CheckpointJobs, TuningJobs):
     def memory_mb(self, wildcards: Wildcards, attempt: int) -> int:
         """Memory of a job in MB: the method's, times the attempt."""
         return methods.get(wildcards.method).memory_mb * attempt
-
-    @job_function
-    def runtime(self, wildcards: Wildcards, attempt: int) -> int:
-        """Time limit of a stage in minutes, from measured step times, times the attempt.
-
-        On a GPU, step times of a CPU stand in where a GPU was not measured. On a CPU, only those of a CPU count.
-        """
-        # All runs of a variant take equally long, whatever data they train on.
-        axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant, "r1"
-        return limit_minutes(self.expected_seconds(cached_run(*axes), getattr(wildcards, "stage", "train")), attempt)
-
-    @cached_property
-    def expected_seconds(self) -> Callable[[Run, str], float | None]:
-        """Seconds that a stage of a run is expected to take; None where unknown."""
-        return cache(self._expected_seconds)
-
-    def _expected_seconds(self, run: Run, stage: str) -> float | None:
-        on_cpu = self._settings(run.entry, run.method, run.variant)["training"]["accelerator"] == "cpu"
-        steps = planned_steps(self.suite, run, stage)
-        estimates = (measured_seconds(self.suite, run, stage, self._steps(cpu), steps) for cpu in (on_cpu, True))
-        return next((seconds for seconds in estimates if seconds is not None), None)
-
-    @cached_property
-    def _steps(self) -> Callable[[bool], dict[str, StepTimes]]:
-        return cache(lambda on_cpu: step_times(self.step_times_folder, on_cpu=on_cpu))
 
     @cached_property
     def threads(self) -> int | Callable[[Wildcards], int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.planning.configuration import to_argument
 from contrastseg.planning.job_functions import Wildcards, job_function
-from contrastseg.planning.limits import limit_minutes
 from contrastseg.planning.run_axes import Run
 from contrastseg.planning.tuning import TunedCell, cell_of, chosen_values, trial_config, tuned_config
 from contrastseg.suite import Suite
@@ -30,11 +28,6 @@ class TuningJobs(ABC):
     def base_config(self, entry: str, method: str, variant: str) -> dict[str, Any]:
         """The configuration of a run without settings of a stage."""
 
-    @property
-    @abstractmethod
-    def expected_seconds(self) -> Callable[[Run, str], float | None]:
-        """Seconds that a stage of a run is expected to take; None where unknown."""
-
     @job_function
     def trial_config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a trial, as the argument of `--config`."""
@@ -51,15 +44,6 @@ class TuningJobs(ABC):
     def tuning_seed(self) -> int:
         """The seed of all trainings of trials."""
         return 0 if self.suite.tuning is None else self.suite.tuning.seed
-
-    @job_function
-    def trial_runtime(self, wildcards: Wildcards, attempt: int) -> int:
-        """Time limit of a trial in minutes: its stages run in one job."""
-        axes = self.suite.name, wildcards.dataset, wildcards.method, wildcards.variant
-        run = Run(*axes, wildcards.labels, int(wildcards.draw), int(wildcards.fold), self.tuning_seed)
-        seconds = [self.expected_seconds(run, stage.name) for stage in methods.get(wildcards.method).stages]
-        known = [each for each in seconds if each is not None]
-        return limit_minutes(sum(known) if len(known) == len(seconds) else None, attempt)
 
     @job_function
     def trial_records(self, wildcards: Wildcards) -> list[Path]:
