@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contrastseg.planning.content import config_weights
 from contrastseg.planning.runs import spatial_dims
 from contrastseg.suite import Suite
 
@@ -19,11 +18,6 @@ def run_config(suite: Suite, entry_name: str, method: str, variant: str) -> dict
         "settings": item.resolve(variant),
         "training": suite.training_of(entry, item, variant).model_dump(mode="json"),
     }
-
-
-def with_weights(config: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """A configuration as the argument of `--config`, and the digest of the weights that it starts from."""
-    return to_argument(config), config_weights(config)
 
 
 def to_argument(value: Any) -> str:

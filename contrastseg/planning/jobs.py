@@ -16,8 +16,9 @@ from contrastseg.methods import registry as methods
 from contrastseg.paths import MANIFEST, MEASURED
 from contrastseg.planning.availability import needs_download
 from contrastseg.planning.checkpoint_jobs import CheckpointJobs
-from contrastseg.planning.configuration import run_config, to_argument, with_weights
+from contrastseg.planning.configuration import run_config, to_argument
 from contrastseg.planning.content import (
+    config_weights,
     content_text,
     data_digest,
     names_digest,
@@ -88,13 +89,14 @@ class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
     @job_function
     def config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a run, as the argument of `--config`."""
+        if self.suite.tuning is not None:
+            run = self.run(wildcards)
+            return to_argument(self.chosen_config(run, getattr(wildcards, "stage", "train")))
         return self._stage(wildcards)[0]
 
     def _stage(self, wildcards: Wildcards) -> tuple[str, dict[str, str]]:
-        """The argument of `--config` of a stage, and the digest of the weights that it starts from."""
+        """The argument of `--config` of a stage, and the digest of the weights that it starts from, both untuned."""
         stage = getattr(wildcards, "stage", "train")
-        if self.suite.tuning is not None:
-            return with_weights(self.chosen_config(self.run(wildcards), stage))
         return self._stages(wildcards.dataset, wildcards.method, wildcards.variant, stage)
 
     @cached_property
@@ -103,7 +105,8 @@ class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
 
     def _settings_and_weights(self, entry: str, method: str, variant: str, stage: str) -> tuple[str, dict[str, str]]:
         own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
-        return with_weights(self.base_config(entry, method, variant) | ({"stage_training": own} if own else {}))
+        config = self.base_config(entry, method, variant) | ({"stage_training": own} if own else {})
+        return to_argument(config), config_weights(config)
 
     def base_config(self, entry: str, method: str, variant: str) -> dict[str, Any]:
         """The configuration of a run without settings of a stage."""

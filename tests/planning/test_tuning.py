@@ -102,6 +102,7 @@ def test_a_trial_has_its_values_and_no_validation_of_its_own() -> None:
     own = json.loads(jobs.trial_config(of))["stages"]["train"]
     values = jobs.suite.tuning.values("supervised", 2)
     assert own["segmentation"]["dice_share"] == values["training.segmentation.dice_share"]
+    assert jobs.content(of) == jobs.content(job("supervised", labels="n7", seed="0")), "no seed is asked for"
     assert jobs.tuning_seed == 5
     assert len(jobs.trial_records(of)) == 12
 
