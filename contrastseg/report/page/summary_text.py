@@ -16,13 +16,15 @@ from contrastseg.report.content.labels import (
 from contrastseg.report.content.report_data import PLACE, ReportData, records
 from contrastseg.report.page import wording
 from contrastseg.report.page.leaderboard import best_means, comparable_means, rows_at, tie
+from contrastseg.report.tables.tuning import tuned_sentence
 
 NAMED = 3  # data sets and significant results that are written out; the tables hold the others
 
 
 def overview_sentences(data: ReportData) -> list[str]:
     """The best means, the results of the tests, what one seed or draw would say, and what the numbers rest on."""
-    return [text for text in (_highest_means(data), _tests(data), _alone(data), _rests_on(data)) if text]
+    parts = (_highest_means(data), _tests(data), _alone(data), tuned_sentence(data), _rests_on(data))
+    return [text for text in parts if text]
 
 
 def _highest_means(data: ReportData) -> str:

@@ -20,13 +20,12 @@ from contrastseg.report.tables.model import Block, Cell, Column, Row
 _REPLICATE = ("draw", "fold")
 
 
-def tuned_caption(caption: str, data: ReportData) -> str:
-    """The caption with the number of trials and their hours; as it is in an untuned suite."""
+def tuned_sentence(data: ReportData) -> str:
+    """The number of trials and their hours; empty in an untuned suite."""
     if data.suite.trials is None:
-        return caption
-    frame = data.tuned
-    hours = float(frame["hours"].sum()) if len(frame) else math.nan
-    return f"{caption} {wording.tuned(data.suite.trials, data.suite.validation, hours)}"
+        return ""
+    hours = float(data.tuned["hours"].sum()) if len(data.tuned) else math.nan
+    return wording.tuned(data.suite.trials, data.suite.validation, hours)
 
 
 def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from contrastseg.evaluation.statistics.tuning_tables import CHOICE_COLUMNS
+from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import TableSettings, default_tables
 from contrastseg.report.tables.build import build_tables
 
@@ -38,6 +39,8 @@ def test_k_and_hours_stand_in_the_caption_of_every_table(tuned, world):
         assert "4.5 hours" in table.caption
         assert table.caption.startswith(untuned.caption)
         assert "K =" not in untuned.caption
+    assert [text for text in overview_sentences(tuned) if "K = 4" in text]
+    assert not [text for text in overview_sentences(world.data) if "K = " in text]
 
 
 def test_choices_stand_in_the_suite_s_order_with_the_paired_error(tuned):
