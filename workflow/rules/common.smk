@@ -65,8 +65,6 @@ RESULTS = planning.RESULTS / SUITE.name
 VARIANT = f"{RESULTS}/runs/{{dataset}}/{{method}}/{{variant}}"
 AXES = "{dataset}/{method}/{variant}/{labels}/draw{draw}-fold{fold}-seed{seed}"
 RUN = f"{RESULTS}/runs/{AXES}"
-# Where the trials and the choice of a tuned suite lie: all seeds of a cell train with one choice.
-TUNED = f"{RESULTS}/{planning.TUNING}/{{dataset}}/{{method}}/{{variant}}/{{labels}}/draw{{draw}}-fold{{fold}}"
 # A run of this workflow, or predictions of another trainer that `contrastseg enter` put beside them.
 SCORED = f"{RESULTS}/{{place}}/{AXES}"
 REPLICATE = "draw{draw}-fold{fold}-seed{seed}"
@@ -92,8 +90,6 @@ wildcard_constraints:
     draw=r"\d+",
     fold=r"\d+",
     seed=r"\d+",
-    trial=r"\d+",
-    inner=r"\d+",
     checkpoint="last|best_val",
 
 

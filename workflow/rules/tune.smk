@@ -1,5 +1,12 @@
 # Only in a tuned suite: tune → select, before a run trains. A trial is trained without the patients that validate it, in
 # one job for all stages.
+# All seeds of a cell train with one choice, which lies here beside its trials.
+TUNED = f"{RESULTS}/{planning.TUNING}/{{dataset}}/{{method}}/{{variant}}/{{labels}}/draw{{draw}}-fold{{fold}}"
+
+
+wildcard_constraints:
+    trial=r"\d+",
+    inner=r"\d+",
 
 
 rule tune:
