@@ -182,8 +182,8 @@ def check_tuning(suite: SuiteFields) -> None:
 
     Raises:
         SuiteError: A method cannot be tuned, or the values of a trial do not fit the suite.
-        ValueError: A budget is a ratio, Dice is not scored, a checkpoint is chosen by other cases,
-            or an entry has a pool, which has the validating patients in it.
+        ValueError: A budget is a ratio, nobody validates for free, Dice is not scored, a checkpoint is chosen by other
+            cases, or an entry has a pool, which has the validating patients in it.
     """
     if suite.tuning is None:
         return
@@ -203,8 +203,19 @@ def check_tuning(suite: SuiteFields) -> None:
             raise ValueError(
                 f"{entry.name} has a pool beside `tuning`: a pool has the validating patients in it; leave pool out"
             )
+        if suite.tuning.validation == "free" and entry.evaluate_on and _nobody_validates(entry):
+            raise ValueError(
+                f"{entry.name} has no validation patients for `validation: free`, by its split {entry.split.name!r}:"
+                " give it some, or write `validation: labelled`"
+            )
         for method in suite.methods if entry.evaluate_on else ():
             _check_trials(suite, suite.tuning, entry, method)
+
+
+def _nobody_validates(entry: DatasetEntry) -> bool:
+    """Whether the settings of a split alone say so; a published list is known once the split is made."""
+    split = entry.split
+    return split.name == "nnunet" or (split.name == "random" and split.fractions.val == 0)
 
 
 def _check_trials(suite: SuiteFields, tuning: TuningSettings, entry: DatasetEntry, method: MethodEntry) -> None:

@@ -16,6 +16,9 @@ from contrastseg.suite.tuning import TuningSettings, check_tunable, strengthened
 from contrastseg.training.settings import AugmentationSettings
 from contrastseg.training.stages import merge
 
+FREE = {"tuning": {"validation": "free"}}
+NO_VAL = {"fractions": {"train": 0.8, "val": 0, "test": 0.2}}
+
 
 def suite(**changes: Any) -> Suite:
     asked = {
@@ -41,6 +44,11 @@ def suite(**changes: Any) -> Suite:
         ({"evaluation": {"metrics": ["hd95"]}, "comparison": {"metrics": ["hd95"]}}, "dice"),
         ({"datasets": [{"name": "lesions", "dataset": "phantom_lesions", "pool": ["lesions"]}]}, "pool"),
         ({"training": {"segmentation": {"combine": "sum"}}}, "dice_share"),
+        (
+            {"datasets": [{"name": "lesions", "dataset": "phantom_lesions", "split": {"name": "nnunet"}}]} | FREE,
+            "validation patients",
+        ),
+        ({"datasets": [{"name": "lesions", "dataset": "phantom_lesions", "split": NO_VAL}]} | FREE, "lesions"),
         ({"tuning": None, "tables": [{"name": "chosen", "kind": "tuning"}]}, "chosen"),
     ],
 )
