@@ -156,7 +156,10 @@ def select(
 
     record = choice_record(read_trials(trials))
     write_json(output, record)
-    typer.echo(f"trial {record['trial']} of {record['trials']}, mean Dice {record['dice']:.4f}: {output}")
+    told = f"trial {record['trial']} of {record['trials']}, mean Dice {record['dice']:.4f}"
+    if record["standard_error"] is not None:
+        told += f", {record['difference']:.4f} ± {record['standard_error']:.4f} above trial {record['rival']}"
+    typer.echo(f"{told}: {output}")
 
 
 def collect_tuning(

@@ -94,6 +94,17 @@ def test_a_loss_that_is_not_finite_is_a_result(data, tmp_path):
     assert record["validating"]
 
 
+def test_a_choice_is_printed_with_its_paired_error(tmp_path):
+    shared = {**dict.fromkeys(("suite", "dataset", "method", "variant", "labels"), "x"), "draw": 0, "fold": 0}
+    shared |= {"inner_fold": 0, "validating": ["a", "b"], "validation": "labelled", "wall_s": 1.0}
+    files = [tmp_path / f"{trial}.json" for trial in range(2)]
+    for trial, (file, dice) in enumerate(zip(files, ({"a": 0.5, "b": 0.5}, {"a": 0.6, "b": 0.8}), strict=True)):
+        file.write_text(json.dumps({**shared, "trial": trial, "values": {"w": 3} if trial else {}, "dice": dice}))
+    done = CliRunner().invoke(app, ["select", *map(str, files), "--output", str(tmp_path / "selected.json")])
+    assert "0.2000 ± 0.1000 above trial 0" in done.output, "differences 0.1 and 0.3: s = 0.1 √2, divided by √2"
+    assert read_json(tmp_path / "selected.json")["values"] == {"w": 3}
+
+
 def test_free_validation_is_of_the_split_s_own_patients(data, tmp_path):
     whole = Split.from_file(data[1])
     record = tune(data, tmp_path, "supervised", inner=0, validation="free")
