@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ def tune(
     """
     from contrastseg.files import write_json
     from contrastseg.methods import registry
+    from contrastseg.planning import stage_config
     from contrastseg.planning.run_axes import Run
     from contrastseg.training.run_lock import exclusive_lock
 
@@ -68,7 +69,8 @@ def tune(
     stages = [stage.name for stage in registry.get(method).stages]
     axes = Run(given.get("suite", "by-hand"), entry, method, variant, labels, draw, fold, seed)
     folders = named_paths(prepared, "--prepared")
-    inputs = find_inputs(axes, _told(given, "train"), folders, split=split, pool=None, resources=resources)
+    inputs = find_inputs(axes, given, folders, split=split, pool=None, resources=resources)
+    inputs = _with_weights(inputs, given, stages)
     if planned is not None:
         refuse_other(planned, inputs, entry)
     validation = given.get("validation", "labelled")
@@ -76,9 +78,8 @@ def tune(
         inside, inputs, validating = _hold_out(axes, inputs, inner, validation, output)
 
         def config_of(stage: str, checkpoints: Mapping[str, str]) -> RunConfig:
-            asked = _told(given, stage)
             needed = {item.stage: checkpoints[item.stage] for item in registry.get(method).stage(stage).init_from}
-            own = _with_weights(inputs, asked)
+            asked, own = stage_config(given, stage), _with_weights(inputs, given, [stage])
             return resolve(inside, stage, asked, own, checkpoints=needed, data_root=data_root, resources=resources)
 
         record = _run(config_of, stages, validating, output, given)
@@ -87,17 +88,12 @@ def tune(
     typer.echo(f"trial {trial}, fold {inner}: {record['diverged'] or record['dice']}: {output}")
 
 
-def _told(given: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    """The configuration of one stage, as `train` takes it."""
-    return {**given, "stage_training": given.get("stages", {}).get(stage, {})}
-
-
-def _with_weights(inputs: Inputs, asked: Mapping[str, Any]) -> Inputs:
-    """The inputs with the digest of the weights that a stage itself starts from."""
-    from contrastseg.planning import config_weights
+def _with_weights(inputs: Inputs, given: Mapping[str, Any], stages: Iterable[str]) -> Inputs:
+    """The inputs with the digest of the weights that these stages start from."""
+    from contrastseg.planning import config_weights, stage_config
 
     digests = {name: digest for name, digest in inputs.digests.items() if name != "weights"}
-    return replace(inputs, digests=digests | config_weights(asked))
+    return replace(inputs, digests=digests | config_weights(*(stage_config(given, stage) for stage in stages)))
 
 
 def _hold_out(axes: Run, inputs: Inputs, inner: int, validation: str, output: Path) -> tuple[Run, Inputs, list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
 from contrastseg.code_graph import modules, spellings
+from contrastseg.code_graph.extended import without_extension
 from contrastseg.code_graph.left_out import LEFT_OUT, WORDING
 from contrastseg.code_graph.modules import PACKAGE, Target, module, modules_below, packages_of, source
 from contrastseg.code_graph.normal_form import NormalForm, Reference, normal_form
@@ -109,12 +110,13 @@ def _form(reference: Reference, tops: frozenset[str]) -> NormalForm:
     """The normal form of a definition; that of a module as a whole refers to everything in it, by name."""
     read = module(reference.module)
     if reference.name is not None:
-        return normal_form(
+        form = normal_form(
             read.bindings[reference.name],
             reference.module,
             look_up=partial(_look_up, reference.module, tops=tops),
             resolve=partial(_resolve, tops=tops),
         )
+        return without_extension(form)
     digest = hashlib.sha256(" ".join(read.bindings).encode()).hexdigest()
     return NormalForm(digest, tuple(Reference(read.name, name) for name in read.bindings), (), frozenset())
 

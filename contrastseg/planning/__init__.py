@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contrastseg.planning.availability import data_root, describe_missing, missing_data, needs_download
     from contrastseg.planning.configuration import run_config, to_argument
-    from contrastseg.planning.content import config_weights, content_text, data_digest, pool_digest, split_digest
+    from contrastseg.planning.content import (
+        config_weights,
+        content_text,
+        data_digest,
+        pool_digest,
+        split_digest,
+        stage_config,
+    )
     from contrastseg.planning.data_folders import DataFolders, summary_of_edits
     from contrastseg.planning.environment import job_environment
     from contrastseg.planning.garbage_collection import keep_objects
@@ -42,6 +49,7 @@ __all__ = [
     "pool_digest",
     "run_config",
     "split_digest",
+    "stage_config",
     "summary_of_edits",
     "to_argument",
 ]
@@ -50,7 +58,7 @@ _MODULES = {
     "job_functions": ("cache_parameters",),
     "availability": ("data_root", "describe_missing", "missing_data", "needs_download"),
     "configuration": ("run_config", "to_argument"),
-    "content": ("content_text", "data_digest", "pool_digest", "split_digest", "config_weights"),
+    "content": ("config_weights", "content_text", "data_digest", "pool_digest", "split_digest", "stage_config"),
     "environment": ("job_environment",),
     "garbage_collection": ("keep_objects",),
     "jobs": ("Jobs",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -56,9 +57,20 @@ def weights_digest(*networks: Mapping[str, Any] | None) -> dict[str, str]:
     return {"weights": digest(contents)} if contents else {}
 
 
-def config_weights(config: Mapping[str, Any]) -> dict[str, str]:
-    """`weights_digest` of a stage, from its configuration as `--config` of `contrastseg train` has it."""
-    return weights_digest(*(config.get(part, {}).get("network") for part in ("training", "stage_training")))
+def config_weights(*configs: Mapping[str, Any]) -> dict[str, str]:
+    """`weights_digest` of stages, from their configurations as `--config` of `contrastseg train` has them."""
+    parts = itertools.product(configs, ("training", "stage_training"))
+    return weights_digest(*(config.get(part, {}).get("network") for config, part in parts))
+
+
+def stage_config(config: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """The configuration of one stage of a trial, as `--config` of `contrastseg train` has it.
+
+    Args:
+        config: The trial's, as `--config` of `contrastseg tune` has it.
+        stage: One of the method's stages.
+    """
+    return {**config, "stage_training": config.get("stages", {}).get(stage, {})}
 
 
 def content_text(inputs: Mapping[str, str]) -> str:

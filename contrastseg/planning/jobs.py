@@ -117,15 +117,19 @@ class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
     @job_function
     def content(self, wildcards: Wildcards) -> str:
         """Digests of the data, split, pool and weights that a stage trains with; file times do not count."""
+        inputs = self.data_digests(wildcards)
+        for file in self.pool(wildcards):
+            sources = self.suite.entry(wildcards.dataset).pool
+            inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
+        return content_text(inputs | self._stage(wildcards)[1])
+
+    def data_digests(self, wildcards: Wildcards) -> dict[str, str]:
+        """Digests of the data and the split that a job trains with, by name."""
         name = wildcards.dataset
-        inputs = {
+        return {
             "data": data_digest(self.prepared_of(name)),
             "split": split_digest(self.split_of(name), int(wildcards.fold), int(wildcards.draw)),
         }
-        for file in self.pool(wildcards):
-            sources = self.suite.entry(name).pool
-            inputs["pool"] = pool_digest(file, {source: self.prepared_of(source) for source in sources})
-        return content_text(inputs | self._stage(wildcards)[1])
 
     @job_function
     def manifest(self, wildcards: Wildcards) -> Path:

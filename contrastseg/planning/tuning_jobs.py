@@ -9,6 +9,7 @@ from typing import Any
 from contrastseg.fingerprints import stage_fingerprint
 from contrastseg.methods import registry as methods
 from contrastseg.planning.configuration import to_argument
+from contrastseg.planning.content import config_weights, content_text, stage_config
 from contrastseg.planning.job_functions import Wildcards, job_function
 from contrastseg.planning.run_axes import Run
 from contrastseg.planning.tuning import TunedCell, cell_of, chosen_values, trial_config, tuned_config
@@ -28,12 +29,26 @@ class TuningJobs(ABC):
     def base_config(self, entry: str, method: str, variant: str) -> dict[str, Any]:
         """The configuration of a run without settings of a stage."""
 
+    @abstractmethod
+    def data_digests(self, wildcards: Wildcards) -> dict[str, str]:
+        """Digests of the data and the split that a job trains with, by name."""
+
     @job_function
     def trial_config(self, wildcards: Wildcards) -> str:
         """The resolved configuration of a trial, as the argument of `--config`."""
+        return to_argument(self._trial_config(wildcards))
+
+    def _trial_config(self, wildcards: Wildcards) -> dict[str, Any]:
         base = self.base_config(wildcards.dataset, wildcards.method, wildcards.variant)
         stages = [stage.name for stage in methods.get(wildcards.method).stages]
-        return to_argument(trial_config(self.suite, _cell(self.suite, wildcards), int(wildcards.trial), stages, base))
+        return trial_config(self.suite, _cell(self.suite, wildcards), int(wildcards.trial), stages, base)
+
+    @job_function
+    def trial_content(self, wildcards: Wildcards) -> str:
+        """Digests of the data and the split of a trial, and of the weights that any of its stages starts from."""
+        config = self._trial_config(wildcards)
+        weights = config_weights(*(stage_config(config, stage) for stage in config["stages"]))
+        return content_text(self.data_digests(wildcards) | weights)
 
     @job_function
     def tune_fingerprint(self, wildcards: Wildcards) -> str:

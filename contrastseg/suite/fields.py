@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
@@ -91,6 +91,11 @@ class SuiteFields(Strict):
     def _distinct_values(cls, values: list[Any]) -> list[Any]:
         require_distinct("value", values)
         return values
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Untuned suites keep the content that their plans are stored with, so that nothing of them runs again."""
+        return {key: value for key, value in serialise(self).items() if key != "tuning" or value is not None}
 
     def entry(self, name: str) -> DatasetEntry:
         """The entry of this name."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Values = dict[str, Any]
 """Values of tunable settings by name; empty for the defaults."""
-_SHARED = ("optimiser.learning_rate", "steps", "epochs")
+# What all methods of a suite share, so that a row tells of a method and not of a longer training or another network.
+_SHARED = ("optimiser.learning_rate", "steps", "epochs", "network")
 _WIDTHS = {"rotation_degrees": 180, "shear": 45, "shift": 0.5, "elastic": None, "brightness": None, "noise": None}
 _WIDTHS |= {"hue": 1, "saturation": 1}
 _FACTORS = ("scale", "contrast", "gamma")
@@ -94,7 +95,7 @@ def check_tunable(method: type[Method]) -> None:
     for name, each in ranges.items():
         key = name.removeprefix(TRAINING)
         if name.startswith(TRAINING):
-            if key in _SHARED:
+            if any(_overlap(key, shared) for shared in _SHARED):
                 raise SuiteError(
                     f"{method.name} tunes {name}, which all methods of a suite share", remedy="take it off its card"
                 )
@@ -109,6 +110,11 @@ def check_tunable(method: type[Method]) -> None:
                 method.resolve(overrides={name: value})
             elif name.startswith(TRAINING):
                 _check_training(method.name, name, _nested(key, value))
+
+
+def _overlap(key: str, other: str) -> bool:
+    """Whether one of two dotted keys is the other, or holds it."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
 def _check_training(method: str, name: str, override: dict[str, Any]) -> None:

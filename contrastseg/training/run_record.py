@@ -44,7 +44,7 @@ def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, An
     return {
         **config.model_dump(mode="json", exclude={"training", *PATH_KEYS}),
         "training": {**job.training.model_dump(mode="json"), **outcome.training},
-        "card": method.card.stated(),
+        "card": _card(config.method),
         "printed_name": method.printed or method.name,
         "name_note": method.name_note(config.settings),
         **_data_record(job),
@@ -56,6 +56,10 @@ def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, An
         **_time_record(job, outcome, begun),
         "peak_memory_bytes": records.peak_memory_bytes(job.device),
     }
+
+
+def _card(name: str) -> dict[str, Any]:
+    return registry.get(name).card.stated()
 
 
 def _data_record(job: TrainingJob) -> dict[str, Any]:

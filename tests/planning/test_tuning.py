@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from contrastseg.cli.train import Inputs
+from contrastseg.cli.tune import _with_weights
 from contrastseg.code_graph import reached_of
 from contrastseg.errors import EnterError
 from contrastseg.files import write_json
 from contrastseg.fingerprints import stage_fingerprint, stage_roots
-from contrastseg.planning import Jobs, Plan, expand
+from contrastseg.planning import Jobs, Plan, content_text, expand
 from contrastseg.planning.entered import row_of
 from contrastseg.planning.entered_runs import UNTUNED
 from contrastseg.planning.estimates import estimate
@@ -102,9 +104,32 @@ def test_a_trial_has_its_values_and_no_validation_of_its_own() -> None:
     own = json.loads(jobs.trial_config(of))["stages"]["train"]
     values = jobs.suite.tuning.values("supervised", 2)
     assert own["segmentation"]["dice_share"] == values["training.segmentation.dice_share"]
-    assert jobs.content(of) == jobs.content(job("supervised", labels="n7", seed="0")), "no seed is asked for"
+    assert jobs.trial_content(of) == jobs.content(job("supervised", labels="n7", seed="0")), "no seed is asked for"
     assert jobs.tuning_seed == 5
     assert len(jobs.trial_records(of)) == 12
+
+
+def test_a_trial_depends_on_the_weights_of_every_stage_as_its_job_finds_them() -> None:
+    file, of = Path("encoder.pt"), job("simclr", labels="n7", trial="1", inner="0")
+    file.write_bytes(b"one")
+    stages = {"pretrain": {"network": {"weights": "./encoder.pt"}}}
+    jobs = Jobs(plan(methods=["supervised", {"name": "simclr", "stages": stages}]).suite, None)
+    planned = jobs.trial_content(of)
+    assert planned != Jobs(plan().suite, None).trial_content(of)
+    found = Inputs(Path(), Path(), {}, jobs.data_digests(of))
+    config = json.loads(jobs.trial_config(of))
+    assert content_text(_with_weights(found, config, ["pretrain", "train"]).digests) == planned
+    of_train, of_pretraining = (_with_weights(found, config, [stage]).digests for stage in ("train", "pretrain"))
+    assert "weights" in of_pretraining
+    assert "weights" not in of_train
+    file.write_bytes(b"another")
+    assert jobs.trial_content(of) != planned
+
+
+def test_an_untuned_suite_is_stored_as_before_there_were_tuned_ones() -> None:
+    untuned, tuned = (plan(**changes).suite.model_dump(mode="json") for changes in ({"tuning": None}, {}))
+    assert set(tuned) - set(untuned) == {"tuning"}
+    assert set(plan(tuning=None).suite.model_dump(exclude={"tables"})) == set(untuned) - {"tables"}
 
 
 def test_the_price_is_in_the_estimate() -> None:

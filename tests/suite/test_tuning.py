@@ -131,6 +131,8 @@ def made_up(**ranges: Any) -> type[Method]:
         {"wieght": LogUniform(0.1, 1)},
         {"training.optimiser.learning_rate": LogUniform(0.1, 1)},
         {"training.steps": Uniform(1, 10)},
+        {"training.network.norm": Choice(("batch", "instance"))},
+        {"training.optimiser": Choice(({"learning_rate": 0.1}, {"learning_rate": 0.2}))},
         {"training.optimiser.wieght_decay": LogUniform(0.1, 1)},
         {"training.segmentation.dice_share": Uniform(0, 2)},
         {"weight": Choice(("a", "b"))},

@@ -26,7 +26,7 @@ rule tune:
     params:
         fingerprint=JOBS.tune_fingerprint,
         config=JOBS.trial_config,
-        content=JOBS.content,
+        content=JOBS.trial_content,
         data=JOBS.data_options,
         seed=JOBS.tuning_seed,
     shell:
