@@ -19,7 +19,7 @@ from contrastseg.suite import Suite, load_suite, parse_suite
 SUITES = Path(__file__).resolve().parents[4] / "benchmarks"
 WITH_PAPERS = (
     *("acdc", "acdc_reduced", "acdc_small", "cvrl", "full", "ideal", "la", "la_reduced", "la_small"),
-    *("pdcr", "pdcr_3d", "semantic_aware"),
+    *("mc_ph2_reduced", "pdcr", "pdcr_3d", "semantic_aware"),
 )
 COLUMNS = ("dataset", "evaluated_on", "checkpoint", "labels", "method", "variant", "class", "metric", "unit", "mean")
 PAPER = {"name": "p", "kind": "paper", "published": {"source": "la", "where": "table 9 (own re-runs)"}}
