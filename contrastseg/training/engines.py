@@ -95,6 +95,7 @@ class Outcome:
         steps: Optimiser steps done.
         seconds: Time in them, validation and checkpoints not counted.
         earlier: Of these seconds, those of attempts that were stopped before this one.
+        earlier_cpu: The processors' time of these attempts; None where it was not measured.
         parameters: Trained numbers.
         precision: Of the computation.
         residency: Where the training data lay.
@@ -113,6 +114,7 @@ class Outcome:
     precision: str
     residency: str
     earlier: float = 0.0
+    earlier_cpu: float | None = None
     unrecorded: str | None = "it trains by its own program"
     best: float | None = None
     best_step: int | None = None

@@ -20,6 +20,7 @@ from contrastseg.training.logs import Log
 from contrastseg.training.non_finite import NonFiniteGuard
 from contrastseg.training.optimiser import build_optimiser, fuses, load_scaler, load_state, scaler_state
 from contrastseg.training.recorded import RecordedSteps, Recording
+from contrastseg.training.records import cpu_seconds
 from contrastseg.training.seeds import stream_seed
 from contrastseg.training.settings import OptimiserSettings, TrainingSettings
 from contrastseg.training.single_device import SingleDevice
@@ -37,6 +38,8 @@ class Progress:
         step: Steps done.
         seconds: Time in steps, validation and checkpoints not counted.
         earlier: Of these seconds, those of attempts before this one.
+        cpu_seconds: The processors' time meanwhile, of all threads.
+        earlier_cpu: Of it, that of attempts before this one.
         best: Best validation Dice so far; NaN before the first.
         best_step: Where it was reached.
     """
@@ -44,6 +47,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     earlier: float = 0.0
+    cpu_seconds: float = 0.0
+    earlier_cpu: float = 0.0
     best: float = math.nan
     best_step: int = 0
 
@@ -174,7 +179,7 @@ class _Loop:
         rows = self._set_up(checkpoints.load_resumable(self.saved, arguments.identity, arguments.snapshots))
         self.log = Log(arguments.folder, rows, writes=self.writes)
         self.guard = NonFiniteGuard(self.saved, self.modules, arguments.batches, self.progress.step, writes=self.writes)
-        self._running_since = math.nan
+        self._running_since = self._cpu_since = math.nan
 
     def _set_up(self, resumed: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Build optimiser and steps, and resume from a checkpoint if there is one; the log's rows so far."""
@@ -187,6 +192,7 @@ class _Loop:
             self.modules.load_state_dict(resumed["modules"])
             self.progress, rows = Progress(**resumed["progress"]), resumed["log"]
             self.progress.earlier = self.progress.seconds
+            self.progress.earlier_cpu = self.progress.cpu_seconds
         module, optimiser = run.fabric.setup(MethodStep(run.method), optimiser)
         self.optimiser: torch.optim.Optimizer = optimiser
         if resumed is not None:
@@ -211,7 +217,7 @@ class _Loop:
                 checkpoints.restore_best(self.saved)
         run.on_step(self.progress.step)
         self.modules.train()
-        self._running_since = time.perf_counter()
+        self._start_clock()
 
     def advance(self, step: int) -> None:
         """Take one step and do what follows it: log, validation, checkpoint."""
@@ -241,10 +247,14 @@ class _Loop:
 
     @contextlib.contextmanager
     def _stopped_clock(self) -> Iterator[None]:
-        """Leave the time of the block out of `Progress.seconds`, which are up to date inside."""
+        """Leave the time of the block out of `Progress.seconds` and `cpu_seconds`, which are up to date inside."""
         self.progress.seconds += time.perf_counter() - self._running_since
+        self.progress.cpu_seconds += cpu_seconds() - self._cpu_since
         yield
-        self._running_since = time.perf_counter()
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._running_since, self._cpu_since = time.perf_counter(), cpu_seconds()
 
     def _content(self) -> dict[str, Any]:
         """What every checkpoint holds."""

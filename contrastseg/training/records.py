@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -81,24 +81,34 @@ def hardware(device: torch.device) -> dict[str, Any]:
     return machine
 
 
-def stages_wall_s(initial: Mapping[str, str], stage: str, wall_s: float) -> dict[str, float]:
+def cpu_seconds() -> float:
+    """Get the processors' seconds of this process and of those that it has ended, of all threads."""
+    own, ended = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+
+
+def stages_seconds(
+    key: Literal["wall_s", "cpu_s"], initial: Mapping[str, str], stage: str, own: float
+) -> dict[str, float]:
     """List the seconds of this stage and all before it, by their names, from the `run.json` beside their checkpoints.
 
     Args:
+        key: Which seconds.
         initial: Checkpoint of every stage that this one starts from.
         stage: This stage.
-        wall_s: Its own seconds.
+        own: Its own seconds.
 
     Returns:
-        A stage whose checkpoint has no `run.json` is not among them.
+        A stage whose checkpoint has no `run.json`, or none with these seconds, is not among them.
     """
     seconds: dict[str, float] = {}
     for path in initial.values():
         record_file = Path(path).parent.parent / "run.json"
         if record_file.is_file():
             record = read_json(record_file)
-            seconds |= record.get("stages_wall_s") or {record["stage"]: record["wall_s"]}
-    return {**seconds, stage: wall_s}
+            alone = {} if record.get(key) is None else {record["stage"]: record[key]}
+            seconds |= record.get(f"stages_{key}") or alone
+    return {**seconds, stage: own}
 
 
 def peak_memory_bytes(device: torch.device) -> int:

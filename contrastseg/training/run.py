@@ -163,6 +163,7 @@ def _fit(job: TrainingJob) -> Outcome:
         steps=progress.step,
         seconds=progress.seconds,
         earlier=progress.earlier,
+        earlier_cpu=progress.earlier_cpu,
         unrecorded=recording.outcome,
         parameters=sum(p.numel() for p in method.modules.parameters() if p.requires_grad),
         precision=_precision(job.allocation, training),

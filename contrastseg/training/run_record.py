@@ -20,15 +20,17 @@ class Begun:
     Attributes:
         started: The time of day.
         clock: The monotonic clock's seconds.
+        cpu: The processors' seconds of this process until then.
     """
 
     started: datetime
     clock: float
+    cpu: float
 
     @classmethod
     def now(cls) -> Begun:
         """It begins now."""
-        return cls(datetime.now(UTC), time.perf_counter())
+        return cls(datetime.now(UTC), time.perf_counter(), records.cpu_seconds())
 
 
 def run_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, Any]:
@@ -102,6 +104,18 @@ def _time_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, 
         "started": begun.started.isoformat(timespec="milliseconds"),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "wall_s": wall_s,
-        "stages_wall_s": records.stages_wall_s(job.config.initial, job.config.stage, wall_s),
+        "stages_wall_s": records.stages_seconds("wall_s", job.config.initial, job.config.stage, wall_s),
+        **_cpu_record(job, outcome, begun),
         "seconds_per_step": outcome.seconds / outcome.steps,
+    }
+
+
+def _cpu_record(job: TrainingJob, outcome: Outcome, begun: Begun) -> dict[str, Any]:
+    """What it took of the processors: other than the time that passed, it hardly depends on other work beside it."""
+    if outcome.earlier and outcome.earlier_cpu is None:
+        return {"cpu_s": None, "stages_cpu_s": {}}
+    cpu_s = round(records.cpu_seconds() - begun.cpu + (outcome.earlier_cpu or 0.0), 3)
+    return {
+        "cpu_s": cpu_s,
+        "stages_cpu_s": records.stages_seconds("cpu_s", job.config.initial, job.config.stage, cpu_s),
     }

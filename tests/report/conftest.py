@@ -140,6 +140,7 @@ def card_of(method: str, dataset: str, labels: str, seed: int) -> dict[str, Any]
         "hardware": {"device": "cpu", "cpu": "An invented CPU", "cpu_count": 2, "cpu_capability": "AVX2"},
         "precision": "32-true",
         "wall_s": 61.25 + seed,
+        "cpu_s": 48.5 + seed,
         "seconds_per_step": 0.051,
         "peak_memory_bytes": 512 * 2**20,
         "parameters": 123456,

@@ -54,6 +54,7 @@ def test_a_run_says_what_all_its_stages_took(phantoms: dict[int, Any], tmp_path:
     second = train(phantoms[2].config("simclr", initial=initial), tmp_path / "train")
     assert first["stages_wall_s"] == {"pretrain": first["wall_s"]}
     assert second["stages_wall_s"] == {"pretrain": first["wall_s"], "train": second["wall_s"]}
+    assert second["stages_cpu_s"] == {"pretrain": first["cpu_s"], "train": second["cpu_s"]}
     shutil.copy(initial["pretrain"], tmp_path / "last.ckpt")
     moved = train(phantoms[2].config("simclr", initial={"pretrain": str(tmp_path / "last.ckpt")}), tmp_path / "moved")
     assert list(moved["stages_wall_s"]) == ["train"], "nobody knows what a checkpoint without a record took"
@@ -113,10 +114,13 @@ def test_a_resumed_run_counts_the_time_of_the_attempts_before(phantoms: dict[int
     place = tmp_path / "checkpoints" / checkpoints.RESUME
     content = torch.load(place, weights_only=True)
     content["progress"]["seconds"] += 1000.0
+    content["progress"]["cpu_seconds"] += 900.0
     torch.save(content, place)
     record = train(config, tmp_path)
     assert 1000 < record["seconds_per_step"] * 4 <= record["wall_s"] < 1100
     assert record["stages_wall_s"]["train"] == record["wall_s"]
+    assert 900 < record["cpu_s"] < 1000
+    assert record["stages_cpu_s"] == {"train": record["cpu_s"]}
 
 
 def test_a_changed_configuration_starts_afresh(phantoms: dict[int, Any], tmp_path: Path) -> None:

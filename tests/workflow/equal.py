@@ -12,7 +12,7 @@ from typing import Any
 CARDS = ("run.json", "cards.json")
 MEASURED = {
     *("started", "finished", "wall_s", "seconds_per_step", "peak_memory_bytes", "hardware", "git_commit"),
-    *("device_uuid", "residency", "stages_wall_s"),
+    *("device_uuid", "residency", "stages_wall_s", "cpu_s", "stages_cpu_s"),
 }
 LEFT_OUT = ("*.log", "*.pdf", "cost.*")  # matplotlib writes the time of day into a PDF; costs are measured
 TEMPORARY = re.compile(r"\.\d+\.(.+)")

@@ -26,14 +26,16 @@ from contrastseg.report.figures.kind import FigureKind, FigureSource
 from contrastseg.report.figures.small_multiples import Margins, Panel, budget_panels, placed_frames
 from contrastseg.report.settings import FigureSettings
 
-Cost = Literal["seconds", "parameters", "memory"]
+Cost = Literal["seconds", "cpu_seconds", "parameters", "memory"]
 TITLES: dict[Cost, str] = {
     "seconds": "training time of a run, all stages [s]",
+    "cpu_seconds": "processors' time of a run, all stages [s]",
     "parameters": "parameters trained in the last stage [million]",
     "memory": "peak memory of a run's last stage [GiB]",
 }
 _FIELDS: dict[Cost, tuple[str, float]] = {
     "seconds": ("wall_s", 1.0),
+    "cpu_seconds": ("cpu_s", 1.0),
     "parameters": ("parameters", 1e-6),
     "memory": ("peak_memory_bytes", 2.0**-30),
 }
@@ -203,10 +205,11 @@ def costs_of(
 
 def _cost(run: Mapping[str, Any], cost: Cost) -> float | None:
     """The cost of one run; None where it is not stored, or not for the stages that the run started from."""
-    if cost == "seconds" and run.get("stages_wall_s"):
-        return float(sum(run["stages_wall_s"].values()))
     name, factor = _FIELDS[cost]
-    known = run.get(name) is not None and not (cost == "seconds" and run.get("taken_over"))
+    stages = run.get(f"stages_{name}") or {}
+    if stages and len(stages) == len(run.get("stages_wall_s") or stages):
+        return float(sum(stages.values()))
+    known = run.get(name) is not None and not (name.endswith("_s") and run.get("taken_over"))
     return float(run[name]) * factor if known else None
 
 

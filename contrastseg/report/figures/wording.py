@@ -35,7 +35,7 @@ CONVENTIONS_CAPTION = (
     "convention alone changes the order. Ties are drawn side by side. Methods with missing predictions are not ranked."
 )
 COST_CAPTION = (
-    "Mean score against the cost of a run, as the median over the runs of a method. Training time covers all stages; "
+    "Mean score against the cost of a run, as the median over the runs of a method. Times cover all stages; "
     "parameters and memory are those of the last stage. The line is the Pareto front. The band and the percentages "
     "show how it changes when patients are resampled. Trained models are not resampled; other seeds may change more. "
     "Runs on different hardware have no front, since their times do not compare."

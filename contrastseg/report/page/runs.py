@@ -47,6 +47,7 @@ def run_line(run: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
         "steps": run.get("steps"),
         "ms_per_step": None if run.get("seconds_per_step") is None else 1000 * float(run["seconds_per_step"]),
         "wall_s": run.get("wall_s"),
+        "cpu_s": run.get("cpu_s"),
         "peak_mib": None if run.get("peak_memory_bytes") is None else float(run["peak_memory_bytes"]) / 2**20,
         "parameters": run.get("parameters"),
         "commit": str(run.get("git_commit") or "")[:12],

@@ -65,7 +65,9 @@ class FigureSettings(BaseModel):
     kind: Annotated[str, AfterValidator(known_figure_kind)] = Field(json_schema_extra=_one_of(FIGURE_KINDS))
     caption: str | None = Field(None, description="Caption; that of the kind of figure when left out")
     metric: str = Field("dice", description="Metric that is drawn, or that ranks the cases (overlays)")
-    cost: Literal["seconds", "parameters", "memory"] = Field("seconds", description="Cost of a score (cost)")
+    cost: Literal["seconds", "cpu_seconds", "parameters", "memory"] = Field(
+        "seconds", description="Cost of a score (cost)"
+    )
     columns: list[str] = Field(["loss", "val_dice"], description="Columns of the log (learning_curves)")
     datasets: list[str] | None = Field(None, description="Only these entries of the suite")
     methods: list[str] | None = Field(None, description="Only these methods")

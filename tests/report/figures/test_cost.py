@@ -53,6 +53,11 @@ def test_all_stages_count_or_the_run_is_left_out_and_said(world):
     some = [run | (earlier if run["method"] == "pdcr" else {}) for run in world.runs]
     assert "are left out" in words(world, some)[1]
     assert "left out" not in words(world, some, cost="parameters")[1]
+    seconds = {"stages_wall_s": {"pretrain": 100.0, "train": 61.75}, "cpu_s": 50.0}
+    both = [run | earlier | seconds | {"stages_cpu_s": {"pretrain": 80.0, "train": 50.0}} for run in world.runs]
+    assert set(costs_of(both, "cpu_seconds")[0].values()) == {130.0}
+    one = [run | earlier | seconds | {"stages_cpu_s": {"train": 50.0}} for run in world.runs]
+    assert costs_of(one, "cpu_seconds") == ({}, {}), "the first stage was made by code that did not measure it"
 
 
 def words(world, runs, **settings):
@@ -148,8 +153,8 @@ def test_a_share_that_is_not_quite_certain_does_not_look_so():
 @pytest.mark.parametrize("cost", list(TITLES))
 def test_the_caption_agrees_with_the_axis(world, cost):
     figure, text = words(world, world.runs, cost=cost)
-    stages = "all stages" if cost == "seconds" else "last stage"
+    stages = "all stages" if cost.endswith("seconds") else "last stage"
     assert all(stages in ax.get_xlabel() for ax in figure.axes)
-    assert "Training time covers all stages; parameters and memory are those of the last stage" in KIND.caption
+    assert "Times cover all stages; parameters and memory are those of the last stage" in KIND.caption
     assert "pdcr [R] 100 %" in text
     assert len(figure.axes[0].collections) == 1, "the band of the resampled fronts"
