@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ class Phantom:
             **axes.pop("training", {}),
         }
         chosen = {**SMALL.get(method, {}), **(axes.pop("settings", None) or {})}
+        if method == "pretrained":
+            chosen = {"weights": str(self.weights(training["network"])), **chosen}
         settings = registry.get(method).resolve(axes.get("variant", "default"), chosen)
         return RunConfig(
             entry="phantom",
@@ -51,6 +54,24 @@ class Phantom:
             training=training,
             **{"labels": "n2", **axes},
         )
+
+    def weights(self, network: Mapping[str, Any]) -> Path:
+        """A file with the encoder of this network beside the data, for methods that start from one."""
+        import torch
+
+        from contrastseg.data.prepare.cases import PreparedDataset
+        from contrastseg.files import digest
+        from contrastseg.networks.registry import build
+        from contrastseg.networks.weight_files import write_encoder
+
+        file = self.data.parent / f"encoder-{digest([network, self.spatial_dims])}.safetensors"
+        if not file.is_file():
+            channels = PreparedDataset(self.data).in_channels
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(23)
+                made = build(network, spatial_dims=self.spatial_dims, in_channels=channels, num_classes=2)
+            write_encoder(made, file, {})
+        return file
 
 
 _PREPARED, _SPLIT = "prepared", "split.json"

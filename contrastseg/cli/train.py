@@ -121,7 +121,7 @@ def find_inputs(
     digests = {
         "data": planning.data_digest(data),
         "split": planning.split_digest(split, axes.fold, axes.draw),
-        **planning.config_weights(given),
+        **planning.config_weights(axes.method, given),
     }
     if pool is None:
         return Inputs(data, split, {}, digests)

@@ -70,7 +70,7 @@ def tune(
     axes = Run(given.get("suite", "by-hand"), entry, method, variant, labels, draw, fold, seed)
     folders = named_paths(prepared, "--prepared")
     inputs = find_inputs(axes, given, folders, split=split, pool=None, resources=resources)
-    inputs = _with_weights(inputs, given, stages)
+    inputs = _with_weights(method, inputs, given, stages)
     if planned is not None:
         refuse_other(planned, inputs, entry)
     validation = given.get("validation", "labelled")
@@ -79,7 +79,7 @@ def tune(
 
         def config_of(stage: str, checkpoints: Mapping[str, str]) -> RunConfig:
             needed = {item.stage: checkpoints[item.stage] for item in registry.get(method).stage(stage).init_from}
-            asked, own = stage_config(given, stage), _with_weights(inputs, given, [stage])
+            asked, own = stage_config(given, stage), _with_weights(method, inputs, given, [stage])
             return resolve(inside, stage, asked, own, checkpoints=needed, data_root=data_root, resources=resources)
 
         record = _run(config_of, stages, validating, output, given)
@@ -88,12 +88,12 @@ def tune(
     typer.echo(f"trial {trial}, fold {inner}: {record['diverged'] or record['dice']}: {output}")
 
 
-def _with_weights(inputs: Inputs, given: Mapping[str, Any], stages: Iterable[str]) -> Inputs:
+def _with_weights(method: str, inputs: Inputs, given: Mapping[str, Any], stages: Iterable[str]) -> Inputs:
     """The inputs with the digest of the weights that these stages start from."""
     from contrastseg.planning import config_weights, stage_config
 
     digests = {name: digest for name, digest in inputs.digests.items() if name != "weights"}
-    return replace(inputs, digests=digests | config_weights(*(stage_config(given, stage) for stage in stages)))
+    return replace(inputs, digests=digests | config_weights(method, *(stage_config(given, stage) for stage in stages)))
 
 
 def _hold_out(axes: Run, inputs: Inputs, inner: int, validation: str, output: Path) -> tuple[Run, Inputs, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from contrastseg.errors import SplitError
 from contrastseg.files import digest, read_json, sha256
+from contrastseg.methods import registry as methods
 from contrastseg.networks.weight_settings import weight_file
 from contrastseg.paths import MANIFEST
 
@@ -57,10 +57,23 @@ def weights_digest(*networks: Mapping[str, Any] | None) -> dict[str, str]:
     return {"weights": digest(contents)} if contents else {}
 
 
-def config_weights(*configs: Mapping[str, Any]) -> dict[str, str]:
-    """`weights_digest` of stages, from their configurations as `--config` of `contrastseg train` has them."""
-    parts = itertools.product(configs, ("training", "stage_training"))
-    return weights_digest(*(config.get(part, {}).get("network") for config, part in parts))
+def config_weights(method: str, *configs: Mapping[str, Any]) -> dict[str, str]:
+    """`weights_digest` of stages, from their configurations as `--config` of `contrastseg train` has them.
+
+    Args:
+        method: Its own settings may name a file, too.
+        configs: One for each stage.
+    """
+    networks: list[Mapping[str, Any] | None] = []
+    for config in configs:
+        settings = {**methods.get(method).defaults, **config.get("settings", {})}
+        parts = (
+            config.get("training", {}),
+            config.get("stage_training", {}),
+            methods.get(method).own_training(settings),
+        )
+        networks += [part.get("network") for part in parts]
+    return weights_digest(*networks)
 
 
 def stage_config(config: Mapping[str, Any], stage: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
     def _settings_and_weights(self, entry: str, method: str, variant: str, stage: str) -> tuple[str, dict[str, str]]:
         own = self.suite.stage_override(self.suite.entry(entry), self.suite.method(method), variant, stage)
         config = self.base_config(entry, method, variant) | ({"stage_training": own} if own else {})
-        return to_argument(config), config_weights(config)
+        return to_argument(config), config_weights(method, config)
 
     def base_config(self, entry: str, method: str, variant: str) -> dict[str, Any]:
         """The configuration of a run without settings of a stage."""

@@ -47,7 +47,7 @@ class TuningJobs(ABC):
     def trial_content(self, wildcards: Wildcards) -> str:
         """Digests of the data and the split of a trial, and of the weights that any of its stages starts from."""
         config = self._trial_config(wildcards)
-        weights = config_weights(*(stage_config(config, stage) for stage in config["stages"]))
+        weights = config_weights(wildcards.method, *(stage_config(config, stage) for stage in config["stages"]))
         return content_text(self.data_digests(wildcards) | weights)
 
     @job_function

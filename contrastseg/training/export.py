@@ -65,10 +65,16 @@ def _card(config: RunConfig, info: DatasetJson, checkpoint: Path) -> dict[str, A
     split = record.get("split_name")
     drawn = f"split {split}, fold {config.fold}" if split else f"an unknown split, fold {config.fold}"
     pool = ", and a pool of further entries" if record.get("pool") else ""
+    start = record.get("network_weights")
+    before = f", after {start['data'] or 'data that is not stated'} (the file {start['file']})" if start else ""
+    # Of what a pool or an earlier file held, a split says nothing.
+    known = split and not pool and (start is None or start["test_cases"] == "stated")
     return {
         "source": source,
-        "data": f"training patients of {info.title} ({drawn}; labels {config.labels}, draw {config.draw}){pool}",
-        "split": {"hash": record["split_hash"], "fold": config.fold} if split and not pool else None,
+        "data": f"training patients of {info.title} ({drawn}; labels {config.labels}, draw {config.draw})"
+        + pool
+        + before,
+        "split": {"hash": record["split_hash"], "fold": config.fold} if known else None,
         "licence_of_the_data": info.licence,
         "citation_of_the_data": info.citation,
         "paper_of_the_method": registry.get(config.method).card.paper,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contrastseg.methods.contract import Method
+from contrastseg.networks.catalogue import KEYS
 from contrastseg.training.settings import TrainingSettings
 
 
@@ -30,12 +31,19 @@ def staged(
 
 
 _OTHER_LENGTH = {"steps": "epochs", "epochs": "steps"}
+_IDENTITY = ("name", *KEYS.values())
+"""Keys that say what a mapping is of: a network or an optimiser by name, and which of a package's networks."""
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `override` on top, nested. A mapping of another `name` (a network, an optimiser) replaces it.
+    """`base` with `override` on top, nested. What is named otherwise (a network, an optimiser) replaces the mapping.
 
-    A length in steps replaces one in epochs, and the other way round.
+    Another `model` or `architecture` is another network of the same package. A length in steps replaces one in epochs,
+    and the other way round.
+
+    Example:
+        >>> merge({"network": {"name": "monai", "model": "UNETR", "img_size": 96}}, {"network": {"model": "SegResNet"}})
+        {'network': {'name': 'monai', 'model': 'SegResNet'}}
     """
     merged = dict(base)
     for length, other in _OTHER_LENGTH.items():
@@ -43,11 +51,11 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
             merged.pop(other, None)
     for key, value in override.items():
         old = merged.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(old, Mapping)
-            and value.get("name", old.get("name")) == old.get("name")
-        ):
-            value = merge(old, value)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            changed = [name for name in _IDENTITY if value.get(name, old.get(name)) != old.get(name)]
+            if not changed:
+                value = merge(old, value)
+            elif "name" not in changed and "name" in old:
+                value = {"name": old["name"], **value}
         merged[key] = value
     return merged

@@ -92,8 +92,9 @@ def test_a_variant_of_the_suite_needs_no_settings(
         assert "unknown variant of supervised 'wide'" in str(done.exception)
 
 
+@pytest.mark.parametrize("method", ["supervised", "pretrained"])
 def test_another_content_of_a_file_of_weights_is_another_run(
-    lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    method: str, lesions: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from contrastseg import planning
     from contrastseg.networks import registry
@@ -108,35 +109,49 @@ def test_another_content_of_a_file_of_weights_is_another_run(
         save_file({name: factor * value.float() for name, value in built.state_dict().items()}, file)
 
     write(1.0)
-    variants = {"default": {}, "pretrained": {"training": {"network": {**network, "weights": str(file)}}}}
+    own = {"weights": str(file)}
+    methods = {
+        "supervised": [{"name": "supervised", "variants": {"default": {}, "mine": {"training": {"network": own}}}}],
+        "pretrained": ["supervised", {"name": "pretrained", "variants": {"mine": own}}],
+    }
     suite = {
         "name": "small",
         "datasets": [{"name": "lesions", "dataset": "phantom_lesions", "options": {"cases": 6, "size": [16, 16]}}],
-        "methods": [{"name": "supervised", "variants": variants}],
+        "methods": methods[method],
         "labels": ["n2"],
         "training": {"steps": 1, "patch_size": [16, 16], "network": network},
     }
     jobs = planning.Jobs(parse_suite(suite)[0], None)
 
-    def job(variant: str) -> SimpleNamespace:
-        axes = {"suite": "small", "dataset": "lesions", "method": "supervised", "variant": variant, "labels": "n2"}
+    def job(method: str, variant: str) -> SimpleNamespace:
+        axes = {"suite": "small", "dataset": "lesions", "method": method, "variant": variant, "labels": "n2"}
         return SimpleNamespace(**axes, draw="0", fold="0", seed="0")
 
-    plain, planned = jobs.content(job("default")), jobs.content(job("pretrained"))
+    baseline, mine = job("supervised", "default"), job(method, "mine")
+    plain, planned = jobs.content(baseline), jobs.content(mine)
     assert len(planned.split()) == len(plain.split()) + 1
     os.utime(file, (1, 1))
-    assert planning.Jobs(parse_suite(suite)[0], None).content(job("pretrained")) == planned, "times do not count"
+    assert planning.Jobs(parse_suite(suite)[0], None).content(mine) == planned, "times do not count"
     data, split = jobs.prepared_of("lesions"), jobs.split_of("lesions")
-    arguments = [*TRAIN[:-2], str(tmp_path / "run"), "--variant", "pretrained", "--labels", "n2"]
-    arguments += ["--prepared", f"lesions={data}", "--split", str(split), "--planned", planned]
-    arguments += ["--config", jobs.config(job("pretrained"))]
+    arguments = ["train", "--entry", "lesions", "--method", method, "--variant", "mine", "--labels", "n2"]
+    arguments += [
+        "--output",
+        str(tmp_path / "run"),
+        "--prepared",
+        f"lesions={data}",
+        "--split",
+        str(split),
+        "--planned",
+        planned,
+    ]
+    arguments += ["--config", jobs.config(mine)]
     write(2.0)
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, TrainingError)
     now = planning.Jobs(parse_suite(suite)[0], None)
-    assert now.content(job("pretrained")) != planned
-    assert now.content(job("default")) == plain
-    arguments[arguments.index(planned)] = now.content(job("pretrained"))
+    assert now.content(mine) != planned
+    assert now.content(baseline) == plain
+    arguments[arguments.index(planned)] = now.content(mine)
     CliRunner().invoke(app, arguments, catch_exceptions=False)
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["network_weights"]["sha256"] == sha256(file)

@@ -118,8 +118,10 @@ def test_a_trial_depends_on_the_weights_of_every_stage_as_its_job_finds_them() -
     assert planned != Jobs(plan().suite, None).trial_content(of)
     found = Inputs(Path(), Path(), {}, jobs.data_digests(of))
     config = json.loads(jobs.trial_config(of))
-    assert content_text(_with_weights(found, config, ["pretrain", "train"]).digests) == planned
-    of_train, of_pretraining = (_with_weights(found, config, [stage]).digests for stage in ("train", "pretrain"))
+    assert content_text(_with_weights("simclr", found, config, ["pretrain", "train"]).digests) == planned
+    of_train, of_pretraining = (
+        _with_weights("simclr", found, config, [stage]).digests for stage in ("train", "pretrain")
+    )
     assert "weights" in of_pretraining
     assert "weights" not in of_train
     file.write_bytes(b"another")

@@ -16,8 +16,7 @@ from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.planning.data_paths import prepared_of
 from contrastseg.suite import Suite, json_schema, load_suite, parse_suite
-from contrastseg.training.stages import merge
-from tests.workflow.full_suite import OPT_IN
+from tests.workflow.full_suite import FROM_A_FILE, OPT_IN
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = sorted((ROOT / "benchmarks").glob("*.yaml"))
@@ -57,7 +56,9 @@ def test_an_entry_means_the_same_in_every_committed_suite():
 
 def test_the_default_suite_has_every_method_of_the_package_or_it_is_opt_in():
     package = {name for name in registry.names() if registry.module_of(name).startswith("contrastseg.methods.")}
-    assert {method.name for method in load_suite(ROOT / "benchmarks" / "full.yaml").methods} == package - OPT_IN
+    assert {
+        method.name for method in load_suite(ROOT / "benchmarks" / "full.yaml").methods
+    } == package - OPT_IN - FROM_A_FILE
     for suite in ("acdc", "la"):
         assert {method.name for method in load_suite(ROOT / "benchmarks" / f"{suite}.yaml").methods} >= OPT_IN
 
@@ -235,13 +236,6 @@ def test_a_missing_file_lists_the_suites_beside_it(tmp_path):
     (tmp_path / "there.yaml").write_text("name: there\n")
     with pytest.raises(SuiteError, match=r"there\.yaml"):
         load_suite(tmp_path / "absent.yaml")
-
-
-def test_a_mapping_of_another_name_replaces_one_of_the_same_name_is_merged():
-    base = {"network": {"name": "unet", "channels": [8]}, "steps": 1}
-    assert merge(base, {"network": {"name": "vnet"}})["network"] == {"name": "vnet"}
-    assert merge(base, {"network": {"norm": "batch"}})["network"] == {"name": "unet", "channels": [8], "norm": "batch"}
-    assert base["network"] == {"name": "unet", "channels": [8]}
 
 
 def test_overrides_get_stronger_from_suite_to_entry_to_method():

@@ -19,6 +19,8 @@ FULL = Path(__file__).resolve().parents[2] / "benchmarks" / "full.yaml"
 SUBSET = "miniatures of the tests"
 OPT_IN = {"cct", "cross_teaching", "dtc", "entropy", "mae", "mcnet", "ss_net", "u2pl", "urpc", "volume_fusion"}
 """Rivals that acdc.yaml and la.yaml have; whoever wants them in full.yaml adds their names there."""
+FROM_A_FILE = {"pretrained"}
+"""Methods that start from a file of weights of the user's: no committed suite can have them."""
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from contrastseg.planning import expand
 from contrastseg.suite import parse_suite
 from tests.miniatures._nnunet import make_photos
 from tests.workflow.conftest import jobs
-from tests.workflow.full_suite import OPT_IN, complete_lists, full, write_data
+from tests.workflow.full_suite import FROM_A_FILE, OPT_IN, complete_lists, full, write_data
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +55,7 @@ def test_the_plain_command_plans_the_rest_where_it_is_told_to(fresh):
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
     assert planned["download"] == planned["prepare"] == 7
-    trained = {f"train_{method}" for method in set(registry.names()) - OPT_IN}
+    trained = {f"train_{method}" for method in set(registry.names()) - OPT_IN - FROM_A_FILE}
     assert trained - set(planned) == {"train_glcl"}, "no slices without ACDC"
     assert planned["report"] == 1
 
@@ -65,7 +65,7 @@ def test_the_full_benchmark_with_all_its_data(tmp_path):
     write_data(tmp_path, suite)
     complete_lists(tmp_path)
     plan = expand(parse_suite(suite)[0], data_root=tmp_path)
-    assert {run.method for run in plan.runs} == set(registry.names()) - OPT_IN
+    assert {run.method for run in plan.runs} == set(registry.names()) - OPT_IN - FROM_A_FILE
     assert {run.entry for run in plan.runs} == {entry["name"] for entry in suite["datasets"]} - {"ph2"}
     here = {(run.entry, run.method, run.labels) for run in plan.runs}
     assert {labels for dataset, _, labels in here if dataset == "acdc_2d"} == set(suite["labels"])

@@ -106,6 +106,7 @@ KNOWN = (
     "ict",
     "cross_teaching",
     "admt",
+    "pretrained",
 )
 
 INK = "#1b1f24"  # exactly these two are replaced by the page's own colours when an SVG stands in it
