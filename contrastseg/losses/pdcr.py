@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -223,6 +223,31 @@ def affinity_regression(
     """
     difference = torch.sigmoid(_similarity(rows, columns, temperature)) - (1 - divergences)
     return _reduced(difference.abs() if power == 1 else difference.square(), reduction)
+
+
+def guarded(loss: Tensor, weight: float, rule: Literal["divide", "drop"], limit: float = 100.0) -> Tensor:
+    """A loss whose weighted value is above a limit, made small or dropped; any other stays as it is.
+
+    The authors' compiled criteria have it, for the sum over images and pairs of one layer and one patch size: `drop` is
+    that of February 2021 (`2D/criterions/__pycache__/bcl.cpython-38.pyc`), `divide` that of November 2021
+    (`bcl.cpython-36.pyc`, `decoder_bcl_rf.cpython-36.pyc` and `multi_layer_cl.cpython-36.pyc`). The released source has
+    lost it.
+
+    Args:
+        loss: A scalar, without its weight.
+        weight: What it will be multiplied by.
+        rule: `divide` multiplies by 0.001, `drop` by 0.
+        limit: Of the weighted value.
+
+    Returns:
+        The scalar, still without its weight.
+
+    Example:
+        >>> [guarded(torch.tensor(x), 0.1, "divide").item() for x in (900.0, 2000.0)]
+        [900.0, 2.0]
+    """
+    factor = 0.001 if rule == "divide" else 0.0
+    return loss * torch.where(weight * loss.detach() > limit, factor, 1.0)
 
 
 def gather_features(features: Tensor, positions: Tensor) -> Tensor:

@@ -57,6 +57,9 @@ class PDCR(Method):
             "cross_width": "unset: that of the narrower map, as in the released 3D code; the 2D code has 32",
             "reduction": "mean, as in the released 3D code; sum is over images and pairs of points and over layers, as"
             " in the 2D code",
+            "guard": "none, as in the released source. In the authors' compiled code, the weighted sum of a layer and a"
+            " patch size above 100 is divided by 1,000 (November 2021, `divide`) or dropped (February 2021, `drop`)."
+            " With `divide` and 4 images, the encoder's terms are 1.6 and 0.4 times the mean; with none, 1,638 and 410",
             "average": "loss, the paper's better one; shares averages the class shares of all patch sizes first",
             "temperature": "1 in 2D and 0.5 in 3D, the released values; unset means that",
             "patches": "hierarchical, the paper's best; receptive_field has side 6·stride − 1: 23 and 47 as released",
@@ -81,6 +84,7 @@ class PDCR(Method):
         "cross_width": None,
         "average": "loss",
         "reduction": "mean",
+        "guard": "none",
         "objective": "dragsaw",
         "affinity": "shares",
         "swapped_sign": False,
@@ -89,6 +93,7 @@ class PDCR(Method):
         "patches": ("hierarchical", "receptive_field"),
         "average": ("loss", "shares"),
         "reduction": ("mean", "sum"),
+        "guard": ("none", "divide", "drop"),
         "objective": ("dragsaw", "l1", "l2"),
         "affinity": ("shares", "dice"),
     }
@@ -176,12 +181,13 @@ class PDCR(Method):
         with torch.autocast(label.device.type, enabled=False):
             for part in PARTS:
                 taps = self._taps(network, part)
+                weight = settings[f"{part}_weight"]
                 losses = [
-                    self._term(features[tap], features[tap], network.strides[tap], points, label)
+                    self._term(features[tap], features[tap], network.strides[tap], points, label, weight)
                     for tap, points in zip(taps, settings[f"{part}_points"], strict=True)
                 ]
                 layers = len(losses) if settings["reduction"] == "mean" else 1
-                terms[f"pdcr_{part}"] = settings[f"{part}_weight"] * sum(losses[1:], losses[0]) / layers
+                terms[f"pdcr_{part}"] = weight * sum(losses[1:], losses[0]) / layers
             fine, coarse = self._taps(network, "encoder")
             terms["pdcr_cross"] = settings["cross_weight"] * self._term(
                 self.modules["fine_adapter"](features[fine].float()),
@@ -189,11 +195,20 @@ class PDCR(Method):
                 self._cross_stride(network, coarse),
                 settings["cross_points"],
                 label,
+                settings["cross_weight"],
             )
         return terms
 
-    def _term(self, rows: Tensor, columns: Tensor, stride: tuple[int, ...], points: int, label: Tensor) -> Tensor:
-        """The loss between two maps (B, C, *spatial) of one grid, at regularly spaced points."""
+    def _term(
+        self,
+        rows: Tensor,
+        columns: Tensor,
+        stride: tuple[int, ...],
+        points: int,
+        label: Tensor,
+        weight: float,
+    ) -> Tensor:
+        """The loss between two maps (B, C, *spatial) of one grid, at regularly spaced points, without its weight."""
         from contrastseg.losses import pdcr
 
         settings, classes = self.settings, self.task.num_classes
@@ -207,13 +222,23 @@ class PDCR(Method):
             divergences = pdcr.divergence(shares, shares)
         if settings["swapped_sign"]:
             divergences = 1 - divergences
-        temperature = settings["temperature"] or (1.0 if self.task.spatial_dims == 2 else 0.5)
         picked = pdcr.gather_features(rows, positions)
         others = picked if columns is rows else pdcr.gather_features(columns, positions)
+        if settings["guard"] == "none":
+            return self._objective(picked, others, divergences)
+        sizes = [pdcr.guarded(self._objective(picked, others, d), weight, settings["guard"]) for d in divergences]
+        return sum(sizes[1:], sizes[0]) / len(sizes)
+
+    def _objective(self, rows: Tensor, columns: Tensor, divergences: Tensor) -> Tensor:
+        """The objective on picked features (B, N, C) and divergences (S, B, N, N) or (B, N, N), a scalar."""
+        from contrastseg.losses import pdcr
+
+        settings = self.settings
+        temperature = settings["temperature"] or (1.0 if self.task.spatial_dims == 2 else 0.5)
         if settings["objective"] == "dragsaw":
-            return pdcr.dragsaw_loss(picked, others, divergences, temperature, settings["reduction"])
+            return pdcr.dragsaw_loss(rows, columns, divergences, temperature, settings["reduction"])
         power = 1 if settings["objective"] == "l1" else 2
-        return pdcr.affinity_regression(picked, others, divergences, temperature, power, settings["reduction"])
+        return pdcr.affinity_regression(rows, columns, divergences, temperature, power, settings["reduction"])
 
     def _taps(self, network: Any, part: Literal["encoder", "decoder"]) -> list[str]:
         """Names of the maps the settings ask for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from contrastseg.losses.pdcr import (
     dragsaw_loss,
     gather_features,
     grid_positions,
+    guarded,
     patch_centres,
     patch_dice,
 )
@@ -94,6 +96,17 @@ def test_the_sum_is_over_images_and_pairs_and_the_mean_over_patch_sizes() -> Non
         for divergences in (d, d[0]):
             whole = loss(rows, columns, divergences, reduction="sum")
             torch.testing.assert_close(whole, 2 * 6 * 7 * loss(rows, columns, divergences))
+
+
+@pytest.mark.parametrize(("rule", "factor"), [("divide", 0.001), ("drop", 0.0)])
+def test_a_guarded_loss_is_made_small_above_the_limit_alone(rule: Literal["divide", "drop"], factor: float) -> None:
+    for value, expected in ((1000.0, 1.0), (1000.1, factor)):
+        loss = torch.tensor(value, requires_grad=True)
+        kept = guarded(loss, 0.1, rule)
+        kept.backward()
+        assert kept.item() == pytest.approx(value * expected)
+        assert loss.grad is not None
+        assert loss.grad.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("power", [1, 2])

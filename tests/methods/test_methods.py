@@ -91,6 +91,34 @@ def test_pdcrs_sum_is_over_images_pairs_and_layers(dims: int) -> None:
         assert float(whole[name].detach()) == pytest.approx(terms * pairs * float(mean[name].detach()), rel=1e-4)
 
 
+@pytest.mark.parametrize(("guard", "factor"), [("divide", 0.001), ("drop", 0.0)])
+def test_pdcrs_guard_is_of_each_layer_and_patch_size(guard: str, factor: float) -> None:
+    asked: dict[str, Any] = {"encoder_points": (16, 4), "reduction": "sum"}
+    batch = sample()
+    assert batch.label is not None
+
+    def terms(**settings: Any) -> dict[str, float]:
+        method = make("pdcr", **asked, **settings)
+        features = method.modules["network"].features(batch.image)
+        return {n: float(v) for n, v in method.regularisation(features, batch.label).items()}  # type: ignore[attr-defined]
+
+    layers = {}
+    for size in (5, 7, 9):
+        method = make("pdcr", **asked, patch_sizes=(size,))
+        network, label = method.modules["network"], batch.label
+        features = network.features(batch.image)
+        for name, stride, points in (("encoder2", (4, 4), 16), ("encoder3", (8, 8), 4)):
+            term = method._term(features[name], features[name], stride, points, label, 1.0)  # type: ignore[attr-defined]
+            layers[name, size] = float(term)
+    weight = 100 / 200
+    assert all(layers["encoder2", size] > 200 and layers["encoder3", size] < 200 for size in (5, 7, 9))
+    expected = weight * sum((factor if value > 200 else 1.0) * value for value in layers.values()) / 3
+    assert terms(encoder_weight=weight, guard=guard)["pdcr_encoder"] == pytest.approx(expected, rel=1e-5)
+    # The limit is of the weighted value.
+    unguarded, guarded = (terms(encoder_weight=0.01, guard=name)["pdcr_encoder"] for name in ("none", guard))
+    assert guarded == pytest.approx(unguarded, rel=1e-6)
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_pdcr_reads_named_maps_and_crosses_as_released(dims: int) -> None:
     named = make("pdcr", dims, encoder_maps=["encoder2", "encoder3"], decoder_maps=["decoder2", "decoder3"])
