@@ -78,7 +78,7 @@ SPEC = DatasetSpec(
     undeclared_masks=crop_masks,
     options=LaOptions,
     folder_names=("LA", "la"),
-    splits=("la_80_20",),
+    splits=("la_64_16_tuning", "la_80_20"),
     registration=(
         "register at https://www.cardiacatlas.org/atriaseg2018-challenge/atria-seg-data/ and accept the terms",
         "download the 100 training cases (lgemri.nrrd and laendo.nrrd in a folder each), or take the h5 crops "

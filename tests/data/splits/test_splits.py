@@ -157,6 +157,16 @@ def test_unimatch_tests_on_the_community_s_validation_and_test_patients() -> Non
     assert set(theirs["test"]) == {*ours["val"], *ours["test"]}
 
 
+@pytest.mark.parametrize(("tuning", "final"), [("acdc_70_10_tuning", "acdc_70_10_20"), ("la_64_16_tuning", "la_80_20")])
+def test_a_recipe_is_chosen_without_test_patients_and_with_the_same_labelled_ones(tuning: str, final: str) -> None:
+    (chosen,), (scored,) = (read_published(name)["folds"] for name in (tuning, final))
+    everybody_of_the_choice = {*chosen["train"], *chosen["val"], *chosen["test"]}
+    assert everybody_of_the_choice == {*scored["train"], *scored["val"]}
+    assert chosen["train"] == scored["train"][: len(chosen["train"])]
+    assert len(chosen["train"]) >= 64
+    assert not set(chosen["train"]) & set(chosen["test"])
+
+
 @pytest.mark.parametrize(
     ("name", "sizes", "first"),
     [
