@@ -23,6 +23,6 @@ def split_of(suite: Suite, entry: DatasetEntry, resources: Path = RESOURCES) -> 
 
 
 def split_settings(suite: Suite, entry: DatasetEntry) -> SplitSettings:
-    """The split of an entry, with at least as many draws as the suite runs."""
-    draws = max(entry.split.draws, max(suite.draws) + 1)
+    """The split of an entry, with at least as many draws as the suite and its methods run."""
+    draws = max(entry.split.draws, max(suite.all_draws) + 1)
     return entry.split.model_copy(update={"draws": draws})

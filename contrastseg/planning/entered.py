@@ -106,7 +106,8 @@ def row_of(
     other, checkpoint = evaluated_on or entry, checkpoint or comparable_checkpoints(suite)[0]
     _require("evaluation on", other, suite.entry(entry).evaluate_on, "--evaluated-on")
     _require("checkpoint", checkpoint, comparable_checkpoints(suite), "--checkpoint")
-    for axis, value, known in (("draw", draw, suite.draws), ("fold", fold, suite.folds), ("seed", seed, suite.seeds)):
+    axes = {"draw": (draw, suite.all_draws), "fold": (fold, suite.folds), "seed": (seed, suite.seeds)}
+    for axis, (value, known) in axes.items():
         _require(axis, str(value), list(map(str, known)), f"--{axis}")
     dataset, split = load_entry(suite, entry, resources)
     predicted, tested = (dataset, split) if other == entry else load_entry(suite, other, resources)
@@ -231,7 +232,7 @@ def suite_protocols(suite: Suite, entry: str, resources: Path = RESOURCES) -> di
         (other, RowProtocol(loaded[other][0], split, loaded[other][1], labels, draw, fold, fold_of(entry, other, fold)))
         for other in suite.entry(entry).evaluate_on
         for fold in suite.folds
-        for draw in suite.draws
+        for draw in suite.all_draws
         for labels in dict.fromkeys(_budget(suite, labels, len(split.train(fold))) for labels in suite.labels)
     ]
     return {"suite": suite.name, "entry": entry, "rows": rows, "scoring": suite.evaluation.model_dump(mode="json")}

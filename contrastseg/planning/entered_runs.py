@@ -38,8 +38,13 @@ def find_entered(suite: Suite, unavailable: Collection[str] = ()) -> EnteredRuns
     """
     found: list[Evaluation] = []
     left_out: dict[tuple[str, ...], dict[str, str]] = {}
-    for run, other, checkpoint in stored_evaluations(suite):
+    there = list(stored_evaluations(suite))
+    compared = {_cell(evaluation) for evaluation in there if evaluation[0].draw in suite.draws}
+    for run, other, checkpoint in there:
         reason = _no_place(suite, run, other, checkpoint)
+        if not reason and _cell((run, other, checkpoint)) not in compared:
+            named = ", ".join(map(str, suite.draws))
+            reason = f"predictions of draw {run.draw} alone; methods are compared on draw {named}"
         if not reason and {run.entry, other} & set(unavailable):
             reason = f"{other if other in unavailable else run.entry} is not on this machine"
         if not reason:
@@ -48,6 +53,12 @@ def find_entered(suite: Suite, unavailable: Collection[str] = ()) -> EnteredRuns
         item = {"dataset": run.entry, "method": run.method, "labels": run.labels, "reason": reason}
         left_out[tuple(item.values())] = item | {"provenance": EXTERNAL}
     return EnteredRuns(tuple(found), (*left_out.values(), *_other_budgets(suite, found)))
+
+
+def _cell(evaluation: Evaluation) -> tuple[str, ...]:
+    """What the runs of an evaluation are averaged in."""
+    run, other, checkpoint = evaluation
+    return run.entry, run.method, run.variant, run.labels, other, checkpoint
 
 
 def _other_budgets(suite: Suite, found: Sequence[Evaluation]) -> list[dict[str, str]]:
@@ -89,7 +100,7 @@ def _no_place(suite: Suite, run: Run, other: str, checkpoint: str) -> str:
         return f"the suite has a method {run.method} of its own"
     values: dict[str, tuple[str | int, Sequence[str | int]]] = {
         "label budget": (run.labels, suite.labels),
-        "draw": (run.draw, suite.draws),
+        "draw": (run.draw, suite.all_draws),
         "fold": (run.fold, suite.folds),
         "seed": (run.seed, suite.seeds),
         "evaluation on": (other, suite.entry(run.entry).evaluate_on),

@@ -107,6 +107,7 @@ def estimate(
         return measured_seconds(plan.suite, run, stage, times, steps_of(run, stage))
 
     by = f" (steps measured on {', '.join(sorted(hardware))})" if hardware else ""
+    further = sum(run.draw in plan.suite.further_draws for run in plan.runs)
     unfinished = ["/".join(kind) for kind in left if kind not in sizes]
     entries = [entry.name for entry in plan.suite.datasets if entry.name not in plan.unavailable]
     drawings = len(plan.suite.tables) + len(plan.suite.figures)
@@ -121,6 +122,7 @@ def estimate(
     return {
         "runs": len(plan.runs),
         **({"entered_runs": len(plan.entered_runs)} if plan.entered else {}),
+        **({"further_draw_runs": further} if further else {}),
         "runs_left": sum(not job.finished for job in jobs if job.folder == job.run.folder),
         "jobs": 2 * len(entries) + len(plan.pools()) + len(jobs) + tuning_jobs(plan) + reading + drawings + 5,
         "device_hours_left": _with_gaps(f"{hours:.2f}{by}", unknown, left, "measured step"),

@@ -36,7 +36,7 @@ class Plan:
 
     Attributes:
         suite: The suite, as validated.
-        runs: All training runs, one seed of everything first.
+        runs: All training runs, one seed of everything first and further draws of some methods last.
         skipped: Combinations left out: {dataset, method, labels, reason, provenance}.
         unavailable: Entries whose data is not on this machine, with the steps to get it.
         populations: Training patients and images of each available entry.
@@ -212,7 +212,7 @@ def expand(
                 left_out = {"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason}
                 skipped.append(left_out | {"provenance": methods.get(method.name).card.provenance})
                 continue
-            replicates = itertools.product(method.variants, suite.draws, suite.folds, suite.seeds)
+            replicates = itertools.product(method.variants, suite.draws_of(method), suite.folds, suite.seeds)
             kind = Run if suite.tuning is None else TunedRun
             runs += [kind(suite.name, entry.name, method.name, v, labels, d, f, s) for v, d, f, s in replicates]
     if not runs:
@@ -230,10 +230,14 @@ def expand(
 def replicate_rank(suite: Suite, draw: int, fold: int, seed: int) -> int:
     """0 for the first seed of the first draw and fold, then 1, ...: lower ones run first.
 
-    So every cell of a table gets a first number before any gets a second.
+    So every cell of a table gets a first number before any gets a second. Further draws of some methods follow after
+    all runs of the suite's draws.
     """
-    position = (suite.seeds.index(seed) * len(suite.draws) + suite.draws.index(draw)) * len(suite.folds)
-    return position + suite.folds.index(fold)
+    before, draws = 0, suite.draws
+    if draw not in draws:
+        before, draws = len(suite.seeds) * len(draws) * len(suite.folds), suite.further_draws
+    position = (suite.seeds.index(seed) * len(draws) + draws.index(draw)) * len(suite.folds)
+    return before + position + suite.folds.index(fold)
 
 
 def _unavailable_cells(suite: Suite, entry: DatasetEntry) -> Iterator[tuple[MethodEntry, tuple[str, str | None]]]:

@@ -28,6 +28,7 @@ def check_consistency(suite: SuiteFields) -> None:
     """
     check_totals(suite)
     check_tuning(suite)
+    _check_draws(suite)
     entries = [entry.name for entry in suite.datasets]
     for entry in suite.datasets:
         _check_entry(suite, entry, entries)
@@ -70,6 +71,23 @@ def _check_entry(suite: SuiteFields, entry: DatasetEntry, entries: list[str]) ->
     folds = entry.split.number_of_folds
     if folds is not None and entry.evaluate_on and max(suite.folds) >= folds:
         raise ValueError(f"fold {max(suite.folds)} of {entry.name} does not exist: its split has folds: {folds}")
+
+
+def _check_draws(suite: SuiteFields) -> None:
+    """Every method has the suite's draws, which decide the verdicts, and the baseline has those of all methods."""
+    for method in suite.methods:
+        _has_draws(suite, method, suite.draws, "all methods are compared on the draws of the suite")
+    baseline = [method for method in suite.methods if method.name == suite.comparison.baseline.partition("/")[0]]
+    for method in baseline:
+        _has_draws(suite, method, suite.further_draws, "methods with further draws are compared with the baseline")
+
+
+def _has_draws(suite: SuiteFields, method: MethodEntry, wanted: list[int], why: str) -> None:
+    draws = suite.draws_of(method)
+    if lacking := [draw for draw in wanted if draw not in draws]:
+        raise ValueError(
+            f"draws of {method.name}: found {draws}, expected {', '.join(map(str, lacking))} among them, because {why}"
+        )
 
 
 def _check_oracle(suite: SuiteFields) -> None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from contrastseg.data.settings import SplitSettings, given_for_volumes
 from contrastseg.errors import DataError, SplitError, SuiteError, UnavailableDataError
-from contrastseg.suite.names import require_known
+from contrastseg.suite.names import require_distinct, require_known
 
 if TYPE_CHECKING:
     from contrastseg.data.readers.specs import DatasetSpec
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 # Names become folders, wildcards and columns: no separators, no leading dot or dash.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=100)]
+Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 _TRAINING = "training"
@@ -175,6 +185,7 @@ class MethodEntry(Strict):
         settings: Settings of all its variants.
         training: Overrides of the suite's training settings for this method, in all its stages.
         stages: Overrides for single stages by name (`{pretrain: {steps: 5000}}`); strongest of all.
+        draws: Draws of labelled patients that it runs with, the suite's among them; the suite's alone where left out.
     """
 
     name: Name
@@ -182,6 +193,18 @@ class MethodEntry(Strict):
     settings: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    draws: Axis | None = None
+
+    @field_validator("draws")
+    @classmethod
+    def _distinct_draws(cls, draws: list[int] | None) -> list[int] | None:
+        require_distinct("value", draws or [])
+        return draws
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without draws of its own, a method keeps the content that plans are stored with."""
+        return {key: value for key, value in serialise(self).items() if key != "draws" or value is not None}
 
     @model_validator(mode="before")
     @classmethod

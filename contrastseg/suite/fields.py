@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, fiel
 
 from contrastseg.evaluation.settings import ComparisonSettings, EvaluationSettings
 from contrastseg.report.settings import FigureSettings, TableSettings, usual_figures, usual_tables
-from contrastseg.suite.entries import DatasetEntry, MethodEntry, Name, Strict
+from contrastseg.suite.entries import Axis, DatasetEntry, MethodEntry, Name, Strict
 from contrastseg.suite.names import require_distinct, require_known
 from contrastseg.suite.overrides import of_stage, overridden
 from contrastseg.suite.recipes import recipe_names
@@ -17,7 +17,6 @@ from contrastseg.suite.step_totals import stage_override
 from contrastseg.suite.tuning import TuningSettings
 from contrastseg.training.settings import TrainingSettings
 
-Axis = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 _BUDGET = re.compile(r"r(0\.\d+|1(\.0+)?)|n[1-9]\d*")
 
 
@@ -41,7 +40,7 @@ class SuiteFields(Strict):
     datasets: list[DatasetEntry] = Field(min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
     labels: list[LabelBudget] = Field(["r1"], min_length=1, description="budgets: r<ratio> or n<patients>")
-    draws: Axis = [0]
+    draws: Axis = Field([0], description="draws of labelled patients of every method; a method may have further ones")
     folds: Axis = [0]
     seeds: Axis = [0]
     training: TrainingSettings = TrainingSettings()
@@ -104,6 +103,21 @@ class SuiteFields(Strict):
     def method(self, name: str) -> MethodEntry:
         """The method of this name."""
         return next(method for method in self.methods if method.name == name)
+
+    def draws_of(self, method: MethodEntry) -> list[int]:
+        """The draws that a method runs with."""
+        return self.draws if method.draws is None else method.draws
+
+    @property
+    def further_draws(self) -> list[int]:
+        """Draws that some methods run with beside the suite's, in the order in which they are named."""
+        named = dict.fromkeys(draw for method in self.methods for draw in self.draws_of(method))
+        return [draw for draw in named if draw not in self.draws]
+
+    @property
+    def all_draws(self) -> list[int]:
+        """The draws of the suite, then the further ones."""
+        return [*self.draws, *self.further_draws]
 
     def training_of(self, entry: DatasetEntry, method: MethodEntry, variant: str) -> TrainingSettings:
         """Training settings of a run: the suite's, then those of the entry, of the method and of its variant.

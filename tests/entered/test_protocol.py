@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from contrastseg.errors import ContrastsegError
 from contrastseg.files import read_json, write_json
 from contrastseg.planning.data_paths import prepared_of, split_of
+from contrastseg.planning.entered_runs import find_entered
 from tests.entered.conftest import (
+    SUITE,
     collected,
     dataset,
     enter,
@@ -93,3 +96,17 @@ def test_predictions_of_other_references_are_not_scored(work: Path) -> None:
     scores, (record,) = collected()
     assert len(scores) == 0
     assert "the references" in record["outdated"]["lesions/last"]
+
+
+def test_a_further_draw_is_entered_beside_the_draws_of_the_suite(work: Path) -> None:
+    """Alone it would stand in no table: methods are compared on the suite's draws."""
+    assert "draw" in refused(maps("lesions"), "--draw", "1").reason
+    Path("tiny.yaml").write_text(yaml.safe_dump({**SUITE, "methods": [{"name": "supervised", "draws": [0, 1]}]}))
+    invoke("export-protocol", "tiny.yaml", "--entry", "lesions", "--output", "protocol.json")
+    assert "lesions/r0.4/draw1-fold0" in read_json("protocol.json")["rows"]
+    enter(maps("lesions"), "--draw", "1")
+    alone = find_entered(suite())
+    assert not alone.evaluations
+    assert "draw 1 alone" in alone.left_out[0]["reason"]
+    enter(maps("lesions"))
+    assert [run.draw for run, _, _ in find_entered(suite()).evaluations] == [0, 1]
