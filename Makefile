@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Jobs of the workflow call `contrastseg` and `python` by name: let them find those of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo speed gpu gpu-pack docs test test-long lint format lock clean
+.PHONY: help demo speed gpu gpu-pack docs pages test test-long lint format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test-long  the long tests"
 	@echo "make lint       linters and types alone"
 	@echo "make format     put Python files and rule files into the project's format"
+	@echo "make pages      make findings, results, figures and the result of the README again from the stored scores"
 	@echo "make docs       build the documentation's site into site/"
 	@echo "make lock       remake requirements.lock and environment.yml from what .venv holds"
 	@echo "make clean      remove caches, site/ and results/demo; .venv, resources/ and other results stay"
@@ -79,6 +80,10 @@ format: .venv/linked
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+# After new scores under results/reference: commit what this changes.
+pages: .venv/linked
+	$(BIN)/python -m contrastseg.report.site.made_pages
 
 docs: .venv/linked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

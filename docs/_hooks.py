@@ -1,8 +1,8 @@
 """Hooks that MkDocs calls while it builds the site: pages made from code and results, and links that leave docs/.
 
-The pages of methods, costs and fidelity are made at every build, so they follow the code. A link to a file of the
-repository works in the repository; on the site it becomes the file's name. A picture outside docs/ is copied to the
-same place below the site's root.
+The pages of methods, costs, fidelity and the leaderboard are made at every build, so they follow the code. A link to a
+file of the repository works in the repository; on the site it becomes the file's name. A picture outside docs/ is
+copied to the same place below the site's root.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from contrastseg.methods import registry
-from contrastseg.report.site import cards, costs, fidelity
+from contrastseg.report.site import cards, costs, fidelity, leaderboard
+from contrastseg.report.site.stored_rows import stored_rows
 
 LOG = logging.getLogger("mkdocs.hooks")  # its warnings end a strict build
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the pictures that pages show from outside docs/."""
-    for place, text in {**cards.pages(), "costs.md": costs.page(), "fidelity.md": fidelity.page()}.items():
+    rows = stored_rows()
+    made = {"costs.md": costs.page(), "fidelity.md": fidelity.page(), "leaderboard.md": leaderboard.page(rows)}
+    for place, text in {**cards.pages(rows=rows), **made}.items():
         files.append(File.generated(config, place, content=text))
     shown = {match["target"] for page in files.documentation_pages() for match in PICTURE.finditer(page.content_string)}
     for place in sorted(shown):

@@ -51,3 +51,16 @@ def test_the_printed_rule_is_like_those_in_use():
     in_use = (rules / "supervised.smk").read_text(encoding="utf-8")
     code = [line for line in in_use.splitlines() if line and not line.startswith(("#", '"""'))]
     assert "\n".join(code) == printed.strip().replace("certainty", "supervised")
+
+
+def test_the_part_for_new_readers_is_short_and_has_its_sections():
+    front, mark, _ = README.partition("\n## Reference\n")
+    assert mark
+    assert front.count("\n") + 1 <= 150, "move it below Reference, or to docs/"
+    sections = re.findall(r"^## (.*)$", front, re.MULTILINE)
+    wanted = ["Two commands", "The result so far", "Your method", "Your data", "Your predictions", "On a cluster"]
+    assert sections == wanted
+    tables = re.findall(r"^\| ---", front, re.MULTILINE)
+    pictures = re.findall(r"^!\[[^\]]+\]\((docs/[^)]+)\)$", front, re.MULTILINE)
+    assert len(tables) == len(pictures) == 1
+    assert all((Path(__file__).resolve().parent.parent / picture).is_file() for picture in pictures)

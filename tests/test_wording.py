@@ -64,7 +64,7 @@ HASHED = {
 }
 
 # Lists of names and numbers, which read as one sentence to a counter of words.
-LONG_LISTS = {"findings.md", "published.md", "datasets.md", "long-tests.md"}
+LONG_LISTS = {"findings.md", "results.md", "published.md", "datasets.md", "long-tests.md"}
 
 
 def findings(text: str) -> list[str]:

@@ -42,6 +42,11 @@ ELSEWHERE = {
     "contrastseg run full --profile profiles/slurm": (
         "tests/cli/test_suites.py::test_a_profile_of_the_package_is_found_from_any_folder"
     ),
+    "contrastseg export-protocol demo --entry lesions --output protocol.json": (
+        "tests/entered/test_protocol.py::test_an_exported_protocol_has_what_a_stranger_needs_and_no_images"
+    ),
+    "contrastseg enter my_predictions/ --suite demo --entry lesions --method my_unet --labels r0.05 --protocol"
+    " protocol.json": "tests/entered/test_protocol.py::test_another_protocol_is_refused",
     "make demo": "tests/workflow/test_demo.py::test_a_second_run_does_nothing",  # its commands; .ci/run runs make
     "snakemake --configfile benchmarks/acdc_small.yaml --cores all --resources gpu=4": (
         "tests/workflow/test_devices.py::test_four_runs_at_once_hold_four_devices"

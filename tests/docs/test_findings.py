@@ -1,229 +1,140 @@
-"""The page of findings says what the stored scores say, and nothing else."""
+"""The findings, the front of README and site, and the figure: from stored scores whose differences are known."""
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from types import ModuleType
+from pathlib import Path
+from xml.etree import ElementTree
 
-import pandas as pd
 import pytest
 
-from contrastseg.report.content.labels import number
-from tests.docs.pages import DOCS
-
-STORED = DOCS.parent / "results" / "reference" / "phantoms" / "cpu-amd-epyc-2cores"
-
-
-@pytest.fixture(scope="module")
-def as_shipped() -> ModuleType:
-    return importlib.import_module("contrastseg.report.site.findings")
+from contrastseg.report.site import findings, made_pages
+from contrastseg.report.site.equal_steps import grouped
+from contrastseg.report.site.forest import COLOURS, forest
+from tests.docs.pages import ROOT
+from tests.docs.stored import PATIENTS, STEPS, make
 
 
-@pytest.fixture(scope="module")
-def page(as_shipped: ModuleType) -> str:
-    """The whole page, made once."""
-    return as_shipped.page()
-
-
-@pytest.fixture
-def findings(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = as_shipped
-    monkeypatch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
-    monkeypatch.setattr(module, "ABLATIONS", ())
-    return module
-
-
-@pytest.fixture(scope="module")
-def made() -> str:
-    """The page of two suites without ablations, made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        module = importlib.import_module("contrastseg.report.site.findings")
-        patch.setattr(module, "SUITES", ("phantoms", "acdc_small"))
-        patch.setattr(module, "ABLATIONS", ())
-        return module.page()
-
-
-def means(dataset: str) -> pd.Series:
-    """Mean Dice of every method, by hand: classes, then cases, then seeds inside a patient, then patients."""
-    scores = pd.read_parquet(STORED / "scores.parquet")
-    scores = scores[(scores["metric"] == "dice") & (scores["dataset"] == dataset)]
-    patients = (
-        scores.groupby(["method", "patient", "seed", "case"])["value"].mean().groupby(["method", "patient"]).mean()
-    )
-    return patients.groupby("method").mean()
-
-
-def name(cell: str) -> str:
-    """The method in the first cell of a row, which carries a mark of provenance behind it."""
-    return re.fullmatch(r"\|? ?`([\w/]+)` \[[OPR]\]", cell).group(1)
-
-
-def part(text: str, title: str) -> str:
+def section(text: str, title: str) -> str:
+    assert f"\n## {title}\n" in text, title
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def item(text: str, start: str) -> str:
-    """A point of a list with its sub-points."""
-    (found,) = re.findall(rf"^- {re.escape(start)}.*(?:\n    - .*)*", text, re.MULTILINE)
-    return found
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> findings.Evidence:
+    root = tmp_path_factory.mktemp("stored")
+    make(root)
+    return findings.evidence(root, ["made_up"])
 
 
-def test_every_mean_is_that_of_the_scores(made: str) -> None:
-    table = part(made, "Every method").partition("`phantoms`")[2].partition("`acdc_small`")[0]
-    for column, dataset in ((2, "lesions_few"), (3, "organs_few")):
-        expected = {name: number(value, 3) for name, value in means(dataset).items()}
-        rows = [row.split(" | ") for row in table.splitlines() if row.startswith("| `")]
-        told = {name(row[0]): row[column - 1] for row in rows}
-        assert {name: re.split(r"[ †\\]", cell)[0] for name, cell in told.items() if "–" not in cell[:1]} == expected
-        assert len(expected) >= 18
+@pytest.fixture(scope="module")
+def page(found: findings.Evidence) -> str:
+    return findings.page(found)
 
 
-def test_only_what_a_test_finds_is_called_better_or_worse(findings: ModuleType, made: str) -> None:
-    text = part(made, "In short")
-    comparisons = pd.read_csv(STORED / "comparisons.csv")
-    rows = comparisons[(comparisons["metric"] == "dice") & (comparisons["dataset"] == "lesions_few")]
-    line = item(text, "**Phantom lesions")
-    worse = rows[rows["verdict"] == "worse"]["method"].tolist()
-    assert worse == ["semantic_aware"]
-    assert "worse than `supervised`: `semantic_aware` [R] (−0.178)." in line
-    assert "not significant: 16 of 17." in line
-    assert "better" not in line
-    answer = item(text, "**The six systems**, `phantoms`")
-    assert "worse 1 of 2 times: Semantic-aware" in answer
-    told = {part.partition(" (`")[0] for part in re.split(r"[,;:] |\.$", answer, flags=re.MULTILINE)}
-    assert set(findings.SYSTEMS) == told & set(findings.SYSTEMS)
-    best = means("lesions_few")
-    assert re.search(rf"highest mean Dice[^:]*: `{best.idxmax()}` \[[OPR]\] {number(best.max(), 3)};", line)
+def test_each_method_is_compared_with_a_supervised_row_that_is_long_enough(found: findings.Evidence) -> None:
+    ((run, (few, many)),) = found.items()
+    assert run.total_steps("hearts", "simclr") == 2 * STEPS
+    assert {pair[0]: row.reference for pair, row in few.rows.items()} == {
+        "mean_teacher": "supervised/default",
+        "cps": "supervised/default",
+        "simclr": "supervised/equal_steps",
+    }
+    assert few.unmatched == many.unmatched == (("nnunet", "default"),), "its length is its own"
+    # simclr beats the short supervised row at both budgets; at equal steps it loses one of them.
+    assert few.place.row("simclr").verdict == "better"
+    assert few.rows["simclr", "default"].verdict == "worse"
+    assert few.rows["simclr", "default"].mean_difference == pytest.approx(-0.02)
+    assert many.rows["simclr", "default"].mean_difference == pytest.approx(0.03)
+    assert many.rows["simclr", "default"].verdict == "better"
+    assert grouped([few, many]) == {
+        "better 1 of 2 times and worse 1 of 2 times": [("simclr", "default"), ("mean_teacher", "default")],
+        "not significant anywhere": [("cps", "default")],
+    }
 
 
-def test_systems_are_told_with_interval_p_and_rank(findings: ModuleType, made: str) -> None:
-    text = part(made, "The six systems")
-    (row,) = [line for line in text.splitlines() if line.startswith("| Semantic-aware") and "−0.178" in line]
-    assert re.search(r"−0\.178 \[−0\.34, −0\.02\]<br>\*\*worse\*\*, p 0\.0498<br>rank 18 \(\d+–18\)", row)
-    assert "- Semantic-aware: **worse** at Phantom lesions, 6 labelled patients (`semantic_aware` [R])." in text
-    assert text.count("not significantly different from `supervised`") == 2 * len(findings.SYSTEMS) - 1
+def test_under_one_total_the_baseline_of_the_suite_is_that_of_the_findings(tmp_path: Path) -> None:
+    make(tmp_path, budget="steps")
+    ((run, (few, _)),) = findings.evidence(tmp_path, ["made_up"]).items()
+    assert run.total_steps("hearts", "simclr") == STEPS
+    assert run.total_steps("hearts", "nnunet") is None
+    assert {row.reference for row in few.rows.values()} == {"supervised/default"}
+    assert few.rows["simclr", "default"].mean_difference == pytest.approx(0.04)
 
 
-def test_what_did_not_run_is_said(findings: ModuleType, made: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert part(made, "Ablations").strip() == "Not run yet."
-    assert "**Seeds**: one has run" in made  # acdc_small has one seed
-    assert made.count("**Draws** of the labelled patients: 1 of each budget") == 2
-    assert "over up to 3 seeds" in made
-    run = part(made, "Runs")
-    assert "40 of 120" in run, "planned cells without scores are counted"
-    monkeypatch.setattr(findings, "SUITES", ())
-    assert findings.page().count("Not run yet.") >= 6
+def test_differences_stand_with_interval_and_corrected_p(found: findings.Evidence, page: str) -> None:
+    rows = {row.split(" | ")[0]: row for row in section(page, "Differences from the supervised baseline").splitlines()}
+    assert "−0.020 [" in rows["| `simclr` [P]"]
+    assert "+0.030 [" in rows["| `simclr` [P]"]
+    assert rows["| `simclr` [P]"].count(", p ") == 2
+    few = f"{0.5 + 0.01 * (PATIENTS - 1) / 2 + 0.05:.3f}"
+    assert f"{few} ({STEPS})" in rows["| `supervised` (steps)"]
+    assert f"({2 * STEPS})" in rows["| `supervised` (steps)"]
+    assert "| `cps` [P]" not in rows
+    assert "No significant difference at any budget: `cps` [P]." in page
 
 
-def test_methods_with_several_stages_stand_beside_the_row_of_equal_steps(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("la_reduced",))
-    scores = pd.read_parquet(run.folder / "scores.parquet")
-    at = (scores["metric"] == "dice") & (scores["labels"] == "n8")
-    dice = scores[at].groupby(["method", "variant", "patient"])["value"].mean().groupby(["method", "variant"]).mean()
-    usual, longer, simclr = (
-        dice[pair] for pair in (("supervised", "default"), ("supervised", "equal_steps"), ("simclr", "default"))
-    )
-    moved = list(sys.modules["contrastseg.report.site.moves"]._by_length(run))
-    words = f"`supervised` has {number(usual, 3)} in 400 steps, {number(longer, 3)} in 1,200 (+"
-    assert sum(words in line for line in moved) == 1
-    text = "\n".join(as_shipped.as_long(run))
-    head, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    column = next(at for at, title in enumerate(head) if "8 labelled" in title)
-    rows = {name(row[0]): row for row in lines}
-    assert rows["supervised/equal_steps"][1] == "1,200 steps"
-    assert rows["supervised/equal_steps"][column] == number(longer, 3)
-    assert rows["simclr"][1] == "2 × 400 steps"
-    assert rows["simclr"][column].startswith(number(simclr - longer, 3))
-    assert not {"cps", "mean_teacher", "supervised"} & set(rows), "methods of one stage are as long as supervised"
+def test_selection_on_the_test_cases_claims_what_the_oracle_would(page: str) -> None:
+    (few, many) = [
+        row for row in section(page, "Effect of selection on the test cases").splitlines() if "Hearts" in row
+    ]
+    # Gains of the oracle: 0.02, 0.04, 0.01, 0, 0. At four patients only it lifts mean_teacher above `supervised`.
+    assert "+0.010 (0.000 to +0.040)" in few.replace("+0.000", "0.000")
+    assert "| 2 of 4; selected: 3 |" in many
+    assert "| 3 of 4; selected: 3 |" in few
 
 
-def test_a_suite_without_the_row_of_equal_steps_is_compared_with_none(made: str) -> None:
-    assert part(made, "Effect of longer training").strip() == "Not run yet."
-    assert "**Training length**" not in made
+def test_another_convention_has_another_best_method(page: str) -> None:
+    rows = [row for row in section(page, "Effect of the scoring convention").splitlines() if row.startswith("| Hearts")]
+    assert len(rows) == 2
+    for row in rows:
+        assert "11.0; 1 of 3 better<br>`simclr` [P] | 11.0; 2 of 3 better<br>`cps` [P]\\*" in row
 
 
-def test_structures_missed_are_those_of_the_scores(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
-    (line,) = [line for line in as_shipped.missed(run) if line.startswith("- ACDC, 1 labelled patient,")]
-    scores = run.dice(run.places()[0])
-    counts = scores[scores["outcome"] == "missed"].groupby("method").size()
-    told = dict(re.findall(r"`(\w+)` \[[OPR]\] (\d+)", line))
-    assert {name: int(count) for name, count in told.items()} == counts.to_dict()
-    assert f"of {len(scores[scores['method'] == 'supervised'])}: " in line
+def test_costs_are_those_of_the_methods_that_are_better_somewhere(page: str) -> None:
+    rows = [row for row in section(page, "Costs").splitlines() if row.startswith("| `made_up`")]
+    assert rows == [
+        "| `made_up` | `simclr` [P] | 3.00× | 1.0 GiB | 1 budget |",
+        "| `made_up` | `mean_teacher` [O] | 1.00× | 1.0 GiB | 1 budget |",
+    ]
 
 
-def test_how_certain_it_is_stands_first_with_the_simulated_rates(as_shipped: ModuleType, page: str) -> None:
-    line = "\n".join(as_shipped.certainty(as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])))
-    rates = (DOCS / "statistics.md").read_text(encoding="utf-8")
-    (row,) = [row.split("|") for row in rates.splitlines() if row.startswith("| same method, other seeds | 20 |")]
-    assert [cell.split()[0] for cell in row[3:5]] == re.findall(r"([\d.]+) % of families", line)
-    assert "`acdc_reduced`: seed 0 (3 planned" in line
-    assert part(page, "In short").lstrip().startswith("- **Certainty**")
+def test_scores_that_are_not_there_are_said_to_be_missing(tmp_path: Path) -> None:
+    make(tmp_path, oracle=False, conventions=False)
+    page = findings.page(findings.evidence(tmp_path, ["made_up"]))
+    for title in ("Effect of selection on the test cases", "Effect of the scoring convention"):
+        assert section(page, title).strip().startswith("- `made_up`: not run")
+    nothing = findings.page(findings.evidence(tmp_path, ["another"]))
+    assert len(re.findall(rf"^{re.escape(findings.NOT_RUN)}$", nothing, re.MULTILINE)) == nothing.count("\n## ")
 
 
-def test_further_seeds_stand_beside_the_reference_with_the_same(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
-    (line, *_) = sys.modules["contrastseg.report.site.moves"]._further_seeds(run)
-    table = pd.read_csv(run.folder.parent / "control" / "further-seeds-n1.csv")
-    table = table[table["metric"] == "dice"]
-    means = table.groupby(["method", "seed", "patient"])["value"].mean().groupby(["method", "seed"]).mean()
-    apart = [number(means["lrc", seed] - means["supervised", seed], 3) for seed in (1, 2)]
-    assert f"`lrc` [R] differs by +0.217, +{apart[0]}, +{apart[1]}, together +" in line
-    assert f"{number(means['supervised', 1], 3)}, {number(means['supervised', 2], 3)};" in line
+def test_the_figure_has_a_mark_for_each_comparison_in_the_colour_of_its_test(found: findings.Evidence) -> None:
+    ((_, places),) = found.items()
+    svg = ElementTree.fromstring(forest(places))
+    circles = list(svg.iter("{http://www.w3.org/2000/svg}circle"))[:-3]  # without the legend
+    verdicts = [row.verdict for at in places for row in at.rows.values()]
+    assert len(circles) == len(verdicts) == 6
+    filled = [mark.get("fill") for mark in circles]
+    assert {word: filled.count(colour) for word, colour in COLOURS.items()} == {
+        word: verdicts.count(word) for word in COLOURS
+    }
+    width = float(str(svg.get("width")))
+    assert all(0 <= float(str(mark.get("cx"))) <= width for mark in circles)
 
 
-def test_ablations_compare_a_variant_with_its_default(findings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings, "SUITES", ())
-    monkeypatch.setattr(findings, "ABLATIONS", ("phantoms",))
-    text = part(findings.page(), "Ablations")
-    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `lrc") and "lesions" in line]
-    assert [(name(row[0]), name(row[3])) for row in rows] == [("lrc_sequential", "lrc"), ("lrc_supervised", "lrc")]
-    lesions = means("lesions_few")
-    assert [row[2] for row in rows] == [number(lesions[name(row[0])], 3) for row in rows]
-    assert {row[4] for row in rows} == {number(lesions["lrc"], 3)}
-    assert rows[0][5].startswith(number(lesions["lrc_sequential"] - lesions["lrc"], 3))
-    assert "not run yet" not in text.lower()
+def test_the_front_of_readme_and_site_has_a_line_for_each_budget(found: findings.Evidence) -> None:
+    text = made_pages.front(found, "docs/")
+    rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| Hearts")]
+    assert len(rows) == 2
+    assert "`mean_teacher` [O] (+0.030)" in rows[0][2]
+    assert "`simclr` [P] (−0.020)" in rows[0][3]
+    assert "`simclr` [P] (+0.030)" in rows[1][2]
+    assert all(row[4].startswith("1 of 3") for row in rows)
+    assert "(docs/evidence-made_up.svg)" in text
 
 
-def test_a_planned_variant_without_scores_is_named(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("phantoms",))
-    scores = run.results.scores
-    monkeypatch.setitem(vars(run.results), "scores", scores[scores["method"] != "lrc_supervised"])
-    assert "Planned and not run yet: `lrc_supervised` [R]." in "\n".join(as_shipped.variants(run))
-
-
-def test_our_mean_by_their_convention_is_told_in_the_printed_unit(findings: ModuleType) -> None:
-    module = sys.modules["contrastseg.report.site.published_numbers"]
-    place = {"dataset": "a", "evaluated_on": "a", "checkpoint": "last", "labels": "n3", "metric": "dice"}
-    who = {"method": "cps", "variant": "default"}
-    ranks = pd.DataFrame(
-        [
-            {**place, **who, "convention": "default", "mean": 0.5},
-            {**place, **who, "convention": "ssl4mis", "mean": 0.6},
-            {**place, **who, "convention": "ssl4mis", "mean": 0.9, "labels": "n7"},
-        ]
-    )
-    (row,) = pd.DataFrame([{**place, **who, "mean": 0.5, "ours_in_printed_unit": 50.0}]).itertuples()
-    assert module._by_theirs(ranks, row) == pytest.approx(60.0)
-    assert module._by_theirs(ranks[ranks["convention"] == "default"], row) is None
-
-
-def test_the_page_is_what_the_command_makes(page: str) -> None:
-    assert (DOCS / "findings.md").read_text(encoding="utf-8") == page, "run contrastseg.report.site.findings"
-
-
-def test_the_readme_s_table_is_that_of_the_page(as_shipped: ModuleType) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, as_shipped.SUITES[:1])
-    rows = [line for line in as_shipped.everything(run) if line.startswith("|")]
-    assert len(rows) == 3 + len(run.methods), "and the row of equal steps"
-    assert "\n".join(rows) in (DOCS.parent / "README.md").read_text(encoding="utf-8")
-
-
-def test_a_run_whose_reference_has_none_costs_no_ratio(as_shipped: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = as_shipped.reference_runs(as_shipped.CHECKOUT, ("acdc_small",))[:1]
-    kept = [record for record in run.results.runs if record["method"] != "supervised"]
-    monkeypatch.setitem(vars(run.results), "runs", kept)
-    (row,) = [line for line in as_shipped.costs([run]) if line.startswith("| `cps`")]
-    assert "×" not in row
+def test_made_files_are_what_the_command_makes() -> None:
+    wrong = [
+        name for name, text in made_pages.made_files().items() if (ROOT / name).read_text(encoding="utf-8") != text
+    ]
+    assert wrong == [], "run make pages and commit what it changes"

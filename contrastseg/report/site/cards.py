@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from contrastseg.methods.contract import Method
 from contrastseg.paths import MEASURED
 from contrastseg.planning.step_times import BASELINE, StepTimes, method_costs, step_times
 from contrastseg.report.site.markdown import line
+from contrastseg.report.site.method_results import method_results
+from contrastseg.report.site.stored_rows import StoredRow
 
 FOLDER = "cards"
 MARKS = {
@@ -38,14 +40,15 @@ released code.
 """
 
 
-def pages(measured: Path = MEASURED) -> dict[str, str]:
+def pages(measured: Path = MEASURED, rows: Sequence[StoredRow] = ()) -> dict[str, str]:
     """Every page by its place in the site: the overview, then one a method.
 
     Args:
         measured: Folder of measured steps, `methods-<hardware>.csv`.
+        rows: The stored rows of all methods.
     """
     found = {f"{FOLDER}/index.md": overview(measured)}
-    return found | {f"{FOLDER}/{name}.md": page(registry.get(name), measured) for name in registry.names()}
+    return found | {f"{FOLDER}/{name}.md": page(registry.get(name), measured, rows) for name in registry.names()}
 
 
 def overview(measured: Path = MEASURED) -> str:
@@ -65,8 +68,8 @@ def overview(measured: Path = MEASURED) -> str:
     return _INTRODUCTION.format(where=where) + "\n".join(rows) + "\n"
 
 
-def page(method: type[Method], measured: Path = MEASURED) -> str:
-    """All that is known of one method before it runs."""
+def page(method: type[Method], measured: Path = MEASURED, rows: Sequence[StoredRow] = ()) -> str:
+    """All that is known of one method before it runs, and its stored results among `rows`."""
     card = method.card
     doi = f", {card.doi if card.doi.startswith('arXiv') else f'doi {card.doi}'}" if card.doi else ""
     facts = [
@@ -82,6 +85,7 @@ def page(method: type[Method], measured: Path = MEASURED) -> str:
     parts += [line(*fact) for fact in facts]
     if card.differs:
         parts += ["", "## Differences from the source", "", *(f"- {_flat(text)}" for text in card.differs)]
+    parts += ["", "## Results", "", *method_results(method.name, rows)]
     parts += ["", "## Settings", "", *_settings(method), *_ranges(method)]
     parts += ["", "## Cost", "", *_cost(method, measured)]
     return "\n".join(parts) + "\n"

@@ -41,6 +41,14 @@ def as_long(run: ReferenceRuns) -> Iterator[str]:
 
 def against_equal_steps(run: ReferenceRuns, place: ComparedPlace) -> list[Any]:
     """Rows of `compare` for the methods with several stages against the row of equal steps, in the runs it has."""
+    key = (place.entry, place.labels)
+    if key not in run.against_longer:
+        run.against_longer[key] = _against_equal_steps(run, place)
+    return run.against_longer[key]
+
+
+def _against_equal_steps(run: ReferenceRuns, place: ComparedPlace) -> list[Any]:
+    """Rows of `compare` for the methods with several stages against the row of equal steps, in the runs it has."""
     longer = run.dice(place, EQUAL_STEPS)
     longer = longer[longer["method"] == "supervised"]
     dice = run.dice(place)

@@ -10,7 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from contrastseg.report.content.labels import PROVENANCE, UNKNOWN_PROVENANCE, budget_order, budget_title, provenances
+from contrastseg.methods import registry
+from contrastseg.report.content.labels import (
+    PROVENANCE,
+    UNKNOWN_PROVENANCE,
+    Pair,
+    budget_order,
+    budget_title,
+    provenances,
+)
 from contrastseg.report.content.report_data import records
 from contrastseg.report.content.results_folder import ResultsFolder
 
@@ -46,17 +54,24 @@ class ComparedPlace:
     @property
     def leader(self) -> Any:
         """The row with the highest mean, of the methods without missing predictions."""
-        return max(records(self.rows[self.rows["missing"] == 0]), key=lambda row: row.mean)
+        return max((row for row in self._by_pair.values() if not row.missing), key=lambda row: row.mean)
+
+    @cached_property
+    def _by_pair(self) -> dict[Pair, Any]:
+        return {(str(row.method), str(row.variant)): row for row in records(self.rows)}
 
     def row(self, method: str, variant: str = "default") -> Any | None:
         """A method's row; None where it has no scores."""
-        found = self.rows[(self.rows["method"] == method) & (self.rows["variant"] == variant)]
-        return next(records(found), None)
+        return self._by_pair.get((method, variant))
+
+    def others(self) -> dict[Pair, Any]:
+        """(method, variant) -> its row, of all but the baseline, in their order."""
+        return {pair: row for pair, row in self._by_pair.items() if row.verdict != "reference"}
 
     def of(self, *verdicts: str) -> list[Any]:
         """The rows of these verdicts, best first."""
-        found = self.rows[self.rows["verdict"].isin(verdicts)]
-        return list(records(found.sort_values("mean", ascending=False)))
+        found = [row for row in self._by_pair.values() if row.verdict in verdicts]
+        return sorted(found, key=lambda row: -row.mean)
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,8 @@ class ReferenceRuns:
         return [entry["name"] for entry in self.results.plan["suite"]["methods"] if entry["name"] in planned]
 
     @cached_property
-    def _provenances(self) -> dict[str, str]:
+    def provenances(self) -> dict[str, str]:
+        """Method -> its provenance, as its runs state it."""
         return provenances(self.results.runs)
 
     @cached_property
@@ -97,7 +113,7 @@ class ReferenceRuns:
     def named(self, method: str, variant: str = "default") -> str:
         """A method, its variant where it is not the default, and the mark of where it comes from."""
         name = method if variant == "default" else f"{method}/{variant}"
-        return f"`{name}` [{PROVENANCE.get(self._provenances.get(method, ''), UNKNOWN_PROVENANCE)[0]}]"
+        return f"`{name}` [{PROVENANCE.get(self.provenances.get(method, ''), UNKNOWN_PROVENANCE)[0]}]"
 
     @cached_property
     def titles(self) -> dict[str, str]:
@@ -124,6 +140,20 @@ class ReferenceRuns:
             found.setdefault(card["method"], set()).add(card["seed"])
         return {method: ", ".join(map(str, sorted(seeds))) for method, seeds in found.items()}
 
+    @property
+    def usual_seeds(self) -> str:
+        """The seeds of most methods, then those of the others by name."""
+        methods: dict[str, list[str]] = {}
+        for method, seeds in self.seeds.items():
+            methods.setdefault(seeds, []).append(f"`{method}`")
+        usual, *others = sorted(methods, key=lambda seeds: -len(methods[seeds]))
+        return "; ".join([usual, *(f"{', '.join(methods[seeds])}: {seeds}" for seeds in others)])
+
+    @cached_property
+    def against_longer(self) -> dict[tuple[str, str], list[Any]]:
+        """(entry, label budget) -> the comparisons with the row of equal steps, once they are computed (`longer`)."""
+        return {}
+
     def dice(self, place: ComparedPlace, variant: str = "default") -> pd.DataFrame:
         """The stored Dice of a place's last checkpoints."""
         scores = self.results.scores
@@ -136,6 +166,26 @@ class ReferenceRuns:
         suite = self.results.plan["suite"]
         own = next((item.get("training") or {} for item in suite["datasets"] if item["name"] == entry), {})
         return int(own.get("steps", suite["training"]["steps"]))
+
+    def total_steps(self, entry: str, method: str, variant: str = "default") -> int | None:
+        """Steps over all stages of a method on an entry.
+
+        Returns:
+            The total that the plan has; otherwise the sum of the lengths of its stages. None for a length of the
+            method's own, such as nnU-Net's schedule, and for an entered row.
+        """
+        plan = self.results.plan
+        for item in plan.get("step_totals", ()):
+            if (item["dataset"], item["method"], item["variant"]) == (entry, method, variant):
+                return int(item["total"])
+        if plan["suite"].get("budget") == "steps" or method not in registry.names():
+            return None
+        kind = registry.get(method)
+        own = next((item for item in plan["suite"]["methods"] if item["name"] == method), {})
+        if kind.engine is not None:
+            return None
+        usual, stages = self.usual_steps(entry), own.get("stages") or {}
+        return sum(int((stages.get(stage.name) or {}).get("steps", usual)) for stage in kind.stages)
 
     def equal_total(self, entry: str) -> int | None:
         """Steps of the row `supervised/equal_steps` on an entry; None where the plan has no such row."""
