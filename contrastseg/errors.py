@@ -119,6 +119,10 @@ class EnterError(ContrastsegError):
     """Predictions of another trainer that cannot stand in a suite's tables as they are."""
 
 
+class SubmissionError(EnterError):
+    """A submitted row that cannot be accepted as it is."""
+
+
 def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> str:
     """One sentence that says which name is unknown and which ones there are, and which of many was probably meant."""
     near = difflib.get_close_matches(name, known, 1) if len(known) > _FEW else []

@@ -18,7 +18,7 @@ from mkdocs.structure.files import File, Files
 
 from contrastseg.methods import registry
 from contrastseg.report.site import cards, costs, fidelity, leaderboard
-from contrastseg.report.site.stored_rows import stored_rows
+from contrastseg.report.site.submitted_rows import all_rows
 
 LOG = logging.getLogger("mkdocs.hooks")  # its warnings end a strict build
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +38,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the pictures that pages show from outside docs/."""
-    rows = stored_rows()
+    rows = all_rows()
     made = {"costs.md": costs.page(), "fidelity.md": fidelity.page(), "leaderboard.md": leaderboard.page(rows)}
     for place, text in {**cards.pages(rows=rows), **made}.items():
         files.append(File.generated(config, place, content=text))

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from contrastseg.cli import data, enter, look, new_method, published, results, runs, suites, train, tune
+from contrastseg.cli import data, enter, look, new_method, published, results, runs, submit, suites, train, tune
 from contrastseg.errors import ContrastsegError, invalid_values
 from contrastseg.files import disk_error
 from contrastseg.renamed import RenamedWarning, with_new_options
@@ -96,7 +96,7 @@ _PANELS = {
     "Suites and what they use": (*suites.COMMANDS, *look.COMMANDS),
     "Data": data.COMMANDS,
     "One run": (*train.COMMANDS, *runs.COMMANDS, *tune.COMMANDS),
-    "Results": (*results.COMMANDS, *enter.COMMANDS, *published.COMMANDS),
+    "Results": (*results.COMMANDS, *enter.COMMANDS, *submit.COMMANDS, *published.COMMANDS),
     "A method of your own": new_method.COMMANDS,
 }
 for _panel, _commands in _PANELS.items():

@@ -20,7 +20,7 @@ from contrastseg.data.files.geometry import Geometry
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
 COMMANDS += ["predict", "score", "oracle", "prune", "collect", "compare", "tabulate", "plot", "slices", "report"]
-COMMANDS += ["new-method", "networks", "export-weights", "tune", "select", "collect-tuning"]
+COMMANDS += ["new-method", "networks", "export-weights", "tune", "select", "collect-tuning", "submit", "submitted"]
 TRAINING = {
     "steps": 2,
     "batch_size": 2,

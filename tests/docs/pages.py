@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contrastseg.report.site import cards, costs, fidelity, leaderboard
-from contrastseg.report.site.stored_rows import stored_rows
+from contrastseg.report.site.submitted_rows import all_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -59,6 +59,6 @@ def commands(page: Path | str) -> list[str]:
 
 def made() -> dict[str, str]:
     """The pages that the site makes when it is built, by their place in it."""
-    rows = stored_rows()
+    rows = all_rows()
     others = {"costs.md": costs.page(), "fidelity.md": fidelity.page(), "leaderboard.md": leaderboard.page(rows)}
     return {**cards.pages(rows=rows), **others}

@@ -20,7 +20,12 @@ from tests.docs.pages import DOCS, PAGES, ROOT, commands, made
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands
 
 # Run from top to bottom, word for word, by test_tutorials.py.
-FOLLOWED = (DOCS / "tutorial-method.md", DOCS / "tutorial-data.md", DOCS / "tutorial-predictions.md")
+FOLLOWED = (
+    DOCS / "tutorial-method.md",
+    DOCS / "tutorial-data.md",
+    DOCS / "tutorial-predictions.md",
+    DOCS / "submit.md",
+)
 
 # Run below, word for word, in a copy of the repository.
 RUN_HERE = (

@@ -52,6 +52,14 @@ def test_your_predictions_in_the_table(tmp_path: Path) -> None:
     assert scores[scores["metric"] == "dice"].groupby("method")["value"].mean()["my_threshold"] > 0.95
 
 
+@pytest.mark.long
+def test_submit_your_row(tmp_path: Path) -> None:
+    checkout = Checkout.make(tmp_path / "code").follow(DOCS / "submit.md")
+    (scores,) = (checkout.folder / "results" / "submitted").rglob("scores.csv")
+    assert scores.parent.name == "draw0-fold0-seed0"
+    assert pd.read_csv(scores).query("metric == 'dice'")["value"].mean() > 0.3
+
+
 @pytest.mark.parametrize("wrong", ["contrastseg no-such-command", "true\n```\n\n```text\nnever printed"])
 def test_a_page_that_is_not_true_is_noticed(wrong: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"

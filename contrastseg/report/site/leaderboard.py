@@ -25,7 +25,8 @@ from contrastseg.report.content.labels import (
     number,
     p_value,
 )
-from contrastseg.report.site.stored_rows import StoredRow, stored_rows
+from contrastseg.report.site.stored_rows import StoredRow
+from contrastseg.report.site.submitted_rows import all_rows
 
 _INTRODUCTION = """---
 hide: [toc]
@@ -33,16 +34,16 @@ hide: [toc]
 
 # Leaderboard
 
-This page has every row that is stored under `results/reference/`: one method at one label budget. It is made at every
-build of the site, so it follows the stored scores. Rows of one suite share data, recipe, test patients and scoring.
-Rows of different suites do not: compare within one suite, data set, budget and checkpoint.
+This page has every row that is stored under `results/reference/` and `results/submitted/`: one method at one label
+budget. It is made at every build of the site, so it follows the stored scores. Rows of one suite share data, recipe,
+test patients and scoring. Rows of different suites do not: compare within one suite, data set, budget and checkpoint.
 
 - *Dice*: mean over classes, cases and runs, then patients, with its 95 % interval over patients.
 - *Difference* and *test*: against the suite's baseline, paired by patient, corrected as the suite says. Look at *steps*
   before you call a method better: longer training alone helps. [The findings](findings.md) compare at equal steps.
 - *Place*: by the mean, descriptive. Neighbours often do not differ significantly.
 - *best_test*: {oracle}. It was selected on the test cases, has no place and was not tested.
-- *External* rows were trained elsewhere and scored here.
+- *External* rows were trained elsewhere and scored here. [Submit yours](submit.md).
 
 """
 _HEADS = (
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     given = parser.parse_args()
     with atomic_path(given.output) as temporary:
-        temporary.write_text(page(stored_rows()), encoding="utf-8")
+        temporary.write_text(page(all_rows()), encoding="utf-8")
 
 
 if __name__ == "__main__":

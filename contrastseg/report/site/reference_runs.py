@@ -181,7 +181,8 @@ class ReferenceRuns:
         if plan["suite"].get("budget") == "steps" or method not in registry.names():
             return None
         kind = registry.get(method)
-        own = next((item for item in plan["suite"]["methods"] if item["name"] == method), {})
+        entries: list[dict[str, Any]] = plan["suite"]["methods"]
+        own: dict[str, Any] = next((item for item in entries if item["name"] == method), {})
         if kind.engine is not None:
             return None
         usual, stages = self.usual_steps(entry), own.get("stages") or {}

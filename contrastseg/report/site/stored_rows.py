@@ -91,9 +91,13 @@ def stored_rows(root: Path = CHECKOUT) -> list[StoredRow]:
     Args:
         root: Where `results/reference/` lies.
     """
+    return placed(row for run in all_reference_runs(root) for row in rows_of(run))
+
+
+def all_reference_runs(root: Path = CHECKOUT) -> list[ReferenceRuns]:
+    """The stored results of every suite, by name."""
     suites = sorted(path.name for path in (root / "results" / "reference").glob("*") if path.is_dir())
-    rows = (row for run in reference_runs(root, suites) for row in rows_of(run))
-    return placed(rows)
+    return reference_runs(root, suites)
 
 
 def placed(rows: Iterable[StoredRow]) -> list[StoredRow]:
