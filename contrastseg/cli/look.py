@@ -130,17 +130,25 @@ def networks(as_json: bool = JSON) -> None:
             _strides(form, form.encoder_maps),
             _strides(form, form.decoder_maps),
             form.without_maps or "every map",
+            _decoders(form),
         ]
         for form in listed
     ]
     columns = ["name", "images", "parameters", "patch", "encoder's strides", "decoder's strides", "blocks attach to"]
-    print_table("Networks", columns, [*table, *([name, "", "", "", "", "", "added by a package"] for name in added)])
+    columns += ["several decoders"]
+    added_rows = [[name, "", "", "", "", "", "added by a package", ""] for name in added]
+    print_table("Networks", columns, [*table, *added_rows])
 
 
 def _patch(form: Form) -> str:
     if form.input_size is not None:
         return f"{form.input_size[0]} (img_size)"
     return f"multiples of {form.divisor[0]} from {form.smallest[0]}"
+
+
+def _decoders(form: Form) -> str:
+    """Whether methods with several decoders can train it, and those whose decoders go up in different ways."""
+    return ("alike, or by upsampling" if form.upsamplings else "alike") if form.decodes else "no"
 
 
 def _strides(form: Form, names: list[str]) -> str:

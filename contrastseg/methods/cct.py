@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from contrastseg.errors import SuiteError
 from contrastseg.methods._ramp import ramped
 from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from contrastseg.networks.catalogue import Form
 
 
 class CCT(Method):
@@ -53,6 +56,15 @@ class CCT(Method):
     }
     choices = {"perturbations": ("noise", "dropout", "feature_dropout")}
     memory_mb = 6000
+
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The further decoders see perturbed maps of one encoder."""
+        if not network.decodes:
+            raise SuiteError(
+                f"cct: {network.title} has no decoder that works on the maps of another encoder",
+                remedy="use unet or vnet, or leave cct out of this suite",
+            )
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network every method starts with, and a further decoder for each perturbation, drawn after it.

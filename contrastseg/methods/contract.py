@@ -17,6 +17,8 @@ from contrastseg.methods.tunable import Range, check_ranges
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 Provenance = Literal["official", "published", "reconstructed"]
 SourceName = Literal["labelled", "unlabelled"]
 
@@ -295,6 +297,20 @@ class Method:
         if wants_both and here.labelled_fraction >= 1 and not here.images_without_label:
             return f"{cls.name} needs unlabelled patients, and all are labelled"
         return None
+
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """Refuse a network that lacks what the method needs; by default every network has it.
+
+        Planning asks with what the catalogue knows of the suite's network, so that nobody waits for `build` to refuse.
+
+        Args:
+            network: It has no maps where the suite sets options that the catalogue does not know.
+            settings: The method's, resolved.
+
+        Raises:
+            SuiteError: The method cannot train this network.
+        """
 
     @classmethod
     def stage(cls, name: str) -> Stage:

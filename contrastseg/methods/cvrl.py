@@ -14,6 +14,8 @@ from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 PARTS = ("network", "high", "low")
 
 
@@ -102,6 +104,13 @@ class CVRL(Method):
         "signed_distance": {"distance_weight": 0.1},
     }
     memory_mb = 8000
+
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The decoder's maps of the strides that the settings ask for."""
+        if network.maps:
+            maps_of_strides(cls.name, network, "decoder", [settings["low_stride"]], "low_stride")
+            maps_of_strides(cls.name, network, "decoder", [1] if settings["distance_weight"] else [], "distance_weight")
 
     def build(self) -> Mapping[str, nn.Module]:
         """Student, the average of all its parts, and the queue."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
@@ -23,6 +23,8 @@ from contrastseg.methods.contract import Batch, Card, Circumstances, InitialWeig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from contrastseg.networks.catalogue import Form
 
 _INTENSITIES = {"brightness": 0.3, "contrast": (0.7, 1.3)}
 _DECODER = ("network.encoder", "network.decoder", "network.up")
@@ -90,6 +92,13 @@ class GLCL(EncoderPretraining):
             return "glcl contrasts slices by their place in a volume, and these images are no slices"
         return super().applies_to(here)
 
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The parts that the local stage hands on, and as many decoder blocks as it trains."""
+        _require_parts(network.parts)
+        if network.maps:
+            _tap(network, settings)
+
     def build(self) -> Mapping[str, nn.Module]:
         """The network with the head of its stage.
 
@@ -98,12 +107,7 @@ class GLCL(EncoderPretraining):
         """
         modules = dict(super().build())
         if self.task.stage != "global":
-            for part in _DECODER[1:]:
-                if not hasattr(modules["network"], part.rpartition(".")[2]):
-                    raise SuiteError(
-                        f"glcl hands a pre-trained decoder on, and this network has no part {part!r}",
-                        remedy="choose a network with encoder, up and decoder, such as unet",
-                    )
+            _require_parts([name for name, _ in modules["network"].named_children()])
         return modules
 
     def build_pretraining(self, network: Any) -> Mapping[str, nn.Module]:
@@ -115,7 +119,7 @@ class GLCL(EncoderPretraining):
             return {"head": vector_head(encoder_width(network), settings["hidden"], settings["dim"])}
         if settings["freeze_encoder"]:
             network.encoder.requires_grad_(False)
-        width = network.channels[self._tap(network)]
+        width = network.channels[_tap(network, self.settings)]
         return {"head": dense_head(width, width, width, self.task.spatial_dims)}
 
     def pretraining_step(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -150,19 +154,29 @@ class GLCL(EncoderPretraining):
         from contrastseg.losses.info_nce import nt_xent_loss
 
         network = self.modules["network"]
-        embedded = self.modules["head"](network.features(self.both_images(batch))[self._tap(network)])
+        embedded = self.modules["head"](network.features(self.both_images(batch))[_tap(network, self.settings)])
         first, second = regions(embedded, self.settings["region_size"]).chunk(2)
         return nt_xent_loss(first, second, self.settings["temperature"])
 
-    def _tap(self, network: Any) -> str:
-        """The map of the last decoder block the local stage trains."""
-        names, blocks = decoder_maps(network), self.settings["decoder_blocks"]
-        if not 1 <= blocks <= len(names):
+
+def _require_parts(parts: Collection[str]) -> None:
+    for part in _DECODER[1:]:
+        if part.rpartition(".")[2] not in parts:
             raise SuiteError(
-                f"glcl: decoder_blocks is {blocks}, and the network has {len(names)} decoder blocks",
-                remedy="set decoder_blocks of glcl, or give the network more levels",
+                f"glcl hands a pre-trained decoder on, and this network has no part {part!r}",
+                remedy="choose a network with encoder, up and decoder, such as unet",
             )
-        return names[blocks - 1]
+
+
+def _tap(network: Any, settings: Mapping[str, Any]) -> str:
+    """The map of the last decoder block the local stage trains."""
+    names, blocks = decoder_maps(network), settings["decoder_blocks"]
+    if not 1 <= blocks <= len(names):
+        raise SuiteError(
+            f"glcl: decoder_blocks is {blocks}, and the network has {len(names)} decoder blocks",
+            remedy="set decoder_blocks of glcl, or give the network more levels",
+        )
+    return names[blocks - 1]
 
 
 def regions(features: Tensor, size: int) -> Tensor:

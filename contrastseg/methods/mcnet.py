@@ -12,12 +12,21 @@ from contrastseg.methods.contract import Batch, Card, Method, Stage, Task, View
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 RELEASED: dict[int, dict[str, float]] = {
     2: {"segmentation_weight": 1.0, "consistency_weight": 0.1, "ramp_share": 1.0},
     3: {"segmentation_weight": 0.5, "consistency_weight": 1.0, "ramp_share": 0.4},
 }
 """The released values in 2D (ACDC) and in 3D (LA), for settings that are unset."""
 UPSAMPLINGS = ("linear", "transposed", "nearest")
+
+
+def _one_way(network: str) -> SuiteError:
+    return SuiteError(
+        f"mcnet: decoders must differ in upsampling, and {network} has one way only",
+        remedy="use unet or vnet, or leave mcnet out of this suite",
+    )
 
 
 class MCNet(Method):
@@ -71,6 +80,12 @@ class MCNet(Method):
             task, {**settings, **{name: value for name, value in released.items() if settings[name] is None}}
         )
 
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """Several decoders need several ways of going up."""
+        if settings["decoders"] != 1 and not network.upsamplings:
+            raise _one_way(network.title)
+
     def build(self) -> Mapping[str, nn.Module]:
         """The network every method starts with, and the further decoders, drawn after it.
 
@@ -91,10 +106,7 @@ class MCNet(Method):
         network = self.task.build_network()
         own = getattr(network, "upsampling", None)
         if own is None and count > 1:
-            raise SuiteError(
-                f"mcnet: decoders must differ in upsampling, and {type(network).__name__} has one way only",
-                remedy="use unet or vnet, or leave mcnet out of this suite",
-            )
+            raise _one_way(type(network).__name__)
         kinds = [kind for kind in UPSAMPLINGS if kind != own][: count - 1]
         decoders = [without_encoder(self.task.build_network(upsampling=kind)) for kind in kinds]
         return {"network": network, "decoders": nn.ModuleList(decoders)}

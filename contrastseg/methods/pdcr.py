@@ -12,6 +12,8 @@ from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 PAPER = "Li et al., Contrastive and Selective Hidden Embeddings for Medical Image Segmentation, IEEE TMI 2022"
 DOI = "10.1109/TMI.2022.3186677"
 PARTS: tuple[Literal["encoder", "decoder"], ...] = ("encoder", "decoder")
@@ -99,21 +101,27 @@ class PDCR(Method):
     }
     variants = {"default": {}, "rf": {"patches": "receptive_field"}, "swapped_sign": {"swapped_sign": True}}
 
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The maps that the settings ask for."""
+        for part in PARTS if network.maps else ():
+            _taps(network, part, settings)
+
     def build(self) -> Mapping[str, nn.Module]:
         """The network, and the two adapters that bring two encoder layers to one width and grid."""
         network = self.build_network()
         for part in PARTS:  # says now what is missing, not at the first step
-            taps, points = self._taps(network, part), self.settings[f"{part}_points"]
+            taps, points = _taps(network, part, self.settings), self.settings[f"{part}_points"]
             if len(taps) != len(points):
                 raise SuiteError(
                     f"pdcr: {len(taps)} {part} maps have {len(points)} numbers of points: {list(points)}",
                     remedy=f"give {part}_points of pdcr one number for each map",
                 )
-        if len(self._taps(network, "encoder")) != 2:
+        if len(_taps(network, "encoder", self.settings)) != 2:
             raise SuiteError("pdcr: the cross-layer term is between two encoder maps", remedy="name two")
         if self.settings["affinity"] == "dice" and self.settings["average"] == "shares":
             raise SuiteError("pdcr: a Dice affinity has no shares to average", remedy="set `average: loss`")
-        fine, coarse = self._taps(network, "encoder")
+        fine, coarse = _taps(network, "encoder", self.settings)
         width = self.settings["cross_width"] or min(network.channels[fine], network.channels[coarse])
         return {
             "network": network,
@@ -180,7 +188,7 @@ class PDCR(Method):
         # In full precision: pixels of a patch are counted, which bfloat16 does to 256 and float16 to 2048.
         with torch.autocast(label.device.type, enabled=False):
             for part in PARTS:
-                taps = self._taps(network, part)
+                taps = _taps(network, part, self.settings)
                 weight = settings[f"{part}_weight"]
                 losses = [
                     self._term(features[tap], features[tap], network.strides[tap], points, label, weight)
@@ -188,7 +196,7 @@ class PDCR(Method):
                 ]
                 layers = len(losses) if settings["reduction"] == "mean" else 1
                 terms[f"pdcr_{part}"] = weight * sum(losses[1:], losses[0]) / layers
-            fine, coarse = self._taps(network, "encoder")
+            fine, coarse = _taps(network, "encoder", self.settings)
             terms["pdcr_cross"] = settings["cross_weight"] * self._term(
                 self.modules["fine_adapter"](features[fine].float()),
                 self.modules["coarse_adapter"](features[coarse].float()),
@@ -240,16 +248,17 @@ class PDCR(Method):
         power = 1 if settings["objective"] == "l1" else 2
         return pdcr.affinity_regression(rows, columns, divergences, temperature, power, settings["reduction"])
 
-    def _taps(self, network: Any, part: Literal["encoder", "decoder"]) -> list[str]:
-        """Names of the maps the settings ask for."""
-        names = self.settings[f"{part}_maps"]
-        if names is not None:
-            return maps_of_names("pdcr", network, names, f"{part}_maps")
-        setting = f"{part}_strides"
-        return maps_of_strides("pdcr", network, part, self.settings[setting], setting)
-
     def _sizes(self, stride: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Sides of the label patches around a unit of this stride, in input pixels."""
         if self.settings["patches"] == "receptive_field":
             return [tuple(6 * s - 1 for s in stride)]
         return [(size,) * self.task.spatial_dims for size in self.settings["patch_sizes"]]
+
+
+def _taps(network: Any, part: Literal["encoder", "decoder"], settings: Mapping[str, Any]) -> list[str]:
+    """Names of the maps the settings ask for."""
+    names = settings[f"{part}_maps"]
+    if names is not None:
+        return maps_of_names("pdcr", network, names, f"{part}_maps")
+    setting = f"{part}_strides"
+    return maps_of_strides("pdcr", network, part, settings[setting], setting)

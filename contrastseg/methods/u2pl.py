@@ -14,6 +14,8 @@ from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 
 class U2PL(Method):
     """A teacher labels images; its entropy and ranking of classes say which pixels teach and which are negatives."""
@@ -83,6 +85,12 @@ class U2PL(Method):
     choices = {"negatives": ("own", "other"), "predict_with": ("student", "teacher")}
     variants = {"default": {}, "as_described": {"negatives": "other"}}
     memory_mb = 8000
+
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The decoder's map of the stride that the settings ask for."""
+        if network.maps:
+            maps_of_strides(cls.name, network, "decoder", [settings["stride"]], "stride")
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network with its embedding, the moving averages of both, and the memory."""

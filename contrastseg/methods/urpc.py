@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contrastseg.errors import SuiteError
 from contrastseg.methods._ramp import ramped
@@ -12,8 +12,17 @@ from contrastseg.methods.contract import Batch, Card, Method, Stage, View
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 PERTURBATIONS = ("noise", "feature_dropout", "dropout")
 """Of the coarser scales, the finest of them first."""
+
+
+def _too_few(network: str, count: int) -> SuiteError:
+    return SuiteError(
+        f"urpc: {network} has {count} decoder maps, and 2 are needed",
+        remedy="use a network of more levels, such as unet",
+    )
 
 
 class URPC(Method):
@@ -62,6 +71,12 @@ class URPC(Method):
     }
     choices = {"interpolation": ("nearest", "linear")}
 
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """Scales are maps of the decoder."""
+        if network.maps and len(network.decoder_maps) < 2:
+            raise _too_few(network.title, len(network.decoder_maps))
+
     def build(self) -> Mapping[str, nn.Module]:
         """The network every method starts with, and a head for each coarser scale, by the map it is on.
 
@@ -78,10 +93,7 @@ class URPC(Method):
         network = self.task.build_network()
         decoder = [name for name in network.channels if name.startswith("decoder")]
         if len(decoder) < 2:
-            raise SuiteError(
-                f"urpc: {type(network).__name__} has {len(decoder)} decoder maps, and 2 are needed",
-                remedy="use a network of more levels, such as unet",
-            )
+            raise _too_few(type(network).__name__, len(decoder))
         convolution = nn.Conv2d if self.task.spatial_dims == 2 else nn.Conv3d
         coarser = decoder[-count:-1][::-1]
         heads = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,11 @@ class Form:
         input_size: Shape of the patch it is made for; None where others do.
         maps: Stride and width of every feature map by name, in order.
         without_maps: Why it has none; methods that look inside cannot train it, and nothing can be attached.
+        parts: Names of the modules that hold its weights, which pre-training can hand on one by one.
+        decodes: Whether a decoder of its own works on the maps of another network's encoder, so that one encoder can
+            have several.
+        upsamplings: The ways of going up that its decoder can be built with (option `upsampling`); empty where it has
+            one.
     """
 
     settings: Mapping[str, Any]
@@ -45,11 +50,24 @@ class Form:
     input_size: tuple[int, ...] | None
     maps: Mapping[str, tuple[tuple[int, ...], int]]
     without_maps: str | None
+    parts: tuple[str, ...]
+    decodes: bool
+    upsamplings: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """Its name, and which of a package's networks it is."""
         return " ".join(str(value) for value in self.settings.values() if not isinstance(value, list))
+
+    @property
+    def strides(self) -> dict[str, tuple[int, ...]]:
+        """Stride of every feature map, as the network itself has it."""
+        return {name: stride for name, (stride, _) in self.maps.items()}
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Width of every feature map, as the network itself has it."""
+        return {name: width for name, (_, width) in self.maps.items()}
 
     @property
     def encoder_maps(self) -> list[str]:
@@ -84,6 +102,8 @@ def forms() -> tuple[Form, ...]:
                 "smallest": tuple(form["smallest"]),
                 "input_size": None if form["input_size"] is None else tuple(form["input_size"]),
                 "maps": {name: (tuple(stride), width) for name, (stride, width) in form["maps"].items()},
+                "parts": tuple(form["parts"]),
+                "upsamplings": tuple(form["upsamplings"]),
             }
         )
         for form in _table()["forms"]
@@ -102,6 +122,27 @@ def known(settings: Mapping[str, Any], spatial_dims: int) -> Form | None:
     if asked.get("name") == "smp":
         asked.setdefault("encoder", "resnet34")
     return next((form for form in forms() if form.spatial_dims == spatial_dims and form.settings == asked), None)
+
+
+def whatever_the_options(settings: Mapping[str, Any], spatial_dims: int) -> Form | None:
+    """Find what the table says of a network: all of it, or what holds whatever its options are.
+
+    Returns:
+        `known`. Of other options, or another network of a package, its parts and its decoder: it has no maps then.
+        None where the table has no network of that name and dimension.
+
+    Example:
+        >>> form = whatever_the_options({"name": "unet", "channels": [8, 16]}, 2)
+        >>> form.decodes, form.upsamplings, form.maps
+        (True, ('transposed', 'linear', 'nearest'), {})
+    """
+    form = known(settings, spatial_dims)
+    if form is not None:
+        return form
+    name = settings.get("name", "unet")
+    alike = (form for form in forms() if form.spatial_dims == spatial_dims and form.settings["name"] == name)
+    other = next(alike, None)
+    return None if other is None else replace(other, maps={})
 
 
 def check_options(settings: Mapping[str, Any], own: Sequence[str]) -> None:

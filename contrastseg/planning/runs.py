@@ -16,7 +16,7 @@ from contrastseg.data.splits.splits import Population
 from contrastseg.errors import SplitError, SuiteError
 from contrastseg.methods import registry as methods
 from contrastseg.methods.contract import Circumstances
-from contrastseg.networks.catalogue import check_patch
+from contrastseg.networks.catalogue import check_patch, whatever_the_options
 from contrastseg.paths import RESOURCES
 from contrastseg.planning.availability import population
 from contrastseg.planning.data_folders import DataFolders
@@ -281,6 +281,20 @@ def _check_patches(suite: Suite, entry: DatasetEntry) -> None:
             )
         if methods.get(method.name).engine is None:
             check_patch(training.network, dims, patch)
+            if dims in methods.get(method.name).spatial_dims:
+                _check_network(entry, method, variant, training.network)
+
+
+def _check_network(entry: DatasetEntry, method: MethodEntry, variant: str, network: Mapping[str, Any]) -> None:
+    """Ask a method whether it can train the network of its variant on an entry, as far as the catalogue knows it."""
+    form = whatever_the_options(network, spatial_dims(entry))
+    if form is None:
+        return
+    try:
+        methods.get(method.name).check_network(form, method.resolve(variant))
+    except SuiteError as error:
+        where = f"{method.name} ({variant}) on {entry.name}"
+        raise SuiteError(error.reason, case=where, remedy=error.remedy) from error
 
 
 def _count(entry: DatasetEntry, labels: str, patients: int) -> int:

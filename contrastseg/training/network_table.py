@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from contrastseg.errors import SuiteError
 from contrastseg.files import write_if_changed
 from contrastseg.networks import monai, registry, smp
+from contrastseg.networks._upsampling import Upsampling
 from contrastseg.networks.catalogue import TABLE
 from contrastseg.networks.features import FeatureNetwork
 
@@ -50,6 +51,9 @@ def described(settings: Mapping[str, Any], spatial_dims: int) -> dict[str, Any] 
         "input_size": None if network.input_size is None else list(network.input_size),
         "maps": {name: [list(network.strides[name]), network.channels[name]] for name in network.channels},
         "without_maps": network.without_maps,
+        "parts": [name for name, part in network.named_children() if any(True for _ in part.parameters())],
+        "decodes": type(network).decode is not FeatureNetwork.decode,
+        "upsamplings": list(get_args(Upsampling)) if hasattr(network, "upsampling") else [],
     }
 
 

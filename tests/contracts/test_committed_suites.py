@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import torch
 
 from contrastseg import planning
 from contrastseg.methods import registry
+from contrastseg.networks.decoders import without_encoder
 from contrastseg.networks.features import FeatureNetwork
 from contrastseg.suite import load_suite
 from contrastseg.training import assembly
@@ -25,21 +27,37 @@ LONG = ("networks",)  # six networks a method
 
 @pytest.fixture(scope="module", autouse=True)
 def networks_built_once() -> Iterator[None]:
-    """Every form of a network is built once: what methods look for is in it however often they ask."""
+    """Every form of a network is built once: what methods look for is in it however often they ask.
+
+    Each gets a copy of its outermost module, so that what it attaches or takes out is its own.
+    """
 
     @functools.cache
     def built(asked: str) -> FeatureNetwork:
         return build(**json.loads(asked))
 
     def shared(settings: Any, **options: Any) -> FeatureNetwork:
-        network = built(json.dumps({"settings": settings, **options}))
-        network.attachments.clear()
+        network = copy.copy(built(json.dumps({"settings": settings, **options})))
+        network._modules = dict(network._modules)
+        network.attachments = torch.nn.ModuleDict()
         return network
 
     build = assembly.build
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "build", shared)
         yield
+
+
+def test_what_a_method_changes_in_a_network_is_whole_for_the_next() -> None:
+    def build() -> FeatureNetwork:
+        return assembly.build({"name": "unet", "channels": [4, 8]}, spatial_dims=2, in_channels=1, num_classes=3)
+
+    first = without_encoder(build())
+    first.attach("decoder0", torch.nn.Conv2d(4, 4, 1))
+    second = build()
+    assert list(first.encoder.parameters()) == []
+    assert len(list(second.encoder.parameters())) > 0
+    assert len(second.attachments) == 0
 
 
 @pytest.mark.parametrize(
