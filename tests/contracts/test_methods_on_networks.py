@@ -25,11 +25,7 @@ METHODS = [name for name in registry.names() if registry.get(name).engine is Non
 # Those that ask for something, on a network of this project and on one of another package; the rest are long tests.
 ASKING = ("cct", "cvrl", "glcl", "mcnet", "pdcr", "urpc")
 ALWAYS = ("deeplabv3plus", "monai SegResNet")
-CASES = [
-    pytest.param(name, title, marks=[] if name in ASKING and title in ALWAYS else [pytest.mark.long])
-    for name in METHODS
-    for title in dict.fromkeys(form.title for form in catalogue.forms())
-]
+TITLES = dict.fromkeys(form.title for form in catalogue.forms())
 
 
 @functools.cache
@@ -65,8 +61,8 @@ def planned_refusal(method: type[Method], form: Form, variant: str) -> SuiteErro
     return None
 
 
-@pytest.mark.parametrize(("name", "title"), CASES)
-def test_a_plan_refuses_what_the_build_refuses(name: str, title: str) -> None:
+def check(name: str, title: str) -> None:
+    """A plan refuses what any stage of a variant refuses when it is built, in every form of a network."""
     method = registry.get(name)
     for form in catalogue.forms():
         if form.title != title or form.spatial_dims not in method.spatial_dims:
@@ -76,6 +72,19 @@ def test_a_plan_refuses_what_the_build_refuses(name: str, title: str) -> None:
             errors = [refusal(method, form, variant, stage.name) for stage in method.stages]
             assert (planned is not None) == any(errors), (variant, planned, errors)
             assert planned is None or planned.remedy
+
+
+@pytest.mark.parametrize("name", ASKING)
+@pytest.mark.parametrize("title", ALWAYS)
+def test_a_plan_refuses_what_the_build_refuses(name: str, title: str) -> None:
+    check(name, title)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("title", TITLES)
+def test_a_plan_refuses_what_the_build_refuses_of_every_method(title: str) -> None:
+    for name in METHODS:
+        check(name, title)
 
 
 @pytest.mark.parametrize(
