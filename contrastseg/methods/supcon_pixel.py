@@ -13,6 +13,8 @@ from contrastseg.methods.tunable import LogUniform, Uniform
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from contrastseg.networks.catalogue import Form
+
 
 class SupConPixel(Method):
     """Segmentation loss plus a supervised contrastive term over sampled pixels of one decoder map."""
@@ -70,6 +72,12 @@ class SupConPixel(Method):
     }
     choices = {"denominator": ("negatives", "all")}
     variants = {"default": {}, "memory": {"queue_size": 1000}}
+
+    @classmethod
+    def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
+        """The decoder's map of the stride that the settings ask for."""
+        if network.maps:
+            maps_of_strides(cls.name, network, "decoder", [settings["stride"]], "stride")
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network, the head that embeds its pixels, and the queue where one is wanted."""
