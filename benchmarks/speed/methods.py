@@ -32,6 +32,8 @@ COLUMNS = (
     *("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step"),
     *("device", "torch", "hardware", "error"),
 )
+# Its step is that of `supervised`, and it has no default: it needs a file.
+FROM_A_FILE = {"pretrained"}
 # A volume has many pixels: patches as deep as the phantom, two at a time.
 BUDGETS: dict[int, dict[str, Any]] = {
     2: {"patch_size": [96, 96], "batch_size": 8},
@@ -108,7 +110,7 @@ def together(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="*", default=registry.names())
+    parser.add_argument("--methods", nargs="*", default=sorted({*registry.names()} - FROM_A_FILE))
     parser.add_argument("--dims", type=int, nargs="*", default=[2, 3], choices=(2, 3))
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=1)
