@@ -105,23 +105,23 @@ class PDCR(Method):
     def check_network(cls, network: Form, settings: Mapping[str, Any]) -> None:
         """The maps that the settings ask for."""
         for part in PARTS if network.maps else ():
-            _taps(network, part, settings)
+            taps_of(network, part, settings)
 
     def build(self) -> Mapping[str, nn.Module]:
         """The network, and the two adapters that bring two encoder layers to one width and grid."""
         network = self.build_network()
         for part in PARTS:  # says now what is missing, not at the first step
-            taps, points = _taps(network, part, self.settings), self.settings[f"{part}_points"]
+            taps, points = taps_of(network, part, self.settings), self.settings[f"{part}_points"]
             if len(taps) != len(points):
                 raise SuiteError(
                     f"pdcr: {len(taps)} {part} maps have {len(points)} numbers of points: {list(points)}",
                     remedy=f"give {part}_points of pdcr one number for each map",
                 )
-        if len(_taps(network, "encoder", self.settings)) != 2:
+        if len(taps_of(network, "encoder", self.settings)) != 2:
             raise SuiteError("pdcr: the cross-layer term is between two encoder maps", remedy="name two")
         if self.settings["affinity"] == "dice" and self.settings["average"] == "shares":
             raise SuiteError("pdcr: a Dice affinity has no shares to average", remedy="set `average: loss`")
-        fine, coarse = _taps(network, "encoder", self.settings)
+        fine, coarse = taps_of(network, "encoder", self.settings)
         width = self.settings["cross_width"] or min(network.channels[fine], network.channels[coarse])
         return {
             "network": network,
@@ -188,7 +188,7 @@ class PDCR(Method):
         # In full precision: pixels of a patch are counted, which bfloat16 does to 256 and float16 to 2048.
         with torch.autocast(label.device.type, enabled=False):
             for part in PARTS:
-                taps = _taps(network, part, self.settings)
+                taps = taps_of(network, part, self.settings)
                 weight = settings[f"{part}_weight"]
                 losses = [
                     self._term(features[tap], features[tap], network.strides[tap], points, label, weight)
@@ -196,7 +196,7 @@ class PDCR(Method):
                 ]
                 layers = len(losses) if settings["reduction"] == "mean" else 1
                 terms[f"pdcr_{part}"] = weight * sum(losses[1:], losses[0]) / layers
-            fine, coarse = _taps(network, "encoder", self.settings)
+            fine, coarse = taps_of(network, "encoder", self.settings)
             terms["pdcr_cross"] = settings["cross_weight"] * self._term(
                 self.modules["fine_adapter"](features[fine].float()),
                 self.modules["coarse_adapter"](features[coarse].float()),
@@ -255,8 +255,17 @@ class PDCR(Method):
         return [(size,) * self.task.spatial_dims for size in self.settings["patch_sizes"]]
 
 
-def _taps(network: Any, part: Literal["encoder", "decoder"], settings: Mapping[str, Any]) -> list[str]:
-    """Names of the maps the settings ask for."""
+def taps_of(network: Any, part: Literal["encoder", "decoder"], settings: Mapping[str, Any]) -> list[str]:
+    """Names of the maps that the settings ask for.
+
+    Args:
+        network: A `FeatureNetwork`, or what the catalogue knows of one.
+        part: Where the maps are.
+        settings: PDCR's, resolved.
+
+    Raises:
+        SuiteError: The network has no such map; the message lists those it has.
+    """
     names = settings[f"{part}_maps"]
     if names is not None:
         return maps_of_names("pdcr", network, names, f"{part}_maps")

@@ -11,6 +11,7 @@ from torch import nn
 from contrastseg.errors import SuiteError
 from contrastseg.methods import registry
 from contrastseg.methods.contract import Method, Task
+from contrastseg.methods.pdcr import taps_of
 from contrastseg.networks.registry import build
 from contrastseg.training.assembly import load_module
 from tests.methods.made_up import sample
@@ -62,7 +63,7 @@ def test_the_released_maps_and_sites_of_the_decoder_have_names() -> None:
     method = on("deeplabv3plus", "pdcr_uafr", decoder="paper", encoder_strides=(2, 4), sites=sites, **released)
     network = method.modules["network"]
     assert list(network.attachments) == sites
-    assert method._taps(network, "decoder") == ["low_level", "decoder1"]  # type: ignore[attr-defined]
+    assert taps_of(network, "decoder", method.settings) == ["low_level", "decoder1"]
     terms = method.training_step({"labelled": sample()}, 0)
     gradient = torch.autograd.grad(terms["pdcr_decoder"], network.decoder.block1[0].weight)[0]
     assert float(gradient.abs().sum()) > 0
