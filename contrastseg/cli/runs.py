@@ -12,6 +12,7 @@ from contrastseg.cli.shared import (
     DATA_ROOT,
     JSON,
     RESOURCES,
+    importing,
     print_json,
     print_table,
     progress,
@@ -61,7 +62,8 @@ def predict(
             f" {'with' if snapshots else 'without'} --snapshots, expected one, or several with --snapshots --prepared",
             remedy="give one --checkpoint, or add --snapshots and --prepared",
         )
-    from contrastseg.training.prediction import predict_files, predict_prepared, predict_snapshots
+    with importing():
+        from contrastseg.training.prediction import predict_files, predict_prepared, predict_snapshots
 
     notes: list[str] = []
     with progress("predicting") as update:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, RESOURCES, named_paths, progress, read_config, validated
+from contrastseg.cli.shared import DATA_ROOT, RESOURCES, importing, named_paths, progress, read_config, validated
 from contrastseg.paths import MANIFEST
 
 if TYPE_CHECKING:
@@ -193,12 +193,14 @@ def resolve(
 def _train(run: RunConfig, output: Path) -> None:
     """Train, with a progress bar, and say how it went."""
     from contrastseg.suite.parsing import wrap_validation_errors
-    from contrastseg.training.assembly import stage_training  # last, because it takes seconds: torch
-    from contrastseg.training.devices import is_first
-    from contrastseg.training.length import stage_steps
-    from contrastseg.training.run import train as train_run
-    from contrastseg.training.run_lock import exclusive_lock
-    from contrastseg.training.settings import TrainingSettings
+
+    with importing():  # last, because it takes seconds: torch
+        from contrastseg.training.assembly import stage_training
+        from contrastseg.training.devices import is_first
+        from contrastseg.training.length import stage_steps
+        from contrastseg.training.run import train as train_run
+        from contrastseg.training.run_lock import exclusive_lock
+        from contrastseg.training.settings import TrainingSettings
 
     with wrap_validation_errors(TrainingSettings, "stage_training"):
         steps = stage_steps(run, stage_training(run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 from pathlib import Path
@@ -14,7 +16,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.cli.shared import read_config
+from contrastseg.cli.shared import importing, read_config
 from contrastseg.errors import ContrastsegError, SuiteError, TrainingError
 from contrastseg.files import sha256
 
@@ -243,3 +245,12 @@ def test_what_no_command_looked_through_ends_without_a_traceback(
         app()
     assert ended.value.code == 1
     assert "number: " in capsys.readouterr().err
+
+
+def test_garbage_is_looked_for_again_after_imports_also_where_one_fails():
+    held = gc.get_freeze_count()
+    with contextlib.suppress(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > held
