@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from functools import cache, lru_cache
 
 from matplotlib.font_manager import FontProperties
@@ -41,11 +42,17 @@ def shortened(text: str, width: float, size: float, bold: bool = False) -> str:
     """The text, or its beginning and end around an ellipsis where it is wider than `width` inches."""
     if width_of(text, size, bold) <= width:
         return text
-    for kept in range(len(text) - 1, 1, -1):
-        head, tail = text[: (kept + 1) // 2].rstrip(), text[len(text) - kept // 2 :].lstrip()
-        if width_of(f"{head}…{tail}", size, bold) <= width:
-            return f"{head}…{tail}"
+    too_many = bisect_right(range(len(text)), width, key=lambda kept: width_of(_cut(text, kept), size, bold))
+    # Some more letters may yet fit: a cut at a space is narrower than the one before it.
+    for kept in range(min(too_many + 3, len(text) - 1), 1, -1):
+        if width_of(short := _cut(text, kept), size, bold) <= width:
+            return short
     return "…"
+
+
+def _cut(text: str, kept: int) -> str:
+    """So many letters of the text around an ellipsis, half of them from its end; no space beside it."""
+    return f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
 
 
 def fitted(text: str, width: float, size: float, bold: bool = False, lines: int = 1) -> str:

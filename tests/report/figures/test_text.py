@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contrastseg.report.figures._text import clean, distinct, fitted, width_of
+from contrastseg.report.figures._text import clean, distinct, fitted, shortened, width_of
 
 
 def test_what_cannot_be_drawn_or_turns_the_line_is_taken_out():
@@ -24,6 +24,15 @@ def test_a_short_text_is_left_as_it_is_and_a_long_one_keeps_its_ends():
     short = fitted("a_very_long_name_of_a_method_that_nobody_reads [R]", 1.2, 7)
     assert short.startswith("a_very")
     assert short.endswith("[R]")
+
+
+@pytest.mark.parametrize("width", [0.2, 0.4, 0.8])
+@pytest.mark.parametrize("text", ["Wide Widths and ill-lit fillings (il) " * 2, "W i " * 9, "iiiiiiiiiiWWWWWWWWWW"])
+def test_a_shortened_text_keeps_as_many_letters_as_there_is_room_for(text, width):
+    cuts = (
+        f"{text[: (n + 1) // 2].rstrip()}…{text[len(text) - n // 2 :].lstrip()}" for n in range(len(text) - 1, 1, -1)
+    )
+    assert shortened(text, width, 7.5) == next((cut for cut in cuts if width_of(cut, 7.5) <= width), "…")
 
 
 def test_a_title_breaks_between_its_phrases():
