@@ -16,6 +16,7 @@ from contrastseg import planning
 from contrastseg.cli import app
 from contrastseg.data.files.formats import read_label, write_label
 from contrastseg.data.files.geometry import Geometry
+from tests.workflow.warm import planner
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["datasets", "methods", "check", "doctor", "plan", "download", "prepare", "split", "pool", "train"]
@@ -38,8 +39,8 @@ def call(*arguments: str | Path) -> str:
 
 
 def process(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A command as a process of its own, installed or not."""
-    command = [sys.executable, "-m", "contrastseg", *map(str, arguments)]
+    """A command as a process of its own, installed or not; what it imports from outside was imported before."""
+    command = [planner(), "-m", "contrastseg", *map(str, arguments)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=variables, check=False)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from contrastseg.cli.new_method import write_method
 from contrastseg.errors import SuiteError
+from tests.workflow.warm import planner
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,7 +88,7 @@ def test_a_new_method_trains_and_passes_the_contract_as_it_is_written(tmp_path: 
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [planner(), "-m", *arguments],
             capture_output=True,
             text=True,
             cwd=tmp_path,

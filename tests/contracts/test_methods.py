@@ -48,7 +48,10 @@ STEPS, KILLED_AT = 4, 3
 # Smaller patches than the phantoms' own where time is all they cost; a loss needs the larger ones in order to fall.
 PATCHES = {2: [32, 32], 3: [8, 16, 16]}
 # Settings whose defaults are sizes for real images, by the number of dimensions.
-SMALLER: dict[str, dict[int, dict[str, Any]]] = {"semantic_aware": {2: {"patch_size": 32}, 3: {"patch_size": 16}}}
+SMALLER: dict[str, dict[int, dict[str, Any]]] = {
+    "semantic_aware": {2: {"patch_size": 32}, 3: {"patch_size": 16}},
+    "u2pl": {dims: {"anchors": 32, "width": 32, "memory_size": 256, "memory_push": 64} for dims in (2, 3)},
+}
 
 
 def cases(*, long: Callable[[str, int], bool] = lambda name, dims: False) -> pytest.MarkDecorator:

@@ -224,13 +224,13 @@ def test_seeds_decide_weights_and_training_passes(name: str) -> None:
 @pytest.mark.learns
 @pytest.mark.parametrize("name", NETWORKS)
 def test_attached_blocks_change_their_map_what_follows_and_nothing_before(name: str) -> None:
-    for _, plain in forms(name):
+    for nth, (_, plain) in enumerate(forms(name)):
         # A fresh V-Net's deepest map is 1e-8: in float32 what it adds to the logits may be rounded away.
         plain.eval().double()
         x = images(plain, 1).double()
         before, logits = plain.features(x), plain(x)
         order = list(plain.channels)
-        for site in order:
+        for site in order[:: 3 if nth else 1]:  # the same code in another number of dimensions
             plain.attach(site, Double())
             after = plain.features(x)
             torch.testing.assert_close(after[site], 2 * before[site])

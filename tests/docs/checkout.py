@@ -27,7 +27,7 @@ class Checkout:
     def make(cls, folder: Path) -> Checkout:
         """Copy the repository and give it a `.venv` whose commands are those of this environment.
 
-        Jobs of the workflow and `contrastseg` are forked from one process (see `tests.workflow.warm`).
+        Jobs of the workflow, `contrastseg` and `pytest` are forked from one process (see `tests.workflow.warm`).
         """
         for part in PARTS:
             if (ROOT / part).is_dir():
@@ -38,7 +38,7 @@ class Checkout:
         programs = {
             "contrastseg": f"{warm.with_name('python')} -m contrastseg",
             "snakemake": f"{warm} -m snakemake",
-            "pytest": f"{sys.executable} -m pytest -p no:cacheprovider -n 0",
+            "pytest": f"{warm.with_name('python')} -m pytest -p no:cacheprovider -n 0",
             "python": sys.executable,
         }
         scripts = folder / ".venv" / "bin"

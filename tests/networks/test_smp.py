@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,16 @@ import torch
 
 from contrastseg.errors import SuiteError
 from contrastseg.networks import registry
+from tests.workflow.warm import planner
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["deeplabv3plus", "resnet_unet"]
 
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A program of its own: what is imported once cannot be imported anew."""
+    """A program of its own, torch behind it: what is imported once cannot be imported anew."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-c", code]
+    command = [planner(), "-c", code]
     return subprocess.run(
         command, capture_output=True, text=True, env={**environment, **variables}, cwd=ROOT, check=False
     )

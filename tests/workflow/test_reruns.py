@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.report.page.wording import not_drawn
 from contrastseg.suite import load_suite
 from tests.workflow.conftest import Workspace, jobs, moved
+from tests.workflow.warm import planner
 
 AFTER_SCORES = {"collect", "compare", "tabulate", "plot", "slices", "report"}
 
@@ -158,7 +158,7 @@ def test_everything_is_made_again_from_the_scores_where_nothing_else_is(finished
     kept.mkdir(parents=True)
     for name in ("scores.parquet", "cards.json", "data.json", "plan.json"):
         shutil.copy(finished.results / name, kept)
-    command = [sys.executable, "-m", "contrastseg", "report", str(kept / "scores.parquet")]
+    command = [planner(), "-m", "contrastseg", "report", str(kept / "scores.parquet")]
     variables = {**os.environ, "PYTHONPATH": str(finished.code)}
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -4,8 +4,8 @@ A job that trains two steps spends seconds on importing torch. `interpreter` giv
 environment like this one but for its `python`. That one hands `python -m contrastseg …` to a server here, which forks,
 and the child becomes the job: its arguments, folder, environment, files and exit code; it is killed when that `python`
 is. Whatever else is asked of it goes to the real one. Only packages from outside are imported beforehand; the project's
-own code is read anew by each job, from where PYTHONPATH says. Snakemake itself may be such a job where it only plans:
-`planner` is the Python for that.
+own code is read anew by each job, from where PYTHONPATH says. Snakemake itself may be such a job where it only plans,
+and so may pytest, a command that is called by hand or a program after `-c`: `planner` is the Python for these.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ IMPORTED = (
 )
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
-if sys.argv[1:3] not in (["-m", "contrastseg"], ["-m", "snakemake"]):
+if sys.argv[1:2] != ["-c"] and sys.argv[1:3] not in (["-m", "contrastseg"], ["-m", "snakemake"], ["-m", "pytest"]):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-job = json.dumps({{"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
+job = json.dumps({{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
 socket.send_fds(server, [b"+"], [0, 1, 2])
 server.sendall(job + b"\\n")
 answer = server.recv(16)
@@ -76,7 +76,7 @@ def interpreter() -> str:
 
 
 def planner() -> str:
-    """The Python to let Snakemake plan with: a fork, which no signal reaches but its end."""
+    """The Python to let Snakemake plan with or to call a command with: a fork, which no signal reaches but its end."""
     return str(Path(interpreter()).with_name("python"))
 
 
@@ -89,6 +89,7 @@ def serve(address: str) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
+    os.fsync = lambda fd: None  # nobody cuts the power of a test
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     gc.freeze()
@@ -144,13 +145,17 @@ def become(connection: socket.socket, paths: list[str]) -> None:
     os.chdir(job["folder"])
     before = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [job["folder"], *before, *paths]
-    sys.argv = job["arguments"]
+    option, program, *options = job["arguments"]
+    sys.argv = [program if option == "-m" else option, *options]
     sys.modules["snakemake.workflow"].Workflow._rundir = job["folder"]  # type: ignore[attr-defined]  # kept since import
     sys.dont_write_bytecode = bool(job["environment"].get("PYTHONDONTWRITEBYTECODE"))
     importlib.invalidate_caches()
     code = 0
     try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        if option == "-m":
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -97,28 +97,6 @@ def test_a_method_that_was_not_run_does_not_look_like_one_without_a_difference(w
     assert all(sign for _, sign in looks)
 
 
-@pytest.mark.parametrize("width", [5.0, 7.2])
-def test_the_first_and_the_last_rank_are_whole_and_numbered(crowd, width):
-    scores = crowd.scores[(crowd.scores["dataset"] == "one") & (crowd.scores["labels"] == "r0.05")]
-    figure = rank_stability(
-        FigureSource(replace(crowd.data, scores=scores)), settings_of("rank_stability", width=width)
-    )
-    (ax,) = figure.axes
-    figure.draw_without_rendering()
-    count = len(ax.get_yticklabels())
-    assert count == len(scores[["method", "variant"]].drop_duplicates())
-    assert {1, count} <= set(ax.get_xticks())
-    frame = ax.bbox
-    for dots in (one for one in ax.collections if len(one.get_offsets())):
-        x = ax.transData.transform(dots.get_offsets())[:, 0]
-        radius = np.sqrt(dots.get_sizes()) / 2 * figure.dpi / 72
-        assert (x - radius > frame.x0 - 0.5).all()
-        assert (x + radius < frame.x1 + 0.5).all()
-    shown = [label.get_window_extent() for label in ax.get_xticklabels()]
-    assert not any(a.overlaps(b) for n, a in enumerate(shown) for b in shown[:n])
-    assert all(box.x1 < figure.bbox.x1 for box in shown)
-
-
 def test_the_level_is_the_suites(world):
     scores = world.scores[world.scores["labels"] == "r0.1"]
     strict = replace(world.data, scores=scores, suite=replace(world.suite, alpha=1e-9))
