@@ -18,13 +18,20 @@ PARTS = ("contrastseg", "workflow", "profiles", "benchmarks", "tests", "Snakefil
 
 @dataclass
 class Checkout:
-    """Where a reader would sit: the copy, and what its commands printed so far, by command block."""
+    """Where a reader would sit: the copy, and what its commands printed so far, by command block.
+
+    Attributes:
+        folder: The copy.
+        steps: Training steps in the page's suites instead of its own, where what is looked at hangs on none.
+        printed: Command blocks, and what they printed.
+    """
 
     folder: Path
+    steps: int | None = None
     printed: list[tuple[Block, str]] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path) -> Checkout:
+    def make(cls, folder: Path, steps: int | None = None) -> Checkout:
         """Copy the repository and give it a `.venv` whose commands are those of this environment.
 
         Jobs of the workflow, `contrastseg` and `pytest` are forked from one process (see `tests.workflow.warm`).
@@ -47,7 +54,7 @@ class Checkout:
         for name, command in programs.items():
             (scripts / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             (scripts / name).chmod(0o755)
-        return cls(folder)
+        return cls(folder, steps)
 
     def follow(self, page: Path) -> Checkout:
         """Write the page's files and run its commands; what it shows as output must be printed.
@@ -71,7 +78,11 @@ class Checkout:
         assert block.file is not None
         path = self.folder / block.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
+        text = block.text
+        if self.steps is not None and path.suffix == ".yaml":
+            text, found = re.subn(r"(?m)^  steps: \d+$", f"  steps: {self.steps}", text)
+            assert found == 1, f"{block.file} has {found} numbers of steps"
+        path.write_text(text, encoding="utf-8")
 
     def run(self, script: str, where: str = "") -> str:
         """Run shell lines in the copy; both streams of output."""
