@@ -15,6 +15,7 @@ from contrastseg.cli.shared import RESOURCES, print_json, read_config, validated
 from contrastseg.evaluation.scoring.predictions import INDEX, SNAPSHOT_INDEX
 from contrastseg.files import require_path
 from contrastseg.paths import ENTERED, SCORES
+from contrastseg.paths import RESOURCES as RESOURCES_FOLDER
 from contrastseg.report.content.results_folder import ResultsFolder, of_run
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ def collect(
     # Elsewhere, or the workflow, which finds all that it was to make, would take a part for the whole.
     target = results / UNFINISHED if partial else results
     if conventions:
-        return write_conventions(target, rows, plan["suite"]["evaluation"]["convention"])
+        return write_conventions(target, rows, plan["suite"]["evaluation"]["convention"], results_folder.draws)
     if snapshots:
-        return write_snapshots(target, rows, alpha)
+        return write_snapshots(target, rows, alpha, results_folder.draws)
     if partial:
         write_json(target / "plan.json", plan)
         for name in ("runs", ENTERED):  # logs, predictions
@@ -119,39 +120,53 @@ def compare(
     """Summarise the scores. Test every method against the baseline and each other by patient, and rank the methods.
 
     The output files are summary.csv, comparisons.csv, pairs.csv, rankings.csv, variance.csv and, over data sets,
-    critical.csv.
+    critical.csv. They are of the draws that all methods have. If some methods have further draws, draws.csv compares
+    these methods over all draws.
 
     Example: `contrastseg compare --results results/demo --config '{"baseline": "supervised"}'`
     """
     from contrastseg.evaluation.settings import ComparisonSettings
 
-    comparisons = _compare(results, validated(ComparisonSettings, read_config(config)))
+    folder = ResultsFolder(results, RESOURCES_FOLDER, strict=False)
+    comparisons = _compare(folder, validated(ComparisonSettings, read_config(config)))
     if as_json:
         return print_json(comparisons.to_dict("records"))
     typer.echo(str(results / "comparisons.csv"))
 
 
-def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str] = ()) -> pd.DataFrame:
-    """Write the statistics. Tests are skipped while the planned baseline has no scores."""
+def _compare(folder: ResultsFolder, settings: ComparisonSettings, planned: Sequence[str] = ()) -> pd.DataFrame:
+    """Write the statistics. Tests are skipped while the planned baseline has no scores.
+
+    They are of the draws that all methods have; draws.csv and the components in variance.csv are of further ones too.
+    """
     import pandas as pd
 
-    from contrastseg.evaluation.scoring.collect import read_table
+    from contrastseg.evaluation.statistics import (
+        DRAW_COLUMNS,
+        critical_table,
+        draw_table,
+        pairwise,
+        ranking_table,
+        summarise,
+        variance_table,
+    )
     from contrastseg.evaluation.statistics import compare as compare_scores
-    from contrastseg.evaluation.statistics import critical_table, pairwise, ranking_table, summarise, variance_table
     from contrastseg.evaluation.statistics.comparison import COMPARISON_COLUMNS
     from contrastseg.files import write_text
 
-    scores = read_table(results / SCORES)
+    scores, every, draws = folder.scores, folder.all_scores, folder.draws
     chosen = (settings.baseline, settings.metrics, settings.alpha, settings.family, settings.empty_reference)
     usual = (settings.metrics, settings.alpha, settings.empty_reference)
     method = settings.baseline.partition("/")[0]
     if method in planned and method not in set(scores["method"]):
         typer.echo(f"tests skipped: the baseline {settings.baseline} has no scores yet", err=True)
         comparisons = pd.DataFrame(columns=list(COMPARISON_COLUMNS))
-        variance = variance_table(scores, None, *chosen[1:])
+        variance = variance_table(every, None, *chosen[1:], draws=draws)
+        averaged = pd.DataFrame(columns=list(DRAW_COLUMNS))
     else:
         comparisons = compare_scores(scores, *chosen)
-        variance = variance_table(scores, *chosen)
+        variance = variance_table(every, *chosen, draws=draws)
+        averaged = draw_table(every, [*draws, *folder.further_draws], *chosen)
     frames = {
         "comparisons": comparisons,
         "summary": summarise(scores, settings.alpha),
@@ -159,9 +174,12 @@ def _compare(results: Path, settings: ComparisonSettings, planned: Sequence[str]
         "rankings": ranking_table(scores, *usual),
         "critical": critical_table(scores, *usual),
         "variance": variance,
+        **({"draws": averaged} if folder.further_draws else {}),
     }
     for name, frame in frames.items():
-        write_text(results / f"{name}.csv", frame.to_csv(index=False))
+        write_text(folder.path / f"{name}.csv", frame.to_csv(index=False))
+    if "draws" not in frames:
+        (folder.path / "draws.csv").unlink(missing_ok=True)
     return comparisons
 
 
@@ -179,7 +197,9 @@ def tabulate(
     from contrastseg.report.settings import TableSettings, default_tables
 
     folder = ResultsFolder(results, resources)
-    usual = default_tables(folder.several_conventions, folder.has("selection"), folder.has("tuned"))
+    usual = default_tables(
+        folder.several_conventions, folder.has("selection"), folder.has("tuned"), folder.has("draws")
+    )
     _tabulate(folder, usual if config is None else [validated(TableSettings, read_config(config))])
 
 
@@ -296,7 +316,7 @@ def report(
         path = scores / SCORES if scores.is_dir() else scores
         parent = require_path(path, "scores", "run `contrastseg collect`").parent
         folder = ResultsFolder(parent, resources, strict=False)
-    tables = default_tables(folder.several_conventions, folder.has("selection"))
+    tables = default_tables(folder.several_conventions, folder.has("selection"), draws=bool(folder.further_draws))
     figures = default_figures(folder.several_conventions)
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]
@@ -319,9 +339,9 @@ def report(
 
     settings = validated(ComparisonSettings, comparison)
     if (folder.path / SNAPSHOT_SCORES).is_file():
-        write_selection(folder.path, settings.alpha)
+        write_selection(folder.path, settings.alpha, folder.draws)
     planned = [method["name"] for method in folder.plan["suite"]["methods"]]
-    _compare(folder.path, settings, planned)
+    _compare(folder, settings, planned)
     tables = [table for table in tables if all(map(folder.has, table_kind(table.kind).reads))]
     figures = [figure for figure in figures if all(map(folder.has, figure_kind(figure.kind).reads))]
     _tabulate(folder, tables)

@@ -49,6 +49,8 @@ def check_consistency(suite: SuiteFields) -> None:
             raise ValueError(
                 f"{drawing.name} shows what selection on the test cases is worth: add {ORACLE} to checkpoints"
             )
+        if drawing.kind == "draws" and not suite.further_draws:
+            raise ValueError(f"{drawing.name} compares methods over further draws: give the methods `draws`")
         if drawing.kind == "tuning" and suite.tuning is None:
             raise ValueError(f"{drawing.name} shows the choices of a tuned suite: add the key `tuning`")
         if drawing.kind == "overlays" and drawing.checkpoints == [ORACLE]:

@@ -10,6 +10,9 @@ DRAWINGS = planning.to_argument(
 # What selection on the test cases is worth, where the suite asks for the oracle.
 SELECTION = [RESULTS / "selection.csv"] if ORACLE in SUITE.checkpoints else []
 
+# The comparison averaged over draws, where some methods have further ones.
+FURTHER_DRAWS = [RESULTS / "draws.csv"] if SUITE.further_draws else []
+
 # The choices of a tuned suite.
 TUNED_TABLES = [RESULTS / "tuned.csv"] if SUITE.tuning is not None else []
 
@@ -115,8 +118,10 @@ rule collect_snapshots:
 
 rule compare:
     input:
+        RESULTS / "plan.json",
         RESULTS / "scores.parquet",
     output:
+        FURTHER_DRAWS,
         comparisons=report(
             RESULTS / "comparisons.csv",
             caption="../report/comparisons.rst",
@@ -154,6 +159,7 @@ rule tabulate:
         conventions(),
         SELECTION,
         TUNED_TABLES,
+        FURTHER_DRAWS,
     output:
         csv=report(
             RESULTS / "tables" / "{table}.csv",
@@ -238,6 +244,7 @@ rule report:
         conventions(),
         SELECTION,
         TUNED_TABLES,
+        FURTHER_DRAWS,
         figures(),
         slices(),
     output:

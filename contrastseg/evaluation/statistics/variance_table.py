@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,14 @@ from contrastseg.evaluation.statistics.verdicts import UNTESTED
 
 COMPONENTS = ("patient", "draw", "seed", "interaction")
 ALONE = ("seed", "draw")
-_COUNTS = tuple(f"one_{axis}{what}" for axis in ALONE for what in ("", "_better", "_worse"))
+ALONE_COUNTS = tuple(f"one_{axis}{what}" for axis in ALONE for what in ("", "_better", "_worse"))
 _OF_SCORES = tuple(f"variance_{name}" for name in COMPONENTS)
 _OF_DIFFERENCES = tuple(f"difference_variance_{name}" for name in COMPONENTS)
 VARIANCE_COLUMNS = (
     *("dataset", "evaluated_on", "checkpoint", "labels", "label_ratio", "metric", "unit", "method", "variant"),
     *("reference", "n", "draws", "seeds"),
     *(*_OF_SCORES, "unknown", *_OF_DIFFERENCES, "difference_unknown"),
-    *_COUNTS,
+    *ALONE_COUNTS,
     "first_draw_verdict",
 )
 _WORDS = ("unknown", "difference_unknown", "first_draw_verdict")
@@ -50,6 +50,7 @@ def variance_table(
     alpha: float = 0.05,
     family: FamilyName = "methods_and_ratios",
     empty_reference: EmptyReference = "best_or_worst",
+    draws: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Estimate the variance components of every method, and repeat the tests on each seed and on each draw alone.
 
@@ -62,6 +63,8 @@ def variance_table(
         alpha: Level of the tests.
         family: What Holm corrects together, in each repetition as in the whole.
         empty_reference: What an empty reference counts.
+        draws: Draws that all methods have: the repeated tests are of these, and components of all draws there are. All
+            by default.
 
     Returns:
         The columns VARIANCE_COLUMNS. `variance_*` are of the patients' scores, the mean over classes, in the metric's
@@ -89,7 +92,9 @@ def variance_table(
     replicates = per_replicate(compared(wanted, empty_reference))
     cells = dict(replicate_matrices(replicates[replicates["class"] == MEAN], list(_KEYS)))
     constant = wanted.groupby(list(_KEYS), sort=True)[["label_ratio", "unit"]].first().to_dict("index")
-    alone = {} if baseline is None else _alone(wanted, (baseline, metrics, alpha, family, empty_reference))
+    common = wanted["draw"].unique() if draws is None else list(draws)
+    tested = wanted[wanted["draw"].isin(common)]
+    alone = {} if baseline is None else _alone(tested, (baseline, metrics, alpha, family, empty_reference))
     rows = []
     for key, cell in cells.items():
         row: dict[str, Any] = dict(zip(_KEYS, key, strict=True)) | {str(k): v for k, v in constant[key].items()}
@@ -99,12 +104,13 @@ def variance_table(
         other = cells.get((*key[: len(MATRIX_KEYS)], *base)) if base is not None and key[-2:] != base else None
         difference = None if other is None else differences(cell, other)
         row |= {} if difference is None else _columns("difference_", variance_components(*difference))
-        several = [axis for axis in ALONE if row[f"{axis}s"] > 1]
+        there = np.isin(cell.draws, common)
+        several = [axis for axis in ALONE if len(np.unique(getattr(cell, f"{axis}s")[there])) > 1]
         said = alone.get(key, {})
         rows.append(row | {name: said[name] for name in said if name.split("_")[1] in several})
     table = pd.DataFrame(rows).reindex(columns=list(VARIANCE_COLUMNS)).sort_values(_ORDER, ignore_index=True)
     words = {name: table[name].astype(object).fillna("").astype("str") for name in _WORDS}
-    return table.assign(**words).astype(dict.fromkeys((*_COUNTS, "n", "draws", "seeds"), "Int64"))
+    return table.assign(**words).astype(dict.fromkeys((*ALONE_COUNTS, "n", "draws", "seeds"), "Int64"))
 
 
 def differences(mine: ReplicateMatrix, theirs: ReplicateMatrix) -> tuple[np.ndarray, np.ndarray] | None:
@@ -150,9 +156,9 @@ def _alone(scores: pd.DataFrame, settings: tuple[Any, ...]) -> dict[tuple[str, .
             except ScoringError:  # the baseline was not run with it: there is no test
                 continue
             for row in table[~table["verdict"].isin(UNTESTED)][[*_KEYS, "verdict"]].itertuples(index=False, name=None):
-                count = counts.setdefault(row[:-1], Counter(dict.fromkeys(_COUNTS, 0)))
+                count = counts.setdefault(row[:-1], Counter(dict.fromkeys(ALONE_COUNTS, 0)))
                 count.update([f"one_{axis}", f"one_{axis}_{row[-1]}"])
                 if axis == "draw" and value == values[0]:
                     first[row[:-1]] = row[-1]
-    said = {key: {name: count[name] for name in _COUNTS} for key, count in counts.items()}
+    said = {key: {name: count[name] for name in ALONE_COUNTS} for key, count in counts.items()}
     return {key: counted | {"first_draw_verdict": first.get(key, "")} for key, counted in said.items()}

@@ -28,6 +28,7 @@ from contrastseg.report.settings import FigureSettings, TableSettings
 PLACE = ("dataset", "evaluated_on", "checkpoint")
 OPTIONAL = (
     "conventions",
+    "draws",
     "rankings",
     "tuned",
     "variance",
@@ -49,7 +50,8 @@ class ReportData:
         skipped: `{dataset, method, labels, reason}` of the combinations that do not apply, and with a `state` of
             those that were planned and have no scores.
         skipped_known: False where the plan was left behind, so that `skipped` is empty for want of knowledge.
-        scores: The collected scores, one row per case, class and metric; figures and the choice of cases need them.
+        scores: The collected scores of the suite's draws, one row per case, class and metric; figures and the choice of
+            cases need them.
         frames: Other tables of the results folder by file name without suffix, such as `conventions`.
         unavailable: Data sets that were not on the machine, with the reason.
     """
@@ -124,6 +126,11 @@ class ReportData:
     def rankings(self) -> pd.DataFrame:
         """How often each method is first when patients are resampled; empty where that was not computed."""
         return self.frames.get("rankings", pd.DataFrame())
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """The comparison averaged over all draws; empty where no method has further draws."""
+        return self.frames.get("draws", pd.DataFrame())
 
     @property
     def variance(self) -> pd.DataFrame:

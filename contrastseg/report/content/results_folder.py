@@ -67,20 +67,47 @@ class ResultsFolder:
         return plan | {"suite": self.suite} if self.suite else plan
 
     def _plan_of_the_scores(self) -> dict[str, Any]:
-        scores = self.scores
+        from contrastseg.evaluation.statistics.draws import shared_draws
+
+        scores = self.all_scores
+        draws_of: dict[str, set[int]] = {}
+        for run in self.runs:
+            draws_of.setdefault(run["method"], set()).add(run.get("draw", 0))
         suite = {
             "name": str(scores["suite"].iloc[0]) if len(scores) else self.path.name,
+            "draws": shared_draws(scores),
             "datasets": [{"name": name} for name in dict.fromkeys(scores["dataset"])],
-            "methods": [{"name": name} for name in dict.fromkeys(run["method"] for run in self.runs)],
+            "methods": [{"name": name, "draws": sorted(draws)} for name, draws in draws_of.items()],
         }
         return {"suite": suite, "runs": [], "evaluations": [], "skipped": None, "unavailable": {}}
 
     @cached_property
-    def scores(self) -> pd.DataFrame:
-        """`scores.parquet`."""
+    def all_scores(self) -> pd.DataFrame:
+        """`scores.parquet`, further draws of some methods among its rows."""
         from contrastseg.evaluation.scoring.collect import read_table
 
         return read_table(self.path / SCORES)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores of the suite's draws, which all methods have: tables, tests, ranks and figures are of these."""
+        from contrastseg.evaluation.statistics.draws import common_draws
+
+        return common_draws(self.all_scores, self.draws)
+
+    @property
+    def draws(self) -> list[int]:
+        """The draws of labelled patients that all methods have."""
+        from contrastseg.evaluation.statistics.draws import shared_draws
+
+        said = self.plan["suite"].get("draws")
+        return shared_draws(self.all_scores) if said is None else list(said)
+
+    @property
+    def further_draws(self) -> list[int]:
+        """The draws that some methods have beside these."""
+        own = [draw for method in self.plan["suite"]["methods"] for draw in method.get("draws") or ()]
+        return sorted(set(own) - set(self.draws))
 
     @cached_property
     def runs(self) -> list[dict[str, Any]]:
@@ -101,7 +128,7 @@ class ResultsFolder:
 
         skipped: list[dict[str, Any]] | None = self.plan["skipped"]
         with wrap_parse_errors(self.path / "plan.json", remedy="plan again"):
-            return None if skipped is None else [*skipped, *pending_runs(self.plan, self.scores, self.runs)]
+            return None if skipped is None else [*skipped, *pending_runs(self.plan, self.all_scores, self.runs)]
 
     @property
     def entries(self) -> Sequence[str]:
@@ -152,7 +179,8 @@ class ResultsFolder:
         from contrastseg.report.content.suite_info import gather_suite_info
 
         splits = self._of_entries("splits", self.split_file, "split", "contrastseg split")
-        return gather_suite_info(self.plan["suite"], splits, self.plan.get("step_totals", ()))
+        totals = self.plan.get("step_totals", ())
+        return gather_suite_info(self.plan["suite"], splits, totals, draws=self.draws, further_draws=self.further_draws)
 
     def _of_entries(self, kept: str, place: _Place, what: str, command: str) -> list[dict[str, Any]]:
         """One file per entry: that of the resources, or the copy beside the scores, or none where that is allowed."""
@@ -210,16 +238,17 @@ class ResultsFolder:
             return {run_key(run): self.path / run["folder"] for run in self.plan["runs"]}
 
     def logs(self) -> dict[str, pd.DataFrame]:
-        """`log.csv` of each run; entered runs have none."""
+        """`log.csv` of each run of the suite's draws; entered runs have none."""
         import pandas as pd
 
         from contrastseg.report.content.run_keys import run_key
 
         by_run = {}
         entered = {run_key(run) for run in self.plan["runs"] if run.get("entered")}
+        compared = {run_key(run) for run in self.plan["runs"] if run["draw"] in self.draws}
         for key, folder in self.run_folders.items():
             path = folder / "log.csv"
-            if key not in entered and (self.strict or path.is_file()):
+            if key in compared and key not in entered and (self.strict or path.is_file()):
                 with wrap_parse_errors(path, remedy="train the run again"):
                     by_run[key] = pd.read_csv(of_run(path))
         return by_run

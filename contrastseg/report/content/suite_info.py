@@ -55,6 +55,9 @@ class SuiteInfo:
         recipe: The source whose recipe the suite follows key by key; empty where it claims none.
         trials: K of a tuned suite; None where methods have their defaults.
         validation: What a tuned suite validates on, `labelled` or `free`.
+        draws: Draws of labelled patients that all methods have; every table but that of kind `draws` is of these. Empty
+            where they are unknown.
+        further_draws: Draws that some methods have beside these.
         step_totals: What `suite.step_totals` says of methods with a total of steps, as the plan has it.
     """
 
@@ -73,6 +76,8 @@ class SuiteInfo:
     trials: int | None = None
     validation: str = ""
     step_totals: tuple[Mapping[str, Any], ...] = ()
+    draws: tuple[int, ...] = ()
+    further_draws: tuple[int, ...] = ()
 
     @property
     def level(self) -> str:
@@ -89,7 +94,12 @@ def _name(item: Any) -> str:
 
 
 def gather_suite_info(
-    suite: Mapping[str, Any], splits: Sequence[Mapping[str, Any]], step_totals: Sequence[Mapping[str, Any]] = ()
+    suite: Mapping[str, Any],
+    splits: Sequence[Mapping[str, Any]],
+    step_totals: Sequence[Mapping[str, Any]] = (),
+    *,
+    draws: Sequence[int] = (),
+    further_draws: Sequence[int] = (),
 ) -> SuiteInfo:
     """Collect the information from a suite (as a plain dict) and the split files (as read from JSON).
 
@@ -97,6 +107,8 @@ def gather_suite_info(
         suite: `name`, `title`, `description`, `datasets`, `methods`, `evaluation`, `comparison` of the suite file.
         splits: The contents of `resources/splits/<entry>.json`, one per entry.
         step_totals: Those of the plan.
+        draws: Draws that all methods have.
+        further_draws: Those of some methods beside them.
     """
     items = {_name(item): item for item in suite.get("datasets", ()) if isinstance(item, Mapping)}
     entries = {}
@@ -130,4 +142,6 @@ def gather_suite_info(
         trials=tuning.get("trials"),
         validation=str(tuning.get("validation") or ""),
         step_totals=tuple(step_totals),
+        draws=tuple(draws),
+        further_draws=tuple(further_draws),
     )

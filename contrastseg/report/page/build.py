@@ -160,8 +160,10 @@ def _compared(data: ReportData) -> list[tuple[str, list[str]]]:
     for labels in sorted(set(summary["labels"].astype(str)), key=budget_order):
         counts = {data.labelled(name, labels) for name in entries} - {None}
         budgets.append(budget_title(labels, counts.pop() if len(counts) == 1 else None))
-    seeds, draws, folds = (len({run.get(axis) for run in data.runs}) for axis in ("seed", "draw", "fold"))
-    counted = f"{len(data.runs)} ({plural(seeds, 'seed')}, {plural(draws, 'draw')}, {plural(folds, 'fold')})"
+    compared = [run for run in data.runs if run.get("draw") not in suite.further_draws]
+    seeds, draws, folds = (len({run.get(axis) for run in compared}) for axis in ("seed", "draw", "fold"))
+    of_draws = Counter(run["draw"] for run in data.runs if run.get("draw") in suite.further_draws)
+    counted = wording.counted_runs(len(compared), seeds, draws, folds, dict(sorted(of_draws.items())))
     devices = dict.fromkeys(runs.device(run) for run in data.runs)
     lines = [("Data", datasets), ("Labels", budgets), ("Runs", [counted, *devices])]
     if suite.baseline:

@@ -33,7 +33,9 @@ def policy_paragraphs(name: str, empty_reference: EmptyReference = "best_or_wors
         "patients and runs. Their coverage was measured and stands under every table. A test over patients is about "
         "these trained models; it does not say how training again would turn out. Variance components separate "
         "patients, draws of labelled patients and seeds as far as the runs allow, and say which part they cannot tell. "
-        "Beside every verdict stands how often one seed alone and one draw alone give it.",
+        "Beside every verdict stands how often one seed alone and one draw alone give it. Verdicts, ranks and means "
+        "are of the draws that all methods have. Methods with further draws are also compared over all draws, as a "
+        "family of their own.",
         "Each method is compared with the baseline by a two-sided paired Wilcoxon signed-rank test over patients, "
         "with Holm's correction over the declared family. Zero differences are dropped and counted. The smallest "
         "corrected p that the comparison can reach stands beside every p. If it is above the level, the verdict "

@@ -23,7 +23,7 @@ NAMED = 3  # data sets and significant results that are written out; the tables 
 
 def overview_sentences(data: ReportData) -> list[str]:
     """The best means, the results of the tests, what one seed or draw would say, and what the numbers rest on."""
-    parts = (_highest_means(data), _tests(data), _alone(data), tuned_sentence(data), _rests_on(data))
+    parts = (_highest_means(data), _tests(data), _alone(data), _over_draws(data), tuned_sentence(data), _rests_on(data))
     return [text for text in parts if text]
 
 
@@ -95,6 +95,23 @@ def _alone(data: ReportData) -> str:
     return wording.alone({axis: count for axis, count in counts.items() if count[1]})
 
 
+def _over_draws(data: ReportData) -> str:
+    """What the comparison averaged over draws finds, which has a family of its own; empty where there is none."""
+    frame = data.draws
+    tests = frame[~frame["verdict"].isin(UNTESTED)] if len(frame) else frame
+    if not len(tests):
+        return ""
+    by_verdict = {verdict: tests[tests["verdict"] == verdict] for verdict in ("better", "worse")}
+    return wording.over_draws(
+        [*data.suite.draws, *data.suite.further_draws],
+        methods=len(tests[["method", "variant"]].drop_duplicates()),
+        tests=len(tests),
+        significant=[
+            wording.significant(len(rows), verdict, _methods(data, rows)) for verdict, rows in by_verdict.items()
+        ],
+    )
+
+
 def _methods(data: ReportData, tests: pd.DataFrame) -> str:
     """The methods of these tests with budget and data set, in brackets; empty where there is none."""
     named = [
@@ -113,7 +130,7 @@ def _rests_on(data: ReportData) -> str:
     means = comparable_means(data)
     rows = means[means["metric"] == data.metrics(["dice"])[0]]
     text = wording.rests_on(
-        runs=len(data.runs),
+        runs=sum(run.get("draw") not in data.suite.further_draws for run in data.runs),
         seeds=int(rows["n_seeds"].max()),
         draws=int(rows["n_draws"].max()),
         missed=int(rows["missed"].sum()),

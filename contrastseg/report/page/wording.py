@@ -71,6 +71,15 @@ def alone(counts: Mapping[str, tuple[int, int]]) -> str:
     return f"“Better” by all runs: {', '.join(parts)}." if parts else ""
 
 
+def over_draws(draws: Sequence[int], *, methods: int, tests: int, significant: Sequence[str]) -> str:
+    """What tests averaged over draws find, of the methods that have all of them."""
+    return (
+        f"Averaged over draws {', '.join(map(str, sorted(draws)))} of labelled patients "
+        f"({plural(methods, 'method')} with all of these draws, {plural(tests, 'paired test')} in families of their "
+        f"own): {', '.join(significant)}."
+    )
+
+
 def too_small(count: int, smallest_p: str) -> str:
     """Tests that cannot be significant."""
     return f"{count} with too few patients to be significant (smallest reachable p {smallest_p})"
@@ -84,6 +93,13 @@ def means_contradict(count: int) -> str:
 def another_verdict(count: int) -> str:
     """Tests with another verdict on a part of the references."""
     return f"{count} with another verdict on non-empty references or on false positives"
+
+
+def counted_runs(runs: int, seeds: int, draws: int, folds: int, further: Mapping[int, int]) -> str:
+    """How many runs there are, and how many more have further draws."""
+    of_all = f"{runs} ({plural(seeds, 'seed')}, {plural(draws, 'draw')}, {plural(folds, 'fold')})"
+    named = ", ".join(map(str, further))
+    return f"{of_all}; {plural(sum(further.values()), 'run')} more of further draws ({named})" if further else of_all
 
 
 def rests_on(*, runs: int, seeds: int, draws: int, missed: int, false_positives: int, missing: int) -> str:

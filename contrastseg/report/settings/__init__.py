@@ -83,14 +83,20 @@ class FigureSettings(BaseModel):
         return FIGURE_KINDS[self.kind].metrics(evaluation, comparison)
 
 
-def default_tables(conventions: bool = False, selection: bool = False, tuned: bool = False) -> list[TableSettings]:
-    """The tables of a suite that names none; more where it has several conventions or the oracle, or is tuned."""
+def default_tables(
+    conventions: bool = False, selection: bool = False, tuned: bool = False, draws: bool = False
+) -> list[TableSettings]:
+    """The tables of a suite that names none.
+
+    More where it has several conventions or the oracle, is tuned, or has methods with further draws.
+    """
     more = [TableSettings(name="conventions", kind="conventions", metrics=["dice", "hd95"])] if conventions else []
     more += [TableSettings(name="selection", kind="selection")] if selection else []
     more += [TableSettings(name="tuning", kind="tuning")] if tuned else []
     return [
         TableSettings(name="main", kind="main", metrics=["dice", "hd95"]),
         TableSettings(name="comparison", kind="comparison"),
+        *([TableSettings(name="draws", kind="draws")] if draws else []),
         TableSettings(name="classes", kind="classes", metrics=["dice"]),
         TableSettings(name="variance", kind="variance", metrics=["dice"]),
         *more,
@@ -120,7 +126,9 @@ def usual_tables(suite: Mapping[str, Any]) -> list[TableSettings]:
     """The tables of a suite that names none, from its fields so far: what they show is what it scores."""
     tables = []
     oracle, tuned = ORACLE in (suite.get("checkpoints") or ()), suite.get("tuning") is not None
-    for table in default_tables(_several_conventions(suite), oracle, tuned):
+    shared = set(suite.get("draws") or ())
+    draws = any(set(method.draws or ()) - shared for method in suite.get("methods") or ())
+    for table in default_tables(_several_conventions(suite), oracle, tuned, draws):
         available = _available_metrics(table, suite)
         metrics = (
             [metric for metric in table.metrics if metric in available] or available[:1] if table.metrics else None

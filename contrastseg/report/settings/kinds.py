@@ -40,6 +40,7 @@ TABLE_KINDS = {
     "main": RegisteredKind(f"{_TABLES}.scores:MAIN"),
     "classes": RegisteredKind(f"{_TABLES}.scores:CLASSES"),
     "comparison": RegisteredKind(f"{_TABLES}.comparison:COMPARISON", metrics.tested),
+    "draws": RegisteredKind(f"{_TABLES}.draws:DRAWS", metrics.tested),
     "variance": RegisteredKind(f"{_TABLES}.variance:VARIANCE", metrics.tested),
     "paper": RegisteredKind(f"{_TABLES}.published.table:PUBLISHED"),
     "conventions": RegisteredKind(f"{_TABLES}.conventions:CONVENTIONS", metrics.of_conventions),

@@ -107,8 +107,8 @@ class ReferenceRuns:
 
     @cached_property
     def draws(self) -> int:
-        """Draws of labelled patients that were trained with."""
-        return len({card["draw"] for card in self.results.runs})
+        """Draws of labelled patients that every method was trained with."""
+        return len({card["draw"] for card in self.results.runs} & set(self.results.draws))
 
     def named(self, method: str, variant: str = "default") -> str:
         """A method, its variant where it is not the default, and the mark of where it comes from."""

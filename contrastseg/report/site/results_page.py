@@ -191,7 +191,7 @@ def what_was_run(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
                 f"{max(record['training_patients'] for record in results.runs)} / {', '.join(map(str, tested))}",
                 f"{training['steps']:,} steps {length}, batch {training['batch_size']}, {training['precision']}",
                 run.usual_seeds,
-                f"{len(results.scores[axes].drop_duplicates()):,} of {len(results.plan['evaluations']):,}",
+                f"{len(results.all_scores[axes].drop_duplicates()):,} of {len(results.plan['evaluations']):,}",
                 f"`{run.folder.name}`",
             ]
         )

@@ -85,7 +85,7 @@ def _baseline(run: ReferenceRuns, axes: dict[str, Any]) -> pd.DataFrame | None:
     """The scores of the suite's baseline at the place of a row; None where there are none."""
     table = run.results.frame("comparisons")
     table = table[table["verdict"] == "reference"]
-    scores = run.results.scores
+    scores = run.results.all_scores
     at = scores["metric"] == METRIC
     for name in ("dataset", "evaluated_on", "checkpoint", "labels", "draw", "fold"):
         at &= scores[name] == axes[name]

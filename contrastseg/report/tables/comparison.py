@@ -40,14 +40,26 @@ def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
     """One block per data set and metric: each method against the baseline at each label budget."""
     frame = data.comparisons
     compared = frame[frame["verdict"] != "reference"] if len(frame) else frame
-    return metric_blocks(data, settings, compared, _block)
+
+    def block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Block:
+        return comparison_block(title, rows, data, places, data.variance)
+
+    return metric_blocks(data, settings, compared, block)
 
 
-def _block(title: str, rows: pd.DataFrame, data: ReportData, places: int) -> Block:
-    """One metric's comparisons, by label budget and then in the suite's order of methods."""
+def comparison_block(title: str, rows: pd.DataFrame, data: ReportData, places: int, alone_rows: pd.DataFrame) -> Block:
+    """One metric's comparisons, by label budget and then in the suite's order of methods.
+
+    Args:
+        title: Of the block.
+        rows: The comparisons, without the baseline.
+        data: What the table is made from.
+        places: Decimals.
+        alone_rows: What one seed and one draw alone say of them, in the columns of `variance.csv`.
+    """
     ordered = by_budget(data, rows)
     beside = bool((rows["empty_references"] > 0).any())
-    variance = {alone_key(row): row for row in records(data.variance)}
+    variance = {alone_key(row): row for row in records(alone_rows)}
     alone = {at: alone_cells(row, variance) for at, row in enumerate(ordered)}
     several = any(cell.sort is not None for cells in alone.values() for cell in cells)
     columns = [Column(title) for title in (*FIRST, f"HL shift [{data.suite.level}]", *COUNTS)]

@@ -256,14 +256,15 @@ def _images(data: ReportData, entry_name: str) -> str:
     return f"Images: {label_counts(int(source['cases']) - int(unlabelled), int(unlabelled))}."
 
 
-def family_footnotes(data: ReportData, tested: bool | None) -> list[str]:
+def family_footnotes(data: ReportData, tested: bool | None, comparisons: pd.DataFrame | None = None) -> list[str]:
     """What Holm's correction covers in a table, or that it has no test.
 
     Args:
         data: What the table is made from.
         tested: Whether its kind shows tests; None where it does not say.
+        comparisons: The tests; those of the comparison with the baseline by default.
     """
-    rows = data.comparisons
+    rows = data.comparisons if comparisons is None else comparisons
     tests = rows[rows["p"].notna()] if tested and len(rows) else rows.iloc[:0]
     if not len(tests):
         return [] if tested is None else [wording.NO_TESTS]

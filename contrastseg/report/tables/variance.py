@@ -97,7 +97,7 @@ def _alone(verdict: str, alone: Any, axis: str) -> Cell:
     total = None if alone is None else getattr(alone, f"one_{axis}")
     if total is None or pd.isna(total) or not int(total):
         return Cell("–")
-    first = str(alone.first_draw_verdict) if axis == "draw" else ""
+    first = str(getattr(alone, "first_draw_verdict", "")) if axis == "draw" else ""
     small = f"(first draw: {VERDICTS.get(first, first)})" if first else ""
     counts = {word: int(getattr(alone, f"one_{axis}_{word}")) for word in ("better", "worse")}
     if verdict in counts:

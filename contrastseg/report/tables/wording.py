@@ -13,6 +13,10 @@ from contrastseg.text import plural
 MAIN_CAPTION = "Mean over patients of each method at each label budget."
 CLASSES_CAPTION = "Mean over patients of each class."
 COMPARISON_CAPTION = "Paired comparison of each method with the baseline, patient by patient."
+DRAWS_CAPTION = (
+    "Paired comparison with the baseline, averaged over draws of labelled patients. Methods that have all draws are "
+    "a family of tests of their own."
+)
 VARIANCE_CAPTION = "Variation of scores, and of differences from the baseline, by patient, draw and seed."
 PUBLISHED_CAPTION = "Published numbers, our means and the difference, in the layout of the source."
 CONVENTIONS_CAPTION = "Ranking of the same predictions under each scoring convention."
@@ -94,6 +98,12 @@ VARIANCE = (
     "for one patient and bad for another.",
     "0: the estimate of the variance is 0 or negative. A dash names why these runs cannot tell a part: it is unknown, "
     "or it is part of another one.",
+)
+ON_SHARED_DRAWS = "comparison table"
+DRAWS_READING = (
+    "Each draw has the same weight: a method is averaged over the seeds that it has in every draw. Methods with fewer "
+    "draws are in the comparison table alone.",
+    "Comparison table: the verdict there. It is of the draws that all methods have, and of the family of all methods.",
 )
 NO_TESTS = "This table has no tests."
 FAMILIES: dict[FamilyName, str] = {
@@ -193,6 +203,14 @@ def family(name: FamilyName, sizes: Sequence[int]) -> str:
     return (
         f"Family of the tests: {FAMILIES[name]}, of one data set, evaluation set, checkpoint and metric "
         f"({' or '.join(map(str, sizes))} tests)."
+    )
+
+
+def draws_averaged(draws: Sequence[int], further: Sequence[int]) -> str:
+    """The draws that are averaged, and those that all methods have."""
+    return (
+        f"Mean over draws {', '.join(map(str, sorted([*draws, *further])))}. All methods have draw"
+        f"{'s' if len(draws) > 1 else ''} {', '.join(map(str, draws))}."
     )
 
 
