@@ -37,7 +37,9 @@ def train(
     fold: int = typer.Option(0, min=0, help="Fold of the split."),
     seed: int = typer.Option(0, min=0, help="Random seed."),
     stage: str = typer.Option("train", help="Stage of the method, such as pretrain."),
-    pool: Path | None = typer.Option(None, help="Pool file (`contrastseg pool`) for a stage without labels."),
+    pool: Path | None = typer.Option(
+        None, help="Pool file (`contrastseg pool`) for a stage that uses unlabelled images."
+    ),
     initial: list[str] = typer.Option([], help="Checkpoint of an earlier stage as STAGE=CHECKPOINT; may be repeated."),
     prepared: list[str] = typer.Option(
         [],

@@ -37,6 +37,12 @@ EXTENDED: tuple[Extended, ...] = (
         "5787abb10c2898b8d3e98029c8e192d45b08444112b2352a76907f7f04cce904",
         ("dice_share",),
     ),
+    # A pool for stages that learn from labelled images, too; those without labels have the cases they always had.
+    Extended(
+        "contrastseg.training.training_cases:open_pool",
+        "ea1ab77d7d2b34de21232bdc08300e8631f9748a555e9c7a1a6e24663e061b63",
+        "b7e70be5035ceb83603c0db262201e2a1c806278885aec31cae4b84110474de0",
+    ),
     # What a card states leaves out the ranges of tuned suites, which cards did not have.
     Extended(
         "contrastseg.training.run_record:_card",

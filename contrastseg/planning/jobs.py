@@ -33,8 +33,8 @@ from contrastseg.planning.runs import (
     initial_checkpoints,
     pool_file,
     pool_settings,
+    pool_stages,
     replicate_rank,
-    unlabelled_stages,
 )
 from contrastseg.planning.time_jobs import TimeJobs
 from contrastseg.planning.tuning_jobs import TuningJobs
@@ -216,9 +216,9 @@ class Jobs(CheckpointJobs, TuningJobs, TimeJobs):
 
     @job_function
     def pool(self, wildcards: Wildcards) -> list[Path]:
-        """The pool file that a stage draws from; empty where it uses labels or the entry declares no pool."""
+        """The pool file that a stage draws from; empty where the entry declares none for it."""
         stage = getattr(wildcards, "stage", "train")
-        if not self.suite.entry(wildcards.dataset).pool or stage not in unlabelled_stages(wildcards.method):
+        if stage not in pool_stages(self.suite.entry(wildcards.dataset), wildcards.method):
             return []
         return [pool_file(self.suite.name, wildcards.dataset, int(wildcards.fold))]
 

@@ -115,7 +115,7 @@ class Plan:
         files = {
             pool_file(run.suite, run.entry, run.fold): None
             for run in self.runs
-            if self.suite.entry(run.entry).pool and unlabelled_stages(run.method)
+            if pool_stages(self.suite.entry(run.entry), run.method)
         }
         return list(files)
 
@@ -206,8 +206,10 @@ def expand(
             cells = _cells(suite, entry, known)
         absent = [name for name in entry.pool if name in unavailable]
         for method, (labels, reason) in cells:
-            if absent and not reason and unlabelled_stages(method.name):
-                reason = f"its pre-training draws from {', '.join(absent)}, which is not on this machine"
+            if absent and not reason and (drawing := pool_stages(entry, method.name)):
+                pretrains = all(methods.get(method.name).stage(stage).data == "unlabelled" for stage in drawing)
+                what = "its pre-training" if pretrains else "it"
+                reason = f"{what} draws from {', '.join(absent)}, which is not on this machine"
             if reason:
                 left_out = {"dataset": entry.name, "method": method.name, "labels": labels, "reason": reason}
                 skipped.append(left_out | {"provenance": methods.get(method.name).card.provenance})
@@ -253,6 +255,7 @@ def _cells(
     if not entry.evaluate_on:
         return
     dims, spec, patients = spatial_dims(entry), entry.spec, known.train
+    others = known.usable > 0 or (entry.pool_use == "all" and entry.pool != [entry.name])
     for method in suite.methods:
         first: dict[int, str] = {}
         for labels in suite.labels:
@@ -263,7 +266,7 @@ def _cells(
                 fraction = count / patients
                 if first.setdefault(count, labels) != labels:
                     reason = f"{labels} is {count} of {patients} patients, as {first[count]} is: run once"
-            circumstances = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), known.usable > 0)
+            circumstances = Circumstances(dims, fraction, spec.spatial_dims == 3, len(spec.classes), others)
             reason = reason or methods.get(method.name).applies_to(circumstances)
             yield method, (labels, reason or (suite.tuning.untuned(labels) if suite.tuning else None))
 
@@ -304,9 +307,10 @@ def _count(entry: DatasetEntry, labels: str, patients: int) -> int:
         raise SuiteError(error.reason, case=f"{entry.name}, labels {labels}", remedy=error.remedy) from error
 
 
-def unlabelled_stages(method: str) -> list[str]:
-    """The stages of a method that use no labels. They draw from an entry's pool where it declares one."""
-    return [stage.name for stage in methods.get(method).stages if stage.data == "unlabelled"]
+def pool_stages(entry: DatasetEntry, method: str) -> list[str]:
+    """The stages of a method that draw from an entry's pool; none where it declares none."""
+    drawing = ("unlabelled", "both") if entry.pool_use == "all" else ("unlabelled",)
+    return [stage.name for stage in methods.get(method).stages if stage.data in drawing] if entry.pool else []
 
 
 def pool_file(suite: str, entry: str, fold: int) -> Path:

@@ -61,6 +61,9 @@ class DatasetEntry(Strict):
         pool: Entries whose cases its pre-training without labels draws from, instead of its training patients alone.
             Its own name among them stands for its training patients, another for all cases of that entry. What the
             suite is tested on stays out.
+        pool_use: Which stages draw from the pool: `pretraining`, those without labels (the default), or `all`, also
+            those that learn from labelled and unlabelled images. Their unlabelled images are the pool's then, without
+            the labelled ones.
         pool_list: A list of patients that the entry's published split names: its own training patients in the pool are
             those alone. `pool` is the entry itself then, if unset.
         subset: What is missing of the data set here, for every table to say.
@@ -77,6 +80,7 @@ class DatasetEntry(Strict):
     split: SplitSettings = Field(default_factory=lambda given: _own_split(given))
     evaluate_on: list[Name]
     pool: list[Name] = Field(default_factory=list)
+    pool_use: Literal["pretraining", "all"] = "pretraining"
     pool_list: Name | None = None
     subset: str | None = None
     training: dict[str, Any] = Field(default_factory=dict)
@@ -132,6 +136,8 @@ class DatasetEntry(Strict):
             return self
         except DataError as error:
             raise ValueError(str(error)) from error
+        if self.pool_use == "all" and not self.pool:
+            raise ValueError("pool_use: all names no pool: give the entries to draw from as `pool`")
         if self.pool_list is not None:
             self._check_pool_list(self.pool_list)
         require_known(f"split of {self.dataset}", self.split.name, ["random", "nnunet", *spec.splits])

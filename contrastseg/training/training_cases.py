@@ -52,18 +52,21 @@ def _copies(dataset: PreparedDataset, split: Split, fold: int) -> set[str]:
 def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tuple[Pool, CasesBySource]:
     """Open the run's pool and collect its cases, after every check.
 
+    A stage that learns from labelled images, too, has its own labelled cases, and of the pool all others.
+
     Args:
         config: A run with a pool.
         dataset: Its own data set.
         split: The split of that.
 
     Raises:
-        TrainingError: The stage uses labels.
+        TrainingError: The stage uses labelled images alone.
         PoolError: A test case is inside, the pool was made for another run or of other data, or its images do not fit.
     """
-    if registry.get(config.method).stage(config.stage).data != "unlabelled":
+    data = registry.get(config.method).stage(config.stage).data
+    if data == "labelled":
         raise TrainingError(
-            f"stage {config.stage} of {config.method} uses labels; a pool has none", remedy="leave --pool out"
+            f"stage {config.stage} of {config.method} uses labels alone; a pool has none", remedy="leave --pool out"
         )
     pool = Pool.from_file(config.pool)
     if (pool.entry, pool.fold) != (config.entry, config.fold):
@@ -79,5 +82,13 @@ def open_pool(config: RunConfig, dataset: PreparedDataset, split: Split) -> tupl
         check_fits(dataset, other, config.spatial_dims)
     pool.check(datasets)
     pool.refuse(pool_cases(config.entry, dataset, dataset.cases_of(split.test(config.fold))))
-    drawn = [(datasets[entry], pool.cases_of(entry)) for entry in pool.sources]
-    return pool, {"unlabelled": [(there, cases) for there, cases in drawn if cases]}
+    labelled: list[str] = []
+    if data == "both":
+        labelled = dataset.cases_of(split.labelled(config.labels, config.draw, config.fold), labelled=True)
+    own = {(config.entry, case) for case in labelled}
+    drawn = [
+        (datasets[entry], [case for case in pool.cases_of(entry) if (entry, case) not in own]) for entry in pool.sources
+    ]
+    shares = {"labelled": [(dataset, labelled)], "unlabelled": drawn}
+    taken = {source: [(there, cases) for there, cases in parts if cases] for source, parts in shares.items()}
+    return pool, {source: parts for source, parts in taken.items() if parts}

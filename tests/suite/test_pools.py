@@ -50,6 +50,7 @@ def suite(entries: list, **changes) -> Suite:
     [
         ({"pool": ["nowhere"]}, ["entry in the pool of here", "nowhere"]),
         ({"pool": ["there", "there"]}, ["pool of here", "twice"]),
+        ({"pool": [], "pool_use": "all"}, ["pool_use", "no pool"]),
         ({"pool": ["organs"]}, ["pool of here", "images of organs have 1 channels, its own 3"]),
     ],
 )
@@ -114,6 +115,47 @@ def test_only_stages_without_labels_of_entries_with_a_pool_have_one(looks, tmp_p
     file.write_text(json.dumps({"hash": "0123", "sources": ["here"]}))
     assert jobs.content(job("here", "look")) != before
     assert jobs.content(job("here", "train")) == trained, "it is the earlier stage that depends on the pool"
+
+
+def test_a_pool_for_all_is_for_stages_with_labels_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    axes = {
+        "suite": "small",
+        "dataset": "here",
+        "variant": "default",
+        "budget": "",
+        "draw": "0",
+        "fold": "0",
+        "seed": "0",
+    }
+    found = {}
+    for use in ("pretraining", "all"):
+        asked = suite([HERE | {"pool_use": use}, *OTHERS], methods=["supervised", "mean_teacher", "ideal"])
+        plan, jobs = planning.expand(asked), planning.Jobs(asked, None)
+        stages = [
+            (method.name, stage.name) for method in map(methods.get, asked_names(asked)) for stage in method.stages
+        ]
+        found[use] = [
+            (method, stage)
+            for method, stage in stages
+            if jobs.pool(SimpleNamespace(**axes, method=method, stage=stage))
+        ]
+        assert len(plan.pools()) == 1
+    assert found == {
+        "pretraining": [("ideal", "pretrain")],
+        "all": [("mean_teacher", "train"), ("ideal", "pretrain"), ("ideal", "train")],
+    }
+
+
+def test_a_pool_for_all_gives_unlabelled_images_where_all_patients_have_labels():
+    asked = {"labels": ["r1"], "methods": ["supervised", "mean_teacher"]}
+    for use, trained in (("pretraining", {"supervised"}), ("all", {"supervised", "mean_teacher"})):
+        plan = planning.expand(suite([HERE | {"pool_use": use}, *OTHERS], **asked))
+        assert {run.method for run in plan.runs} == trained
+
+
+def asked_names(asked: Suite) -> list[str]:
+    return [method.name for method in asked.methods]
 
 
 def test_a_pool_that_is_not_here_leaves_out_what_draws_from_it(looks):

@@ -25,6 +25,7 @@ from contrastseg.training import checkpoints
 from contrastseg.training.run import train
 from contrastseg.training.settings import RunConfig
 from contrastseg.training.storage import JoinedStorage, Storage
+from contrastseg.training.training_cases import cases_of_run
 from tests.pooling import prepared, renamed
 
 CPU = torch.device("cpu")
@@ -98,6 +99,33 @@ def test_the_pool_is_what_is_looked_at_and_the_record_says_so(pooled: Pooled, tm
     one, other, third = (weights(tmp_path / name) for name in ("run", "again", "alone"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not all(torch.equal(one[name], third[name]) for name in one)
+
+
+class Mixes(Supervised):
+    """Learns from labelled and unlabelled images."""
+
+    name = "mixes"
+    stages = (Stage("train", {"labelled": View("labelled"), "unlabelled": View("unlabelled")}),)
+
+
+def test_a_stage_with_labels_has_its_own_labelled_cases_and_the_rest_of_the_pool(
+    pooled: Pooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "get", lambda name: Mixes)
+    dataset, split = PreparedDataset(pooled.phantom.data), Split.from_file(pooled.phantom.split)
+    config = pooled.config(axes={"stage": "train", "labels": "n2"})
+    pool, cases = cases_of_run(config, dataset, split)
+    assert pool is not None
+    ((own, labelled),) = cases["labelled"]
+    assert own.folder == dataset.folder
+    assert labelled == dataset.cases_of(split.labelled("n2"))
+    assert len(labelled) == 2
+    (first, others), (second, archived) = cases["unlabelled"]
+    assert (first.folder, second.folder) == (dataset.folder, pooled.archive.folder)
+    assert sorted([*labelled, *others]) == pool.cases_of("phantom")
+    assert archived == pool.cases_of("archive")
+    every = config.model_copy(update={"labels": "r1"})
+    assert [there.folder for there, _ in cases_of_run(every, dataset, split)[1]["unlabelled"]] == [second.folder]
 
 
 def test_a_later_stage_takes_over_what_was_learnt_from_the_pool(pooled: Pooled, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import Field
+
 from contrastseg.data.faults import Faults
 from contrastseg.data.readers.layouts import load_photo, photos_in_parts, require_cases, require_folder
 from contrastseg.data.readers.specs import DatasetOptions, DatasetSpec, Part, RawCase
@@ -19,10 +21,21 @@ _PARTS: dict[Part, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def discover(raw: Path | None, options: DatasetOptions, faults: Faults) -> list[RawCase]:
+class Isic2017Options(DatasetOptions):
+    """Options of ISIC 2017.
+
+    Attributes:
+        unlabelled: Keep images without a mask as unlabelled cases, such as a copy of the images alone; otherwise a
+            missing mask is a fault.
+    """
+
+    unlabelled: bool = Field(False)
+
+
+def discover(raw: Path | None, options: Isic2017Options, faults: Faults) -> list[RawCase]:
     """List the pairs of image and mask of the three parts; super-pixels beside the images belong to another task."""
     raw = require_folder(raw, "isic2017")
-    cases = photos_in_parts(raw, _PARTS, _IMAGE, _MASK, faults, _SUPERPIXELS)
+    cases = photos_in_parts(raw, _PARTS, _IMAGE, _MASK, faults, _SUPERPIXELS, unlabelled=options.unlabelled)
     require_cases(cases, faults, raw, "ISIC-2017_Training_Data/ISIC_0000000.jpg")
     return cases
 
@@ -41,6 +54,7 @@ SPEC = DatasetSpec(
     "doi 10.1109/ISBI.2018.8363547",
     discover=discover,
     load=load_photo,
+    options=Isic2017Options,
     preparation=PreparationSettings(intensity="uint8", size=(384, 512)),
     folder_names=("ISIC2017", "isic2017"),
     split=SplitSettings(name="official"),

@@ -105,6 +105,8 @@ def photos_in_parts(
     mask: re.Pattern[str],
     faults: Faults,
     skip: re.Pattern[str] | None = None,
+    *,
+    unlabelled: bool = False,
 ) -> list[RawCase]:
     """Cases of photographs with a mask, each a patient of its own, that the publisher put into parts.
 
@@ -115,12 +117,16 @@ def photos_in_parts(
         mask: Likewise of a mask's name.
         faults: Takes what is wrong; a case in two parts, too.
         skip: Of the names of other photographs beside the images.
+        unlabelled: Whether an image without a mask is a case without a label; otherwise it is a fault.
     """
     cases: dict[str, RawCase] = {}
     for part, (image_folders, mask_folders) in parts.items():
         images = photos(below(raw, *image_folders), image, faults, skip)
         masks = photos(below(raw, *mask_folders), mask, faults)
-        for case, files in pairs(images, masks, faults).items():
+        bare = images.keys() - masks.keys() if unlabelled else set()
+        files_of: dict[str, tuple[Path, ...]] = {case: (images.pop(case),) for case in bare}
+        files_of.update(pairs(images, masks, faults))
+        for case, files in sorted(files_of.items()):
             if case in cases:
                 parts_of_both = f"{cases[case].part} and {part}"
                 faults.add(
@@ -129,7 +135,7 @@ def photos_in_parts(
                     file=files[0],
                     remedy="keep it in the part it was published in",
                 )
-            cases.setdefault(case, RawCase(case, case, None, files, part=part))
+            cases.setdefault(case, RawCase(case, case, None, files, part=part, labelled=len(files) > 1))
     return list(cases.values())
 
 
@@ -224,9 +230,11 @@ def photo_masks(raw: RawCase, options: Any) -> Iterator[tuple[Path, np.ndarray]]
 
 
 def load_photo(raw: RawCase, options: Any) -> NativeCase:
-    """Read a photograph in colours and the mask of its one structure: the case's two files."""
-    image, mask = raw.files
-    label, notes = read_binary_mask(mask, raw.case, coding_of(raw))
+    """Read a photograph in colours and the mask of its one structure: the case's two files, or the image alone."""
+    image = raw.files[0]
+    if len(raw.files) == 1:
+        return NativeCase(read_photo_rgb(image, raw.case), None, None, "pixel", None)
+    label, notes = read_binary_mask(raw.files[1], raw.case, coding_of(raw))
     return NativeCase(read_photo_rgb(image, raw.case), label, None, "pixel", None, notes)
 
 

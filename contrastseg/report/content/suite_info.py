@@ -22,6 +22,7 @@ class EntryInfo:
     complete: Mapping[str, int] = field(default_factory=dict)
     subset: str | None = None
     pool: tuple[str, ...] = ()
+    pool_for_all: bool = False
 
     def subset_note(self) -> str | None:
         """Such as "14 of 70 training and 10 of 20 test patients", or None when the data set is complete."""
@@ -124,6 +125,7 @@ def gather_suite_info(
             complete=dict(split.get("complete_counts") or {}),
             subset=items.get(entry, {}).get("subset") or None,
             pool=tuple(items.get(entry, {}).get("pool") or ()),
+            pool_for_all=items.get(entry, {}).get("pool_use") == "all",
         )
     comparison, tuning = suite.get("comparison") or {}, suite.get("tuning") or {}
     return SuiteInfo(

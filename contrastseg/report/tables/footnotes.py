@@ -209,8 +209,10 @@ def split_footnotes(data: ReportData, dataset: str, evaluated_on: str) -> list[s
     lines = [_split(data, dataset)]
     if evaluated_on != dataset and (tested := _split(data, evaluated_on)):
         lines.append(f"Evaluated on {data.dataset_title(evaluated_on)}: {tested}")
-    if pool := data.suite.entry(dataset).pool:
-        lines.append(wording.pretraining_pool(pool))
+    if (entry := data.suite.entry(dataset)).pool:
+        lines.append(
+            wording.unlabelled_pool(entry.pool) if entry.pool_for_all else wording.pretraining_pool(entry.pool)
+        )
     lines += step_totals(data, dataset)
     return [line for line in lines if line]
 

@@ -340,6 +340,11 @@ def pretraining_pool(entries: Sequence[str]) -> str:
     return f"Stages without labels use images of {' and '.join(entries)}, without the test cases."
 
 
+def unlabelled_pool(entries: Sequence[str]) -> str:
+    """Where all stages take their unlabelled images from."""
+    return f"All unlabelled images are of {' and '.join(entries)}, without the test cases."
+
+
 def published_in(sources: Sequence[str]) -> str:
     """The sources of a block of published numbers."""
     return f"Published in: {'; '.join(sources)}."

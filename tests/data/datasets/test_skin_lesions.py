@@ -97,6 +97,34 @@ def test_super_pixels_are_skipped_and_strangers_are_not(make) -> None:
     assert caught.value.file == image.with_name("ISIC_0000002 (copy).jpg")
 
 
+def test_images_of_isic_2017_without_masks_are_cases_without_labels(make, tmp_path: Path) -> None:
+    raw, spec = make("isic2017"), registry.get("isic2017")
+    (raw / str(miniatures.get("isic2017").mask)).unlink()
+    shutil.rmtree(raw / "ISIC-2017_Test_v2_Part1_GroundTruth")
+    with pytest.raises(FaultyCasesError) as caught:
+        discover("isic2017", raw)
+    bare = ["ISIC_0000002", "ISIC_0012086", "ISIC_0012092"]
+    assert [fault.case for fault in caught.value.faults] == bare
+    faults = Faults()
+    cases = spec.discover(raw, spec.parse_options({"unlabelled": True}), faults)
+    faults.raise_any()
+    assert [case.case for case in cases if not case.labelled] == bare
+    assert [case.part for case in cases] == ["train"] * 3 + ["val"] + ["test"] * 2
+    prepare_dataset("pool", "isic2017", {"unlabelled": True}, SMALL, raw, tmp_path / "out")
+    prepared = PreparedDataset(tmp_path / "out")
+    assert prepared.load("ISIC_0012086").image.shape == (3, 24, 24)
+    assert prepared.cases_of(prepared.index.patient.tolist(), labelled=False) == bare
+
+
+def test_a_copy_of_the_images_alone_prepares(make, tmp_path: Path) -> None:
+    raw = make("isic2017")
+    for masks in raw.glob("*_GroundTruth"):
+        shutil.rmtree(masks)
+    prepare_dataset("pool", "isic2017", {"unlabelled": True}, SMALL, raw, tmp_path / "out")
+    prepared = PreparedDataset(tmp_path / "out")
+    assert len(prepared.cases_of(prepared.index.patient.tolist(), labelled=False)) == 6
+
+
 def test_ph2_reads_bitmaps_only(make) -> None:
     raw = make("ph2")
     names = [path.name for case in discover("ph2", raw) for path in case.files]

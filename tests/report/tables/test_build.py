@@ -162,12 +162,17 @@ def test_every_table_names_the_splits_it_rests_on_in_every_format(world, tmp_pat
     assert shown.count(there) == shown.count("Evaluated on Invented organs: Subset:") == blocks
 
 
-def test_a_pool_is_said_under_the_data_that_has_it(world):
-    organs = replace(world.suite.entry("organs"), pool=("organs", "archive"))
+@pytest.mark.parametrize(
+    ("for_all", "said"),
+    [(False, wording.pretraining_pool), (True, wording.unlabelled_pool)],
+    ids=["pretraining", "all"],
+)
+def test_a_pool_is_said_under_the_data_that_has_it(world, for_all, said):
+    organs = replace(world.suite.entry("organs"), pool=("organs", "archive"), pool_for_all=for_all)
     other = replace(world, suite=replace(world.suite, entries={**world.suite.entries, "organs": organs}))
     for table in build_tables(other.data, default_tables()):
         for block in table.blocks:
-            pool = wording.pretraining_pool(("organs", "archive"))
+            pool = said(("organs", "archive"))
             assert "organs and archive" in pool
             assert (pool in block.footnotes) == block.title.startswith("Invented organs")
 
