@@ -75,6 +75,7 @@ _ROOTS: dict[str, tuple[str, ...]] = {
     "report": (
         "contrastseg.report.content.report_data:ReportData",
         "contrastseg.report.page.build:make_report",
+        "contrastseg.report.page.other_suites:other_suites",
         "contrastseg.report.figures.*",
         "contrastseg.report.tables.*",
     ),

@@ -3,7 +3,7 @@
 Writes contrastseg/evaluation/statistics/simulated.py, from which every table prints the coverage of its intervals, and
 the tables of docs/statistics.md. The same options give the same numbers.
 
-Example: `python benchmarks/statistics/measure.py` (about five minutes on one core)
+Example: `python benchmarks/statistics/measure.py` (about six minutes on one core)
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import t as student
 from simulated_intervals import NEARLY, SHAPES, Design, Share, coverage, near_coverage, scores, shift_coverage, truth
+from simulated_rows import external_error, tuned_error
 from simulated_runs import Luck, runs_error
 from simulated_tests import (
     TRUTHS,
@@ -102,6 +103,37 @@ def runs_table(repetitions: int) -> str:
     return markdown([*heads, "and each seed alone", "and each draw alone"], rows)
 
 
+def tuned_table(repetitions: int) -> str:
+    """False alarms of tuned equal methods, whose trials are alike or differ in truth."""
+    rows = [
+        [spread, n, m, *map(percent, tuned_error(spread, n, m, repetitions))]
+        for spread in (0.0, 0.02)
+        for n in (10, 50)
+        for m in (4, 19)
+    ]
+    heads = ["SD of trials", "n", "tests", "equal settings", "any settings", "baseline at its defaults"]
+    return markdown([*heads, "chosen on test patients"], rows)
+
+
+def external_table(repetitions: int) -> str:
+    """False alarms of families of equal methods, some of which are rows from elsewhere."""
+    rows = [
+        [n, m, rows, *(percent(external_error(rows, n, m, repetitions, entries=entries)) for entries in (1, 5))]
+        for n in (10, 50)
+        for m in (4, 19)
+        for rows in (1, m)
+    ]
+    return markdown(["n", "tests", "from elsewhere", "entered once", "best of 5 entries"], rows)
+
+
+# Tables of the page that can be measured without the others, from the effort.
+APART: dict[str, Callable[[int], str]] = {
+    "runs": lambda effort: runs_table(effort // 2),
+    "tuned": lambda effort: tuned_table(effort // 2),
+    "external": external_table,
+}
+
+
 def measure(effort: int) -> tuple[dict[str, str], str]:
     """The tables of the page by name, and the text of simulated.py.
 
@@ -162,7 +194,7 @@ def measure(effort: int) -> tuple[dict[str, str], str]:
                 for n in (12, 30)
             ],
         ),
-        "runs": runs_table(effort // 2),
+        **{name: table(effort) for name, table in APART.items()},
         "both": markdown(
             ["n", "shift / SD", "signed-rank", "sign-flip", "agree"],
             [[n, shift, *map(percent, both_tests(n, shift, effort))] for n in (8, 14, 30) for shift in (0.0, 0.5)],
@@ -255,11 +287,11 @@ def main() -> None:
         "--module", type=Path, default=ROOT / "contrastseg" / "evaluation" / "statistics" / "simulated.py"
     )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "statistics.md")
-    parser.add_argument("--runs-alone", action="store_true", help="measure the table of draws and seeds alone")
+    parser.add_argument("--only", nargs="+", choices=sorted(APART), help="measure these tables of the page alone")
     options = parser.parse_args()
     page = options.page.read_text(encoding="utf-8")
-    if options.runs_alone:
-        written = {options.page: fill(page, {"runs": runs_table(options.effort // 2)})}
+    if options.only:
+        written = {options.page: fill(page, {name: APART[name](options.effort) for name in options.only})}
     else:
         tables, module = measure(options.effort)
         written = {options.page: fill(page, tables), options.module: module}

@@ -316,7 +316,8 @@ def report(
         path = scores / SCORES if scores.is_dir() else scores
         parent = require_path(path, "scores", "run `contrastseg collect`").parent
         folder = ResultsFolder(parent, resources, strict=False)
-    tables = default_tables(folder.several_conventions, folder.has("selection"), draws=bool(folder.further_draws))
+    further, tuned = bool(folder.further_draws), folder.has("tuned")
+    tables = default_tables(folder.several_conventions, folder.has("selection"), tuned=tuned, draws=further)
     figures = default_figures(folder.several_conventions)
     if given:
         tables = [validated(TableSettings, item) for item in given.get("tables", [])]
@@ -374,14 +375,17 @@ def _names(items: Sequence[dict[str, Any]]) -> list[str]:
 def _page(folder: ResultsFolder, tables: Sequence[TableSettings], figures: Sequence[FigureSettings]) -> None:
     from contrastseg.report.content.report_data import ReportData
     from contrastseg.report.page.build import make_report
+    from contrastseg.report.page.other_suites import other_suites
     from contrastseg.report.tables.kind import frames_read
 
+    results = folder.path.parent.parent if folder.path.name == UNFINISHED else folder.path.parent
     page = make_report(
         ReportData.of(folder, frames_read(tables)),
         tables=tables,
         figures=figures,
         figures_folder=folder.path / "figures",
         path=folder.path / "report.html",
+        others=other_suites(folder.plan["suite"].get("also_show", []), results, folder.resources),
     )
     typer.echo(str(page))
 

@@ -29,6 +29,8 @@ def check_consistency(suite: SuiteFields) -> None:
     check_totals(suite)
     check_tuning(suite)
     _check_draws(suite)
+    if suite.name in suite.also_show:
+        raise ValueError(f"also_show names {suite.name} itself: name other suites")
     entries = [entry.name for entry in suite.datasets]
     for entry in suite.datasets:
         _check_entry(suite, entry, entries)

@@ -63,6 +63,10 @@ class SuiteFields(Strict):
     comparison: ComparisonSettings = Field(default_factory=ComparisonSettings)
     tables: list[TableSettings] = Field(default_factory=usual_tables)
     figures: list[FigureSettings] = Field(default_factory=usual_figures)
+    also_show: list[Name] = Field(
+        default_factory=list,
+        description="other suites whose main tables stand on the page, apart; compared with nothing",
+    )
     custom_rules: list[str] = Field(default_factory=list, description="rule files, relative to the working directory")
 
     @field_validator("recipe")
@@ -85,7 +89,7 @@ class SuiteFields(Strict):
         require_distinct("name", [item.name for item in items])
         return items
 
-    @field_validator("draws", "folds", "seeds", "checkpoints")
+    @field_validator("draws", "folds", "seeds", "checkpoints", "also_show")
     @classmethod
     def _distinct_values(cls, values: list[Any]) -> list[Any]:
         require_distinct("value", values)
@@ -93,8 +97,8 @@ class SuiteFields(Strict):
 
     @model_serializer(mode="wrap")
     def _as_stored(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Untuned suites keep the content that their plans are stored with, so that nothing of them runs again."""
-        return {key: value for key, value in serialise(self).items() if key != "tuning" or value is not None}
+        """Suites without these keys keep the content that their plans are stored with, so that nothing runs again."""
+        return {key: value for key, value in serialise(self).items() if value or key not in ("tuning", "also_show")}
 
     def entry(self, name: str) -> DatasetEntry:
         """The entry of this name."""

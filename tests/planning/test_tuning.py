@@ -12,7 +12,7 @@ import pytest
 from contrastseg.cli.train import Inputs
 from contrastseg.cli.tune import _with_weights
 from contrastseg.code_graph import reached_of
-from contrastseg.errors import EnterError
+from contrastseg.errors import EnterError, SuiteError
 from contrastseg.files import write_json
 from contrastseg.fingerprints import stage_fingerprint, stage_roots
 from contrastseg.planning import Jobs, Plan, content_text, expand
@@ -58,6 +58,13 @@ def test_each_cell_has_all_trials_in_all_folds_and_one_choice_for_all_seeds() ->
     untuned = plan(tuning=None)
     assert "tuning" not in untuned.to_json()
     assert (untuned.trials(), len(untuned.runs)) == ([], 8)
+
+
+def test_a_suite_whose_budgets_all_are_too_small_to_tune_is_an_error_that_says_so() -> None:
+    with pytest.raises(SuiteError) as caught:
+        plan(labels=["n2", "n3"])
+    assert "3 labelled patients" in str(caught.value)
+    assert caught.value.remedy
 
 
 def test_draws_are_chosen_for_apart_and_free_validation_has_one_fold() -> None:
@@ -131,6 +138,8 @@ def test_a_trial_depends_on_the_weights_of_every_stage_as_its_job_finds_them() -
 def test_an_untuned_suite_is_stored_as_before_there_were_tuned_ones() -> None:
     untuned, tuned = (plan(**changes).suite.model_dump(mode="json") for changes in ({"tuning": None}, {}))
     assert set(tuned) - set(untuned) == {"tuning"}
+    assert plan(also_show=["other"]).suite.model_dump()["also_show"] == ["other"]
+    assert "also_show" not in tuned
     assert set(plan(tuning=None).suite.model_dump(exclude={"tables"})) == set(untuned) - {"tables"}
 
 

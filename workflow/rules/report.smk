@@ -16,6 +16,13 @@ FURTHER_DRAWS = [RESULTS / "draws.csv"] if SUITE.further_draws else []
 # The choices of a tuned suite.
 TUNED_TABLES = [RESULTS / "tuned.csv"] if SUITE.tuning is not None else []
 
+# Pages of other suites, where they are finished: the tables on this page are those of theirs.
+ALSO_SHOWN = [
+    page
+    for name in SUITE.also_show
+    if (page := RESULTS.parent / name / "report.html").is_file()
+]
+
 
 rule plan:
     output:
@@ -247,6 +254,7 @@ rule report:
         FURTHER_DRAWS,
         figures(),
         slices(),
+        ALSO_SHOWN,
     output:
         page=report(
             RESULTS / "report.html", caption="../report/page.rst", category="Report"

@@ -27,6 +27,7 @@ from contrastseg.report.figures._style import MethodStyle
 from contrastseg.report.page import cards, runs, wording
 from contrastseg.report.page.figures import LEGEND, page_figures
 from contrastseg.report.page.leaderboard import leaderboard
+from contrastseg.report.page.other_suites import OtherSuite
 from contrastseg.report.page.policy import policy_paragraphs
 from contrastseg.report.page.summary_text import overview_sentences
 from contrastseg.report.settings import FigureSettings, TableSettings
@@ -43,6 +44,7 @@ def make_report(
     figures: Sequence[FigureSettings],
     figures_folder: str | Path,
     path: str | Path,
+    others: Sequence[OtherSuite] = (),
 ) -> Path:
     """Write the report.
 
@@ -52,6 +54,7 @@ def make_report(
         figures: The figures to show; the first that is drawn and no overlay stands in the overview.
         figures_folder: Where `make_figures` and `make_slices` wrote them.
         path: The file to write.
+        others: Other suites whose tables stand below, apart.
 
     Returns:
         The file written.
@@ -67,6 +70,7 @@ def make_report(
             title=data.suite.title or data.suite.name,
             styles=_styles(data),
             tables=build_tables(data, tables),
+            others=others,
             **_overview(data),
             **_figures(data, figures, Path(figures_folder)),
             **_missing(data),

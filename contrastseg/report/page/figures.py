@@ -20,6 +20,7 @@ from contrastseg.report.page import wording
 from contrastseg.report.page.slices import SUFFIX
 from contrastseg.report.page.svg import inline_svg
 from contrastseg.report.settings import FigureSettings
+from contrastseg.report.tables.tuning import with_tuning
 
 # as opaque as a swatch has to be
 LEGEND = tuple((name, f"{colour}{round(255 * min(1, alpha + 0.2)):02x}") for name, (colour, alpha) in ERRORS.items())
@@ -31,8 +32,8 @@ def page_figures(settings: Sequence[FigureSettings], folder: Path, data: ReportD
         {
             "kind": figure.kind,
             "title": _title(figure),
-            "caption": figure_caption(figure),
-            "drawing": _drawing(folder, figure),
+            "caption": with_tuning(figure_caption(figure), data),
+            "drawing": _drawing(folder, figure, data),
             "not_drawn": wording.not_drawn(figure_kind(figure.kind).needs),
             "stacks": _stacks(folder / f"{figure.name}{SUFFIX}", data) if figure.kind == "overlays" else None,
         }
@@ -44,9 +45,9 @@ def _title(figure: FigureSettings) -> str:
     return figure.name.replace("_", " ").capitalize()
 
 
-def _drawing(folder: Path, figure: FigureSettings) -> Markup | None:
+def _drawing(folder: Path, figure: FigureSettings, data: ReportData) -> Markup | None:
     """The SVG in the page's colours; the PNG where only that was kept."""
-    title, caption = _title(figure), figure_caption(figure)
+    title, caption = _title(figure), with_tuning(figure_caption(figure), data)
     svg, png = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
     if svg.is_file():
         return inline_svg(svg, f"fig-{figure.name}", f"{title}. {caption}")

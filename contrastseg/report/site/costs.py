@@ -110,6 +110,8 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
         ):
             if names := sorted({f"`{job.run.method}/{job.stage}`" for job in lacking}):
                 notes.append(f"- `{plan.suite.name}` leaves out {', '.join(names)}: {why}.\n")
+        if trials := plan.trials():
+            notes.append(f"- `{plan.suite.name}` leaves out its {len(trials)} trials: see `contrastseg plan`.\n")
         sign, network = _network([settings(job.run, job.stage) for job in jobs])
         chains = [[(job.folder, seconds[job.folder] or 0.0) for job in chain] for chain in _chains(plan, jobs)]
         spans = [makespan(chains, devices) for devices in (*DEVICES, len(jobs))]

@@ -16,7 +16,7 @@ from contrastseg.report.tables.formats import to_csv, to_html, to_markdown
 from contrastseg.report.tables.kind import table_kind
 from contrastseg.report.tables.latex import to_latex
 from contrastseg.report.tables.model import Table
-from contrastseg.report.tables.tuning import tuned_sentence
+from contrastseg.report.tables.tuning import with_tuning
 
 # Words of outcomes in the CSV: files that were read before read the same.
 CSV_VERDICTS = {"n.s.": "no difference found", "incomplete": "not tested: predictions missing"}
@@ -53,7 +53,7 @@ def _build(data: ReportData, settings: TableSettings) -> Table:
     blocks = kind.blocks(data, settings)
     return Table(
         name=settings.name,
-        caption=" ".join(filter(None, (settings.caption or kind.caption, tuned_sentence(data)))),
+        caption=with_tuning(settings.caption or kind.caption, data),
         blocks=tuple(blocks),
         footnotes=(*kind.footnotes(data, blocks), *footnotes.family_footnotes(data, kind.tested)),
         tidy=_with_provenance(kind.tidy(data, settings), data),

@@ -28,6 +28,11 @@ def tuned_sentence(data: ReportData) -> str:
     return wording.tuned(data.suite.trials, data.suite.validation, hours)
 
 
+def with_tuning(caption: str, data: ReportData) -> str:
+    """A caption that says of a tuned suite how its rows are tuned."""
+    return " ".join(filter(None, (caption, tuned_sentence(data))))
+
+
 def _blocks(data: ReportData, settings: TableSettings) -> list[Block]:
     """One block per data set and label budget: methods down, with their choice."""
     return [

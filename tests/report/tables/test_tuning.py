@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from contrastseg.evaluation.statistics.tuning_tables import CHOICE_COLUMNS
+from contrastseg.report.page.figures import page_figures
 from contrastseg.report.page.summary_text import overview_sentences
-from contrastseg.report.settings import TableSettings, default_tables
+from contrastseg.report.settings import TableSettings, default_figures, default_tables
 from contrastseg.report.tables.build import build_tables
 
 
@@ -41,6 +42,16 @@ def test_k_and_hours_stand_in_the_caption_of_every_table(tuned, world):
         assert "K =" not in untuned.caption
     assert [text for text in overview_sentences(tuned) if "K = 4" in text]
     assert not [text for text in overview_sentences(world.data) if "K = " in text]
+
+
+def test_k_and_hours_stand_in_the_caption_of_every_figure(tuned, world, tmp_path):
+    wanted = default_figures()
+    pairs = zip(*(page_figures(wanted, tmp_path, data) for data in (tuned, world.data)), strict=True)
+    for figure, untuned in pairs:
+        assert figure["caption"].startswith(untuned["caption"])
+        assert "K = 4" in figure["caption"]
+        assert "4.5 hours" in figure["caption"]
+        assert "K =" not in untuned["caption"]
 
 
 def test_choices_stand_in_the_suite_s_order_with_the_paired_error(tuned):
