@@ -143,6 +143,10 @@ CASES: dict[str, list[Callable[[Inputs], Any]]] = {
         for name in ("grid_on_device", "class_shares", "divergence", "dragsaw_loss", "gather_features")
     },
     **{f"pdcr.{name}": [affinity] for name in ("affinity_regression", "patch_dice")},
+    "pdcr.guarded": [
+        lambda g: pdcr.guarded(g.leaf(3).square().sum(), 1e-6, "drop"),
+        lambda g: pdcr.guarded(g.leaf(3).square().sum(), 1e6, "divide"),
+    ],
     "perturbation.photometric_jitter": [
         lambda g: perturbation.photometric_jitter(g.random(2, 1, 8, 8), g.random(4, 2).abs()),
         lambda g: perturbation.photometric_jitter(g.random(2, 3, 8, 8), g.random(4, 2).abs(), (0.0, 1.0)),
