@@ -93,7 +93,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path, pages: dict[Path, Page]) 
 
 
 def test_pictures_of_results_come_along(site: Path, pages: dict[Path, Page]) -> None:
-    shown = [link for link in pages[site / "findings.html"].loaded if link.endswith("label_ratio.png")]
+    shown = [link for link in pages[site / "results.html"].loaded if link.endswith("label_ratio.png")]
     assert shown
     assert all((site / link).is_file() for link in shown)
 
