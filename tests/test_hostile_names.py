@@ -96,10 +96,10 @@ def test_a_name_that_is_more_than_a_name_is_refused(place: str) -> None:
 
 
 def constraints() -> dict[str, str]:
-    """The workflow's constraints of wildcards."""
-    text = (ROOT / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8")
-    block = text.partition("\nwildcard_constraints:\n")[2].partition("\n\n")[0]
-    found = dict(re.findall(r"^    (\w+)=(.+),$", block, re.MULTILINE))
+    """The workflow's constraints of wildcards, in whichever file of rules they are."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
+    blocks = [text.partition("\nwildcard_constraints:\n")[2].partition("\n\n")[0] for text in texts]
+    found = dict(re.findall(r"^    (\w+)=(.+),$", "\n".join(blocks), re.MULTILINE))
     return {name: NAME if value == "NAME" else value.removeprefix("r")[1:-1] for name, value in found.items()}
 
 

@@ -136,6 +136,8 @@ def test_a_committed_suite_has_equal_steps_or_a_row_of_them(path: Path) -> None:
     if suite.budget is not None or suite.training.epochs is not None:
         assert (suite.recipe is None) == (suite.budget is not None)
         return
+    if suite.name.startswith("recipe_sweep"):
+        return  # no methods are compared there: lengths are among what is chosen
     names = {f"{method.name}/{variant}" for method in suite.methods for variant in method.variants}
     shortest = min(
         suite.stage_training(entry, suite.method("supervised"), "default", "train").length
