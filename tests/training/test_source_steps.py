@@ -163,7 +163,9 @@ def test_a_step_of_ua_mt_is_the_sources(phantoms: dict[int, Any]) -> None:
 # decoder_bcl_rf.py and multi_layer_cl.py likewise, 2D/models/sample_by_rf.py:76-101 for the shares, and
 # 2D/models/backbones/get_uncertainty_att.py. Affinity and divergence are the paper's way round.
 SITES = ["encoder1", "encoder2", "low_level", "decoder2"]
-PDCR = {"encoder_maps": ["encoder1", "encoder2"], "swapped_sign": False}
+# The released source has no guard, and its weights are of a sum over the images of one process.
+SOURCE = {"guard": "none", "encoder_weight": 0.1, "decoder_weight": 0.01, "cross_weight": 0.01}
+PDCR = {"encoder_maps": ["encoder1", "encoder2"], "swapped_sign": False, **SOURCE}
 BLOCKS = {"sites": SITES}
 
 
