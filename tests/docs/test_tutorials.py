@@ -21,6 +21,7 @@ def methods(page: Path) -> list[str]:
     return [row.replace("\\", "") for row in rows]
 
 
+@pytest.mark.long
 def test_your_method_in_the_table(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "code", steps=4).follow(DOCS / "tutorial-method.md")
     results = checkout.folder / "results" / "first_table"
@@ -32,6 +33,7 @@ def test_your_method_in_the_table(tmp_path: Path) -> None:
     assert not {"failed", "skipped", "error"} & set(tested.replace(",", "").split())
 
 
+@pytest.mark.long
 def test_your_data_set_in_the_table(tmp_path: Path) -> None:
     checkout = Checkout.make(tmp_path / "code").follow(DOCS / "tutorial-data.md")
     results = checkout.folder / "results" / "blobs"

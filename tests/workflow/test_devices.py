@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
 from contrastseg.training import devices
 
 
+@pytest.mark.long
 def test_four_runs_at_once_hold_four_devices(workspace):
     training = {"steps": 250, "batch_size": 2, "patch_size": [32, 32], "log_every": 250}
     training["network"] = {"name": "unet", "channels": [4, 8], "convolutions": 1}

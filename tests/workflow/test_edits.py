@@ -56,6 +56,7 @@ def test_a_touch_plans_nothing_an_edit_prepares_again_and_a_dry_run_writes_nothi
     assert (trained(own), own.planned(suite="own")) == (card, {})
 
 
+@pytest.mark.long
 def test_names_of_classes_and_patients_are_corrected(own: Workspace) -> None:
     """New names are scored under, and train nothing; other patients are split and trained on again."""
     raw = own.work / "raw" / "Dataset001_Moles"
