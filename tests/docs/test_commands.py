@@ -47,6 +47,7 @@ ELSEWHERE = {
     "contrastseg run full --profile profiles/slurm": (
         "tests/cli/test_suites.py::test_a_profile_of_the_package_is_found_from_any_folder"
     ),
+    "contrastseg run demo --until split": "tests/docs/test_tutorials.py::test_submit_your_row",
     "contrastseg export-protocol demo --entry lesions --output protocol.json": (
         "tests/entered/test_protocol.py::test_an_exported_protocol_has_what_a_stranger_needs_and_no_images"
     ),

@@ -15,11 +15,11 @@ from contrastseg.report.figures.cost import costs_of
 from contrastseg.report.site.certainty import by_draw, certainty, detectable, limits
 from contrastseg.report.site.claims import by_conventions, by_selection
 from contrastseg.report.site.equal_steps import EqualSteps, equal_steps_of, grouped, pairs_of
-from contrastseg.report.site.reference_runs import ReferenceRuns, reference_runs
+from contrastseg.report.site.reference_runs import MAIN_SUITES, ReferenceRuns, reference_runs
 from contrastseg.report.site.wording import MARKS, beside, names_of, table_of
 from contrastseg.text import plural
 
-SUITES = ("acdc_reduced", "la_reduced")
+SUITES = MAIN_SUITES
 _NAMED = 3  # worse methods of a place that the short table names
 Evidence = dict[ReferenceRuns, list[EqualSteps]]
 

@@ -22,6 +22,8 @@ from contrastseg.report.content.labels import (
 from contrastseg.report.content.report_data import records
 from contrastseg.report.content.results_folder import ResultsFolder
 
+MAIN_SUITES = ("acdc_reduced", "la_reduced")
+"""What findings are drawn from: complete data, every method."""
 EQUAL_STEPS = "equal_steps"  # variant of the row that trains as long as the longest method
 
 

@@ -20,7 +20,13 @@ from contrastseg.report.figures.cost import costs_of
 from contrastseg.report.site.longer import against_equal_steps, as_long
 from contrastseg.report.site.moves import moves
 from contrastseg.report.site.published_numbers import published_numbers
-from contrastseg.report.site.reference_runs import EQUAL_STEPS, ComparedPlace, ReferenceRuns, reference_runs
+from contrastseg.report.site.reference_runs import (
+    EQUAL_STEPS,
+    MAIN_SUITES,
+    ComparedPlace,
+    ReferenceRuns,
+    reference_runs,
+)
 from contrastseg.report.site.wording import (
     MARKS,
     WORDS,
@@ -34,7 +40,7 @@ from contrastseg.report.site.wording import (
 )
 from contrastseg.text import plural
 
-SUITES = ("acdc_reduced", "la_reduced")
+SUITES = MAIN_SUITES
 ABLATIONS = ("acdc_ablations",)
 SYSTEMS = {
     "PDCR": ("pdcr",),

@@ -15,7 +15,7 @@ from contrastseg.checkpoint_names import ORACLE
 from contrastseg.paths import CHECKOUT
 from contrastseg.report.content.labels import budget_order
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.reference_runs import ReferenceRuns, reference_runs
+from contrastseg.report.site.reference_runs import MAIN_SUITES, ReferenceRuns, reference_runs
 
 METRIC = "dice"
 
@@ -100,10 +100,15 @@ def all_reference_runs(root: Path = CHECKOUT) -> list[ReferenceRuns]:
     return reference_runs(root, suites)
 
 
+def _order(row: StoredRow) -> tuple[object, ...]:
+    """Groups in order, those of the main suites first."""
+    return row.suite not in MAIN_SUITES, *row.group
+
+
 def placed(rows: Iterable[StoredRow]) -> list[StoredRow]:
     """Rows in order, with their place by the mean among the comparable ones of their group; equal means share it."""
     found: list[StoredRow] = []
-    for _, members in groupby(sorted(rows, key=lambda row: row.group), key=lambda row: row.group):
+    for _, members in groupby(sorted(rows, key=_order), key=_order):
         group = sorted(members, key=lambda row: (not row.comparable, -row.mean if row.mean == row.mean else 0.0))
         means = [row.mean for row in group if row.comparable]
         for row in group:
