@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -123,3 +124,11 @@ def test_a_method_s_page_has_its_stored_results(rows: list[StoredRow], tmp_path:
 def test_an_empty_folder_has_an_empty_table(tmp_path: Path) -> None:
     assert stored_rows(tmp_path) == []
     assert Table(leaderboard.page([])).body == []
+
+
+def test_main_suites_come_first_and_the_choice_of_a_recipe_is_no_result(tmp_path: Path) -> None:
+    stored = make(tmp_path).parent
+    for name in ("la_reduced", "recipe_sweep_made_up"):
+        shutil.copytree(stored, stored.with_name(name))
+    suites = [row.suite for row in stored_rows(tmp_path)]
+    assert list(dict.fromkeys(suites)) == ["la_reduced", "made_up"]

@@ -24,6 +24,7 @@ from contrastseg.report.content.results_folder import ResultsFolder
 
 MAIN_SUITES = ("acdc_reduced", "la_reduced")
 """What findings are drawn from: complete data, every method."""
+RECIPE_CHOICE = "recipe_sweep"  # what the names of suites that choose a recipe begin with
 EQUAL_STEPS = "equal_steps"  # variant of the row that trains as long as the longest method
 
 

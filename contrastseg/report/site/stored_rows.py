@@ -15,7 +15,7 @@ from contrastseg.checkpoint_names import ORACLE
 from contrastseg.paths import CHECKOUT
 from contrastseg.report.content.labels import budget_order
 from contrastseg.report.content.report_data import records
-from contrastseg.report.site.reference_runs import MAIN_SUITES, ReferenceRuns, reference_runs
+from contrastseg.report.site.reference_runs import MAIN_SUITES, RECIPE_CHOICE, ReferenceRuns, reference_runs
 
 METRIC = "dice"
 
@@ -95,9 +95,9 @@ def stored_rows(root: Path = CHECKOUT) -> list[StoredRow]:
 
 
 def all_reference_runs(root: Path = CHECKOUT) -> list[ReferenceRuns]:
-    """The stored results of every suite, by name."""
+    """The stored results of every suite, by name, but for those that chose a recipe: on patients who are no test's."""
     suites = sorted(path.name for path in (root / "results" / "reference").glob("*") if path.is_dir())
-    return reference_runs(root, suites)
+    return reference_runs(root, [name for name in suites if not name.startswith(RECIPE_CHOICE)])
 
 
 def _order(row: StoredRow) -> tuple[object, ...]:
