@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from contrastseg.report.site import findings, made_pages
+from contrastseg.report.site import certainty, findings, made_pages
 from contrastseg.report.site.equal_steps import grouped
 from contrastseg.report.site.forest import COLOURS, forest
 from tests.docs.pages import ROOT
@@ -138,3 +139,18 @@ def test_made_files_are_what_the_command_makes() -> None:
         name for name, text in made_pages.made_files().items() if (ROOT / name).read_text(encoding="utf-8") != text
     ]
     assert wrong == [], "run make pages and commit what it changes"
+
+
+@pytest.mark.parametrize("steps", [STEPS, STEPS + 1])
+def test_scores_of_a_former_recipe_are_named(
+    found: findings.Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    suite = {"name": "made_up", "datasets": [{"name": "hearts", "dataset": "acdc", "spatial_dims": 2}]}
+    suite |= {"methods": ["supervised"], "training": {"steps": steps}}
+    ((run, _),) = found.items()
+    without = list(certainty.limits([run]))
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "made_up.yaml").write_text(json.dumps(suite), encoding="utf-8")
+    monkeypatch.setattr(certainty, "CHECKOUT", tmp_path)
+    told = [line for line in certainty.limits([run]) if line not in without]
+    assert len(told) == int(steps != STEPS)

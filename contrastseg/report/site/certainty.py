@@ -10,6 +10,7 @@ from contrastseg.paths import CHECKOUT
 from contrastseg.report.content.labels import number
 from contrastseg.report.site.equal_steps import EqualSteps
 from contrastseg.report.site.reference_runs import ReferenceRuns
+from contrastseg.suite import load_suite
 from contrastseg.text import plural
 
 _MIRRORED = "404c65a"  # at this commit `semantic_aware` mirrored the views of its contrast in every suite
@@ -78,9 +79,23 @@ def detectable(places: Sequence[EqualSteps]) -> Iterator[str]:
             )
 
 
+def _steps_changed(run: ReferenceRuns) -> bool:
+    """Whether the suite of this name trains for another number of steps now."""
+    file = CHECKOUT / "benchmarks" / f"{run.suite}.yaml"
+    return file.is_file() and load_suite(file).training.steps != run.results.plan["suite"]["training"]["steps"]
+
+
+def _former_recipe(run: ReferenceRuns) -> str:
+    return (
+        f"- The runs of `{run.suite}` are of a former recipe. The suite has another one now, and no scores of it are"
+        " stored yet."
+    )
+
+
 def limits(runs: Sequence[ReferenceRuns]) -> Iterator[str]:
     """What the stored runs leave open."""
     yield "- One recipe, a small network and reduced images for all methods. The order at full size may differ."
+    yield from map(_former_recipe, filter(_steps_changed, runs))
     cards = [card for run in runs for card in run.results.runs]
     if any(str(c["git_commit"]).startswith(_MIRRORED) for c in cards if c["method"] == "semantic_aware"):
         yield (
