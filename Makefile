@@ -45,6 +45,7 @@ help:
 
 demo: .venv/linked
 	$(BIN)/python benchmarks/external_row.py
+	$(BIN)/snakemake --configfile benchmarks/demo_tuned.yaml --cores all
 	$(BIN)/snakemake --configfile benchmarks/demo.yaml --cores all
 	@echo "The report: $(CURDIR)/results/demo/report.html"
 

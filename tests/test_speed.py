@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contrastseg.planning.step_times import step_times
+from contrastseg.planning.step_times import step_costs, step_times
 
 SPEED = Path(__file__).resolve().parent.parent / "benchmarks" / "speed"
 
@@ -68,6 +68,10 @@ def test_steps_of_methods(tmp_path: Path) -> None:
     assert found.hardware.startswith("cpu-")
     assert found.steps["train", 2].seconds > 0
     assert found.steps["train", 2].pixels == 8 * 32 * 32
+    (file,) = tmp_path.glob("methods-cpu-*.csv")
+    (cost,) = step_costs(file)
+    assert (cost.images, cost.step, cost.as_many, cost.arithmetic) == (8, 1, 1, 1)
+    assert cost.memory > 1e8
 
 
 @pytest.mark.long

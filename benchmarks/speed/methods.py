@@ -2,9 +2,18 @@
 
 Every stage of every method is trained for a few steps on the same phantom, in 2D and 3D, with the default network;
 methods take turns, and the median over the rounds counts. `results/methods-<hardware>.csv` holds a row per stage: the
-trainable parameters, the median time of a step and the labelled pixels it had. `contrastseg methods` shows the first
-two, the time as a multiple of `supervised`'s; `contrastseg plan` estimates hours with them. A stage that fails is a row
-with its error and no numbers. nnU-Net plans network, patch and batch of its own. On a CPU the seconds are those of the
+trainable parameters, the median time of a step, the labelled pixels it had, and
+
+- `images_per_step`: the samples of the step, labelled and unlabelled together, each once however many views it has;
+- `seconds_supervised`: a step of `supervised` on as many labelled images;
+- `flops_per_step`: the arithmetic of convolutions and matrix products, forward and backward, which is that of the
+  passes through networks; counted in a short run of its own;
+- `peak_memory_bytes`: of the device on a GPU, else the largest size of the process, which is new for each method and
+  goes through the method's stages in order.
+
+`contrastseg methods` shows parameters and time, as a multiple of `supervised`'s; `contrastseg plan` estimates hours
+with them; the page of costs has the rest. A stage that fails is a row with its error and no numbers. nnU-Net plans
+network, patch and batch of its own, so that it is not set beside `supervised`. On a CPU the seconds are those of the
 process's one thread.
 """
 
@@ -12,26 +21,28 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
+import multiprocessing
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from _results import RESULTS, clock, described, results_path, write
+from _method_steps import measure
+from _results import RESULTS, results_path, write
 
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.splits.splits import split_dataset
 from contrastseg.methods import registry
-from contrastseg.training.run import train
-from contrastseg.training.settings import RunConfig
 
 COLUMNS = (
     *("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step"),
+    *("images_per_step", "seconds_supervised", "flops_per_step", "peak_memory_bytes"),
     *("device", "torch", "hardware", "error"),
 )
+BASELINE = "supervised"
 # Its step is that of `supervised`, and it has no default: it needs a file.
 FROM_A_FILE = {"pretrained"}
 # A volume has many pixels: patches as deep as the phantom, two at a time.
@@ -49,50 +60,11 @@ def phantom(folder: Path) -> dict[str, str]:
     return {"data": str(folder / "prepared"), "split": str(folder / "split.json")}
 
 
-def settings_of(method: str, steps: int) -> dict[str, Any]:
-    """The method's defaults; one that has a schedule of its own gets one epoch of these steps."""
-    found = registry.get(method)
-    own = {"epochs": 1, "iterations_per_epoch": steps, "augmentation_workers": 0}
-    return found.resolve("default", {name: value for name, value in own.items() if name in found.defaults})
-
-
-def measure(
-    method: str, dims: int, steps: int, training: dict[str, Any], data: dict[str, str], now: Callable[[], float]
-) -> list[dict[str, Any]]:
-    """A row per stage of the method, as far as it runs; the first half of the steps warms up and is not counted."""
-    rows: list[dict[str, Any]] = []
-    initial: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for stage in registry.get(method).stages:
-            row: dict[str, Any] = {"method": method, "stage": stage.name, "spatial_dims": dims, "hardware": described()}
-            rows.append(row)
-            times: list[float] = []
-            try:
-                config = RunConfig(
-                    entry="phantom",
-                    spatial_dims=dims,
-                    method=method,
-                    settings=settings_of(method, steps),
-                    labels="n2",
-                    stage=stage.name,
-                    # A logged step has waited for its loss, so the clock sees what a GPU did.
-                    stage_training={**training, "steps": steps, "log_every": 1},
-                    initial={item.stage: initial[item.stage] for item in stage.init_from},
-                    **data,
-                )
-                record = train(config, Path(folder) / stage.name, on_step=lambda _, to=times: to.append(now()))
-            # Whatever it is: the other methods are still worth measuring, and the row says what it was.
-            except Exception as error:
-                row["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-                break
-            initial[stage.name] = str(Path(folder) / stage.name / "checkpoints" / "last.ckpt")
-            lasted = [after - before for before, after in itertools.pairwise(times)]
-            asked = record["training"]
-            row["parameters"] = record["parameters"]
-            row["seconds_per_step"] = f"{median(lasted[len(lasted) // 2 :]):.4g}"
-            row["pixels_per_step"] = asked["batch_size"] * math.prod(asked["patch_size"])
-            row["device"], row["torch"] = record["hardware"]["device"], record["versions"]["torch"]
-    return rows
+def apart(*arguments: Any) -> list[dict[str, Any]]:
+    """`measure` in a process of its own, whose largest size is that of this method."""
+    # Not forked: a child of a process with threads may wait for ever.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, *arguments).result()
 
 
 def together(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -126,16 +98,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
             training = {**BUDGETS[dims], **({"patch_size": asked.patch} if len(asked.patch or []) == dims else {})}
             methods = [name for name in asked.methods if dims in registry.get(name).spatial_dims]
             measured: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in methods}
+            # `supervised` by its images a step, a row of each round.
+            baseline: dict[int, list[dict[str, Any]]] = {}
             here: list[dict[str, Any]] = []
-            for _, method in itertools.product(range(asked.rounds), methods):
-                measured[method].append(measure(method, dims, asked.steps, training, data, clock(device)))
+            for turn, method in itertools.product(range(asked.rounds), methods):
+                measured[method].append(apart(method, dims, asked.steps, training, data, device))
                 for row in measured[method][-1]:
                     print(*row.values(), flush=True)
+                    images = row.get("images_per_step")
+                    if images is None or len(baseline.setdefault(images, [])) > turn:
+                        continue
+                    as_many = {**training, "batch_size": images}
+                    same = method == BASELINE
+                    baseline[images] += [row] if same else apart(BASELINE, dims, asked.steps, as_many, data, device)
                 # As far as it has come: a run that is stopped leaves what it has.
-                here = [row for name in methods for row in together(measured[name])]
+                here = [beside(row, baseline) for name in methods for row in together(measured[name])]
                 write(file, COLUMNS, [*rows, *here])
             rows += here
     print(f"wrote {file}")
+
+
+def beside(row: dict[str, Any], baseline: Mapping[int, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The row with the time of `supervised` on as many images, where it was measured."""
+    found = together([[each] for each in baseline.get(row.get("images_per_step", 0), [])])
+    return {**row, "seconds_supervised": found[0].get("seconds_per_step", "")} if found else row
 
 
 if __name__ == "__main__":

@@ -82,3 +82,57 @@ def method_costs(folder: Path) -> dict[str, dict[str, Any]]:
                 "measured_on": path.stem.removeprefix("methods-"),
             }
     return found
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A step of one stage beside steps of `supervised`, all multiples.
+
+    Attributes:
+        method: Name of the method.
+        stage: Of the method.
+        spatial_dims: Of the network.
+        images: Samples of a step, labelled and unlabelled together.
+        step: Of the suite's batch size: the seconds by those of a step of `supervised`.
+        as_many: The seconds by those of a step of `supervised` on as many labelled images.
+        arithmetic: Operations of convolutions and matrix products, forward and backward, by those of `supervised`.
+        memory: Highest memory in bytes; on a CPU, of the process.
+    """
+
+    method: str
+    stage: str
+    spatial_dims: int
+    images: int
+    step: float
+    as_many: float
+    arithmetic: float
+    memory: int
+
+    @property
+    def beyond(self) -> float:
+        """Time beyond what the passes through networks explain: 0.15 is 15 % more."""
+        return self.step / self.arithmetic - 1
+
+
+def step_costs(path: Path) -> list[StepCost]:
+    """Steps of a file that were measured beside `supervised`, in the file's order.
+
+    Args:
+        path: `methods-<hardware>.csv`. Files made before images, arithmetic and memory were counted have no such rows.
+    """
+    rows = [row for row in _rows(path) if row.get("seconds_supervised")]
+    baselines = {row["spatial_dims"]: row for row in rows if row["method"] == BASELINE}
+    return [
+        StepCost(
+            method=row["method"],
+            stage=row["stage"],
+            spatial_dims=int(row["spatial_dims"]),
+            images=int(row["images_per_step"]),
+            step=float(row["seconds_per_step"]) / float(baseline["seconds_per_step"]),
+            as_many=float(row["seconds_per_step"]) / float(row["seconds_supervised"]),
+            arithmetic=int(row["flops_per_step"]) / int(baseline["flops_per_step"]),
+            memory=int(row["peak_memory_bytes"]),
+        )
+        for row in rows
+        if (baseline := baselines.get(row["spatial_dims"])) is not None
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import runpy
 from pathlib import Path
@@ -11,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from contrastseg.cli import app
-from contrastseg.errors import TrainingError
-from contrastseg.methods import registry
-from contrastseg.planning.step_times import method_costs, step_times
+from contrastseg.planning.step_times import method_costs, step_costs, step_times
+from contrastseg.report.site.costs import page
+from contrastseg.training.settings import TrainingSettings
 
-ROOT = Path(__file__).resolve().parents[2]
+SPEED = Path(__file__).resolve().parents[2] / "benchmarks" / "speed"
 
 
 def table(path: Path, **seconds: float) -> None:
@@ -80,34 +81,66 @@ QUICK = ["--steps", "4", "--patch", "32", "32", "--dims", "2"]
 
 
 def measured_by_the_script(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> list[dict[str, str]]:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "speed")  # where a script finds what it shares with others
-    script = runpy.run_path(str(ROOT / "benchmarks" / "speed" / "methods.py"))
+    monkeypatch.syspath_prepend(SPEED)  # where a script finds what it shares with others
+    script = runpy.run_path(str(SPEED / "methods.py"))
     script["main"]([*QUICK, "--output", str(folder), "--methods", *names])
     (written,) = folder.glob("methods-*.csv")
     with open(written, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_the_script_measures_what_the_list_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`lrc_supervised` takes over weights between its stages and reads super-pixels."""
-    rows = measured_by_the_script(tmp_path, monkeypatch, "supervised", "cps", "lrc_supervised")
-    assert [row["method"] for row in rows] == ["supervised", "cps", *["lrc_supervised"] * 3]
+    """`lrc_supervised` takes over weights between its stages and reads super-pixels; `pretrained` lacks its file."""
+    rows = measured_by_the_script(tmp_path, monkeypatch, "supervised", "pretrained", "lrc_supervised")
+    failed = rows.pop(1)
+    assert (failed["method"], failed["stage"], failed["seconds_per_step"]) == ("pretrained", "train", "")
+    assert "weights" in failed["error"]
+    assert [row["method"] for row in rows] == ["supervised", *["lrc_supervised"] * 3]
     assert not [row["error"] for row in rows if row["error"]]
-    assert int(rows[1]["parameters"]) == 2 * int(rows[0]["parameters"])
+    assert [int(row["images_per_step"]) for row in rows] == [8, 8, 8, 8]
+    assert all(int(row["peak_memory_bytes"]) > 1e8 and float(row["seconds_supervised"]) > 0 for row in rows)
+    # The second stage sees two views of each image.
+    arithmetic = [int(row["flops_per_step"]) / int(rows[0]["flops_per_step"]) for row in rows]
+    assert arithmetic == pytest.approx([1, 1, 2, 1], rel=0.05)
     found = method_costs(tmp_path)
     assert found["supervised"]["cost"] == {"train": 1.0}
-    assert found["cps"]["cost"]["train"] > 0
     assert list(found["lrc_supervised"]["cost"]) == ["supervised", "local", "train"]
+    assert set(found) == {"supervised", "lrc_supervised"}
 
 
-def test_a_method_that_fails_is_a_row_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: object, batch: object, step: int) -> None:
-        raise TrainingError("out of order", remedy="repair it")
+def test_images_of_a_step_count_once_however_many_views_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SPEED)
+    images_of = importlib.import_module("_method_steps").images_of
+    training = TrainingSettings(batch_size=8, unlabelled_batch_size=12)
+    assert images_of("supervised", "train", training) == 8
+    assert images_of("cps", "train", training) == 8 + 12
+    assert images_of("unimatch", "train", training) == 8 + 12 + 12, "it pastes from a second unlabelled batch"
+    assert images_of("simclr", "pretrain", training) == 12, "two views"
 
-    monkeypatch.setattr(registry.get("cps"), "training_step", broken)
-    rows = measured_by_the_script(tmp_path, monkeypatch, "cps", "supervised")
-    assert [(row["method"], row["stage"]) for row in rows] == [("cps", "train"), ("supervised", "train")]
-    assert rows[0]["error"].startswith("TrainingError: out of order")
-    assert rows[0]["seconds_per_step"] == ""
-    assert float(rows[1]["seconds_per_step"]) > 0
-    assert list(method_costs(tmp_path)) == ["supervised"]
+
+def test_steps_beside_supervised_on_as_many_images(tmp_path: Path) -> None:
+    lines = [
+        "method,stage,spatial_dims,seconds_per_step,images_per_step,seconds_supervised,flops_per_step,peak_memory_bytes",
+        "supervised,train,2,0.5,8,0.5,100,1000",
+        "unimatch,train,2,3.0,24,1.5,500,2000",
+        "nnunet,train,2,9.0,,,,",
+        "unimatch,train,3,3.0,24,1.5,500,2000",
+    ]
+    file = tmp_path / "methods-a.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    first, second = step_costs(file)
+    assert (first.method, first.step, first.as_many, first.arithmetic, first.beyond) == ("supervised", 1, 1, 1, 0)
+    assert (second.method, second.step, second.as_many, second.arithmetic) == ("unimatch", 6, 2, 5)
+    assert (second.images, second.memory) == (24, 2000)
+    assert second.beyond == pytest.approx(0.2)
+
+
+def test_the_page_of_costs_has_the_steps_of_the_last_file_that_has_them(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    heads = "method,stage,spatial_dims,parameters,seconds_per_step,pixels_per_step,images_per_step,seconds_supervised"
+    rows = ["supervised,train,2,10,0.5,64,8,0.5,100,1000000000,cpu", "cps,train,2,20,1.5,64,16,1.0,300,1200000000,cpu"]
+    table = "\n".join([f"{heads},flops_per_step,peak_memory_bytes,device", *rows])
+    (tmp_path / "methods-a.csv").write_text(table + "\n", encoding="utf-8")
+    shown = page(tmp_path, tmp_path)
+    assert "| `cps` | train | 2 | 16 | 3.00 | 1.50 | 3.00 | +0 % | 1.20 GB |" in shown

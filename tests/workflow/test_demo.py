@@ -21,9 +21,9 @@ from contrastseg.evaluation.metrics.case_scores import score_case
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def snakemake(folder: Path, *options: str) -> str:
+def snakemake(folder: Path, *options: str, suite: str = "demo") -> str:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--cores", "all"]
-    command += ["--configfile", "benchmarks/demo.yaml", *options]
+    command += ["--configfile", f"benchmarks/{suite}.yaml", *options]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
@@ -37,6 +37,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
     subprocess.run([sys.executable, "benchmarks/external_row.py"], cwd=folder, check=True, capture_output=True)
+    snakemake(folder, suite="demo_tuned")
     snakemake(folder)
     return folder
 
@@ -100,8 +101,19 @@ def test_the_external_row_stands_in_the_table_and_is_entered_once(demo: Path) ->
 
 
 @pytest.mark.long
-def test_a_second_run_does_nothing(demo: Path) -> None:
-    assert "Nothing to be done" in snakemake(demo)
+def test_tuned_rows_stand_on_the_page_with_k_and_in_no_table_of_untuned_ones(demo: Path) -> None:
+    page = (demo / "results" / "demo" / "report.html").read_text()
+    assert "K = 2" in page
+    assert "K = 2" not in (demo / "results" / "demo" / "tables" / "main.md").read_text()
+    trials = pd.read_csv(demo / "results" / "demo_tuned" / "tuning.csv")
+    assert len(trials) == 2 * 2 * 6, "methods, trials, validation patients"
+    assert trials["dice"].between(0.05, 1).all(), "every trial learns something"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("suite", ["demo_tuned", "demo"])
+def test_a_second_run_does_nothing(demo: Path, suite: str) -> None:
+    assert "Nothing to be done" in snakemake(demo, suite=suite)
 
 
 @pytest.mark.long

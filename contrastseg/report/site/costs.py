@@ -18,7 +18,7 @@ from contrastseg.planning.estimates import TrainingJob, training_jobs
 from contrastseg.planning.lengths import step_counter
 from contrastseg.planning.limits import measured_seconds, settings_lookup
 from contrastseg.planning.runs import spatial_dims
-from contrastseg.planning.step_times import step_times
+from contrastseg.planning.step_times import step_costs, step_times
 from contrastseg.report.site.markdown import line
 from contrastseg.suite import parse_suite
 from contrastseg.suite.parsing import read_yaml
@@ -77,6 +77,25 @@ Every training job requests this much main memory. The numbers are declared, not
 
 Memory on a GPU was not measured.
 """
+_STEPS = """
+## A step of each method
+
+The default U-Net in 32 bits on {hardware}, one thread. Everything is a multiple of a step of `supervised` with the same
+batch size, in the same dimensions.
+
+- *Images*: samples of a step, labelled and unlabelled together, each once however many views it has.
+- *Step*: the time of a step.
+- *As many*: the time, beside a step of `supervised` on as many labelled images.
+- *Arithmetic*: operations of convolutions and matrix products, forward and backward. They are those of the passes
+  through networks that the method asks for.
+- *Beyond*: how much longer a step takes than its arithmetic explains: losses, views, and networks' averages. Layers that
+  do little arithmetic for their time, such as norms, count as well.
+- *Memory*: the largest size of the process, with torch itself. Later stages follow earlier ones in one process.
+
+| method | stage | dimensions | images | step | as many | arithmetic | beyond | memory |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{rows}
+"""
 _REFERENCE = """
 ## Measured costs of the reference runs
 
@@ -128,7 +147,30 @@ def page(measured: Path = MEASURED, root: Path = CHECKOUT) -> str:
         disk="\n".join(disk),
         memory="\n".join(_memory()),
     )
-    return text + _reference(root / "results" / "reference")
+    return text + _steps(measured) + _reference(root / "results" / "reference")
+
+
+def _steps(measured: Path) -> str:
+    """Steps beside `supervised`, of the last file by name that has them."""
+    files = [(path, costs) for path in sorted(measured.glob("methods-*.csv")) if (costs := step_costs(path))]
+    if not files:
+        return ""
+    path, costs = files[-1]
+    rows = [
+        line(
+            f"`{cost.method}`",
+            cost.stage,
+            str(cost.spatial_dims),
+            str(cost.images),
+            f"{cost.step:.2f}",
+            f"{cost.as_many:.2f}",
+            f"{cost.arithmetic:.2f}",
+            f"{100 * cost.beyond:+.0f} %",
+            f"{cost.memory / 1e9:.2f} GB",
+        )
+        for cost in costs
+    ]
+    return _STEPS.format(hardware=f"`{path.stem.removeprefix('methods-')}`", rows="\n".join(rows))
 
 
 def makespan(chains: Sequence[Sequence[tuple[Path, float]]], devices: int) -> float:
