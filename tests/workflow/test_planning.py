@@ -49,6 +49,7 @@ def test_the_plain_command_runs_the_full_benchmark_and_lists_all_data_it_lacks(f
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.long
 def test_the_plain_command_plans_the_rest_where_it_is_told_to(fresh):
     arguments = ("--resources", "gpu=4", "--config", "skip_unavailable=true", "--quiet", "rules", "--dry-run")
     done = fresh.snakemake(*arguments, cores="all")

@@ -260,6 +260,7 @@ RULE = """use rule train as train_dropped with:
 """
 
 
+@pytest.mark.long
 def test_a_method_dropped_in_as_two_files_appears_in_the_tables(finished):
     (finished.code / "contrastseg" / "methods" / "dropped.py").write_text(METHOD)
     (finished.code / "workflow" / "rules" / "methods" / "dropped.smk").write_text(RULE)

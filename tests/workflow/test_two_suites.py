@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from contrastseg import planning
 from contrastseg.planning.data_paths import prepared_of, split_of
 from contrastseg.suite import parse_suite
@@ -25,6 +27,7 @@ def card(space: Workspace, suite: str) -> dict:
     return json.loads(file.read_text())
 
 
+@pytest.mark.long
 def test_two_that_prepare_and_split_otherwise_run_at_once(shared: Workspace) -> None:
     suites = {"first": LESIONS, "second": SMALL}
     for name, entry in suites.items():
@@ -45,6 +48,7 @@ def test_two_that_prepare_and_split_otherwise_run_at_once(shared: Workspace) -> 
     assert not set(first["inputs"].values()) & set(second["inputs"].values())
 
 
+@pytest.mark.long
 def test_another_split_of_the_same_data_leaves_the_finished_suite_alone(shared: Workspace) -> None:
     """After the first test: the prepared data is shared, also by two that run without Snakemake's lock."""
     before = card(shared, "first")
