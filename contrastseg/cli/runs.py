@@ -10,6 +10,7 @@ import typer
 
 from contrastseg.cli.shared import (
     DATA_ROOT,
+    FOLD,
     JSON,
     RESOURCES,
     importing,
@@ -27,7 +28,7 @@ def predict(
     input: Path | None = typer.Option(None, help="Image, or folder of images, from outside the benchmark."),
     prepared: Path | None = typer.Option(None, help="Folder of a prepared data set; requires --split."),
     split: Path | None = typer.Option(None, help="Split file."),
-    fold: int = typer.Option(0, min=0, help="Fold of the split."),
+    fold: int = FOLD,
     subset: str = typer.Option("test", help="Part of the split to predict: test, val or train."),
     snapshots: bool = typer.Option(
         False,

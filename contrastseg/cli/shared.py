@@ -22,6 +22,14 @@ RESOURCES = typer.Option("resources", "--resources", help="Folder for raw data, 
 DATA_ROOT = typer.Option(
     None, "--data-root", envvar="CONTRASTSEG_DATA", help="Your folder of published data sets, one sub-folder each."
 )
+# Axes of a run, and what it is trained on, where a command trains.
+TRAINED_ENTRY = typer.Option(..., "--entry", help="Entry whose prepared data and split are in RESOURCES.")
+METHOD = typer.Option(..., "--method", help="Method (`contrastseg methods`).")
+VARIANT = typer.Option("default", "--variant", help="Variant of the method: a named set of settings.")
+DRAW = typer.Option(0, "--draw", min=0, help="Draw: which training patients keep their labels.")
+FOLD = typer.Option(0, "--fold", min=0, help="Fold of the split.")
+SEED = typer.Option(0, "--seed", min=0, help="Random seed.")
+SPLIT = typer.Option(None, "--split", help="Split file. Default: the entry's in RESOURCES.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 

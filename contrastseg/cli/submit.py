@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.cli.shared import RESOURCES
+from contrastseg.cli.shared import FOLD, RESOURCES
 
 if TYPE_CHECKING:
     from contrastseg.planning.entered import Row
@@ -23,7 +23,7 @@ def submit(
     labels: str = typer.Option(help="Label budget of the entered row."),
     seed: int = typer.Option(0, min=0, help="Random seed of the row."),
     draw: int = typer.Option(0, min=0, help="Draw of labelled patients."),
-    fold: int = typer.Option(0, min=0, help="Fold of the split."),
+    fold: int = FOLD,
     evaluated_on: str | None = typer.Option(None, help="Entry whose test cases are predicted. Default: ENTRY."),
     checkpoint: str | None = typer.Option(None, help="Checkpoint that the row is compared at. Default: the first."),
     root: Path = _ROOT,

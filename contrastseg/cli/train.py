@@ -10,7 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, RESOURCES, importing, named_paths, progress, read_config, validated
+from contrastseg.cli.shared import (
+    DATA_ROOT,
+    DRAW,
+    FOLD,
+    METHOD,
+    RESOURCES,
+    SEED,
+    SPLIT,
+    TRAINED_ENTRY,
+    VARIANT,
+    importing,
+    named_paths,
+    progress,
+    read_config,
+    validated,
+)
 from contrastseg.paths import MANIFEST
 
 if TYPE_CHECKING:
@@ -28,14 +43,14 @@ _TRAINING_KEYS = {
 
 
 def train(
-    entry: str = typer.Option(help="Entry whose prepared data and split are in RESOURCES."),
-    method: str = typer.Option(help="Method (`contrastseg methods`)."),
+    entry: str = TRAINED_ENTRY,
+    method: str = METHOD,
     output: Path = typer.Option(help="Output folder of the run."),
-    variant: str = typer.Option("default", help="Variant of the method: a named set of settings."),
+    variant: str = VARIANT,
     labels: str = typer.Option("r1", help="Label budget: r0.25 (ratio) or n7 (patients)."),
-    draw: int = typer.Option(0, min=0, help="Draw: which training patients keep their labels."),
-    fold: int = typer.Option(0, min=0, help="Fold of the split."),
-    seed: int = typer.Option(0, min=0, help="Random seed."),
+    draw: int = DRAW,
+    fold: int = FOLD,
+    seed: int = SEED,
     stage: str = typer.Option("train", help="Stage of the method, such as pretrain."),
     pool: Path | None = typer.Option(
         None, help="Pool file (`contrastseg pool`) for a stage that uses unlabelled images."
@@ -46,7 +61,7 @@ def train(
         help="Prepared data of the entry, or of an entry in its pool, as ENTRY=FOLDER; may be repeated. Default:"
         " found in RESOURCES.",
     ),
-    split: Path | None = typer.Option(None, help="Split file. Default: the entry's in RESOURCES."),
+    split: Path | None = SPLIT,
     planned: str | None = typer.Option(
         None, help="Digests of data, split and weights at planning; other content is an error. Set by the workflow."
     ),

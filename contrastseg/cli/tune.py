@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from contrastseg.cli.shared import DATA_ROOT, RESOURCES, named_paths, progress, read_config
+from contrastseg.cli.shared import (
+    DATA_ROOT,
+    DRAW,
+    FOLD,
+    METHOD,
+    RESOURCES,
+    SEED,
+    SPLIT,
+    TRAINED_ENTRY,
+    VARIANT,
+    named_paths,
+    progress,
+    read_config,
+)
 from contrastseg.cli.train import Inputs, find_inputs, refuse_other, resolve
 
 if TYPE_CHECKING:
@@ -32,18 +45,18 @@ _KEYS = {
 
 
 def tune(
-    entry: str = typer.Option(help="Entry whose prepared data and split are in RESOURCES."),
-    method: str = typer.Option(help="Method (`contrastseg methods`)."),
+    entry: str = TRAINED_ENTRY,
+    method: str = METHOD,
     output: Path = typer.Option(help="Output folder of the trial."),
     labels: str = typer.Option(help="Label budget: n7 (patients)."),
-    variant: str = typer.Option("default", help="Variant of the method: a named set of settings."),
-    draw: int = typer.Option(0, min=0, help="Draw: which training patients keep their labels."),
-    fold: int = typer.Option(0, min=0, help="Fold of the split."),
-    seed: int = typer.Option(0, min=0, help="Random seed."),
+    variant: str = VARIANT,
+    draw: int = DRAW,
+    fold: int = FOLD,
+    seed: int = SEED,
     trial: int = typer.Option(0, min=0, help="Number of the trial, for its record."),
     inner: int = typer.Option(0, min=0, help="Fold of the labelled patients: which of them validate."),
     prepared: list[str] = typer.Option([], help="Prepared data of the entry, as ENTRY=FOLDER."),
-    split: Path | None = typer.Option(None, help="Split file. Default: the entry's in RESOURCES."),
+    split: Path | None = SPLIT,
     planned: str | None = typer.Option(
         None, help="Digests of data and split at planning; other content is an error. Set by the workflow."
     ),
