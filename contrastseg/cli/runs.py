@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from contrastseg.cli.host_memory import keep_freed_memory
 from contrastseg.cli.shared import (
     DATA_ROOT,
     FOLD,
@@ -66,6 +67,7 @@ def predict(
     with importing():
         from contrastseg.training.prediction import predict_files, predict_prepared, predict_snapshots
 
+    keep_freed_memory()
     notes: list[str] = []
     with progress("predicting") as update:
         if prepared is not None and split is not None:

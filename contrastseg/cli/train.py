@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from contrastseg.cli.host_memory import keep_freed_memory
 from contrastseg.cli.shared import (
     DATA_ROOT,
     DRAW,
@@ -219,6 +220,7 @@ def _train(run: RunConfig, output: Path) -> None:
         from contrastseg.training.run_lock import exclusive_lock
         from contrastseg.training.settings import TrainingSettings
 
+    keep_freed_memory()
     with wrap_validation_errors(TrainingSettings, "stage_training"):
         steps = stage_steps(run, stage_training(run))
     notes: list[str] = []

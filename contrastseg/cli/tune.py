@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from contrastseg.cli.host_memory import keep_freed_memory
 from contrastseg.cli.shared import (
     DATA_ROOT,
     DRAW,
@@ -139,6 +140,7 @@ def _run(config_of: Any, stages: list[str], validating: list[str], output: Path,
     """Train and score, with a progress bar."""
     from contrastseg.training.trial import run_trial  # last, because it takes seconds: torch
 
+    keep_freed_memory()
     notes: list[str] = []
     convention = given.get("evaluation", {}).get("convention", "default")
     with progress(f"{output.name}: {' → '.join(stages)}") as update:
