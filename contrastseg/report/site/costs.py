@@ -88,7 +88,7 @@ batch size, in the same dimensions.
 - *As many*: the time, beside a step of `supervised` on as many labelled images.
 - *Arithmetic*: operations of convolutions and matrix products, forward and backward. They are those of the passes
   through networks that the method asks for.
-- *Beyond*: how much longer a step takes than its arithmetic explains: losses, views, and networks' averages. Layers that
+- *Beyond*: how much longer a step takes than its arithmetic explains: losses, views, averages of networks. Layers that
   do little arithmetic for their time, such as norms, count as well.
 - *Memory*: the largest size of the process, with torch itself. Later stages follow earlier ones in one process.
 
