@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastseg.files import read_json, write_json
 from contrastseg.methods import registry
 from contrastseg.report.site import cards, leaderboard
 from contrastseg.report.site.method_results import NOT_RUN, method_results
@@ -119,6 +120,23 @@ def test_a_method_s_page_has_its_stored_results(rows: list[StoredRow], tmp_path:
     assert lines[1] in pages["cards/mean_teacher.md"]
     assert NOT_RUN in pages["cards/pdcr.md"]
     assert len(pages) == 1 + len(registry.names())
+
+
+def test_tuned_rows_stand_in_a_table_of_their_own(rows: list[StoredRow], tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    plan = read_json(folder / "plan.json")
+    plan["suite"]["tuning"] = {"trials": 4}
+    write_json(folder / "plan.json", plan)
+    tuned = [replace(row, suite="tuned") for row in stored_rows(tmp_path)]
+    assert {row.trials for row in tuned} == {4}
+    assert {row.trials for row in rows} == {0}
+    first, second = leaderboard.page([*rows, *tuned]).split('id="leaderboard-tuned"')
+    assert [text.count("<code>tuned</code>") for text in (first, second)] == [0, len(tuned)]
+    assert [text.count("<code>made_up</code>") for text in (first, second)] == [len(rows), 0]
+    told = "\n".join(method_results("cps", [*rows, *tuned]))
+    untuned, with_trials = told.split("4 trials")
+    assert (untuned.count("| `made_up`"), untuned.count("| `tuned`")) == (2, 0)
+    assert (with_trials.count("| `made_up`"), with_trials.count("| `tuned`")) == (0, 2)
 
 
 def test_an_empty_folder_has_an_empty_table(tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ test patients and scoring. Rows of different suites do not: compare within one s
 - *External* rows were trained elsewhere and scored here. [Submit yours](submit.md).
 
 """
+_TUNED = """
+## Tuned rows
+
+Settings of these rows were chosen among equally many trials for each method, on labelled patients ([how](tuning.md)).
+Compare them with one another, never with a row above.
+"""
 _HEADS = (
     ("method", "text"),
     ("provenance", "text"),
@@ -72,19 +78,22 @@ def page(rows: Sequence[StoredRow]) -> str:
     Args:
         rows: As `stored_rows` gives them.
     """
-    return _INTRODUCTION.format(oracle=ORACLE_MARK) + "\n".join(_table(rows)) + "\n"
+    lines = ['<div id="leaderboard-filters" data-filters="' + " ".join(FILTERS) + '" hidden></div>']
+    lines += _table((row for row in rows if not row.trials), "leaderboard-table")
+    lines.append('<script src="leaderboard.js" defer></script>')
+    if tuned := [row for row in rows if row.trials]:
+        lines += [_TUNED, *_table(tuned, "leaderboard-tuned")]
+    return _INTRODUCTION.format(oracle=ORACLE_MARK) + "\n".join(lines) + "\n"
 
 
-def _table(rows: Iterable[StoredRow]) -> Iterator[str]:
-    yield '<div id="leaderboard-filters" data-filters="' + " ".join(FILTERS) + '" hidden></div>'
+def _table(rows: Iterable[StoredRow], name: str) -> Iterator[str]:
     yield '<div class="leaderboard-scroll">'
-    yield '<table class="leaderboard" id="leaderboard-table">'
+    yield f'<table class="leaderboard" id="{name}">'
     heads = "".join(f'<th scope="col" data-kind="{kind}">{escape(title)}</th>' for title, kind in _HEADS)
     yield f"<thead><tr>{heads}</tr></thead>"
     yield "<tbody>"
     yield from map(_line, rows)
     yield "</tbody></table></div>"
-    yield '<script src="leaderboard.js" defer></script>'
 
 
 def _line(row: StoredRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from contrastseg.checkpoint_names import LAST
 from contrastseg.report.content.labels import VERDICTS, budget_title, effect, effect_interval, interval, number, p_value
@@ -16,6 +17,7 @@ suite's baseline with the corrected test. Rows of different suites are not compa
 together. [The leaderboard](../leaderboard.md) has other checkpoints, [the findings](../findings.md) the comparison at
 equal steps.
 """
+_TUNED = "With settings chosen among {trials} trials ([how](../tuning.md)), to be compared with other tuned rows alone:"
 
 
 def method_results(method: str, rows: Sequence[StoredRow]) -> Iterator[str]:
@@ -30,9 +32,11 @@ def method_results(method: str, rows: Sequence[StoredRow]) -> Iterator[str]:
         yield NOT_RUN
         return
     yield from _INTRODUCTION.splitlines()
-    yield ""
     heads = ["suite", "data", "labels", "variant", "Dice", "difference", "test", "runs", "steps", "place"]
-    yield from table(heads, (_cells(row, rows) for row in own), 4)
+    for trials, group in groupby(sorted(own, key=lambda row: row.trials), key=lambda row: row.trials):
+        yield from ("", _TUNED.format(trials=trials)) if trials else ()
+        yield ""
+        yield from table(heads, (_cells(row, rows) for row in group), 4)
 
 
 def _cells(row: StoredRow, rows: Sequence[StoredRow]) -> list[str]:

@@ -97,6 +97,12 @@ class ReferenceRuns:
         """The suite's name."""
         return self.folder.parent.name
 
+    @property
+    def trials(self) -> int:
+        """K of a tuned suite; 0 where nothing was tuned."""
+        tuning = self.results.plan["suite"].get("tuning") or {}
+        return int(tuning.get("trials", 0))
+
     @cached_property
     def methods(self) -> list[str]:
         """The suite's methods that it has a run for, in its order."""

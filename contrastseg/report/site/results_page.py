@@ -27,6 +27,7 @@ from contrastseg.report.site.reference_runs import (
     ReferenceRuns,
     reference_runs,
 )
+from contrastseg.report.site.tuned_results import tuned
 from contrastseg.report.site.wording import (
     MARKS,
     WORDS,
@@ -42,6 +43,7 @@ from contrastseg.text import plural
 
 SUITES = MAIN_SUITES
 ABLATIONS = ("acdc_ablations",)
+TUNED = ("tuned_small",)
 SYSTEMS = {
     "PDCR": ("pdcr",),
     "UAFR": ("uafr",),
@@ -100,6 +102,7 @@ def page(root: Path = CHECKOUT) -> str:
         "Other effects on the ranking": (told for run in runs for told in moves(run)),
         "Costs of a method": costs(runs),
         "Ablations": (told for run in ablations for told in variants(run)),
+        "Tuned methods": (told for run in reference_runs(root, TUNED) for told in tuned(run)),
         "Beside published numbers": (told for run in runs for told in published_numbers(run)),
     }
     text = _INTRODUCTION

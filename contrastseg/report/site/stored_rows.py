@@ -48,6 +48,7 @@ class StoredRow:
         verdict: As `compare` stores it; empty where it is not compared.
         p: Corrected p; NaN where nothing was tested.
         place: By the mean, among comparable rows of its group; None where the row is not ranked.
+        trials: K of a tuned row; 0 where nothing was tuned. The two never stand in one table.
     """
 
     suite: str
@@ -73,6 +74,7 @@ class StoredRow:
     verdict: str = ""
     p: float = math.nan
     place: int | None = None
+    trials: int = 0
 
     @property
     def group(self) -> tuple[Any, ...]:
@@ -150,6 +152,7 @@ def _row(run: ReferenceRuns, row: Any, test: Any | None) -> StoredRow:
         draws=int(row.n_draws),
         steps=run.total_steps(str(row.dataset), str(row.method), str(row.variant)),
         missing=int(row.missing if pd.notna(row.missing) else 0),
+        trials=run.trials,
     )
     if test is None or row.checkpoint == ORACLE:
         return found
