@@ -36,13 +36,13 @@ from _results import RESULTS, results_path, write
 from contrastseg.data.prepare.preparation import prepare_dataset
 from contrastseg.data.splits.splits import split_dataset
 from contrastseg.methods import registry
+from contrastseg.planning.step_times import BASELINE
 
 COLUMNS = (
     *("method", "stage", "spatial_dims", "parameters", "seconds_per_step", "pixels_per_step"),
     *("images_per_step", "seconds_supervised", "flops_per_step", "peak_memory_bytes"),
     *("device", "torch", "hardware", "error"),
 )
-BASELINE = "supervised"
 # Its step is that of `supervised`, and it has no default: it needs a file.
 FROM_A_FILE = {"pretrained"}
 # A volume has many pixels: patches as deep as the phantom, two at a time.

@@ -49,7 +49,7 @@ test patients and scoring. Rows of different suites do not: compare within one s
 _TUNED = """
 ## Tuned rows
 
-Settings of these rows were chosen among equally many trials for each method, on labelled patients ([how](tuning.md)).
+Settings of these rows were chosen among equally many trials for each method, never on test patients ([how](tuning.md)).
 Compare them with one another, never with a row above.
 """
 _HEADS = (
